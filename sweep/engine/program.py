@@ -1,0 +1,272 @@
+"""A cohort's program: a one-trial net lowered to L lanes, trained epoch by epoch. Needs torch, nets and a data split."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from sweep import nets
+from sweep.data import Part, Split
+from sweep.engine import layers
+from sweep.engine.layers import Batch, Block
+from sweep.engine.losses import LOSSES, targets
+from sweep.engine.optimizers import OPTIMIZERS, column
+from sweep.engine.streams import stream
+from sweep.hyperparameters import Setting
+from sweep.space import Trial
+
+EVALUATION_ROWS = 500
+"""Rows of one piece of an evaluation; a constant, so that no sum depends on the number of lanes."""
+
+NORM_EVERY = 10
+"""The gradient's norm is taken at the first step of an epoch and every so many after it."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What one epoch gave, one entry a lane. Losses are means over rows; accuracies are in [0, 1]."""
+
+    train_loss: list[float]
+    train_accuracy: list[float]
+    val_loss: list[float]
+    val_accuracy: list[float]
+    grad_norm: list[float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One epoch of one trial, as the ledger records it; `state` is set at the trial's last one.
+
+    Losses as trained on (mean over the epoch's rows), accuracies in [0, 1], grad_norm the mean L2 norm of the
+    gradient over every tenth step, seconds the trial's share of its program's time.
+    """
+
+    number: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    grad_norm: float
+    seconds: float
+    state: str | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+
+class Program:
+    """L trials of one cohort. Lanes are in the order given; neighbours of one seed share each minibatch.
+
+    State: every parameter and buffer is a `Block` of `blocks` or `buffers`, by its name in the one-trial module,
+    with a leading lane axis.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[Setting],
+        seeds: Sequence[int],
+        split: Split,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.settings, self.seeds = list(settings), list(seeds)
+        self.split, self.dtype, self.device = split, dtype, torch.device(device)
+        first = self.settings[0]
+        rows = len(split.train.y)
+        self.batch_size = rows if first["batch_size"] == "full" else min(int(first["batch_size"]), rows)
+        self.loss = LOSSES[str(first["loss"])]
+        self.blocks: dict[str, Block] = {}
+        self.buffers: dict[str, Block] = {}
+        self.layers = self._lower()
+        last_rows = rows % self.batch_size
+        # Every row once an epoch; a last minibatch of one row is left out (batch norm has no variance of one row).
+        self.epoch_steps = rows // self.batch_size + (last_rows > 1)
+        self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.blocks, self.epoch_steps)
+        self._use_lanes()
+
+    @property
+    def lanes(self) -> int:
+        """The number of lanes, L."""
+        return len(self.settings)
+
+    def lane(self, index: int) -> dict[str, Tensor]:
+        """One lane's parameters and buffers, by their names in the one-trial module."""
+        return {name: block.value[index] for name, block in (self.blocks | self.buffers).items()}
+
+    def train_epoch(self, epoch: int) -> Metrics:
+        """Trains epoch `epoch` (from 1) and evaluates on the validation part."""
+        orders = [stream(seed, "order", epoch) for _, seed in self.runs]
+        rows = len(self.split.train.y)
+        permutations = [torch.randperm(rows, generator=order) for order in orders]
+        generators = tuple(stream(seed, "dropout", epoch) for _, seed in self.runs)
+        spans = tuple(span for span, _ in self.runs)
+        self.optimizer.begin_epoch(epoch)
+        loss, correct, norms, seen = 0.0 * self.zeros, 0.0 * self.zeros, 0.0 * self.zeros, 0
+        for step in range(self.epoch_steps):
+            picks = [p[step * self.batch_size : (step + 1) * self.batch_size] for p in permutations]
+            batch = Batch(spans, tuple(self._rows(self.split.train.x[pick]) for pick in picks), generators)
+            labels = self._spread([self.split.train.y[pick] for pick in picks])
+            logits = self._forward(batch, training=True)
+            row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
+            for layer in reversed(self.layers):
+                grad = layer.backward(grad)
+            norm = self._clip() if self.clips or step % NORM_EVERY == 0 else None
+            self.optimizer.step(step)
+            if norm is not None and step % NORM_EVERY == 0:
+                norms += norm
+            loss += row_loss.sum(1)
+            correct += (logits.argmax(1) == labels).sum(1)
+            seen += labels.shape[1]
+        val_loss, val_accuracy = self.evaluate(self.split.val)
+        measured = math.ceil(self.epoch_steps / NORM_EVERY)
+        return Metrics((loss / seen).tolist(), (correct / seen).tolist(), val_loss, val_accuracy, (norms / measured).tolist())
+
+    def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
+        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
+        loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
+        plain = torch.zeros(self.lanes, dtype=self.dtype, device=self.device)
+        for start in range(0, len(part.y), EVALUATION_ROWS):
+            piece = slice(start, start + EVALUATION_ROWS)
+            labels = part.y[piece].to(self.device).expand(self.lanes, -1)
+            logits = self._forward(Batch(((0, self.lanes),), (self._rows(part.x[piece]),)), training=False)
+            row_loss, _ = self.loss(logits, targets(labels, self.split.classes, plain, self.dtype))
+            loss += row_loss.sum(1)
+            correct += (logits.argmax(1) == labels).sum(1)
+        return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        """Goes on with these lanes only; their numbers do not change by a bit."""
+        index = torch.tensor(lanes, device=self.device)
+        for block in (self.blocks | self.buffers).values():
+            block.value, block.grad = block.value[index], None
+        for slot in self.optimizer.state.values():
+            for name, tensor in slot.items():
+                slot[name] = tensor[index]
+        self.settings = [self.settings[lane] for lane in lanes]
+        self.seeds = [self.seeds[lane] for lane in lanes]
+        self.optimizer.use(self.settings)
+        self._use_lanes()
+
+    def _use_lanes(self) -> None:
+        """What derives from the lanes' settings and seeds."""
+        self.zeros = torch.zeros(self.lanes, dtype=torch.float64, device=self.device)
+        self.smoothing = column(self.settings, "label_smoothing").to(self.device, self.dtype)
+        limits = column(self.settings, "grad_clip").to(self.device, self.dtype)
+        self.clips = bool(limits.any())
+        self.limits = torch.where(limits > 0, limits, torch.inf)
+        if self.dropout is not None:
+            self.dropout.value = column(self.settings, "dropout").to(self.device, self.dtype)
+        self.runs: list[tuple[tuple[int, int], int]] = []
+        for seed, run in groupby(range(self.lanes), key=lambda lane: self.seeds[lane]):
+            members = list(run)
+            self.runs.append(((members[0], members[-1] + 1), seed))
+
+    def _lower(self) -> list[layers.Layer]:
+        """The lane forms of the one-trial net's layers, with every lane's own initial weights."""
+        first = self.settings[0]
+        net = nets.build(first, tuple(self.split.train.x.shape[1:]), self.split.classes)
+        drawn: dict[tuple[object, ...], dict[str, Tensor]] = {}
+        states = []
+        for setting, seed in zip(self.settings, self.seeds, strict=True):
+            key = (seed, setting["init"], setting.get("init_std"))
+            if key not in drawn:
+                nets.initialize(net, setting, stream(seed, "init"))
+                drawn[key] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            states.append(drawn[key])
+        trained = {name for name, _ in net.named_parameters()}
+        for name in states[0]:
+            if not name.endswith("num_batches_tracked"):
+                value = torch.stack([state[name] for state in states]).to(self.device, self.dtype)
+                (self.blocks if name in trained else self.buffers)[name] = Block(value)
+        self.dropout: Block | None = None
+        lowered: list[layers.Layer] = []
+        for name, module in net.named_children():
+            layer = self._lane_form(name, module, first=not lowered)
+            if layer is not None:
+                lowered.append(layer)
+        return lowered
+
+    def _lane_form(self, name: str, module: nn.Module, first: bool) -> layers.Layer | None:
+        block = (self.blocks | self.buffers).get
+        if isinstance(module, nn.Linear):
+            return layers.Linear(self.blocks[f"{name}.weight"], block(f"{name}.bias"), first)
+        if isinstance(module, nn.Conv2d):
+            assert not isinstance(module.padding, str)
+            return layers.Conv2d(self.blocks[f"{name}.weight"], block(f"{name}.bias"), (module.padding[0], module.padding[1]), first)
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.momentum is not None
+            running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
+            return layers.BatchNorm(block(f"{name}.weight"), block(f"{name}.bias"), *running, module.momentum, module.eps)
+        if isinstance(module, nn.Dropout):
+            self.dropout = self.dropout or Block(torch.zeros(self.lanes, dtype=self.dtype, device=self.device))
+            return layers.Dropout(self.dropout)
+        if isinstance(module, nn.MaxPool2d):
+            return layers.MaxPool2d()
+        if isinstance(module, nn.Flatten):
+            return None if first else layers.Flatten()
+        if type(module) in layers.ACTIVATIONS:
+            return layers.ACTIVATIONS[type(module)]()
+        raise NotImplementedError(f"no lane form for {type(module).__name__}")
+
+    def _forward(self, batch: Batch, training: bool) -> Tensor:
+        """The logits, [L, K, B]."""
+        y = batch.x[0]
+        for layer in self.layers:
+            y = layer.forward(y, batch, training)
+        return y
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return x.to(self.device, self.dtype)
+
+    def _spread(self, labels: list[Tensor]) -> Tensor:
+        """One row of labels [B] for each run of lanes -> [L, B]."""
+        rows = [y.expand(b - a, -1) for ((a, b), _), y in zip(self.runs, labels, strict=True)]
+        return torch.cat(rows).to(self.device)
+
+    def _clip(self) -> Tensor:
+        """The L2 norm of each lane's gradient, [L] float64, before it is clipped to the lane's limit."""
+        gradients = [block.grad for block in self.blocks.values() if block.grad is not None]
+        norm = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients], 1).square().sum(1).sqrt()
+        if self.clips:
+            factor = (self.limits / (norm + 1e-6)).clamp(max=1.0)
+            for grad in gradients:
+                grad.mul_(factor.view(-1, *[1] * (grad.dim() - 1)))
+        return norm.double()
+
+
+def train(trials: Sequence[Trial], split: Split) -> Iterator[list[Outcome]]:
+    """Trains the trials of one cohort together; yields, after each epoch, the outcome of every trial still in training.
+
+    A trial whose training or validation loss is no longer finite has diverged: that epoch is its last.
+    """
+    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
+    torch.set_flush_denormal(True)
+    program = Program([trial.setting for trial in trials], [trial.seed for trial in trials], split)
+    numbers = [trial.number for trial in trials]
+    epochs = int(trials[0].setting["epochs"])
+    for epoch in range(1, epochs + 1):
+        begin = time.perf_counter()
+        with torch.no_grad():
+            metrics = program.train_epoch(epoch)
+            sound = [math.isfinite(a) and math.isfinite(b) for a, b in zip(metrics.train_loss, metrics.val_loss, strict=True)]
+            tested = program.evaluate(split.test) if epoch == epochs else None
+        seconds = (time.perf_counter() - begin) / len(numbers)
+        outcomes = []
+        for lane, number in enumerate(numbers):
+            state = "diverged" if not sound[lane] else "complete" if epoch == epochs else None
+            test = (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
+            values = (column[lane] for column in vars(metrics).values())
+            outcomes.append(Outcome(number, epoch, *values, seconds, state, *test))
+        yield outcomes
+        kept = [lane for lane, fine in enumerate(sound) if fine]
+        if not kept:
+            return
+        if len(kept) < len(numbers):
+            program.keep(kept)
+            numbers = [numbers[lane] for lane in kept]

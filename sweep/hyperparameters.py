@@ -1,0 +1,192 @@
+"""The table of hyperparameters: name, type, default, bounds, help, when active, lane or program. Needs nothing.
+
+Recipe keys, command-line flags, validation, help and search distributions all derive from `TABLE`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sweep.errors import UsageError
+
+Value = float | int | bool | str
+Setting = dict[str, Value]
+"""A canonical setting: a value for every active hyperparameter, in the table's order."""
+
+Condition = Callable[[Value], bool]
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One named knob.
+
+    role: "lane" if trials that differ in it can train as lanes of one program, "program" if they need
+    different programs (other shapes, another loss, another batch size).
+    when: the hyperparameters it depends on, each with the values that make this one active.
+    words: text values that are allowed beside numbers, such as "full" for `batch_size`.
+    """
+
+    name: str
+    kind: Literal["float", "int", "bool", "choice"]
+    default: Value
+    panel: str
+    role: Literal["lane", "program"]
+    help: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    when: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
+    default_with: Mapping[tuple[str, Value], Value] = field(default_factory=dict)
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: `--batch-norm` for `batch_norm`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words for an error message or help text."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "bool":
+            return "on or off"
+        noun = "a number" if self.kind == "float" else "a whole number"
+        low = "" if self.low == -math.inf else f"{'>' if self.open_low else '>='} {self.low:g}"
+        high = "" if self.high == math.inf else f"{'<' if self.open_high else '<='} {self.high:g}"
+        bounds = " and ".join(part for part in (low, high) if part)
+        return " or ".join([f"{noun} {bounds}".strip(), *(f'"{word}"' for word in self.words)])
+
+    def active(self, setting: Mapping[str, Value]) -> bool:
+        """Whether it means anything beside the values of `setting` (canonical so far)."""
+        for name, condition in self.when.items():
+            if name not in setting:
+                return False
+            value = setting[name]
+            if not (condition(value) if callable(condition) else value in condition):
+                return False
+        return True
+
+    def default_for(self, setting: Mapping[str, Value]) -> Value:
+        """The default beside the values of `setting`."""
+        for (name, value), default in self.default_with.items():
+            if setting.get(name) == value:
+                return default
+        return self.default
+
+    def check(self, value: object) -> Value:
+        """The canonical form of a value from a recipe. Raises UsageError: what was given, what was expected."""
+        checked = self._convert(value)
+        if checked is None:
+            raise UsageError(f"{self.name} = {_show(value)}: expected {self.expected}")
+        return checked
+
+    def parse(self, text: str) -> Value:
+        """The canonical form of a value written on the command line."""
+        text = text.strip()
+        if self.kind == "bool":
+            words = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+            return self.check(words.get(text.lower(), text))
+        if self.kind == "choice" or text in self.words:
+            return self.check(text)
+        try:
+            return self.check(int(text) if self.kind == "int" and text.lstrip("+-").isdecimal() else float(text))
+        except ValueError:
+            return self.check(text)
+
+    def _convert(self, value: object) -> Value | None:
+        if self.kind == "bool":
+            return value if isinstance(value, bool) else None
+        if self.kind == "choice":
+            return value if isinstance(value, str) and value in self.choices else None
+        if isinstance(value, str):
+            return value if value in self.words else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        if value < self.low or value > self.high:
+            return None
+        if (self.open_low and value == self.low) or (self.open_high and value == self.high):
+            return None
+        if self.kind == "int":
+            return int(value) if value == int(value) else None
+        return float(value) + 0.0  # -0.0 and 0.0 are one value
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _positive(value: Value) -> bool:
+    return not isinstance(value, str) and value > 0
+
+
+OPTIMIZER, NETWORK, TRAINING, DATA = "Optimizer", "Network", "Loss and training", "Data and seed"
+_ADAMS = ("adam", "adamw")
+
+_ROWS = (
+    # fmt: off
+    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "Optimizer.", choices=("adam", "adamw", "sgd", "rmsprop")),
+    Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane", "Learning rate.", low=0, open_low=True),
+    Hyperparameter("beta1", "float", 0.9, OPTIMIZER, "lane", "Adam's decay rate of the gradient's mean.",
+                   low=0, high=1, open_high=True, when={"optimizer": _ADAMS}),
+    Hyperparameter("beta2", "float", 0.999, OPTIMIZER, "lane", "Decay rate of the squared gradient's mean (0.99 by default with RMSprop, where PyTorch calls it alpha).",
+                   low=0, high=1, open_high=True, when={"optimizer": (*_ADAMS, "rmsprop")}, default_with={("optimizer", "rmsprop"): 0.99}),
+    Hyperparameter("eps", "float", 1e-8, OPTIMIZER, "lane", "Added to the denominator of Adam and RMSprop.",
+                   low=0, open_low=True, when={"optimizer": (*_ADAMS, "rmsprop")}),
+    Hyperparameter("weight_decay", "float", 0.0, OPTIMIZER, "lane", "L2 penalty on every parameter; decoupled with AdamW.", low=0),
+    Hyperparameter("momentum", "float", 0.0, OPTIMIZER, "lane", "Momentum of SGD and RMSprop.",
+                   low=0, high=1, open_high=True, when={"optimizer": ("sgd", "rmsprop")}),
+    Hyperparameter("nesterov", "bool", False, OPTIMIZER, "program", "Nesterov's form of SGD's momentum.",
+                   when={"optimizer": ("sgd",), "momentum": _positive}),
+    Hyperparameter("lr_schedule", "choice", "constant", OPTIMIZER, "lane",
+                   "Learning rate over time: constant; cosine down to 0; step, a tenth at 50% and again at 75% of the epochs.", choices=("constant", "cosine", "step")),
+    Hyperparameter("warmup_epochs", "float", 0.0, OPTIMIZER, "lane", "Epochs over which the learning rate grows linearly to its value.", low=0),
+    Hyperparameter("grad_clip", "float", 0.0, OPTIMIZER, "lane", "Largest L2 norm of the gradient; 0 is no limit.", low=0),
+    Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network.", choices=("mlp", "cnn")),
+    Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the first stage (doubling at each).", low=1, high=65536),
+    Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of convolution and pooling.", low=1, high=256),
+    Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function.", choices=("relu", "tanh", "sigmoid", "gelu")),
+    Hyperparameter("batch_norm", "bool", False, NETWORK, "program", "Batch normalization in every hidden layer."),
+    Hyperparameter("bn_position", "choice", "before", NETWORK, "program", "Batch norm before or after the activation.", choices=("before", "after"), when={"batch_norm": (True,)}),
+    Hyperparameter("bn_eps", "float", 1e-5, NETWORK, "program", "Added to batch norm's variance.", low=0, open_low=True, when={"batch_norm": (True,)}),
+    Hyperparameter("bn_momentum", "float", 0.1, NETWORK, "program", "Weight of the new batch's statistic in batch norm's moving average.",
+                   low=0, high=1, open_low=True, when={"batch_norm": (True,)}),
+    Hyperparameter("bn_affine", "bool", True, NETWORK, "program", "Batch norm's learned scale and shift.", when={"batch_norm": (True,)}),
+    Hyperparameter("dropout", "float", 0.0, NETWORK, "lane", "Share of units dropped: after every hidden layer of an mlp, before the last layer of a cnn.", low=0, high=1, open_high=True),
+    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform) or normal.", choices=("kaiming", "xavier", "normal")),
+    Hyperparameter("init_std", "float", 0.01, NETWORK, "lane", "Standard deviation of normal initial weights.", low=0, open_low=True, when={"init": ("normal",)}),
+    Hyperparameter("loss", "choice", "cross_entropy", TRAINING, "program", "Loss; mse is the mean squared error of the softmax.", choices=("cross_entropy", "mse")),
+    Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane", "Share of each target spread over all classes, in training.",
+                   low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
+    Hyperparameter("batch_size", "int", 64, TRAINING, "program", 'Rows of a minibatch; "full" is the whole training part.', low=1, words=("full",)),
+    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000),
+    Hyperparameter("normalize", "choice", "zscore", DATA, "program",
+                   "Inputs: zscore and unit (to 0..1) use the training part's statistics; none leaves them raw.", choices=("zscore", "unit", "none")),
+    Hyperparameter("train_size", "int", "all", DATA, "program", 'Rows of the training part that are used; "all" by default.', low=2, words=("all",)),
+    Hyperparameter("seed", "int", 0, DATA, "lane", "Seed of a trial: initial weights, order of the rows, dropout.", low=0, high=2**31 - 1),
+    # fmt: on
+)
+
+TABLE: dict[str, Hyperparameter] = {row.name: row for row in _ROWS}
+"""Every hyperparameter by name. A row depends only on rows above it."""
+
+IN_SETTING: tuple[Hyperparameter, ...] = tuple(row for row in _ROWS if row.name != "seed")
+"""The hyperparameters that make up a setting: all but the seed, which stands beside it in a trial's identity."""
+
+PROGRAM: frozenset[str] = frozenset(row.name for row in _ROWS if row.role == "program")
+
+
+def canonical(values: Mapping[str, Value]) -> Setting:
+    """The setting that `values` mean: defaults filled in, inactive hyperparameters left out, the table's order."""
+    setting: Setting = {}
+    for row in IN_SETTING:
+        if row.active(setting):
+            setting[row.name] = values[row.name] if row.name in values else row.default_for(setting)
+    return setting

@@ -1,0 +1,288 @@
+"""A recipe: what to sweep, on which data, with which seeds; from TOML, flags or the ledger. Needs hyperparameters, space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE, Hyperparameter, Value
+from sweep.space import Axis, Grid, Range
+
+METRICS: dict[str, str] = {
+    "val_loss": "minimize",
+    "val_accuracy": "maximize",
+    "train_loss": "minimize",
+    "train_accuracy": "maximize",
+}
+"""The metrics a study may be ranked on, each with its direction. None of them is on test data (promise 6)."""
+
+DIRECTIONS = ("minimize", "maximize")
+RECIPE_KEYS = ("data", "data_dir", "split_seed", "seeds", "metric", "direction", "space")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them."""
+
+    axes: tuple[Axis, ...] = ()
+    data: str = "digits"
+    data_dir: str | None = None
+    split_seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+    metric: str = "val_loss"
+    direction: str = "minimize"
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that the axes and seeds span."""
+        return Grid(self.axes, self.seeds)
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The names of the hyperparameters that take more than one value."""
+        return tuple(axis.name for axis in self.axes if axis.swept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values; `recipe_from_dict` reads it back."""
+        space: dict[str, Any] = {}
+        for axis in self.axes:
+            if isinstance(axis.values, Range):
+                space[axis.name] = {key: value for key, value in vars(axis.values).items() if value is not None}
+            else:
+                space[axis.name] = list(axis.values)
+        return {
+            "data": self.data,
+            **({"data_dir": self.data_dir} if self.data_dir else {}),
+            "split_seed": self.split_seed,
+            "seeds": list(self.seeds),
+            "metric": self.metric,
+            "direction": self.direction,
+            "space": space,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which trials there are and what their numbers mean: not where the data lie, nor the ranking."""
+        return {key: value for key, value in self.to_dict().items() if key not in ("data_dir", "metric", "direction")}
+
+    def digest(self) -> str:
+        """Six hexadecimal digits of the identity, for naming a study that nobody named."""
+        return hashlib.sha256(json.dumps(self.identity()).encode()).hexdigest()[:6]
+
+    def difference(self, other: Recipe) -> list[str]:
+        """One line for each part of the identity in which `other` differs."""
+        mine, theirs = _flatten(self.identity()), _flatten(other.identity())
+        names = [*mine, *(name for name in theirs if name not in mine)]
+        lines = [
+            f"{name}: {json.dumps(mine.get(name))} there, {json.dumps(theirs.get(name))} here"
+            for name in names
+            if mine.get(name) != theirs.get(name)
+        ]
+        if not lines and list(mine) != list(theirs):
+            lines.append(f"order: {', '.join(mine)} there, {', '.join(theirs)} here")
+        return lines
+
+
+def load_recipe(path: Path | None, flags: Mapping[str, str]) -> Recipe:
+    """The recipe of a TOML file (or none) with command-line flags, in the order they were typed, winning over it.
+
+    `flags` maps hyperparameter and recipe keys to their text, unparsed.
+    """
+    if path is None:
+        return _build({}, flags, "")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such recipe; expected a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a recipe: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    return _build(table, flags, str(path), text)
+
+
+def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` wrote."""
+    return _build(table, {}, "ledger")
+
+
+def _build(table: Mapping[str, Any], flags: Mapping[str, str], file: str, text: str = "") -> Recipe:
+    entries = _entries(table, file, text)
+    for key in flags:
+        if key == "seeds":
+            entries.pop("seed", None)
+        if key == "seed":
+            entries.pop("seeds", None)
+        if key in TABLE:
+            entries[key] = (_parse_flag(TABLE[key], flags[key]), f"{TABLE[key].flag}: ")
+        else:
+            entries[key] = (flags[key], f"--{key.replace('_', '-')}: ")
+    if "seed" in entries and "seeds" in entries:
+        raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")
+
+    plain: dict[str, Any] = {}
+    axes: list[Axis] = []
+    for key, (value, where) in entries.items():
+        if key in TABLE:
+            axis = _axis(TABLE[key], value, where)
+            if key == "seed":
+                plain["seeds"] = Grid((axis,), ()).points["seed"]
+            else:
+                axes.append(axis)
+        else:
+            plain[key] = _PLAIN[key](key, value, where)
+    if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
+        plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
+    plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
+    return Recipe(axes=tuple(axes), **plain)
+
+
+def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
+    """Every key of the recipe with its value and, for messages, where it stands."""
+    out: dict[str, tuple[Any, str]] = {}
+    space = table.get("space", {})
+    if not isinstance(space, Mapping):
+        raise UsageError(f"{_where(file, text, 'space')}space = {space!r}: expected a table: [space]")
+    for section in ({key: value for key, value in table.items() if key != "space"}, space):
+        for key, value in section.items():
+            where = _where(file, text, key)
+            known = [*TABLE] if section is space else [*RECIPE_KEYS, *TABLE]
+            if key not in known:
+                raise unknown("hyperparameter" if section is space else "key", key, known, where)
+            if key in out:
+                raise UsageError(f"{where}{key} is given both at the top and in [space]; give it once")
+            out[key] = (value, where)
+    return out
+
+
+def _where(file: str, text: str, key: str) -> str:
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.\]]""", line.lstrip("[ ")):
+            return f"{file}, line {number}: "
+    return f"{file}: " if file else ""
+
+
+def _axis(row: Hyperparameter, value: object, where: str) -> Axis:
+    try:
+        if isinstance(value, Range):
+            return Axis(row.name, _check_range(row, value))
+        if isinstance(value, Mapping):
+            return Axis(row.name, _range_of(row, value))
+        if isinstance(value, list | tuple):
+            if not value:
+                raise UsageError(f"{row.name} = []: the list is empty; expected at least one value, {row.expected}")
+            return Axis(row.name, tuple(row.check(item) for item in value))
+        return Axis(row.name, (row.check(value),))
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from None
+
+
+def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
+    for key in table:
+        if key not in ("low", "high", "log", "n"):
+            raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n"))
+    for key in ("low", "high"):
+        if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
+            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {dict(table)}")
+    log, n = table.get("log", False), table.get("n")
+    if not isinstance(log, bool):
+        raise UsageError(f"{row.name}: log = {log!r}: expected true or false")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
+        raise UsageError(f"{row.name}: n = {n!r}: expected a whole number of points")
+    return _check_range(row, Range(table["low"], table["high"], log, n))
+
+
+def _check_range(row: Hyperparameter, given: Range) -> Range:
+    if row.kind in ("bool", "choice"):
+        raise UsageError(f"{row.name}: a range was given; expected {row.expected}, or a list of them")
+    low, high = row.check(given.low), row.check(given.high)
+    assert not isinstance(low, str) and not isinstance(high, str)
+    if low >= high:
+        raise UsageError(f"{row.name}: range from {low:g} to {high:g}; expected low < high")
+    if given.log and low <= 0:
+        raise UsageError(f"{row.name}: log range from {low:g}; expected low > 0")
+    if given.n is not None and not 1 <= given.n <= 1_000_000:
+        raise UsageError(f"{row.name}: n = {given.n}: expected 1 to 1000000 points")
+    return Range(low, high, given.log, given.n)
+
+
+def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5` are ranges."""
+    where = f"{row.flag}: "
+    if ":" in text:
+        low, high, *rest = (part.strip() for part in text.split(":"))
+        form = "expected LOW:HIGH, LOW:HIGH:log or LOW:HIGH:log:N"
+        log, n = False, None
+        try:
+            for part in rest:
+                if part == "log":
+                    log = True
+                else:
+                    n = int(part.removeprefix("n="))
+            return Range(float(low), float(high), log, n)
+        except ValueError:
+            raise UsageError(f"{where}{row.name} = {text}: {form}") from None
+    parts = text.split(",")
+    if any(not part.strip() for part in parts):
+        raise UsageError(f"{where}{row.name} = {text!r}: an empty value; expected {row.expected}")
+    try:
+        return [row.parse(part) for part in parts]
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from None
+
+
+def _text(key: str, value: object, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{where}{key} = {value!r}: expected text")
+    return value
+
+
+def _choice(choices: Sequence[str]) -> Any:
+    def check(key: str, value: object, where: str) -> str:
+        if key == "metric" and isinstance(value, str) and value.startswith("test_"):
+            raise UsageError(f"{where}{value!r}: nothing is selected on test data; choose from {', '.join(choices)}")
+        if value not in choices:
+            raise unknown(key, str(value), choices, where)
+        return str(value)
+
+    return check
+
+
+def _whole(key: str, value: object, where: str) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise UsageError(f"{where}{key} = {value!r}: expected a whole number >= 0")
+    return value
+
+
+def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
+    if isinstance(value, list | tuple):
+        axis = _axis(TABLE["seed"], value, where)
+        return Grid((axis,), ()).points["seed"]  # type: ignore[return-value]
+    count = _whole(key, value, where)
+    if not 1 <= count <= 100_000:
+        raise UsageError(f"{where}{key} = {count}: expected 1 to 100000 seeds")
+    return tuple(range(count))
+
+
+_PLAIN = {
+    "data": _text,
+    "data_dir": _text,
+    "split_seed": _whole,
+    "seeds": _seeds,
+    "metric": _choice(tuple(METRICS)),
+    "direction": _choice(DIRECTIONS),
+}
+
+
+def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in table.items() if key != "space"}, **table["space"]}

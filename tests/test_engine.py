@@ -1,0 +1,236 @@
+"""The engine against plain torch, and against itself alone: issue lines (a) to (d)."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch import nn
+
+from sweep import nets
+from sweep.data import Part, Split
+from sweep.engine import Program, train
+from sweep.engine.streams import stream
+from sweep.hyperparameters import canonical
+from sweep.space import Trial
+
+BATCH_NORM = {"off": {}, "before": {"batch_norm": True}, "after": {"batch_norm": True, "bn_position": "after"}}
+
+
+def settings_for(**common) -> list[dict]:
+    """Three settings of one cohort that differ in every hyperparameter that lanes may differ in."""
+    varied = [
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "momentum": 0.9, "lr_schedule": "constant"},
+        {"lr": 0.03, "beta1": 0.8, "beta2": 0.99, "momentum": 0.5, "weight_decay": 0.01, "lr_schedule": "cosine", "warmup_epochs": 1.5, "label_smoothing": 0.1},
+        {"lr": 0.002, "beta1": 0.0, "beta2": 0.9, "momentum": 0.7, "weight_decay": 0.1, "lr_schedule": "step", "grad_clip": 0.3, "eps": 1e-4, "init": "xavier"},
+    ]
+    return [canonical(one | common) for one in varied]
+
+
+def small(split: Split, rows: int, dtype: torch.dtype) -> Split:
+    cut = [Part(part.x[:rows].to(dtype), part.y[:rows]) for part in (split.train, split.val, split.test)]
+    return Split(*cut, classes=split.classes)
+
+
+def jittered(split: Split) -> Split:
+    """With noise on the training rows. The gradient of a constant pixel under batch norm is 0 but for rounding, and
+    Adam would blow the rounding up: no two programs, torch's own included, could agree there."""
+    noise = torch.randn(split.train.x.shape, dtype=split.train.x.dtype, generator=torch.Generator().manual_seed(0))
+    return Split(Part(split.train.x + 0.3 * noise, split.train.y), split.val, split.test, split.classes)
+
+
+def plain_optimizer(setting: dict, net: nn.Module) -> torch.optim.Optimizer:
+    lr, decay, parameters = setting["lr"], setting["weight_decay"], net.parameters()
+    match setting["optimizer"]:
+        case "adam" | "adamw":
+            kind = torch.optim.Adam if setting["optimizer"] == "adam" else torch.optim.AdamW
+            return kind(parameters, lr=lr, betas=(setting["beta1"], setting["beta2"]), eps=setting["eps"], weight_decay=decay)
+        case "sgd":
+            return torch.optim.SGD(parameters, lr=lr, momentum=setting["momentum"], nesterov=setting["nesterov"], weight_decay=decay)
+        case _:
+            return torch.optim.RMSprop(parameters, lr=lr, alpha=setting["beta2"], eps=setting["eps"], momentum=setting["momentum"], weight_decay=decay)
+
+
+def plain_schedule(setting: dict, optimizer: torch.optim.Optimizer, epoch_steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """The same schedules from torch's own pieces."""
+    from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
+
+    total, warmup = setting["epochs"] * epoch_steps, int(setting["warmup_epochs"] * epoch_steps)
+    if setting["lr_schedule"] == "step":
+        return MultiStepLR(optimizer, [-(-total // 2), -(-3 * total // 4)], gamma=0.1)
+    main = CosineAnnealingLR(optimizer, total - warmup) if setting["lr_schedule"] == "cosine" else ConstantLR(optimizer, 1.0)
+    if not warmup:
+        return main
+    first = LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1)
+    return SequentialLR(optimizer, [first, main], milestones=[warmup])
+
+
+def plain_training(setting: dict, seed: int, start: dict, split: Split) -> nn.Module:
+    """What a person would write: torch.nn, torch.optim, autograd, one trial."""
+    net = nets.build(setting, tuple(split.train.x.shape[1:]), split.classes).double()
+    net.load_state_dict(start, strict=False)
+    net.train()
+    rows, batch = len(split.train.y), setting["batch_size"]
+    optimizer = plain_optimizer(setting, net)
+    schedule = plain_schedule(setting, optimizer, -(-rows // batch))
+    for epoch in range(1, setting["epochs"] + 1):
+        order = torch.randperm(rows, generator=stream(seed, "order", epoch))
+        for pick in order.split(batch):
+            logits, labels = net(split.train.x[pick]), split.train.y[pick]
+            if setting["loss"] == "cross_entropy":
+                loss = nn.functional.cross_entropy(logits, labels, label_smoothing=setting["label_smoothing"])
+            else:
+                loss = nn.functional.mse_loss(logits.softmax(1), nn.functional.one_hot(labels, split.classes).double())
+            optimizer.zero_grad()
+            loss.backward()
+            if setting["grad_clip"]:
+                nn.utils.clip_grad_norm_(net.parameters(), setting["grad_clip"])
+            optimizer.step()
+            schedule.step()
+    return net
+
+
+CASES = [
+    *itertools.product(("adam", "adamw", "sgd", "nesterov", "rmsprop"), ("cross_entropy", "mse"), ("mlp", "cnn"), BATCH_NORM, ("relu",)),
+    *itertools.product(("adam",), ("cross_entropy",), ("mlp", "cnn"), BATCH_NORM, ("tanh", "sigmoid", "gelu")),
+    ("sgd", "cross_entropy", "mlp", "no affine", "sigmoid"),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "loss", "model", "norm", "activation"), CASES)
+def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activation):
+    split = jittered(small(digits, 78, torch.float64))  # 5 epochs of 10 steps, the last of each on 6 rows: 50 steps
+    extra = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
+    batch_norm = {"batch_norm": True, "bn_affine": False} if norm == "no affine" else BATCH_NORM[norm]
+    shape = {"model": model, "hidden": 6 if model == "mlp" else 3, "depth": 2, "activation": activation}
+    settings = settings_for(loss=loss, batch_size=8, epochs=5, **extra, **batch_norm, **shape)
+    seeds = [0, 0, 1]
+    with torch.no_grad():
+        program = Program(settings, seeds, split, dtype=torch.float64)
+        starts = [{name: value.clone() for name, value in program.lane(lane).items()} for lane in range(3)]
+        assert program.epoch_steps == 10
+        for epoch in range(1, 6):
+            metrics = program.train_epoch(epoch)
+    for lane, setting in enumerate(settings):
+        net = plain_training(setting, seeds[lane], starts[lane], split)
+        for name, value in program.lane(lane).items():
+            torch.testing.assert_close(value, net.state_dict()[name], rtol=0, atol=1e-10, msg=lambda m: f"lane {lane} {name}: {m}")
+        net.eval()
+        with torch.no_grad():
+            logits = net(split.val.x)
+        assert metrics.val_accuracy[lane] == (logits.argmax(1) == split.val.y).double().mean().item()
+        if loss == "cross_entropy":
+            assert metrics.val_loss[lane] == pytest.approx(nn.functional.cross_entropy(logits, split.val.y).item(), abs=1e-9)
+
+
+def records(settings: list[dict], seeds: list[int], split: Split) -> dict[int, list[dict]]:
+    """Every trial's per-epoch records, trained together; wall-clock aside."""
+    trials = [Trial(number, setting, seed) for number, (setting, seed) in enumerate(zip(settings, seeds, strict=True))]
+    out: dict[int, list[dict]] = {trial.number: [] for trial in trials}
+    for outcomes in train(trials, split):
+        for outcome in outcomes:
+            row = asdict(outcome)
+            del row["seconds"], row["number"]
+            out[outcome.number].append({key: repr(value) for key, value in row.items()})  # repr: NaN equals NaN
+    return out
+
+
+BITS = [
+    {"hidden": 32, "batch_size": 32},
+    {"hidden": 5, "depth": 3, "batch_size": 30, "batch_norm": True, "activation": "sigmoid"},
+    {"hidden": 17, "depth": 1, "batch_size": 33, "activation": "gelu", "optimizer": "rmsprop"},
+    {"hidden": 1, "depth": 2, "batch_size": 7, "activation": "tanh", "optimizer": "sgd"},
+    {"hidden": 64, "batch_size": "full", "batch_norm": True, "bn_position": "after", "loss": "mse", "optimizer": "adamw"},
+    {"model": "cnn", "hidden": 4, "depth": 2, "batch_size": 32, "batch_norm": True},
+    {"model": "cnn", "hidden": 3, "depth": 3, "batch_size": 19, "activation": "sigmoid", "optimizer": "sgd", "nesterov": True},
+]
+
+
+@pytest.mark.parametrize("shape", BITS, ids=lambda shape: "-".join(str(value) for value in shape.values()))
+def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
+    split = small(digits, 135, torch.float32)
+    lane_values = itertools.product((0.01, 0.1, 0.003), (0.9, 0.5), (0.0, 0.3), (0.0, 0.05), (0.0, 1.0))
+    values = [dict(zip(("lr", "momentum", "dropout", "weight_decay", "grad_clip"), row, strict=True)) for row in lane_values]
+    settings = [canonical({"epochs": 2, "beta1": 0.5, **row, **shape}) for row in values][:33]
+    settings += settings[: 33 - len(settings)]
+    seeds = [lane % 3 for lane in range(33)]
+    order = sorted(range(33), key=lambda lane: seeds[lane])
+    settings, seeds = [settings[lane] for lane in order], [seeds[lane] for lane in order]
+
+    alone = [records([settings[lane]], [seeds[lane]], split)[0] for lane in range(33)]
+    together = records(settings, seeds, split)
+    assert [together[lane] for lane in range(33)] == alone
+    for members in ([30, 4], [6, 31, 2, 15, 0, 22, 9]):  # unsorted: seeds alternate
+        company = records([settings[lane] for lane in members], [seeds[lane] for lane in members], split)
+        assert [company[place] for place in range(len(members))] == [alone[lane] for lane in members]
+
+
+def test_a_diverging_lane_changes_no_bit_of_its_neighbours(digits):
+    split = small(digits, 256, torch.float32)
+    settings = [canonical({"optimizer": "sgd", "lr": lr, "epochs": 6, "activation": "gelu", "momentum": 0.9}) for lr in (0.01, 1e4, 0.05)]
+    together = records(settings, [0, 0, 0], split)
+    assert together[1][-1]["state"] == "'diverged'"
+    assert len(together[1]) < 6
+    assert together[1][-1]["test_loss"] == "None"
+    for lane in (0, 2):
+        assert together[lane] == records([settings[lane]], [0], split)[0]
+        assert together[lane][-1]["state"] == "'complete'"
+
+
+def test_all_lanes_diverging_ends_the_program(digits):
+    settings = [canonical({"optimizer": "sgd", "lr": 1e10, "epochs": 50, "activation": "gelu"})] * 2
+    out = records(settings, [0, 1], small(digits, 128, torch.float32))
+    assert all(rows[-1]["state"] == "'diverged'" and len(rows) < 50 for rows in out.values())
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_batch_norm_trains_on_the_batch_and_evaluates_on_moving_averages(digits, model):
+    """After one full-batch step, the running statistics are (1 - m) * start + m * the batch's, and one row alone
+    scores as it does among others."""
+    split = small(digits, 64, torch.float64)
+    setting = canonical({"model": model, "hidden": 4, "depth": 1, "batch_norm": True, "bn_momentum": 0.25, "batch_size": "full", "lr": 1e-9})
+    with torch.no_grad():
+        program = Program([setting], [0], split, dtype=torch.float64)
+        state = program.lane(0)
+        layer = (nn.functional.linear(split.train.x.flatten(1), state["1.weight"]) if model == "mlp"
+                 else nn.functional.conv2d(split.train.x, state["0.weight"], padding=1))
+        axes = (0,) if model == "mlp" else (0, 2, 3)
+        norm = "2" if model == "mlp" else "1"
+        program.train_epoch(1)
+        after = program.lane(0)
+    torch.testing.assert_close(after[f"{norm}.running_mean"], 0.25 * layer.mean(axes), rtol=0, atol=1e-12)
+    torch.testing.assert_close(after[f"{norm}.running_var"], 0.75 + 0.25 * layer.var(axes, unbiased=True), rtol=0, atol=1e-12)
+    with torch.no_grad():
+        whole = program.evaluate(split.val)
+        rows = [program.evaluate(Part(split.val.x[i : i + 1], split.val.y[i : i + 1])) for i in range(64)]
+    assert whole[0][0] == pytest.approx(sum(loss[0] for loss, _ in rows) / 64, abs=1e-12)
+
+
+def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation(digits):
+    """With a huge width, the mean of the kept activations matches; seeds draw different masks."""
+    from sweep.engine.layers import Batch, Block, Dropout
+
+    layer = Dropout(Block(torch.tensor([0.0, 0.3, 0.3])))
+    x = torch.ones(3, 500, 400)
+    batch = Batch(((0, 2), (2, 3)), (x[0], x[0]), (stream(0, "dropout", 1), stream(1, "dropout", 1)))
+    y = layer.forward(x, batch, training=True)
+    assert torch.equal(y[0], x[0])
+    assert (y[1] == 0).double().mean().item() == pytest.approx(0.3, abs=0.005)
+    assert y[1].mean().item() == pytest.approx(1.0, abs=0.01)
+    assert not torch.equal(y[1], y[2])
+    assert torch.equal(layer.backward(x), y)
+    assert layer.forward(x, batch, training=False) is x
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (33, 10, 16, 7), (7, 1, 9, 8), (5, 8, 32, 1), (3, 64, 64, 32)])
+def test_products_equal_the_lone_product_to_the_bit(shape):
+    """Whatever BLAS does with these shapes, every lane gets the bits of a product of its own."""
+    from sweep.engine import products
+
+    lanes, m, k, n = shape
+    a, b = torch.randn(lanes, m, k), torch.randn(lanes, k, n)
+    for result, right in ((products.batched(a, b), b), (products.shared(a, b[0]), b[:1].expand(lanes, -1, -1))):
+        for lane in range(lanes):
+            assert torch.equal(result[lane], torch.mm(a[lane].clone(), right[lane].clone()))
