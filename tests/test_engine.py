@@ -22,9 +22,9 @@ BATCH_NORM = {"off": {}, "before": {"batch_norm": True}, "after": {"batch_norm":
 def settings_for(**common) -> list[dict]:
     """Three settings of one cohort that differ in every hyperparameter that lanes may differ in."""
     varied = [
-        {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "momentum": 0.9, "lr_schedule": "constant"},
-        {"lr": 0.03, "beta1": 0.8, "beta2": 0.99, "momentum": 0.5, "weight_decay": 0.01, "lr_schedule": "cosine", "warmup_epochs": 1.5, "label_smoothing": 0.1},
-        {"lr": 0.002, "beta1": 0.0, "beta2": 0.9, "momentum": 0.7, "weight_decay": 0.1, "lr_schedule": "step", "grad_clip": 0.3, "eps": 1e-4, "init": "xavier"},
+        {"lr": 0.003, "beta1": 0.9, "beta2": 0.999, "momentum": 0.9, "eps": 1e-6},
+        {"lr": 0.01, "beta1": 0.8, "beta2": 0.99, "momentum": 0.5, "weight_decay": 0.01, "eps": 1e-5, "lr_schedule": "cosine", "warmup_epochs": 1.5, "label_smoothing": 0.1},
+        {"lr": 0.001, "beta1": 0.0, "beta2": 0.9, "momentum": 0.7, "weight_decay": 0.1, "lr_schedule": "step", "grad_clip": 0.3, "eps": 1e-4, "init": "xavier"},
     ]
     return [canonical(one | common) for one in varied]
 
@@ -101,11 +101,11 @@ CASES = [
 
 @pytest.mark.parametrize(("optimizer", "loss", "model", "norm", "activation"), CASES)
 def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activation):
-    split = jittered(small(digits, 78, torch.float64))  # 5 epochs of 10 steps, the last of each on 6 rows: 50 steps
+    split = jittered(small(digits, 310, torch.float64))  # 5 epochs of 10 steps, the last of each on 22 rows: 50 steps
     extra = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
     batch_norm = {"batch_norm": True, "bn_affine": False} if norm == "no affine" else BATCH_NORM[norm]
     shape = {"model": model, "hidden": 6 if model == "mlp" else 3, "depth": 2, "activation": activation}
-    settings = settings_for(loss=loss, batch_size=8, epochs=5, **extra, **batch_norm, **shape)
+    settings = settings_for(loss=loss, batch_size=32, epochs=5, **extra, **batch_norm, **shape)
     seeds = [0, 0, 1]
     with torch.no_grad():
         program = Program(settings, seeds, split, dtype=torch.float64)
@@ -116,7 +116,7 @@ def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activatio
     for lane, setting in enumerate(settings):
         net = plain_training(setting, seeds[lane], starts[lane], split)
         for name, value in program.lane(lane).items():
-            torch.testing.assert_close(value, net.state_dict()[name], rtol=0, atol=1e-10, msg=lambda m: f"lane {lane} {name}: {m}")
+            torch.testing.assert_close(value, net.state_dict()[name], rtol=1e-10, atol=1e-10, msg=lambda m: f"lane {lane} {name}: {m}")
         net.eval()
         with torch.no_grad():
             logits = net(split.val.x)

@@ -1,0 +1,364 @@
+"""The command line: parse, call, print, exit code. No logic. Needs typer; everything else is imported when it is used."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from sweep import __version__
+from sweep.errors import Interrupted, SweepError, UsageError
+from sweep.hyperparameters import TABLE
+
+if TYPE_CHECKING:
+    from sweep.ledger import Ledger
+    from sweep.recipe import Recipe
+
+app = typer.Typer(
+    name="sweep",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Hyperparameter sweeps of small neural networks: many trials train as one program, none is lost, none is trained twice.",
+    epilog="A first run: [bold]sweep grid --lr 0.1,0.01,0.001 --batch-norm on,off[/]",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"sweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False) -> None:
+    """Hyperparameter sweeps of small neural networks."""
+
+
+def _complete_study(incomplete: str) -> list[str]:
+    from sweep.ledger import Ledger
+
+    try:
+        with Ledger(Path(os.environ.get("SWEEP_RESULTS", "results"))) as ledger:
+            return [study.name for study in ledger.studies() if study.name.startswith(incomplete)]
+    except SweepError:
+        return []
+
+
+Results = Annotated[Path, typer.Option("--results", envvar="SWEEP_RESULTS", metavar="DIR", help="Results folder.", rich_help_panel="Study")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", autocompletion=_complete_study)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Metric = Annotated[str | None, typer.Option("--metric", metavar="NAME", help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy.")]
+Direction = Annotated[str | None, typer.Option("--direction", metavar="WAY", help="minimize or maximize; by default what the metric means.")]
+Where = Annotated[str, typer.Option("--where", metavar="CONDITION", help="Only trials that meet it, such as 'lr<0.01, batch_norm=on'.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Worker processes, one thread each; by default one a core.", rich_help_panel="Running", show_default=False)]
+Lanes = Annotated[int | None, typer.Option("--lanes", min=1, max=4096, help="Trials that train together as one program, at most; by default the planner decides. Changes no number.", rich_help_panel="Running")]
+DEFAULT_RESULTS = Path("results")
+
+_RECIPE_FLAGS = {
+    "data": ("NAME|FILE.npz", "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.", "Data and seed"),
+    "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
+    "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
+    "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
+    "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
+    "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
+}
+
+
+def _with_space(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the recipe argument and one flag for every hyperparameter and recipe key.
+
+    The command's own parameter `flags` receives those that were given, in the order they were typed: the first
+    varies slowest.
+    """
+    typed: list[str] = []
+
+    def note(param: typer.CallbackParam, value: str | None) -> str | None:
+        if value is not None and param.name is not None:
+            typed.append(param.name)
+        return value
+
+    options = {
+        name: (row.flag, "VALUES", f"{row.help} [dim]\\[{row.expected}; default {_default(row.default)}][/]", row.panel) for name, row in TABLE.items()
+    } | {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
+    made = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, callback=note, show_default=False)],
+        )
+        for name, (flag, metavar, text, panel) in options.items()
+    ]
+
+    def wrapped(**values: Any) -> None:
+        flags = {name: values[name] for name in dict.fromkeys(typed)}
+        typed.clear()
+        command(flags=flags, **{p.name: values[p.name] for p in own})
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
+def _default(value: Any) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+RecipeFile = Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="TOML recipe; flags win over it.", show_default=False)]
+StudyFlag = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Name of the study; by default the recipe's, else a short one.", rich_help_panel="Study")]
+
+
+@app.command(rich_help_panel="Train")
+@_with_space
+def grid(
+    flags: dict[str, str], recipe: RecipeFile = None, study: StudyFlag = None, results: Results = DEFAULT_RESULTS, jobs: Jobs = None, lanes: Lanes = None
+) -> None:
+    """Train every setting of a grid; of a study that is there already, what is missing.
+
+    VALUES: one value (0.01), a list (0.1,0.01,0.001) or a range with its number of points (1e-4:1e-1:log:4). The
+    flag that comes first varies slowest.
+    """
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_grid
+    from sweep.study import open_study
+
+    loaded, name = _load(recipe, flags, study)
+    plan = plan_grid(loaded, _describe(loaded))
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        _train(ledger, open_study(ledger, name, loaded, plan), jobs, lanes)
+
+
+@app.command(rich_help_panel="Train")
+@_with_space
+def plan(flags: dict[str, str], recipe: RecipeFile = None, study: StudyFlag = None, as_json: Json = False) -> None:
+    """Show what a grid would run, without training: settings, trials, folded combinations, cohorts, parameters."""
+    from sweep.plan import plan_grid, plan_to_dict
+    from sweep.report import plan_table
+
+    loaded, name = _load(recipe, flags, study)
+    planned = plan_grid(loaded, _describe(loaded))
+    _print(plan_to_dict(planned) if as_json else plan_table(planned, name))
+
+
+@app.command(rich_help_panel="Train")
+def resume(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    lanes: Lanes = None,
+    data_dir: Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="Folder of the data set's files, if they have moved.", rich_help_panel="Running")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")] = False,
+) -> None:
+    """Finish an interrupted study."""
+    import dataclasses
+
+    from sweep.ledger import Ledger
+
+    with Ledger(results) as ledger:
+        ledger.study(study)
+        with ledger.lock(study):
+            found = ledger.study(study)
+            if data_dir:
+                found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
+            _train(ledger, found, jobs, lanes, retry_failed)
+
+
+@app.command("ls", rich_help_panel="Read")
+def list_studies(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
+    """List the studies of the results folder."""
+    from sweep.ledger import Ledger
+    from sweep.report import studies_table
+
+    with Ledger(results) as ledger:
+        rows = [ledger.overview(study) for study in ledger.studies()]
+    _print(rows if as_json else studies_table(rows))
+
+
+@app.command(rich_help_panel="Read")
+def show(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Every trial, those that wait or run too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a study's leaderboard, ranked on validation; the test score is shown of the selected trial alone."""
+    from sweep.analysis import csv_columns, leaderboard
+    from sweep.ledger import Ledger
+    from sweep.report import board_table, plain, records
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
+    if not as_json:
+        _print(board_table(board, None if everything else top))
+        return
+    rows = board.rows if everything else board.rows.head(top)
+    best = board.selected
+    chosen = {name: plain(best[name]) for name in ("trial", "seed", *board.swept, board.metric, "test_loss", "test_accuracy")} if best is not None else None
+    constant = {name: plain(value) for name, value in board.constant.items()}
+    _print({"study": study, "metric": board.metric, "direction": board.direction, "constant": constant, "selected": chosen, "trials": records(rows[csv_columns(board, test=False)])})
+
+
+@app.command(rich_help_panel="Read")
+def trial(
+    study: StudyName,
+    number: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
+    results: Results = DEFAULT_RESULTS,
+    test: Annotated[bool, typer.Option("--test", help="Show its test score too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show one trial: setting, state and learning curve."""
+    from sweep.ledger import Ledger
+    from sweep.report import records, trial_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        row, setting = ledger.trial(found, number)
+        epochs = ledger.epochs(found, number).drop(columns="trial")
+    if not test:
+        row = {name: value for name, value in row.items() if not name.startswith("test_")}
+    if as_json:
+        _print({"study": study, **row, "setting": setting, "curve": records(epochs)})
+    else:
+        _print(trial_report(row, setting, epochs, test, _console().width))
+
+
+@app.command(rich_help_panel="Read")
+def export(
+    study: StudyName,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.")],
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False,
+    curves: Annotated[bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")] = False,
+) -> None:
+    """Write the leaderboard, or every epoch, to a file."""
+    from sweep.analysis import csv_columns, leaderboard
+    from sweep.ledger import Ledger
+    from sweep.report import export_table
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
+        epochs = ledger.epochs(found) if curves else None
+    if epochs is None:
+        export_table(board.rows[csv_columns(board, test)], output)
+    else:
+        export_table(epochs[epochs["trial"].isin(board.rows["trial"])], output)
+
+
+@app.command("rm", rich_help_panel="Read")
+def remove(study: StudyName, results: Results = DEFAULT_RESULTS, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Remove a study with all its trials; asks first."""
+    from sweep.ledger import Ledger
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        with ledger.lock(study):
+            if not yes and not typer.confirm(f"Remove study {study!r} with its {found.trials} trials?"):
+                raise SweepError(f"study {study!r} is kept")
+            ledger.remove(found)
+    print(f"removed {study}")
+
+
+def _load(recipe: Path | None, flags: dict[str, str], study: str | None) -> tuple[Recipe, str]:
+    """The recipe, and the name of its study: as given, else after the file, else by its digest."""
+    from sweep.recipe import load_recipe
+    from sweep.study import check_name
+
+    loaded = load_recipe(recipe, flags)
+    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"grid-{loaded.digest()}")
+
+
+def _describe(recipe: Recipe) -> Any:
+    from sweep.data import describe
+
+    return describe(recipe.data)
+
+
+def _train(ledger: Ledger, study: Any, jobs: int | None, lanes: int | None, retry_failed: bool = False) -> NoReturn:
+    from sweep.analysis import leaderboard
+    from sweep.report import board_table, watcher
+    from sweep.study import run
+
+    summary = run(ledger, study, _describe(study.recipe), watcher(_console(stderr=True)), jobs or _cores(), lanes, retry_failed)
+    if not summary.interrupted:
+        board = leaderboard(ledger.trials(study), study.recipe)
+        _print("")
+        _print(board_table(board, 10))
+        _print(f"\nMore: sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv")
+    raise typer.Exit(summary.exit_code)
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _print(what: Any) -> None:
+    """Prints a rich renderable, or plain values as JSON."""
+    if isinstance(what, dict | list):
+        print(json.dumps(what, indent=1))
+    else:
+        _console().print(what, highlight=False)
+
+
+def main() -> None:
+    """Runs the command line: errors become one line and an exit code here, and nowhere else."""
+    try:
+        code = app(standalone_mode=False)
+    except SweepError as error:
+        code = _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        # Typer's own usage errors: an unknown flag, a missing argument. Their class has moved between its releases.
+        if not hasattr(error, "format_message"):
+            raise
+        code = _fail(_usage(error), 2)
+    sys.exit(code)
+
+
+def _usage(error: Any) -> str:
+    import difflib
+
+    option = getattr(error, "option_name", None)
+    if option:
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
+        near = difflib.get_close_matches(option, known, n=1)
+        return f"unknown flag {option}: {f'did you mean {near[0]}?' if near else f'`{error.ctx.command_path} --help` lists them' if error.ctx else ''}"
+    return " ".join(str(error.format_message()).split())
+
+
+def _fail(text: str, code: int) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("sweep: ", "bold red"), text), highlight=False)
+    return code

@@ -1,0 +1,191 @@
+"""The plan: trials into cohorts, cohorts into units of work for workers; parameter counts. Needs space, data's `describe`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.data import DataInfo
+from sweep.errors import UsageError
+from sweep.hyperparameters import Setting
+from sweep.recipe import Recipe
+from sweep.space import Range, Trial, program_key
+
+MAX_LANES = 64
+"""Lanes of one program at most: past this, a step's fixed cost is small beside its arithmetic on a CPU."""
+
+LANE_BUDGET = 2_000_000
+"""Activations and parameters, in numbers, that the lanes of one program hold together at most: about what the
+caches of one core keep. One lane is always allowed."""
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """A cohort of a plan. program: the hyperparameters that its trials share because they decide the program."""
+
+    program: Setting
+    settings: int
+    trials: int
+    parameters: int
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a grid would run, without a trial of it being made."""
+
+    data: DataInfo
+    combinations: int
+    settings: int
+    trials: int
+    seeds: int
+    folded: dict[str, int]
+    cohorts: list[CohortPlan]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker trains at a time: trials of one cohort, as lanes of one program. attempt: from 1."""
+
+    trials: tuple[Trial, ...]
+    attempt: int = 1
+
+    def halves(self) -> list[Unit]:
+        """The same trials in two programs, one attempt later; one trial stays as it is."""
+        middle = (len(self.trials) + 1) // 2
+        parts = self.trials[:middle], self.trials[middle:]
+        return [Unit(part, self.attempt + 1) for part in parts if part]
+
+
+def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
+    """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data.
+
+    Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without n.
+    """
+    grid = recipe.grid
+    counts, folded = grid.census()
+    cohorts = []
+    for key, settings in counts.items():
+        program = json.loads(key)
+        check_fit(program, data)
+        trials = settings * len(grid.seeds)
+        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), lane_count(program, data, trials)))
+    total = sum(counts.values())
+    return Plan(data, grid.combinations, total, total * len(grid.seeds), len(grid.seeds), folded, cohorts)
+
+
+def check_fit(program: Setting, data: DataInfo) -> None:
+    """Raises UsageError if the network of a setting cannot be built for, or trained on, the data."""
+    size = program["train_size"]
+    if not isinstance(size, str) and size > data.train:
+        raise UsageError(f"train_size = {size}: {data.name} has {data.train} training rows; expected at most that")
+    if program["model"] != "cnn":
+        return
+    if len(data.shape) != 3:
+        raise UsageError(f"model = cnn: rows of {data.name} are flat ({data.shape[0]} numbers); expected images, or model = mlp")
+    deepest = int(math.log2(min(data.shape[1:])))
+    if int(program["depth"]) > deepest:
+        channels, height, width = data.shape
+        raise UsageError(
+            f"depth = {program['depth']}: too deep for a cnn on {data.name}, whose images are {height} x {width}: "
+            f"each stage halves them, so the deepest that fits is {deepest}"
+        )
+
+
+def parameter_count(program: Setting, data: DataInfo) -> int:
+    """Trained numbers of the network: weights, biases, batch norm's scales and shifts."""
+    return sum(parameters for parameters, _ in _layers(program, data))
+
+
+def activation_count(program: Setting, data: DataInfo) -> int:
+    """Numbers that one row's forward pass leaves in the layers, roughly."""
+    return sum(activations for _, activations in _layers(program, data))
+
+
+def lane_count(program: Setting, data: DataInfo, trials: int) -> int:
+    """How many lanes one program of this cohort gets: as many as stay in the cache, at least one."""
+    if program["model"] == "cnn" and math.prod(data.shape) > 256:
+        return 1  # the convolutions of a lane fill the cache alone; more lanes measured slower
+    size = program["batch_size"]
+    rows = data.train if isinstance(size, str) else min(int(size), data.train)
+    one = 4 * parameter_count(program, data) + rows * activation_count(program, data)
+    return max(1, min(MAX_LANES, trials, LANE_BUDGET // one))
+
+
+def _layers(program: Setting, data: DataInfo) -> list[tuple[int, int]]:
+    """(parameters, activations of one row) of each layer."""
+    norm = program["batch_norm"]
+    per_unit = 1 if not norm else (0 if program["bn_position"] == "before" else 1) + 2 * bool(program["bn_affine"])
+    hidden, depth = int(program["hidden"]), int(program["depth"])
+    passes = 3 if norm else 2
+    out = []
+    if program["model"] == "mlp":
+        width = math.prod(data.shape)
+        for _ in range(depth):
+            out.append((hidden * (width + per_unit), passes * hidden))
+            width = hidden
+    else:
+        channels, height, side = data.shape
+        for stage in range(depth):
+            filters = hidden * 2**stage
+            out.append((filters * (9 * channels + per_unit), passes * filters * height * side))
+            channels, height, side = filters, height // 2, side // 2
+        width = channels * height * side
+    return [*out, (data.classes * (width + 1), data.classes)]
+
+
+def units(trials: Iterable[Trial], data: DataInfo, jobs: int, lanes: int | None = None) -> list[Unit]:
+    """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
+
+    Lanes of one seed stand together, since they share minibatches. With several workers a cohort is cut into as many
+    units at least, so that none waits while another trains them all.
+    """
+    cohorts: dict[str, list[Trial]] = {}
+    for trial in trials:
+        cohorts.setdefault(program_key(trial.setting), []).append(trial)
+    out: list[tuple[float, Unit]] = []
+    for key, members in cohorts.items():
+        program = json.loads(key)
+        widest = lanes or lane_count(program, data, len(members))
+        pieces = min(len(members), max(jobs, math.ceil(len(members) / widest)))
+        members.sort(key=lambda trial: (trial.seed, trial.number))
+        cost = relative_cost(program, data)
+        for piece in _even(members, pieces):
+            out.append((cost * len(piece), Unit(tuple(piece))))
+    out.sort(key=lambda pair: -pair[0])
+    return [unit for _, unit in out]
+
+
+def relative_cost(program: Setting, data: DataInfo) -> float:
+    """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
+    size = program["train_size"]
+    rows = data.train if isinstance(size, str) else int(size)
+    batch = program["batch_size"]
+    steps = 1 if isinstance(batch, str) else math.ceil(rows / int(batch))
+    if program["model"] == "mlp":
+        work = parameter_count(program, data)
+    else:
+        hidden, work, (channels, height, width) = int(program["hidden"]), 0, data.shape
+        for stage in range(int(program["depth"])):
+            filters = hidden * 2**stage
+            work += 9 * channels * filters * height * width
+            channels, height, width = filters, height // 2, width // 2
+    return int(program["epochs"]) * (3.0 * rows * work + steps * 500_000)
+
+
+def _even(members: Sequence[Trial], pieces: int) -> list[Sequence[Trial]]:
+    """Consecutive runs whose lengths differ by at most one."""
+    cuts = [len(members) * piece // pieces for piece in range(pieces + 1)]
+    return [members[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, for `--json`."""
+    return {
+        "data": vars(plan.data) | {"shape": list(plan.data.shape)},
+        **{name: getattr(plan, name) for name in ("combinations", "settings", "seeds", "trials", "folded")},
+        "cohorts": [vars(cohort) for cohort in plan.cohorts],
+    }

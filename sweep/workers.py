@@ -1,0 +1,241 @@
+"""Workers: one single-thread process a core, supervised. Needs data and engine, in its own processes only.
+
+The study process talks to one host process; the host imports torch, loads the data and forks the workers, which
+share both with it. A worker that dies is reported and replaced by another fork. Everything ends with the study
+process: the host when its connection closes, a worker when the host is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import SweepError, UsageError
+from sweep.plan import Unit
+
+if TYPE_CHECKING:
+    from sweep.data import Source
+    from sweep.engine import Outcome
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """The data a host loads: a data set, and the (normalize, train_size) forms of it that workers will ask for."""
+
+    name: str
+    data_dir: str | None
+    split_seed: int
+    forms: tuple[tuple[str, int | str], ...]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker says.
+
+    kind: "ready" (wants work), "epoch" (outcomes), "done", "stopped" (between epochs, as asked), "error" (text is the
+    traceback), "memory" (out of it), "died" (text says how), "refused" (the host could not start; text says why).
+    """
+
+    worker: int
+    kind: str
+    text: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class Pool:
+    """The study's handle on its workers. Use as a context manager; leaving it ends every process."""
+
+    def __init__(self, jobs: int, data: DataRequest) -> None:
+        ours, theirs = socket.socketpair()
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        # glibc: keep freed memory instead of giving it back to the system and faulting it in again at every step
+        memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
+        self._host = subprocess.Popen(
+            [sys.executable, "-c", "from sweep.workers import host; host()", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **threads, **memory},
+        )
+        theirs.close()
+        self._connection = Connection(ours.detach())
+        self._connection.send((jobs, data))
+
+    def give(self, worker: int, unit: Unit) -> None:
+        """Hands a worker that is ready its next unit."""
+        self._send((worker, unit))
+
+    def stop_soon(self) -> None:
+        """Asks every worker to stop at the end of its epoch."""
+        self._send((-1, None))
+
+    def messages(self, seconds: float) -> list[Message]:
+        """What has come in, waiting at most so long for the first. Raises SweepError if the host is gone or refused."""
+        out: list[Message] = []
+        try:
+            while self._connection.poll(0 if out else seconds):
+                out.append(self._connection.recv())
+                if out[-1].kind == "refused":
+                    raise (UsageError if out[-1].worker == UsageError.exit_code else SweepError)(out[-1].text)
+        except (EOFError, OSError):
+            if out:
+                return out
+            raise SweepError(f"the workers' host process ended ({_ending(self._host.wait())}); everything finished is recorded") from None
+        return out
+
+    def close(self) -> None:
+        """Ends every process now."""
+        self._connection.close()
+        if self._host.poll() is None:
+            self._host.terminate()
+        self._host.wait()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, what: tuple[int, Unit | None]) -> None:
+        try:
+            self._connection.send(what)
+        except OSError:
+            pass  # the host is gone; `messages` says so
+
+
+def host() -> None:
+    """The host process: loads the data, forks the workers, passes messages on, replaces the dead."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the study process decides what it means
+    study = Connection(int(sys.argv[1]))
+    jobs, request = study.recv()
+    try:
+        source, splits = _prepare(request)
+    except SweepError as error:
+        study.send(Message(error.exit_code, "refused", str(error)))
+        return
+    except Exception:
+        study.send(Message(1, "refused", f"{request.name}: cannot be loaded: {traceback.format_exc().strip().splitlines()[-1]}"))
+        return
+    workers: dict[int, tuple[int, Connection]] = {}
+    for worker in range(jobs):
+        workers[worker] = _fork(worker, source, splits, [study, *(pipe for _, pipe in workers.values())])
+    try:
+        _relay(study, workers, source, splits)
+    finally:
+        for pid, _ in workers.values():
+            os.kill(pid, signal.SIGKILL)
+
+
+def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source: Source, splits: dict[Any, Any]) -> None:
+    """Passes messages between the study and the workers until the study is gone."""
+    while True:
+        owners = {pipe: worker for worker, (_, pipe) in workers.items()}
+        for ready in wait([study, *owners]):
+            assert isinstance(ready, Connection)
+            if ready is study:
+                try:
+                    worker, unit = study.recv()
+                except (EOFError, OSError):
+                    return
+                for _, pipe in workers.values() if worker < 0 else [workers[worker]]:
+                    try:
+                        pipe.send(unit)
+                    except OSError:
+                        pass  # it has just died; its closed pipe is reported below
+                continue
+            worker = owners[ready]
+            try:
+                study.send(ready.recv())
+            except OSError:
+                return
+            except Exception:  # EOF, or a message torn by the worker's death
+                pid, pipe = workers.pop(worker)
+                pipe.close()
+                _, status = os.waitpid(pid, 0)
+                study.send(Message(worker, "died", _ending(os.waitstatus_to_exitcode(status))))
+                workers[worker] = _fork(worker, source, splits, [study, *(other for _, other in workers.values())])
+
+
+def _prepare(request: DataRequest) -> tuple[Source, dict[Any, Any]]:
+    """Loads torch and the data, once for all workers."""
+    import torch
+
+    import sweep.engine  # noqa: F401 (so that no fork has to)
+    from sweep.data import load
+
+    torch.set_num_threads(1)
+    source = load(request.name, request.data_dir, request.split_seed)
+    return source, {form: source.split(*form) for form in request.forms}
+
+
+def _fork(worker: int, source: Source, splits: dict[Any, Any], inherited: Sequence[Connection]) -> tuple[int, Connection]:
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            for pipe in inherited:
+                pipe.close()
+            _work(worker, Connection(theirs.detach()), source, splits)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return pid, Connection(ours.detach())
+
+
+def _work(worker: int, pipe: Connection, source: Source, splits: dict[Any, Any]) -> None:
+    """A worker: trains one unit after another until its pipe closes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
+    try:
+        while True:
+            pipe.send(Message(worker, "ready"))
+            unit = pipe.recv()
+            if unit is None:
+                continue
+            kind, text = "done", ""
+            try:
+                kind = _train(worker, pipe, unit, source, splits)
+            except (EOFError, BrokenPipeError, ConnectionError):
+                return
+            except MemoryError:
+                kind = "memory"
+            except Exception as error:
+                kind = "memory" if "alloc" in str(error) and "memory" in str(error) else "error"
+                text = traceback.format_exc()
+            pipe.send(Message(worker, kind, text))
+    except (EOFError, OSError):
+        return
+
+
+def _train(worker: int, pipe: Connection, unit: Unit, source: Source, splits: dict[Any, Any]) -> str:
+    from sweep.engine import train
+
+    setting = unit.trials[0].setting
+    form = setting["normalize"], setting["train_size"]
+    if form not in splits:
+        splits[form] = source.split(*form)
+    for outcomes in train(unit.trials, splits[form]):
+        pipe.send(Message(worker, "epoch", outcomes=tuple(outcomes)))
+        if pipe.poll():
+            pipe.recv()
+            return "stopped"
+    return "done"
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
