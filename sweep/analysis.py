@@ -44,7 +44,12 @@ class Board:
 
 
 def leaderboard(
-    trials: pd.DataFrame, recipe: Recipe, metric: str | None = None, direction: str | None = None, where: str = "", unfinished: bool = False
+    trials: pd.DataFrame,
+    recipe: Recipe,
+    metric: str | None = None,
+    direction: str | None = None,
+    where: str = "",
+    unfinished: bool = False,
 ) -> Board:
     """Ranks trials on a metric: complete ones by it (then by number), then pruned, then diverged; failed ones last, unranked.
 
@@ -62,7 +67,13 @@ def leaderboard(
     rows = trials if unfinished else trials[~trials["state"].isin(["waiting", "running"])]
     rows = _filter(rows, where) if where else rows
     value = rows[metric] if direction == "minimize" else -rows[metric]
-    order = pd.DataFrame({"state": rows["state"].map(_STATE_ORDER), "value": value.where(rows["state"] == "complete"), "number": rows["number"]})
+    order = pd.DataFrame(
+        {
+            "state": rows["state"].map(_STATE_ORDER),
+            "value": value.where(rows["state"] == "complete"),
+            "number": rows["number"],
+        }
+    )
     rows = rows.loc[order.sort_values(["state", "value", "number"], na_position="last").index].reset_index(drop=True)
     ranked = rows["state"].isin(["complete", "pruned", "diverged"])
     rows.insert(0, "rank", pd.Series(range(1, len(rows) + 1), index=rows.index, dtype="Int64").where(ranked))
@@ -74,7 +85,15 @@ def leaderboard(
 def csv_columns(board: Board, test: bool) -> list[str]:
     """The fixed columns of an exported leaderboard."""
     measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
-    return ["rank", "trial", "state", "seed", *board.swept, *measured, *(["test_loss", "test_accuracy"] if test else [])]
+    return [
+        "rank",
+        "trial",
+        "state",
+        "seed",
+        *board.swept,
+        *measured,
+        *(["test_loss", "test_accuracy"] if test else []),
+    ]
 
 
 def _axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
@@ -98,7 +117,9 @@ def _filter(trials: pd.DataFrame, where: str) -> pd.DataFrame:
     for text in re.split(r",|\band\b|&", where):
         match = re.fullmatch(r"\s*(\w+)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)\s*", text)
         if not match:
-            raise UsageError(f"--where {where!r}: {text.strip()!r} is no comparison; expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'")
+            raise UsageError(
+                f"--where {where!r}: {text.strip()!r} is no comparison; expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'"
+            )
         name, symbol, value = match.groups()
         name = "number" if name == "trial" else name
         columns = [column for column in trials.columns if column not in ("traceback", "reason")]
@@ -124,4 +145,9 @@ def _compare(column: pd.Series, symbol: str, text: str, where: str) -> pd.Series
     compare = _OPERATORS[symbol]
     if isinstance(value, str | bool) and symbol not in ("=", "==", "!="):
         raise UsageError(f"--where {where!r}: {column.name} {symbol} {text}: expected = or != with a name")
-    return column.map(lambda cell: not pd.isna(cell) and isinstance(cell, str) == isinstance(value, str) and bool(compare(cell, value))).astype(bool)
+
+    def meets(cell: Any) -> bool:
+        missing = cell is None or cell != cell  # None where it is inactive, NaN where there is no number
+        return not missing and isinstance(cell, str) == isinstance(value, str) and bool(compare(cell, value))
+
+    return column.map(meets).astype(bool)

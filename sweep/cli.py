@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sweep import __version__
-from sweep.errors import Interrupted, SweepError, UsageError
+from sweep.errors import Interrupted, SweepError
 from sweep.hyperparameters import TABLE
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False) -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Hyperparameter sweeps of small neural networks."""
 
 
@@ -51,18 +55,58 @@ def _complete_study(incomplete: str) -> list[str]:
         return []
 
 
-Results = Annotated[Path, typer.Option("--results", envvar="SWEEP_RESULTS", metavar="DIR", help="Results folder.", rich_help_panel="Study")]
+Results = Annotated[
+    Path,
+    typer.Option("--results", envvar="SWEEP_RESULTS", metavar="DIR", help="Results folder.", rich_help_panel="Study"),
+]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", autocompletion=_complete_study)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Metric = Annotated[str | None, typer.Option("--metric", metavar="NAME", help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy.")]
-Direction = Annotated[str | None, typer.Option("--direction", metavar="WAY", help="minimize or maximize; by default what the metric means.")]
-Where = Annotated[str, typer.Option("--where", metavar="CONDITION", help="Only trials that meet it, such as 'lr<0.01, batch_norm=on'.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Worker processes, one thread each; by default one a core.", rich_help_panel="Running", show_default=False)]
-Lanes = Annotated[int | None, typer.Option("--lanes", min=1, max=4096, help="Trials that train together as one program, at most; by default the planner decides. Changes no number.", rich_help_panel="Running")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy.",
+    ),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option("--direction", metavar="WAY", help="minimize or maximize; by default what the metric means."),
+]
+Where = Annotated[
+    str,
+    typer.Option("--where", metavar="CONDITION", help="Only trials that meet it, such as 'lr<0.01, batch_norm=on'."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=1024,
+        help="Worker processes, one thread each; by default one a core.",
+        rich_help_panel="Running",
+        show_default=False,
+    ),
+]
+Lanes = Annotated[
+    int | None,
+    typer.Option(
+        "--lanes",
+        min=1,
+        max=4096,
+        help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
+        rich_help_panel="Running",
+    ),
+]
 DEFAULT_RESULTS = Path("results")
 
 _RECIPE_FLAGS = {
-    "data": ("NAME|FILE.npz", "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.", "Data and seed"),
+    "data": (
+        "NAME|FILE.npz",
+        "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.",
+        "Data and seed",
+    ),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
@@ -85,7 +129,8 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
         return value
 
     options = {
-        name: (row.flag, "VALUES", f"{row.help} [dim]\\[{row.expected}; default {_default(row.default)}][/]", row.panel) for name, row in TABLE.items()
+        name: (row.flag, "VALUES", f"{row.help} [dim]\\[{row.expected}; default {_default(row.default)}][/]", row.panel)
+        for name, row in TABLE.items()
     } | {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
     made = [
@@ -93,7 +138,12 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, rich_help_panel=panel, callback=note, show_default=False)],
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    flag, metavar=metavar, help=text, rich_help_panel=panel, callback=note, show_default=False
+                ),
+            ],
         )
         for name, (flag, metavar, text, panel) in options.items()
     ]
@@ -114,14 +164,29 @@ def _default(value: Any) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
-RecipeFile = Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="TOML recipe; flags win over it.", show_default=False)]
-StudyFlag = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Name of the study; by default the recipe's, else a short one.", rich_help_panel="Study")]
+RecipeFile = Annotated[
+    Path | None, typer.Argument(metavar="[RECIPE]", help="TOML recipe; flags win over it.", show_default=False)
+]
+StudyFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="Name of the study; by default the recipe's, else a short one.",
+        rich_help_panel="Study",
+    ),
+]
 
 
 @app.command(rich_help_panel="Train")
 @_with_space
 def grid(
-    flags: dict[str, str], recipe: RecipeFile = None, study: StudyFlag = None, results: Results = DEFAULT_RESULTS, jobs: Jobs = None, lanes: Lanes = None
+    flags: dict[str, str],
+    recipe: RecipeFile = None,
+    study: StudyFlag = None,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    lanes: Lanes = None,
 ) -> None:
     """Train every setting of a grid; of a study that is there already, what is missing.
 
@@ -156,8 +221,18 @@ def resume(
     results: Results = DEFAULT_RESULTS,
     jobs: Jobs = None,
     lanes: Lanes = None,
-    data_dir: Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="Folder of the data set's files, if they have moved.", rich_help_panel="Running")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")] = False,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Folder of the data set's files, if they have moved.",
+            rich_help_panel="Running",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")
+    ] = False,
 ) -> None:
     """Finish an interrupted study."""
     import dataclasses
@@ -204,13 +279,29 @@ def show(
         found = ledger.study(study)
         board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
     if not as_json:
-        _print(board_table(board, None if everything else top))
+        _print(board_table(board, None if everything else top, _console().width))
         return
     rows = board.rows if everything else board.rows.head(top)
     best = board.selected
-    chosen = {name: plain(best[name]) for name in ("trial", "seed", *board.swept, board.metric, "test_loss", "test_accuracy")} if best is not None else None
+    chosen = (
+        {
+            name: plain(best[name])
+            for name in ("trial", "seed", *board.swept, board.metric, "test_loss", "test_accuracy")
+        }
+        if best is not None
+        else None
+    )
     constant = {name: plain(value) for name, value in board.constant.items()}
-    _print({"study": study, "metric": board.metric, "direction": board.direction, "constant": constant, "selected": chosen, "trials": records(rows[csv_columns(board, test=False)])})
+    _print(
+        {
+            "study": study,
+            "metric": board.metric,
+            "direction": board.direction,
+            "constant": constant,
+            "selected": chosen,
+            "trials": records(rows[csv_columns(board, test=False)]),
+        }
+    )
 
 
 @app.command(rich_help_panel="Read")
@@ -240,14 +331,24 @@ def trial(
 @app.command(rich_help_panel="Read")
 def export(
     study: StudyName,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.",
+        ),
+    ],
     results: Results = DEFAULT_RESULTS,
     metric: Metric = None,
     direction: Direction = None,
     where: Where = "",
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False,
-    curves: Annotated[bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")] = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")
+    ] = False,
 ) -> None:
     """Write the leaderboard, or every epoch, to a file."""
     from sweep.analysis import csv_columns, leaderboard
@@ -265,7 +366,11 @@ def export(
 
 
 @app.command("rm", rich_help_panel="Read")
-def remove(study: StudyName, results: Results = DEFAULT_RESULTS, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+def remove(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
     """Remove a study with all its trials; asks first."""
     from sweep.ledger import Ledger
 
@@ -295,15 +400,20 @@ def _describe(recipe: Recipe) -> Any:
 
 def _train(ledger: Ledger, study: Any, jobs: int | None, lanes: int | None, retry_failed: bool = False) -> NoReturn:
     from sweep.analysis import leaderboard
-    from sweep.report import board_table, watcher
+    from sweep.progress import watcher
+    from sweep.report import board_table
     from sweep.study import run
 
-    summary = run(ledger, study, _describe(study.recipe), watcher(_console(stderr=True)), jobs or _cores(), lanes, retry_failed)
+    summary = run(
+        ledger, study, _describe(study.recipe), watcher(_console(stderr=True)), jobs or _cores(), lanes, retry_failed
+    )
     if not summary.interrupted:
         board = leaderboard(ledger.trials(study), study.recipe)
         _print("")
-        _print(board_table(board, 10))
-        _print(f"\nMore: sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv")
+        _print(board_table(board, 10, _console().width))
+        _print(
+            f"\nMore: sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
+        )
     raise typer.Exit(summary.exit_code)
 
 
@@ -315,7 +425,9 @@ def _cores() -> int:
 def _console(stderr: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() or "COLUMNS" in os.environ else 160  # a pipe has no width to fit into
+    return Console(stderr=stderr, width=wide)
 
 
 def _print(what: Any) -> None:

@@ -69,7 +69,9 @@ KNOWN: dict[str, _Known] = {
     "digits": _Known((1, 8, 8), 10, 1797, 0),
     "mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "MNIST", f"MNIST/raw/: {_IDX}"),
     "fashion-mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}"),
-    "cifar10": _Known((3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"),
+    "cifar10": _Known(
+        (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
+    ),
 }
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -136,7 +138,7 @@ class Source:
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
                 rows[start : start + 1024] = (x[start : start + 1024] - shift) / scale
             parts.append(Part(torch.from_numpy(rows), torch.from_numpy(y.astype(np.int64))))
-        return Split(*parts, classes=self.info.classes)
+        return Split(parts[0], parts[1], parts[2], self.info.classes)
 
 
 def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> DataInfo:
@@ -167,9 +169,12 @@ def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
 def _digits() -> tuple[Array, Array]:
     """scikit-learn's bundled digits: 1,797 images of 8 by 8, values 0 to 16."""
     spec = importlib.util.find_spec("sklearn")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     file = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
-    if file.exists():  # read directly: importing sklearn.datasets alone takes longer than training the quickstart's trials
+    if (
+        file.exists()
+    ):  # read directly: importing sklearn.datasets alone takes longer than training the quickstart's trials
         table = np.loadtxt(file, delimiter=",", dtype=np.int64)
     else:
         from sklearn.datasets import load_digits
@@ -212,12 +217,18 @@ def _read_npz(path: Path, values: bool) -> dict[str, Array]:
         with file:
             missing = [key for key in NPZ_ARRAYS if key not in file.files]
             if missing:
-                raise UsageError(f"{path}: no array {', '.join(missing)}; {expected}, found {', '.join(file.files) or 'none'}")
-            arrays = {key: file[key] if values or key.startswith("y") else _placeholder(file, key) for key in NPZ_ARRAYS}
+                raise UsageError(
+                    f"{path}: no array {', '.join(missing)}; {expected}, found {', '.join(file.files) or 'none'}"
+                )
+            arrays = {
+                key: file[key] if values or key.startswith("y") else _placeholder(file, key) for key in NPZ_ARRAYS
+            }
     except FileNotFoundError:
         raise UsageError(f"{path}: no such data file; {expected}") from None
     except ValueError as error:
-        reason = "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else _first_line(error)
+        reason = (
+            "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else _first_line(error)
+        )
         raise UsageError(f"{path}: {reason}; {expected} of numbers") from None
     except (OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise UsageError(f"{path}: cannot be read as an .npz archive: {_first_line(error)}; {expected}") from None
@@ -233,11 +244,17 @@ def _check_arrays(path: Path, arrays: dict[str, Array], values: bool) -> None:
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.dtype.kind not in "uifb" or x.ndim not in (2, 3, 4):
-            raise UsageError(f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]")
+            raise UsageError(
+                f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]"
+            )
         if y.ndim != 1 or y.dtype.kind not in "uif" or len(y) != len(x):
-            raise UsageError(f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} whole-number labels, one for each row of x_{part}")
+            raise UsageError(
+                f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} whole-number labels, one for each row of x_{part}"
+            )
         if len(y) < (12 if part == "train" else 1) or 0 in x.shape:
-            raise UsageError(f"{path}: x_{part} is {list(x.shape)}; expected at least {12 if part == 'train' else 1} rows, none empty")
+            raise UsageError(
+                f"{path}: x_{part} is {list(x.shape)}; expected at least {12 if part == 'train' else 1} rows, none empty"
+            )
         if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
             raise UsageError(f"{path}: y_{part} holds fractions; expected whole-number labels from 0")
         if y.min() < 0:
@@ -253,9 +270,13 @@ def _check_arrays(path: Path, arrays: dict[str, Array], values: bool) -> None:
     if classes < 2:
         raise UsageError(f"{path}: y_train holds one class; expected at least two")
     if classes > max(1000, len(arrays["y_train"])):
-        raise UsageError(f"{path}: y_train holds label {classes - 1}; expected labels from 0 to the number of classes - 1")
+        raise UsageError(
+            f"{path}: y_train holds label {classes - 1}; expected labels from 0 to the number of classes - 1"
+        )
     if arrays["y_test"].max() >= classes:
-        raise UsageError(f"{path}: y_test holds label {int(arrays['y_test'].max())}, out of range; y_train has labels 0 to {classes - 1}")
+        raise UsageError(
+            f"{path}: y_test holds label {int(arrays['y_test'].max())}, out of range; y_train has labels 0 to {classes - 1}"
+        )
 
 
 def _placeholder(file: Any, key: str) -> Array:

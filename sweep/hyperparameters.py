@@ -90,7 +90,16 @@ class Hyperparameter:
         """The canonical form of a value written on the command line."""
         text = text.strip()
         if self.kind == "bool":
-            words = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+            words = {
+                "on": True,
+                "true": True,
+                "yes": True,
+                "1": True,
+                "off": False,
+                "false": False,
+                "no": False,
+                "0": False,
+            }
             return self.check(words.get(text.lower(), text))
         if self.kind == "choice" or text in self.words:
             return self.check(text)
@@ -130,8 +139,8 @@ def _positive(value: Value) -> bool:
 OPTIMIZER, NETWORK, TRAINING, DATA = "Optimizer", "Network", "Loss and training", "Data and seed"
 _ADAMS = ("adam", "adamw")
 
+# fmt: off
 _ROWS = (
-    # fmt: off
     Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "Optimizer.", choices=("adam", "adamw", "sgd", "rmsprop")),
     Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane", "Learning rate.", low=0, open_low=True),
     Hyperparameter("beta1", "float", 0.9, OPTIMIZER, "lane", "Adam's decay rate of the gradient's mean.",
@@ -171,8 +180,8 @@ _ROWS = (
                    "Inputs: zscore and unit (to 0..1) use the training part's statistics; none leaves them raw.", choices=("zscore", "unit", "none")),
     Hyperparameter("train_size", "int", "all", DATA, "program", 'Rows of the training part that are used; "all" by default.', low=2, words=("all",)),
     Hyperparameter("seed", "int", 0, DATA, "lane", "Seed of a trial: initial weights, order of the rows, dropout.", low=0, high=2**31 - 1),
-    # fmt: on
 )
+# fmt: on
 
 TABLE: dict[str, Hyperparameter] = {row.name: row for row in _ROWS}
 """Every hyperparameter by name. A row depends only on rows above it."""

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sweep import __version__
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.recipe import Recipe, recipe_from_dict
-from sweep.space import Trial, setting_key
+from sweep.space import EpochRecord, Trial, setting_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +45,8 @@ PLANNED_EPOCHS = "max_epochs"
 """The column of the hyperparameter `epochs` in tables of trials, where `epochs` are those trained."""
 EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
-_TRIAL_COLUMNS = (
-    "number setting seed state reason traceback epochs train_loss train_accuracy val_loss val_accuracy "
-    "best_val_loss best_val_accuracy test_loss test_accuracy seconds"
-).split()
+_MEASURES = ["best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy", "seconds"]
+_TRIAL_COLUMNS = ["number", "setting", "seed", "state", "reason", "traceback", "epochs", *EPOCH_METRICS, *_MEASURES]
 
 _SCHEMA = f"""
 CREATE TABLE studies (
@@ -91,33 +89,6 @@ CREATE TABLE epochs (
 """
 
 
-class EpochRecord(Protocol):
-    """One epoch of one trial as the engine reports it; `state` is set at the trial's last."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def train_loss(self) -> float: ...
-    @property
-    def train_accuracy(self) -> float: ...
-    @property
-    def val_loss(self) -> float: ...
-    @property
-    def val_accuracy(self) -> float: ...
-    @property
-    def grad_norm(self) -> float: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def state(self) -> str | None: ...
-    @property
-    def test_loss(self) -> float | None: ...
-    @property
-    def test_accuracy(self) -> float | None: ...
-
-
 @dataclass(frozen=True)
 class Study:
     """A row of `studies`."""
@@ -143,7 +114,9 @@ class Ledger:
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             elif not self.path.exists():
-                raise UsageError(f"{folder}: no results there yet; `sweep grid` makes them (--results names another folder)")
+                raise UsageError(
+                    f"{folder}: no results there yet; `sweep grid` makes them (--results names another folder)"
+                )
             if create and not os.access(folder, os.W_OK):
                 raise UsageError(f"{folder}: the results folder is read-only; --results names another")
             self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
@@ -170,13 +143,17 @@ class Ledger:
         elif application != APPLICATION_ID:
             raise UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
         elif version > VERSION:
-            raise SweepError(f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); upgrade sweep")
+            raise SweepError(
+                f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); upgrade sweep"
+            )
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     def _address(self, create: bool) -> str:
         """The file's URI. A reader of a folder that nobody can write to takes the file as it lies."""
-        frozen = not create and not os.access(self.path.parent, os.W_OK) and not self.path.with_name(f"{FILE}-wal").exists()
+        frozen = (
+            not create and not os.access(self.path.parent, os.W_OK) and not self.path.with_name(f"{FILE}-wal").exists()
+        )
         return f"{self.path.resolve().as_uri()}{'?immutable=1' if frozen else ''}"
 
     def close(self) -> None:
@@ -196,8 +173,18 @@ class Ledger:
         columns = "id, name, recipe, trials, created, finished, seconds, versions, machine"
         rows = self._connection.execute(f"SELECT {columns} FROM studies ORDER BY id")
         return [
-            Study(i, name, recipe_from_dict(json.loads(recipe)), *rest, json.loads(versions), json.loads(machine))
-            for i, name, recipe, *rest, versions, machine in rows
+            Study(
+                i,
+                name,
+                recipe_from_dict(json.loads(recipe)),
+                trials,
+                created,
+                finished,
+                seconds,
+                json.loads(versions),
+                json.loads(machine),
+            )
+            for i, name, recipe, trials, created, finished, seconds, versions, machine in rows
         ]
 
     def find(self, name: str) -> Study | None:
@@ -213,7 +200,9 @@ class Ledger:
 
     def counts(self, study: Study) -> dict[str, int]:
         """How many trials are in each state; trials not made yet count as waiting."""
-        rows = dict(self._connection.execute("SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", (study.id,)))
+        rows = dict(
+            self._connection.execute("SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", (study.id,))
+        )
         made = sum(rows.values())
         return {state: rows.get(state, 0) + (study.trials - made if state == "waiting" else 0) for state in STATES}
 
@@ -245,7 +234,9 @@ class Ledger:
     def trial(self, study: Study, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """One trial's row and setting. Raises UsageError if it has none."""
         names = f"number, {', '.join(_TRIAL_COLUMNS[2:])}"
-        row = self._connection.execute(f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?", (study.id, number)).fetchone()
+        row = self._connection.execute(
+            f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?", (study.id, number)
+        ).fetchone()
         if row is None:
             made = number < study.trials
             problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
@@ -258,7 +249,9 @@ class Ledger:
         import pandas as pd
 
         names = list(_TRIAL_COLUMNS)
-        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM trials WHERE study = ? ORDER BY number", (study.id,)).fetchall()
+        rows = self._connection.execute(
+            f"SELECT {', '.join(names)} FROM trials WHERE study = ? ORDER BY number", (study.id,)
+        ).fetchall()
         frame = pd.DataFrame.from_records(rows, columns=names)
         settings = pd.DataFrame.from_records([json.loads(row[1]) for row in rows], index=frame.index)
         settings = settings.rename(columns={"epochs": PLANNED_EPOCHS})
@@ -271,8 +264,12 @@ class Ledger:
         import pandas as pd
 
         names = ["trial", "epoch", *EPOCH_METRICS, "grad_norm", "seconds"]
-        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?" + (" AND trial = ?" if number is not None else "")
-        rows = self._connection.execute(f"{query} ORDER BY trial, epoch", (study.id, *([number] if number is not None else [])))
+        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?" + (
+            " AND trial = ?" if number is not None else ""
+        )
+        rows = self._connection.execute(
+            f"{query} ORDER BY trial, epoch", (study.id, *([number] if number is not None else []))
+        )
         frame = pd.DataFrame.from_records(rows.fetchall(), columns=names)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
 
@@ -297,7 +294,9 @@ class Ledger:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 file.seek(0)
-                raise SweepError(f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait for it or stop it") from None
+                raise SweepError(
+                    f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait for it or stop it"
+                ) from None
             file.seek(0)
             file.truncate()
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {_now()}")
@@ -321,10 +320,14 @@ class Ledger:
                 ((study.id, trial.number, setting_key(trial.setting), trial.seed) for trial in trials),
             )
 
-    def mark(self, study: Study, numbers: Sequence[int], state: str, reason: str | None = None, traceback: str | None = None) -> None:
+    def mark(
+        self, study: Study, numbers: Sequence[int], state: str, reason: str | None = None, traceback: str | None = None
+    ) -> None:
         """Sets trials to waiting, running or failed, without results: what an unfinished training left is dropped."""
         with self._transaction():
-            self._connection.executemany("DELETE FROM epochs WHERE study = ? AND trial = ?", ((study.id, n) for n in numbers))
+            self._connection.executemany(
+                "DELETE FROM epochs WHERE study = ? AND trial = ?", ((study.id, n) for n in numbers)
+            )
             self._connection.executemany(
                 "UPDATE trials SET state = ?, reason = ?, traceback = ?, epochs = 0, train_loss = NULL, train_accuracy = NULL, val_loss = NULL, "
                 "val_accuracy = NULL, best_val_loss = NULL, best_val_accuracy = NULL, seconds = NULL WHERE study = ? AND number = ?",
@@ -340,7 +343,9 @@ class Ledger:
             reason = f"loss not finite in epoch {o.epoch}" if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
             tests = _finite(o.test_loss), _finite(o.test_accuracy)
-            trials.append((o.state or "running", reason, o.epoch, *values, *best, *tests, o.seconds, study.id, o.number))
+            trials.append(
+                (o.state or "running", reason, o.epoch, *values, *best, *tests, o.seconds, study.id, o.number)
+            )
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany(
@@ -407,4 +412,9 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "system": platform.platform(), "processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }

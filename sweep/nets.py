@@ -35,9 +35,15 @@ def _cnn(setting: Setting, shape: tuple[int, ...], classes: int) -> nn.Sequentia
     channels, height, width = shape
     for stage in range(int(setting["depth"])):
         out = int(setting["hidden"]) * 2**stage
-        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=_bias(setting)), *_activated(setting, nn.BatchNorm2d, out), nn.MaxPool2d(2)]
+        layers += [
+            nn.Conv2d(channels, out, 3, padding=1, bias=_bias(setting)),
+            *_activated(setting, nn.BatchNorm2d, out),
+            nn.MaxPool2d(2),
+        ]
         channels, height, width = out, height // 2, width // 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(float(setting["dropout"])), nn.Linear(channels * height * width, classes))
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Dropout(float(setting["dropout"])), nn.Linear(channels * height * width, classes)
+    )
 
 
 def _bias(setting: Setting) -> bool:
@@ -49,7 +55,9 @@ def _activated(setting: Setting, norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2
     activation = _ACTIVATIONS[str(setting["activation"])]()
     if not setting["batch_norm"]:
         return [activation]
-    layer = norm(width, eps=float(setting["bn_eps"]), momentum=float(setting["bn_momentum"]), affine=bool(setting["bn_affine"]))
+    layer = norm(
+        width, eps=float(setting["bn_eps"]), momentum=float(setting["bn_momentum"]), affine=bool(setting["bn_affine"])
+    )
     return [layer, activation] if setting["bn_position"] == "before" else [activation, layer]
 
 

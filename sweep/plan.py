@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting
 from sweep.recipe import Recipe
-from sweep.space import Range, Trial, program_key
+from sweep.space import Trial, program_key
 
 MAX_LANES = 64
 """Lanes of one program at most: past this, a step's fixed cost is small beside its arithmetic on a CPU."""
@@ -38,6 +39,7 @@ class Plan:
     """What a grid would run, without a trial of it being made."""
 
     data: DataInfo
+    swept: tuple[str, ...]
     combinations: int
     settings: int
     trials: int
@@ -72,9 +74,11 @@ def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
         program = json.loads(key)
         check_fit(program, data)
         trials = settings * len(grid.seeds)
-        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), lane_count(program, data, trials)))
+        cohorts.append(
+            CohortPlan(program, settings, trials, parameter_count(program, data), lane_count(program, data, trials))
+        )
     total = sum(counts.values())
-    return Plan(data, grid.combinations, total, total * len(grid.seeds), len(grid.seeds), folded, cohorts)
+    return Plan(data, recipe.swept, grid.combinations, total, total * len(grid.seeds), len(grid.seeds), folded, cohorts)
 
 
 def check_fit(program: Setting, data: DataInfo) -> None:
@@ -85,10 +89,12 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     if program["model"] != "cnn":
         return
     if len(data.shape) != 3:
-        raise UsageError(f"model = cnn: rows of {data.name} are flat ({data.shape[0]} numbers); expected images, or model = mlp")
+        raise UsageError(
+            f"model = cnn: rows of {data.name} are flat ({data.shape[0]} numbers); expected images, or model = mlp"
+        )
     deepest = int(math.log2(min(data.shape[1:])))
     if int(program["depth"]) > deepest:
-        channels, height, width = data.shape
+        _, height, width = data.shape
         raise UsageError(
             f"depth = {program['depth']}: too deep for a cnn on {data.name}, whose images are {height} x {width}: "
             f"each stage halves them, so the deepest that fits is {deepest}"
@@ -179,13 +185,14 @@ def relative_cost(program: Setting, data: DataInfo) -> float:
 def _even(members: Sequence[Trial], pieces: int) -> list[Sequence[Trial]]:
     """Consecutive runs whose lengths differ by at most one."""
     cuts = [len(members) * piece // pieces for piece in range(pieces + 1)]
-    return [members[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [members[a:b] for a, b in pairwise(cuts)]
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
     """The plan as plain values, for `--json`."""
     return {
         "data": vars(plan.data) | {"shape": list(plan.data.shape)},
+        "swept": list(plan.swept),
         **{name: getattr(plan, name) for name in ("combinations", "settings", "seeds", "trials", "folded")},
         "cohorts": [vars(cohort) for cohort in plan.cohorts],
     }

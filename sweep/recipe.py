@@ -204,7 +204,8 @@ def _check_range(row: Hyperparameter, given: Range) -> Range:
     if row.kind in ("bool", "choice"):
         raise UsageError(f"{row.name}: a range was given; expected {row.expected}, or a list of them")
     low, high = row.check(given.low), row.check(given.high)
-    assert not isinstance(low, str) and not isinstance(high, str)
+    assert not isinstance(low, str)
+    assert not isinstance(high, str)
     if low >= high:
         raise UsageError(f"{row.name}: range from {low:g} to {high:g}; expected low < high")
     if given.log and low <= 0:

@@ -25,7 +25,9 @@ class Range:
     def points(self, row: Hyperparameter) -> tuple[Value, ...]:
         """The `n` points, evenly spaced (in the logarithm if `log`), whole numbers for an int hyperparameter."""
         if self.n is None:
-            raise UsageError(f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag)")
+            raise UsageError(
+                f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag)"
+            )
         if self.n == 1:
             return (row.check(self.low),)
         steps = [i / (self.n - 1) for i in range(self.n)]
@@ -59,6 +61,27 @@ class Trial:
     number: int
     setting: Setting
     seed: int
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of one trial, as the engine reports and the ledger records it; `state` is set at the trial's last.
+
+    Losses are means over rows (train_loss as minimised, over the epoch's steps), accuracies are in [0, 1], grad_norm is
+    the mean L2 norm of the gradient over every tenth step, seconds the trial's share of its program's time.
+    """
+
+    number: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    grad_norm: float
+    seconds: float
+    state: str | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
 
 
 def setting_key(setting: Setting) -> str:

@@ -10,18 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, Unit, units
 from sweep.recipe import Recipe
-from sweep.space import Trial
+from sweep.space import EpochRecord, Trial
 from sweep.workers import DataRequest, Message, Pool
-
-if TYPE_CHECKING:
-    from sweep.engine import Outcome
 
 WINDOW = 20_000
 """Trials that are made, planned and trained before the next ones are looked at, so that memory stays bounded."""
@@ -56,7 +53,7 @@ class Watcher(Protocol):
     def training(self, worker: int, unit: Unit) -> None:
         """A worker begins a unit."""
 
-    def epoch(self, worker: int, unit: Unit, outcomes: tuple[Outcome, ...]) -> None:
+    def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         """A unit has trained an epoch."""
 
     def idle(self, worker: int) -> None:
@@ -94,20 +91,28 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan) -> Study:
         return ledger.create(name, recipe, plan.trials)
     difference = study.recipe.difference(recipe)
     if difference:
-        raise UsageError(f"study {name!r} exists with another recipe ({'; '.join(difference)}); give --study another name, or `sweep rm {name}`")
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); give --study another name, or `sweep rm {name}`"
+        )
     return study
 
 
-def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, jobs: int, lanes: int | None, retry_failed: bool) -> Summary:
+def run(
+    ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, jobs: int, lanes: int | None, retry_failed: bool
+) -> Summary:
     """Trains what is left of a study and records it. The caller holds the study's lock.
 
     Ends early, everything finished recorded, when the user interrupts: once to stop at the next epoch, twice at once.
     """
     begin = time.perf_counter()
     states = ledger.states(study)
-    unfinished = [number for number, state in states.items() if state == "running" or (retry_failed and state == "failed")]
+    unfinished = [
+        number for number, state in states.items() if state == "running" or (retry_failed and state == "failed")
+    ]
     ledger.mark(study, unfinished, "waiting")
-    settled = {number for number, state in states.items() if state in FINISHED or (state == "failed" and not retry_failed)}
+    settled = {
+        number for number, state in states.items() if state in FINISHED or (state == "failed" and not retry_failed)
+    }
     watcher.started(study, ledger.counts(study))
     interrupted = False
     with _interrupts() as interrupts:
@@ -120,7 +125,14 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, jobs: in
 
 
 def _train_all(
-    ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, jobs: int, lanes: int | None, settled: set[int], interrupts: list[int]
+    ledger: Ledger,
+    study: Study,
+    data: DataInfo,
+    watcher: Watcher,
+    jobs: int,
+    lanes: int | None,
+    settled: set[int],
+    interrupts: list[int],
 ) -> bool:
     """Trains every trial that is not settled, a window at a time. True if the user interrupted."""
     recipe = study.recipe
@@ -155,7 +167,7 @@ class _Loop:
         while self.busy or (self.queue and not self.interrupts):
             while self.ready and self.queue and not self.interrupts:
                 self._give(self.ready.pop(0), self.queue.pop(0))
-            outcomes: list[Outcome] = []
+            outcomes: list[EpochRecord] = []
             for message in self.pool.messages(0.25):
                 outcomes += message.outcomes
                 if message.kind in ("error", "memory", "died"):
@@ -176,7 +188,7 @@ class _Loop:
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
 
-    def _record(self, outcomes: list[Outcome]) -> None:
+    def _record(self, outcomes: list[EpochRecord]) -> None:
         if outcomes:
             self.ledger.record(self.study, outcomes)
             outcomes.clear()
@@ -205,7 +217,9 @@ class _Loop:
 
     def _again(self, unit: Unit, message: Message) -> None:
         """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""
-        reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(message.kind) or message.text.strip().splitlines()[-1]
+        reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(
+            message.kind
+        ) or message.text.strip().splitlines()[-1]
         left = Unit(tuple(self._unfinished(unit)), unit.attempt)
         if not left.trials:
             return

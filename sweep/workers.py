@@ -15,16 +15,19 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sweep.errors import SweepError, UsageError
 from sweep.plan import Unit
+from sweep.space import EpochRecord
 
 if TYPE_CHECKING:
-    from sweep.data import Source
-    from sweep.engine import Outcome
+    from sweep.data import Source, Split
+
+    Splits = dict[tuple[str, int | str], Split]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Message:
     worker: int
     kind: str
     text: str = ""
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[EpochRecord, ...] = ()
 
 
 class Pool:
@@ -88,7 +91,9 @@ class Pool:
         except (EOFError, OSError):
             if out:
                 return out
-            raise SweepError(f"the workers' host process ended ({_ending(self._host.wait())}); everything finished is recorded") from None
+            raise SweepError(
+                f"the workers' host process ended ({_ending(self._host.wait())}); everything finished is recorded"
+            ) from None
         return out
 
     def close(self) -> None:
@@ -105,10 +110,8 @@ class Pool:
         self.close()
 
     def _send(self, what: tuple[int, Unit | None]) -> None:
-        try:
+        with suppress(OSError):  # if the host is gone, `messages` says so
             self._connection.send(what)
-        except OSError:
-            pass  # the host is gone; `messages` says so
 
 
 def host() -> None:
@@ -123,7 +126,11 @@ def host() -> None:
         study.send(Message(error.exit_code, "refused", str(error)))
         return
     except Exception:
-        study.send(Message(1, "refused", f"{request.name}: cannot be loaded: {traceback.format_exc().strip().splitlines()[-1]}"))
+        study.send(
+            Message(
+                1, "refused", f"{request.name}: cannot be loaded: {traceback.format_exc().strip().splitlines()[-1]}"
+            )
+        )
         return
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(jobs):
@@ -135,7 +142,7 @@ def host() -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source: Source, splits: dict[Any, Any]) -> None:
+def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source: Source, splits: Splits) -> None:
     """Passes messages between the study and the workers until the study is gone."""
     while True:
         owners = {pipe: worker for worker, (_, pipe) in workers.items()}
@@ -147,10 +154,8 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source
                 except (EOFError, OSError):
                     return
                 for _, pipe in workers.values() if worker < 0 else [workers[worker]]:
-                    try:
+                    with suppress(OSError):  # if it has just died, its closed pipe is reported below
                         pipe.send(unit)
-                    except OSError:
-                        pass  # it has just died; its closed pipe is reported below
                 continue
             worker = owners[ready]
             try:
@@ -165,7 +170,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source
                 workers[worker] = _fork(worker, source, splits, [study, *(other for _, other in workers.values())])
 
 
-def _prepare(request: DataRequest) -> tuple[Source, dict[Any, Any]]:
+def _prepare(request: DataRequest) -> tuple[Source, Splits]:
     """Loads torch and the data, once for all workers."""
     import torch
 
@@ -177,7 +182,7 @@ def _prepare(request: DataRequest) -> tuple[Source, dict[Any, Any]]:
     return source, {form: source.split(*form) for form in request.forms}
 
 
-def _fork(worker: int, source: Source, splits: dict[Any, Any], inherited: Sequence[Connection]) -> tuple[int, Connection]:
+def _fork(worker: int, source: Source, splits: Splits, inherited: Sequence[Connection]) -> tuple[int, Connection]:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -192,7 +197,7 @@ def _fork(worker: int, source: Source, splits: dict[Any, Any], inherited: Sequen
     return pid, Connection(ours.detach())
 
 
-def _work(worker: int, pipe: Connection, source: Source, splits: dict[Any, Any]) -> None:
+def _work(worker: int, pipe: Connection, source: Source, splits: Splits) -> None:
     """A worker: trains one unit after another until its pipe closes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
@@ -217,11 +222,12 @@ def _work(worker: int, pipe: Connection, source: Source, splits: dict[Any, Any])
         return
 
 
-def _train(worker: int, pipe: Connection, unit: Unit, source: Source, splits: dict[Any, Any]) -> str:
+def _train(worker: int, pipe: Connection, unit: Unit, source: Source, splits: Splits) -> str:
     from sweep.engine import train
 
     setting = unit.trials[0].setting
-    form = setting["normalize"], setting["train_size"]
+    size = setting["train_size"]
+    form = str(setting["normalize"]), size if isinstance(size, str) else int(size)
     if form not in splits:
         splits[form] = source.split(*form)
     for outcomes in train(unit.trials, splits[form]):

@@ -38,7 +38,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def sweep(tmp_path: Path) -> Run:
     """Runs `sweep ARGS...` as a real process in an empty folder, with results there."""
 
-    def run(*args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = tmp_path, **kwargs) -> subprocess.CompletedProcess[str]:
+    def run(
+        *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = tmp_path, **kwargs
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sweep", *map(str, args)]
         settings = os.environ | {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results")} | (env or {})
         result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, **kwargs)

@@ -23,8 +23,28 @@ def settings_for(**common) -> list[dict]:
     """Three settings of one cohort that differ in every hyperparameter that lanes may differ in."""
     varied = [
         {"lr": 0.003, "beta1": 0.9, "beta2": 0.999, "momentum": 0.9, "eps": 1e-6},
-        {"lr": 0.01, "beta1": 0.8, "beta2": 0.99, "momentum": 0.5, "weight_decay": 0.01, "eps": 1e-5, "lr_schedule": "cosine", "warmup_epochs": 1.5, "label_smoothing": 0.1},
-        {"lr": 0.001, "beta1": 0.0, "beta2": 0.9, "momentum": 0.7, "weight_decay": 0.1, "lr_schedule": "step", "grad_clip": 0.3, "eps": 1e-4, "init": "xavier"},
+        {
+            "lr": 0.01,
+            "beta1": 0.8,
+            "beta2": 0.99,
+            "momentum": 0.5,
+            "weight_decay": 0.01,
+            "eps": 1e-5,
+            "lr_schedule": "cosine",
+            "warmup_epochs": 1.5,
+            "label_smoothing": 0.1,
+        },
+        {
+            "lr": 0.001,
+            "beta1": 0.0,
+            "beta2": 0.9,
+            "momentum": 0.7,
+            "weight_decay": 0.1,
+            "lr_schedule": "step",
+            "grad_clip": 0.3,
+            "eps": 1e-4,
+            "init": "xavier",
+        },
     ]
     return [canonical(one | common) for one in varied]
 
@@ -46,21 +66,38 @@ def plain_optimizer(setting: dict, net: nn.Module) -> torch.optim.Optimizer:
     match setting["optimizer"]:
         case "adam" | "adamw":
             kind = torch.optim.Adam if setting["optimizer"] == "adam" else torch.optim.AdamW
-            return kind(parameters, lr=lr, betas=(setting["beta1"], setting["beta2"]), eps=setting["eps"], weight_decay=decay)
+            return kind(
+                parameters, lr=lr, betas=(setting["beta1"], setting["beta2"]), eps=setting["eps"], weight_decay=decay
+            )
         case "sgd":
-            return torch.optim.SGD(parameters, lr=lr, momentum=setting["momentum"], nesterov=setting["nesterov"], weight_decay=decay)
+            return torch.optim.SGD(
+                parameters, lr=lr, momentum=setting["momentum"], nesterov=setting["nesterov"], weight_decay=decay
+            )
         case _:
-            return torch.optim.RMSprop(parameters, lr=lr, alpha=setting["beta2"], eps=setting["eps"], momentum=setting["momentum"], weight_decay=decay)
+            return torch.optim.RMSprop(
+                parameters,
+                lr=lr,
+                alpha=setting["beta2"],
+                eps=setting["eps"],
+                momentum=setting["momentum"],
+                weight_decay=decay,
+            )
 
 
-def plain_schedule(setting: dict, optimizer: torch.optim.Optimizer, epoch_steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+def plain_schedule(
+    setting: dict, optimizer: torch.optim.Optimizer, epoch_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     """The same schedules from torch's own pieces."""
     from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
 
     total, warmup = setting["epochs"] * epoch_steps, int(setting["warmup_epochs"] * epoch_steps)
     if setting["lr_schedule"] == "step":
         return MultiStepLR(optimizer, [-(-total // 2), -(-3 * total // 4)], gamma=0.1)
-    main = CosineAnnealingLR(optimizer, total - warmup) if setting["lr_schedule"] == "cosine" else ConstantLR(optimizer, 1.0)
+    main = (
+        CosineAnnealingLR(optimizer, total - warmup)
+        if setting["lr_schedule"] == "cosine"
+        else ConstantLR(optimizer, 1.0)
+    )
     if not warmup:
         return main
     first = LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1)
@@ -93,7 +130,9 @@ def plain_training(setting: dict, seed: int, start: dict, split: Split) -> nn.Mo
 
 
 CASES = [
-    *itertools.product(("adam", "adamw", "sgd", "nesterov", "rmsprop"), ("cross_entropy", "mse"), ("mlp", "cnn"), BATCH_NORM, ("relu",)),
+    *itertools.product(
+        ("adam", "adamw", "sgd", "nesterov", "rmsprop"), ("cross_entropy", "mse"), ("mlp", "cnn"), BATCH_NORM, ("relu",)
+    ),
     *itertools.product(("adam",), ("cross_entropy",), ("mlp", "cnn"), BATCH_NORM, ("tanh", "sigmoid", "gelu")),
     ("sgd", "cross_entropy", "mlp", "no affine", "sigmoid"),
 ]
@@ -116,13 +155,15 @@ def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activatio
     for lane, setting in enumerate(settings):
         net = plain_training(setting, seeds[lane], starts[lane], split)
         for name, value in program.lane(lane).items():
-            torch.testing.assert_close(value, net.state_dict()[name], rtol=1e-10, atol=1e-10, msg=lambda m: f"lane {lane} {name}: {m}")
+            torch.testing.assert_close(value, net.state_dict()[name], rtol=1e-10, atol=1e-10)
         net.eval()
         with torch.no_grad():
             logits = net(split.val.x)
         assert metrics.val_accuracy[lane] == (logits.argmax(1) == split.val.y).double().mean().item()
         if loss == "cross_entropy":
-            assert metrics.val_loss[lane] == pytest.approx(nn.functional.cross_entropy(logits, split.val.y).item(), abs=1e-9)
+            assert metrics.val_loss[lane] == pytest.approx(
+                nn.functional.cross_entropy(logits, split.val.y).item(), abs=1e-9
+            )
 
 
 def records(settings: list[dict], seeds: list[int], split: Split) -> dict[int, list[dict]]:
@@ -142,9 +183,24 @@ BITS = [
     {"hidden": 5, "depth": 3, "batch_size": 30, "batch_norm": True, "activation": "sigmoid"},
     {"hidden": 17, "depth": 1, "batch_size": 33, "activation": "gelu", "optimizer": "rmsprop"},
     {"hidden": 1, "depth": 2, "batch_size": 7, "activation": "tanh", "optimizer": "sgd"},
-    {"hidden": 64, "batch_size": "full", "batch_norm": True, "bn_position": "after", "loss": "mse", "optimizer": "adamw"},
+    {
+        "hidden": 64,
+        "batch_size": "full",
+        "batch_norm": True,
+        "bn_position": "after",
+        "loss": "mse",
+        "optimizer": "adamw",
+    },
     {"model": "cnn", "hidden": 4, "depth": 2, "batch_size": 32, "batch_norm": True},
-    {"model": "cnn", "hidden": 3, "depth": 3, "batch_size": 19, "activation": "sigmoid", "optimizer": "sgd", "nesterov": True},
+    {
+        "model": "cnn",
+        "hidden": 3,
+        "depth": 3,
+        "batch_size": 19,
+        "activation": "sigmoid",
+        "optimizer": "sgd",
+        "nesterov": True,
+    },
 ]
 
 
@@ -152,7 +208,9 @@ BITS = [
 def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     split = small(digits, 135, torch.float32)
     lane_values = itertools.product((0.01, 0.1, 0.003), (0.9, 0.5), (0.0, 0.3), (0.0, 0.05), (0.0, 1.0))
-    values = [dict(zip(("lr", "momentum", "dropout", "weight_decay", "grad_clip"), row, strict=True)) for row in lane_values]
+    values = [
+        dict(zip(("lr", "momentum", "dropout", "weight_decay", "grad_clip"), row, strict=True)) for row in lane_values
+    ]
     settings = [canonical({"epochs": 2, "beta1": 0.5, **row, **shape}) for row in values][:33]
     settings += settings[: 33 - len(settings)]
     seeds = [lane % 3 for lane in range(33)]
@@ -169,7 +227,10 @@ def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
 
 def test_a_diverging_lane_changes_no_bit_of_its_neighbours(digits):
     split = small(digits, 256, torch.float32)
-    settings = [canonical({"optimizer": "sgd", "lr": lr, "epochs": 6, "activation": "gelu", "momentum": 0.9}) for lr in (0.01, 1e4, 0.05)]
+    settings = [
+        canonical({"optimizer": "sgd", "lr": lr, "epochs": 6, "activation": "gelu", "momentum": 0.9})
+        for lr in (0.01, 1e4, 0.05)
+    ]
     together = records(settings, [0, 0, 0], split)
     assert together[1][-1]["state"] == "'diverged'"
     assert len(together[1]) < 6
@@ -190,25 +251,40 @@ def test_batch_norm_trains_on_the_batch_and_evaluates_on_moving_averages(digits,
     """After one full-batch step, the running statistics are (1 - m) * start + m * the batch's, and one row alone
     scores as it does among others."""
     split = small(digits, 64, torch.float64)
-    setting = canonical({"model": model, "hidden": 4, "depth": 1, "batch_norm": True, "bn_momentum": 0.25, "batch_size": "full", "lr": 1e-9})
+    setting = canonical(
+        {
+            "model": model,
+            "hidden": 4,
+            "depth": 1,
+            "batch_norm": True,
+            "bn_momentum": 0.25,
+            "batch_size": "full",
+            "lr": 1e-9,
+        }
+    )
     with torch.no_grad():
         program = Program([setting], [0], split, dtype=torch.float64)
         state = program.lane(0)
-        layer = (nn.functional.linear(split.train.x.flatten(1), state["1.weight"]) if model == "mlp"
-                 else nn.functional.conv2d(split.train.x, state["0.weight"], padding=1))
+        layer = (
+            nn.functional.linear(split.train.x.flatten(1), state["1.weight"])
+            if model == "mlp"
+            else nn.functional.conv2d(split.train.x, state["0.weight"], padding=1)
+        )
         axes = (0,) if model == "mlp" else (0, 2, 3)
         norm = "2" if model == "mlp" else "1"
         program.train_epoch(1)
         after = program.lane(0)
     torch.testing.assert_close(after[f"{norm}.running_mean"], 0.25 * layer.mean(axes), rtol=0, atol=1e-12)
-    torch.testing.assert_close(after[f"{norm}.running_var"], 0.75 + 0.25 * layer.var(axes, unbiased=True), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        after[f"{norm}.running_var"], 0.75 + 0.25 * layer.var(axes, unbiased=True), rtol=0, atol=1e-12
+    )
     with torch.no_grad():
         whole = program.evaluate(split.val)
         rows = [program.evaluate(Part(split.val.x[i : i + 1], split.val.y[i : i + 1])) for i in range(64)]
     assert whole[0][0] == pytest.approx(sum(loss[0] for loss, _ in rows) / 64, abs=1e-12)
 
 
-def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation(digits):
+def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
     """With a huge width, the mean of the kept activations matches; seeds draw different masks."""
     from sweep.engine.layers import Batch, Block, Dropout
 

@@ -8,6 +8,6 @@ program     lowers a one-trial net to lanes, trains epochs, evaluates, drops lan
 streams     the random streams of a seed
 """
 
-from sweep.engine.program import Outcome, Program, train
+from sweep.engine.program import Program, train
 
-__all__ = ["Outcome", "Program", "train"]
+__all__ = ["Program", "train"]

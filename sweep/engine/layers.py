@@ -58,7 +58,8 @@ class Linear:
         if self.first:
             self.batch = batch
             pieces = [
-                products.shared(weight[a:b], rows.flatten(1).t()) for (a, b), rows in zip(batch.spans, batch.x, strict=True)
+                products.shared(weight[a:b], rows.flatten(1).t())
+                for (a, b), rows in zip(batch.spans, batch.x, strict=True)
             ]
             y = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
         else:
@@ -71,7 +72,8 @@ class Linear:
             self.bias.grad = grad.sum(2)
         if self.first:
             pieces = [
-                products.shared(grad[a:b], rows.flatten(1)) for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True)
+                products.shared(grad[a:b], rows.flatten(1))
+                for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True)
             ]
             self.weight.grad = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
             return grad  # nobody is before the first layer
@@ -87,7 +89,9 @@ class Conv2d:
 
     def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
         if self.first:
-            self.inputs = [channels_last(rows) for (a, b), rows in zip(batch.spans, batch.x, strict=True) for _ in range(a, b)]
+            self.inputs = [
+                channels_last(rows) for (a, b), rows in zip(batch.spans, batch.x, strict=True) for _ in range(a, b)
+            ]
         else:
             self.inputs = list(x.unbind(0))
         weight = self.weight.value
@@ -119,7 +123,9 @@ class BatchNorm:
     statistic, the variance unbiased); evaluation normalises with the running ones.
     """
 
-    def __init__(self, scale: Block | None, shift: Block | None, mean: Block, var: Block, momentum: float, eps: float) -> None:
+    def __init__(
+        self, scale: Block | None, shift: Block | None, mean: Block, var: Block, momentum: float, eps: float
+    ) -> None:
         self.scale, self.shift, self.mean, self.var = scale, shift, mean, var
         self.momentum, self.eps = momentum, eps
 
@@ -128,7 +134,7 @@ class BatchNorm:
         # Per row of: one [1, L*C, B] for linear activations, each lane's [B, C, H, W] for images
         self.inputs = [x.reshape(1, -1, x.shape[2])] if x.dim() == 3 else list(x.unbind(0))
         self.saved = [
-            torch.native_batch_norm(part, *state, training, self.momentum, self.eps)
+            aten.native_batch_norm(part, *state, training, self.momentum, self.eps)
             for part, state in zip(self.inputs, self._states(), strict=True)
         ]
         outputs = [saved[0] for saved in self.saved]
@@ -138,7 +144,9 @@ class BatchNorm:
         parts = [grad.reshape(self.inputs[0].shape)] if grad.dim() == 3 else list(grad.unbind(0))
         affine = self.scale is not None
         results = [
-            aten.native_batch_norm_backward(g, x, state[0], *state[2:], *saved[1:], True, self.eps, [True, affine, affine])
+            aten.native_batch_norm_backward(
+                g, x, state[0], *state[2:], *saved[1:], True, self.eps, [True, affine, affine]
+            )
             for g, x, state, saved in zip(parts, self.inputs, self._states(), self.saved, strict=True)
         ]
         if self.scale is not None and self.shift is not None:

@@ -32,7 +32,9 @@ def learning_rates(settings: Sequence[Setting], first: int, steps: int, epoch_st
     for setting in settings:
         total = int(setting["epochs"]) * epoch_steps
         warmup = float(setting["warmup_epochs"]) * epoch_steps
-        factors.append([_factor(str(setting["lr_schedule"]), step, total, warmup) for step in range(first, first + steps)])
+        factors.append(
+            [_factor(str(setting["lr_schedule"]), step, total, warmup) for step in range(first, first + steps)]
+        )
     return torch.tensor(factors, dtype=torch.float64).t() * column(settings, "lr")
 
 
@@ -55,7 +57,8 @@ class Optimizer:
     def __init__(self, settings: Sequence[Setting], blocks: dict[str, Block], epoch_steps: int) -> None:
         self.blocks, self.epoch_steps = blocks, epoch_steps
         self.state: dict[str, dict[str, Tensor]] = {
-            slot: {name: torch.zeros_like(block.value).flatten(1) for name, block in blocks.items()} for slot in self.slots
+            slot: {name: torch.zeros_like(block.value).flatten(1) for name, block in blocks.items()}
+            for slot in self.slots
         }
         self.use(settings)
 
@@ -139,7 +142,7 @@ class AdamW(Adam):
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum, plain or Nesterov's (Sutskever et al. 2013, as torch.optim writes it)."""
 
-    slots = ("momentum",)
+    slots: tuple[str, ...] = ("momentum",)
 
     def prepare(self, settings: Sequence[Setting]) -> None:
         self.momentum = self.constant(column(settings, "momentum"))

@@ -19,7 +19,7 @@ from sweep.engine.losses import LOSSES, targets
 from sweep.engine.optimizers import OPTIMIZERS, column
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
-from sweep.space import Trial
+from sweep.space import EpochRecord, Trial
 
 EVALUATION_ROWS = 500
 """Rows of one piece of an evaluation; a constant, so that no sum depends on the number of lanes."""
@@ -37,27 +37,6 @@ class Metrics:
     val_loss: list[float]
     val_accuracy: list[float]
     grad_norm: list[float]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One epoch of one trial, as the ledger records it; `state` is set at the trial's last one.
-
-    Losses as trained on (mean over the epoch's rows), accuracies in [0, 1], grad_norm the mean L2 norm of the
-    gradient over every tenth step, seconds the trial's share of its program's time.
-    """
-
-    number: int
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    grad_norm: float
-    seconds: float
-    state: str | None = None
-    test_loss: float | None = None
-    test_accuracy: float | None = None
 
 
 class Program:
@@ -125,7 +104,9 @@ class Program:
             seen += labels.shape[1]
         val_loss, val_accuracy = self.evaluate(self.split.val)
         measured = math.ceil(self.epoch_steps / NORM_EVERY)
-        return Metrics((loss / seen).tolist(), (correct / seen).tolist(), val_loss, val_accuracy, (norms / measured).tolist())
+        return Metrics(
+            (loss / seen).tolist(), (correct / seen).tolist(), val_loss, val_accuracy, (norms / measured).tolist()
+        )
 
     def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
         """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
@@ -198,11 +179,15 @@ class Program:
             return layers.Linear(self.blocks[f"{name}.weight"], block(f"{name}.bias"), first)
         if isinstance(module, nn.Conv2d):
             assert not isinstance(module.padding, str)
-            return layers.Conv2d(self.blocks[f"{name}.weight"], block(f"{name}.bias"), (module.padding[0], module.padding[1]), first)
+            return layers.Conv2d(
+                self.blocks[f"{name}.weight"], block(f"{name}.bias"), (module.padding[0], module.padding[1]), first
+            )
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.momentum is not None
             running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
-            return layers.BatchNorm(block(f"{name}.weight"), block(f"{name}.bias"), *running, module.momentum, module.eps)
+            return layers.BatchNorm(
+                block(f"{name}.weight"), block(f"{name}.bias"), *running, module.momentum, module.eps
+            )
         if isinstance(module, nn.Dropout):
             self.dropout = self.dropout or Block(torch.zeros(self.lanes, dtype=self.dtype, device=self.device))
             return layers.Dropout(self.dropout)
@@ -232,7 +217,12 @@ class Program:
     def _clip(self) -> Tensor:
         """The L2 norm of each lane's gradient, [L] float64, before it is clipped to the lane's limit."""
         gradients = [block.grad for block in self.blocks.values() if block.grad is not None]
-        norm = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients], 1).square().sum(1).sqrt()
+        norm = (
+            torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients], 1)
+            .square()
+            .sum(1)
+            .sqrt()
+        )
         if self.clips:
             factor = (self.limits / (norm + 1e-6)).clamp(max=1.0)
             for grad in gradients:
@@ -240,8 +230,8 @@ class Program:
         return norm.double()
 
 
-def train(trials: Sequence[Trial], split: Split) -> Iterator[list[Outcome]]:
-    """Trains the trials of one cohort together; yields, after each epoch, the outcome of every trial still in training.
+def train(trials: Sequence[Trial], split: Split) -> Iterator[list[EpochRecord]]:
+    """Trains the trials of one cohort together; yields, after each epoch, the record of every trial still in training.
 
     A trial whose training or validation loss is no longer finite has diverged: that epoch is its last.
     """
@@ -254,16 +244,30 @@ def train(trials: Sequence[Trial], split: Split) -> Iterator[list[Outcome]]:
         begin = time.perf_counter()
         with torch.no_grad():
             metrics = program.train_epoch(epoch)
-            sound = [math.isfinite(a) and math.isfinite(b) for a, b in zip(metrics.train_loss, metrics.val_loss, strict=True)]
+            sound = [
+                math.isfinite(a) and math.isfinite(b) for a, b in zip(metrics.train_loss, metrics.val_loss, strict=True)
+            ]
             tested = program.evaluate(split.test) if epoch == epochs else None
         seconds = (time.perf_counter() - begin) / len(numbers)
-        outcomes = []
+        records = []
         for lane, number in enumerate(numbers):
             state = "diverged" if not sound[lane] else "complete" if epoch == epochs else None
-            test = (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
-            values = (column[lane] for column in vars(metrics).values())
-            outcomes.append(Outcome(number, epoch, *values, seconds, state, *test))
-        yield outcomes
+            test_loss, test_accuracy = (
+                (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
+            )
+            values = {name: values[lane] for name, values in vars(metrics).items()}
+            records.append(
+                EpochRecord(
+                    number,
+                    epoch,
+                    **values,
+                    seconds=seconds,
+                    state=state,
+                    test_loss=test_loss,
+                    test_accuracy=test_accuracy,
+                )
+            )
+        yield records
         kept = [lane for lane, fine in enumerate(sound) if fine]
         if not kept:
             return

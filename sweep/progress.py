@@ -1,0 +1,181 @@
+"""Progress of a run: lines, or a live display on a terminal. Needs rich and report."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.report import count, show_metric, show_seconds, sparkline
+from sweep.space import EpochRecord
+
+if TYPE_CHECKING:
+    from sweep.ledger import Study
+    from sweep.plan import Unit
+    from sweep.study import Summary
+
+
+class _Progress:
+    """What both watchers keep: counts, speed, the best trial so far."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def started(self, study: Study, counts: dict[str, int]) -> None:
+        self.study, self.total = study, study.trials
+        self.done = sum(counts[state] for state in ("complete", "pruned", "diverged", "failed"))
+        self.before, self.begin = self.done, time.monotonic()
+        self.best: tuple[float, int] | None = None
+        self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
+        if self.done:
+            self.console.print(
+                f"{study.name}: {self.done} of {self.total} trials done already, {self.total - self.done} left",
+                highlight=False,
+            )
+
+    def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
+        metric = self.study.recipe.metric
+        for outcome in outcomes:
+            if outcome.state:
+                self.done += 1
+                value = float(getattr(outcome, metric))
+                if outcome.state == "complete" and (self.best is None or self.sign * value < self.sign * self.best[0]):
+                    self.best = value, outcome.number
+
+    def training(self, worker: int, unit: Unit) -> None: ...
+
+    def idle(self, worker: int) -> None: ...
+
+    def failed(self, unit: Unit, reason: str, again: bool) -> None:
+        if not again:
+            self.done += len(unit.trials)
+        numbers = ", ".join(str(trial.number) for trial in unit.trials[:5]) + (", …" if len(unit.trials) > 5 else "")
+        self.say(f"trial {numbers}: {reason}; {'trying again' if again else 'failed'}")
+
+    def stopping(self) -> None:
+        self.say("stopping at the end of the epoch; press Ctrl-C again to stop now")
+
+    def tick(self) -> None: ...
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+    def ended(self, summary: Summary) -> None:
+        trained = self.done - self.before
+        rate = f", {60 * trained / summary.seconds:,.0f} trials/min" if trained and summary.seconds else ""
+        counts = {
+            state: summary.counts[state]
+            for state in ("complete", "pruned", "diverged", "failed")
+            if summary.counts[state]
+        }
+        told = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
+        self.say(
+            f"{self.study.name}: {told} of {self.total} trials; trained {trained} in {show_seconds(summary.seconds)}{rate}"
+        )
+        if summary.interrupted:
+            self.say(f"interrupted; everything finished is recorded. Go on with: sweep resume {self.study.name}")
+
+    def speed(self) -> tuple[float, float | None]:
+        """Trials a minute, and seconds left (None while unknown)."""
+        elapsed = time.monotonic() - self.begin
+        trained = self.done - self.before
+        rate = trained / elapsed if elapsed else 0.0
+        return 60 * rate, (self.total - self.done) / rate if rate else None
+
+    def best_text(self) -> str:
+        if self.best is None:
+            return ""
+        metric = self.study.recipe.metric
+        return f"best {metric} {show_metric(metric, self.best[0])} (trial {self.best[1]})"
+
+
+class PlainWatcher(_Progress):
+    """Progress without a terminal: a line now and then."""
+
+    every = 5.0
+
+    def started(self, study: Study, counts: dict[str, int]) -> None:
+        super().started(study, counts)
+        self.last = time.monotonic()
+
+    def tick(self) -> None:
+        if time.monotonic() - self.last >= self.every:
+            self.last = time.monotonic()
+            rate, left = self.speed()
+            parts = [
+                f"{self.done}/{self.total} trials",
+                f"{rate:,.0f}/min" if rate else "",
+                f"{show_seconds(left)} left" if left else "",
+                self.best_text(),
+            ]
+            self.say(", ".join(part for part in parts if part))
+
+
+class LiveWatcher(_Progress):
+    """Progress on a terminal: a bar, the cohorts in training with their curves, the best so far."""
+
+    def started(self, study: Study, counts: dict[str, int]) -> None:
+        super().started(study, counts)
+        self.units: dict[int, tuple[Unit, int, deque[float]]] = {}
+        self.live = Live(console=self.console, refresh_per_second=8, transient=True, get_renderable=self._render)
+        self.live.start()
+
+    def training(self, worker: int, unit: Unit) -> None:
+        self.units[worker] = unit, 0, deque(maxlen=200)
+
+    def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
+        super().epoch(worker, unit, outcomes)
+        losses = self.units[worker][2]
+        finite = [outcome.val_loss for outcome in outcomes if math.isfinite(outcome.val_loss)]
+        if finite:
+            losses.append(statistics.median(finite))
+        self.units[worker] = unit, outcomes[0].epoch, losses
+
+    def idle(self, worker: int) -> None:
+        self.units.pop(worker, None)
+
+    def ended(self, summary: Summary) -> None:
+        self.live.stop()
+        super().ended(summary)
+
+    def _render(self) -> RenderableType:
+        rate, left = self.speed()
+        head = Table.grid(padding=(0, 2, 0, 0))
+        status = [
+            f"{self.done}/{self.total} trials",
+            f"{rate:,.0f}/min" if rate else "starting",
+            f"{show_seconds(left)} left" if left else "",
+            self.best_text(),
+        ]
+        head.add_row(
+            Text(self.study.name, "bold"),
+            ProgressBar(self.total, self.done, width=30),
+            *(Text(part) for part in status if part),
+        )
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        for _, (unit, epoch, losses) in sorted(self.units.items()):
+            setting = unit.trials[0].setting
+            name = f"{setting['model']} {setting['hidden']} x {setting['depth']}{' batch norm' if setting['batch_norm'] else ''}"
+            lanes = count(len(unit.trials), "lane")
+            loss = f"val_loss {show_metric('val_loss', losses[-1])}" if losses else ""
+            rows.add_row(
+                Text(f"  {name}", "cyan"),
+                lanes,
+                f"epoch {epoch}/{setting['epochs']}",
+                Text(sparkline(list(losses)), "yellow"),
+                loss,
+            )
+        return Group(head, rows)
+
+
+def watcher(console: Console) -> PlainWatcher | LiveWatcher:
+    """The watcher that fits the console."""
+    return LiveWatcher(console) if console.is_terminal else PlainWatcher(console)
