@@ -104,11 +104,11 @@ def _axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, An
         if column not in trials:
             trials[column] = None
     constant = {}
-    for column in names.values():
+    for name, column in names.items():
         if column in trials and column not in swept:
             present = trials[column].dropna()
             if len(present):
-                constant[column] = present.iloc[0]
+                constant[name] = present.iloc[0]
     return swept, constant
 
 

@@ -441,7 +441,7 @@ def _print(what: Any) -> None:
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sweep", standalone_mode=False)
     except SweepError as error:
         code = _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

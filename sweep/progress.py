@@ -34,6 +34,7 @@ class _Progress:
         self.done = sum(counts[state] for state in ("complete", "pruned", "diverged", "failed"))
         self.before, self.begin = self.done, time.monotonic()
         self.best: tuple[float, int] | None = None
+        self.part: dict[int, float] = {}  # trials' worth of epochs in the units that are in training
         self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
         if self.done:
             self.console.print(
@@ -43,6 +44,8 @@ class _Progress:
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         metric = self.study.recipe.metric
+        running = sum(not outcome.state for outcome in outcomes)
+        self.part[worker] = running * outcomes[0].epoch / int(unit.trials[0].setting["epochs"])
         for outcome in outcomes:
             if outcome.state:
                 self.done += 1
@@ -52,7 +55,8 @@ class _Progress:
 
     def training(self, worker: int, unit: Unit) -> None: ...
 
-    def idle(self, worker: int) -> None: ...
+    def idle(self, worker: int) -> None:
+        self.part.pop(worker, None)
 
     def failed(self, unit: Unit, reason: str, again: bool) -> None:
         if not again:
@@ -84,11 +88,11 @@ class _Progress:
             self.say(f"interrupted; everything finished is recorded. Go on with: sweep resume {self.study.name}")
 
     def speed(self) -> tuple[float, float | None]:
-        """Trials a minute, and seconds left (None while unknown)."""
+        """Trials a minute, and seconds left (None while unknown). A trial half trained counts as half of one."""
         elapsed = time.monotonic() - self.begin
-        trained = self.done - self.before
-        rate = trained / elapsed if elapsed else 0.0
-        return 60 * rate, (self.total - self.done) / rate if rate else None
+        done = self.done + sum(self.part.values())
+        rate = (done - self.before) / elapsed if elapsed else 0.0
+        return 60 * rate, (self.total - done) / rate if rate else None
 
     def best_text(self) -> str:
         if self.best is None:
@@ -140,6 +144,7 @@ class LiveWatcher(_Progress):
         self.units[worker] = unit, outcomes[0].epoch, losses
 
     def idle(self, worker: int) -> None:
+        super().idle(worker)
         self.units.pop(worker, None)
 
     def ended(self, summary: Summary) -> None:

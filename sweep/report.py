@@ -139,12 +139,12 @@ def _constants(constant: dict[str, Any]) -> str:
     """The constant hyperparameters that are not at their default, then how many are."""
     told = {name: value for name, value in constant.items() if not _is_default(name, value, constant)}
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = len(constant) - len(told)
-    return "; ".join(part for part in (shown, f"{rest} more at their defaults" if rest else "") if part)
+    rest = f"{len(constant) - len(told)} other hyperparameters at their defaults"
+    return f"{shown}; {rest}" if shown else rest
 
 
 def _is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
-    row = TABLE["epochs" if name == "max_epochs" else name]
+    row = TABLE[name]
     return bool(value == row.default_for(constant))
 
 

@@ -1,0 +1,455 @@
+"""Recipes: what TOML and flags mean together, and that everything bad in them gets one clear line."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.errors import UsageError
+from sweep.hyperparameters import TABLE
+from sweep.recipe import METRICS, Recipe, load_recipe, recipe_from_dict
+from sweep.space import Axis, Range
+from tests.conftest import RECIPES
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """The recipe of a TOML text with flags."""
+
+    def read(text: str, **flags: str) -> Recipe:
+        file = tmp_path / "r.toml"
+        file.write_text(text, encoding="utf-8")
+        return load_recipe(file, flags)
+
+    return read
+
+
+def refusal(call, *args: object, **kwargs: object) -> str:
+    """The one line with which a call is refused."""
+    with pytest.raises(UsageError) as caught:
+        call(*args, **kwargs)
+    text = str(caught.value)
+    assert "\n" not in text, text
+    assert caught.value.exit_code == 2
+    return text
+
+
+# What a recipe means
+
+
+def test_scalar_list_and_table(read):
+    recipe = read('data = "digits"\nepochs = 3\n[space]\nlr = [0.1, 0.01]\nbeta1 = 0.8\nweight_decay = { low = 1e-6, high = 1e-2, log = true, n = 5 }\nhidden = {low = 4, high = 64}')
+    assert recipe.axes == (
+        Axis("epochs", (3,)),
+        Axis("lr", (0.1, 0.01)),
+        Axis("beta1", (0.8,)),
+        Axis("weight_decay", Range(1e-6, 1e-2, True, 5)),
+        Axis("hidden", Range(4, 64, False, None)),
+    )
+    assert recipe.swept == ("lr", "weight_decay", "hidden")
+    assert recipe == Recipe(recipe.axes)  # everything else at its default
+
+
+def test_every_hyperparameter_is_a_key_and_a_flag(read):
+    for name, row in TABLE.items():
+        value = row.default
+        text = json.dumps(value)
+        word = ("on" if value else "off") if isinstance(value, bool) else str(value)
+        from_file, from_flag = read(f"[space]\n{name} = {text}"), load_recipe(None, {name: word})
+        assert from_file == from_flag
+        assert from_file == (Recipe(seeds=(0,)) if name == "seed" else Recipe((Axis(name, (value,)),)))
+
+
+def test_no_recipe_at_all_is_every_default():
+    assert load_recipe(None, {}) == Recipe()
+
+
+@pytest.mark.parametrize("text", ["seeds = 3", "seed = [0, 1, 2]", "seeds = [0, 1, 2]", "[space]\nseed = [0, 1, 2]", "seed = {low = 0, high = 2, n = 3}"])
+def test_seeds_and_seed(read, text):
+    assert read(text).seeds == (0, 1, 2)
+    assert read(text).axes == ()
+
+
+def test_the_seed_flag_wins_over_seeds_and_the_reverse(read):
+    assert read("seeds = 3", seed="7").seeds == (7,)
+    assert read("seed = 5", seeds="2").seeds == (0, 1)
+
+
+def test_equal_values_written_differently_are_one_recipe(read):
+    one = read("lr = [1, 0.1]\nhidden = 64\ndropout = 0")
+    assert one == read("lr = [1.0, 1e-1]\nhidden = 64.0\ndropout = -0.0")
+    assert json.dumps(one.to_dict()) == json.dumps(read("lr = [1.0, 1e-1]\nhidden = 64.0\ndropout = -0.0").to_dict())
+
+
+def test_flags_win_and_keep_the_recipes_order(read):
+    """A flag for a key of the recipe takes its place; new flags follow in the order they were typed."""
+    recipe = read("[space]\nlr = [0.1, 0.01]\nhidden = [4, 8]", momentum="0.5,0.9", lr="0.3", depth="1,2")
+    assert recipe.axes == (Axis("lr", (0.3,)), Axis("hidden", (4, 8)), Axis("momentum", (0.5, 0.9)), Axis("depth", (1, 2)))
+
+
+def test_flags_alone_keep_the_order_they_were_typed_in():
+    recipe = load_recipe(None, {"hidden": "8,4", "lr": "0.1,0.2", "batch_norm": "on,off"})
+    assert [axis.name for axis in recipe.axes] == ["hidden", "lr", "batch_norm"]
+    assert recipe.axes[2].values == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("lr", "0.1", (0.1,)),
+        ("lr", "0.1, 0.01 ,1e-3", (0.1, 0.01, 0.001)),
+        ("hidden", "64,128", (64, 128)),
+        ("hidden", "1e2", (100,)),
+        ("batch_norm", "on,off", (True, False)),
+        ("batch_norm", "true,False,yes,no,1,0", (True, False, True, False, True, False)),
+        ("batch_size", "32,full", (32, "full")),
+        ("train_size", "all", ("all",)),
+        ("optimizer", "adam, sgd", ("adam", "sgd")),
+        ("lr", "1e-4:1e-1", Range(1e-4, 1e-1)),
+        ("lr", "1e-4:1e-1:log", Range(1e-4, 1e-1, True)),
+        ("lr", "1e-4:1e-1:log:4", Range(1e-4, 1e-1, True, 4)),
+        ("lr", "1e-4:1e-1:5", Range(1e-4, 1e-1, False, 5)),
+        ("hidden", "16:64:3", Range(16, 64, False, 3)),
+    ],
+)
+def test_the_grammar_of_a_flag(name, text, values):
+    assert load_recipe(None, {name: text}).axes == (Axis(name, values),)
+
+
+def test_recipe_keys_as_flags(read):
+    recipe = read('data = "mnist"\nsplit_seed = 1\nmetric = "val_loss"', data="digits", split_seed="4", metric="val_accuracy", data_dir="/somewhere")
+    assert recipe == Recipe(split_seed=4, metric="val_accuracy", direction="maximize", data_dir="/somewhere")
+
+
+def test_the_metric_decides_the_direction_unless_it_is_given(read):
+    for metric, direction in METRICS.items():
+        assert read(f'metric = "{metric}"').direction == direction
+    assert read('metric = "val_loss"\ndirection = "maximize"').direction == "maximize"
+    assert (read("").metric, read("").direction) == ("val_loss", "minimize")
+
+
+def test_different_losses_are_ranked_on_accuracy(read):
+    recipe = read('loss = ["cross_entropy", "mse"]')
+    assert (recipe.metric, recipe.direction) == ("val_accuracy", "maximize")
+    assert read('loss = "mse"').metric == "val_loss"
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
+def test_the_shipped_recipes_are_read(file):
+    recipe = load_recipe(file, {})
+    assert recipe.swept
+    assert recipe.grid.combinations > 1
+
+
+# What is wrong with a recipe: what was given, what was expected, where
+
+BAD = {
+    # unknown keys, with a near miss or the list
+    "lr = 0.1\nbatchnorm = true": ["r.toml, line 2", "unknown key 'batchnorm'", "did you mean 'batch_norm'?"],
+    "[space]\n\nlearning = 1": ["r.toml, line 3", "unknown hyperparameter 'learning'", "choose from", "optimizer", "lr"],
+    "[space]\nlrr = 1": ["line 2", "'lrr'", "did you mean 'lr'?"],
+    "[space]\ndata = 'digits'": ["line 2", "unknown hyperparameter 'data'"],
+    "seed_s = 1": ["line 1", "did you mean 'seeds'?"],
+    "[spaces]\nlr = 1": ["line 1", "'spaces'", "did you mean 'space'?"],
+    "lr = { low = 0.1, hihg = 1 }": ["line 1", "'hihg'", "did you mean 'high'?"],
+    # wrong types
+    "lr = true": ["line 1", "lr = true", "expected a number > 0"],
+    "epochs = 1\n\nlr = '0.1'": ["line 3", 'lr = "0.1"', "expected a number > 0"],
+    "lr = 1979-05-27": ["line 1", "lr = 1979-05-27", "expected a number > 0"],
+    "lr = [0.1, [0.2]]": ["line 1", "lr = [0.2]", "expected a number > 0"],
+    "hidden = 64.5": ["line 1", "hidden = 64.5", "whole number"],
+    "hidden = 'wide'": ["line 1", 'hidden = "wide"', "whole number"],
+    "batch_norm = 1": ["line 1", "batch_norm = 1", "expected on or off"],
+    "nesterov = [true, 'no']": ["line 1", 'nesterov = "no"'],
+    "optimizer = 'adagrad'": ["line 1", 'optimizer = "adagrad"', "adam, adamw, sgd, rmsprop"],
+    "optimizer = 1": ["line 1", "optimizer = 1", "adam, adamw, sgd, rmsprop"],
+    "batch_size = 'half'": ["line 1", 'batch_size = "half"', '"full"'],
+    "train_size = 'full'": ["line 1", 'train_size = "full"', '"all"'],
+    "data = 5": ["line 1", "data = 5", "expected text"],
+    "data = ''": ["line 1", "data", "expected text"],
+    "data_dir = ['a']": ["line 1", "data_dir", "expected text"],
+    "split_seed = 1.5": ["line 1", "split_seed = 1.5", "whole number >= 0"],
+    "split_seed = true": ["line 1", "split_seed = True", "whole number >= 0"],
+    "space = 3": ["line 1", "space = 3", "expected a table"],
+    "[[space]]\nlr = 1": ["line 1", "space", "expected a table"],
+    # out of range
+    "beta1 = 1.0": ["line 1", "beta1 = 1.0", "expected a number >= 0 and < 1"],
+    "beta1 = [0.9, 1]": ["line 1", "beta1 = 1", "expected a number >= 0 and < 1"],
+    "beta2 = -0.1": ["line 1", "beta2 = -0.1", ">= 0 and < 1"],
+    "lr = -1": ["line 1", "lr = -1", "expected a number > 0"],
+    "lr = 0": ["line 1", "lr = 0", "expected a number > 0"],
+    "epochs = 0": ["line 1", "epochs = 0", "expected a whole number >= 1"],
+    "depth = 0": ["line 1", "depth = 0", ">= 1"],
+    "dropout = 1.0": ["line 1", "dropout = 1.0", ">= 0 and < 1"],
+    "bn_momentum = 0": ["line 1", "bn_momentum = 0", "> 0 and <= 1"],
+    "batch_size = 0": ["line 1", "batch_size = 0", ">= 1"],
+    "train_size = 1": ["line 1", "train_size = 1", ">= 2"],
+    "seed = -1": ["line 1", "seed = -1", ">= 0"],
+    "seeds = 0": ["line 1", "seeds = 0", "expected 1 to 100000"],
+    "seeds = -3": ["line 1", "seeds = -3", "whole number"],
+    "split_seed = -1": ["line 1", "split_seed = -1", ">= 0"],
+    "label_smoothing = 1": ["line 1", "label_smoothing = 1", "< 1"],
+    # NaN, infinity, numbers no float holds
+    "lr = nan": ["line 1", "lr = nan", "expected a number > 0"],
+    "lr = [0.1, inf]": ["line 1", "lr = inf", "expected a number > 0"],
+    "weight_decay = -inf": ["line 1", "weight_decay = -inf"],
+    "hidden = nan": ["line 1", "hidden = nan", "whole number"],
+    "lr = { low = nan, high = 1 }": ["line 1", "lr", "nan", "number"],
+    f"hidden = 1{'0' * 400}": ["line 1", "hidden", "whole number"],
+    f"lr = 1{'0' * 400}": ["line 1", "lr", "expected a number > 0"],
+    f"lr = {{ low = 0.1, high = 1{'0' * 400} }}": ["line 1", "lr", "number"],
+    f"split_seed = 1{'0' * 400}": ["line 1", "split_seed", "whole number"],
+    # empty
+    "lr = []": ["line 1", "lr = []", "empty", "at least one value"],
+    "[space]\nseed = []": ["line 2", "seed = []", "empty"],
+    "seeds = []": ["line 1", "seeds = []", "empty"],
+    # ranges
+    "lr = {}": ["line 1", "lr", "low and high"],
+    "lr = { low = 0.1 }": ["line 1", "lr", "low and high"],
+    "lr = { low = '0.1', high = 1 }": ["line 1", "lr", "low and high"],
+    "lr = { low = true, high = 1 }": ["line 1", "lr", "low and high"],
+    "lr = { low = 1, high = 0.1 }": ["line 1", "lr", "from 1 to 0.1", "low < high"],
+    "lr = { low = 1, high = 1 }": ["line 1", "lr", "low < high"],
+    "lr = { low = 0, high = 1 }": ["line 1", "lr = 0", "> 0"],
+    "dropout = { low = 0, high = 0.5, log = true }": ["line 1", "dropout", "log range from 0", "low > 0"],
+    "lr = { low = 0.1, high = 1, log = 1 }": ["line 1", "lr", "log = 1", "true or false"],
+    "lr = { low = 0.1, high = 1, n = 2.5 }": ["line 1", "lr", "n = 2.5", "whole number"],
+    "lr = { low = 0.1, high = 1, n = 0 }": ["line 1", "lr", "n = 0"],
+    "lr = { low = 0.1, high = 1, n = true }": ["line 1", "lr", "n = True", "whole number"],
+    "lr = { low = 0.1, high = 1, n = 100000000 }": ["line 1", "lr", "n = 100000000", "1000000"],
+    "beta1 = { low = 0.5, high = 1, n = 3 }": ["line 1", "beta1 = 1", "< 1"],
+    "hidden = { low = 4.5, high = 8 }": ["line 1", "hidden = 4.5", "whole number"],
+    "optimizer = { low = 1, high = 2 }": ["line 1", "optimizer", "range", "adam, adamw"],
+    "batch_norm = { low = 0, high = 1 }": ["line 1", "batch_norm", "range", "on or off"],
+    # given twice
+    "seeds = 3\nseed = [1, 2]": ["seeds and seed both given", "line 1"],
+    "lr = 0.1\n[space]\nlr = 0.2": ["lr", "both at the top and in [space]"],
+    # metric and direction
+    "metric = 'test_loss'": ["line 1", "'test_loss'", "nothing is selected on test data", "val_loss"],
+    "metric = 'test_accuracy'": ["line 1", "'test_accuracy'", "nothing is selected on test data"],
+    "metric = 'val_acuracy'": ["line 1", "metric 'val_acuracy'", "did you mean 'val_accuracy'?"],
+    "metric = 3": ["line 1", "metric '3'", "val_loss"],
+    "metric = ['val_loss']": ["line 1", "metric", "val_loss"],
+    "direction = 'up'": ["line 1", "direction 'up'", "minimize, maximize"],
+    "direction = 'minimise'": ["line 1", "did you mean 'minimize'?"],
+    # not TOML
+    "lr = 0.1\nhidden = = 3": ["r.toml", "not valid TOML", "line 2"],
+    "lr = [0.1,\n0.2": ["r.toml", "not valid TOML", "end of document"],
+    "lr: 0.1": ["r.toml", "not valid TOML", "line 1"],
+    "lr = 1\nlr = 2\nhidden = 3": ["r.toml", "not valid TOML", "line 2"],
+    f"lr = 1{'0' * 5000}": ["r.toml"],
+    f"lr = {'[' * 5000}{']' * 5000}": ["r.toml"],
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BAD.items(), ids=lambda value: value[:40].replace("\n", "⏎") if isinstance(value, str) else "")
+def test_a_bad_recipe_is_refused(read, text, words):
+    message = refusal(read, text)
+    missing = [word for word in words if word not in message]
+    assert not missing, message
+    assert len(message) < 500
+
+
+BAD_FLAGS = [
+    ({"lr": "fast"}, ["--lr", 'lr = "fast"', "expected a number > 0"]),
+    ({"lr": "0.1,-1"}, ["--lr", "lr = -1", "expected a number > 0"]),
+    ({"lr": ""}, ["--lr", "empty", "expected a number"]),
+    ({"lr": "0.1,,0.2"}, ["--lr", "empty"]),
+    ({"lr": "0.1,"}, ["--lr", "empty"]),
+    ({"lr": "nan"}, ["--lr", "lr = nan", "expected a number > 0"]),
+    ({"lr": "inf"}, ["--lr", "lr = inf"]),
+    ({"beta1": "1.0"}, ["--beta1", "beta1 = 1.0", "< 1"]),
+    ({"epochs": "0"}, ["--epochs", "epochs = 0", ">= 1"]),
+    ({"epochs": "1.5"}, ["--epochs", "epochs = 1.5", "whole number"]),
+    ({"batch_norm": "maybe"}, ["--batch-norm", 'batch_norm = "maybe"', "on or off"]),
+    ({"optimizer": "Adam"}, ["--optimizer", "adam, adamw, sgd, rmsprop"]),
+    ({"batch_size": "ful"}, ["--batch-size", '"full"']),
+    ({"hidden": "1" + "0" * 400}, ["--hidden", "whole number"]),
+    ({"hidden": "1" + "0" * 5000}, ["--hidden", "whole number"]),
+    ({"lr": "1:"}, ["--lr", "LOW:HIGH"]),
+    ({"lr": ":"}, ["--lr", "LOW:HIGH"]),
+    ({"lr": "1e-4:1e-1:logg"}, ["--lr", "LOW:HIGH:log"]),
+    ({"lr": "1e-4:1e-1:log:many"}, ["--lr", "LOW:HIGH:log:N"]),
+    ({"lr": "1e-4:1e-1:3:4"}, ["--lr", "LOW:HIGH:log:N"]),
+    ({"lr": "1e-4:1e-1:log:log"}, ["--lr", "LOW:HIGH:log:N"]),
+    ({"lr": "1:0.1:3"}, ["--lr", "low < high"]),
+    ({"lr": "0.1:nan"}, ["--lr", "nan"]),
+    ({"dropout": "0:0.5:log:3"}, ["--dropout", "low > 0"]),
+    ({"batch_norm": "off:on"}, ["--batch-norm"]),
+    ({"optimizer": "1:2"}, ["--optimizer", "adam, adamw, sgd, rmsprop"]),
+    ({"seeds": "0"}, ["--seeds", "1 to 100000"]),
+    ({"seeds": "three"}, ["--seeds", "whole number"]),
+    ({"seeds": "1" + "0" * 5000}, ["--seeds"]),
+    ({"seed": "-1"}, ["--seed", "seed = -1", ">= 0"]),
+    ({"split_seed": "x"}, ["--split-seed", "whole number"]),
+    ({"data": ""}, ["--data", "expected text"]),
+    ({"metric": "test_accuracy"}, ["--metric", "nothing is selected on test data"]),
+    ({"metric": "val_los"}, ["--metric", "did you mean 'val_loss'?"]),
+    ({"direction": "down"}, ["--direction", "minimize, maximize"]),
+    ({"seed": "5", "seeds": "3"}, ["seeds and seed both given"]),
+    ({"optimizer": "ada\nm"}, ["--optimizer", "adam, adamw, sgd, rmsprop"]),
+]
+
+
+@pytest.mark.parametrize(("flags", "words"), BAD_FLAGS, ids=lambda value: " ".join(f"{k}={v[:20]!r}" for k, v in value.items()) if isinstance(value, dict) else "")
+def test_a_bad_flag_is_refused(flags, words):
+    message = refusal(load_recipe, None, flags)
+    missing = [word for word in words if word not in message]
+    assert not missing, message
+    assert len(message) < 500
+
+
+def test_a_bad_flag_is_blamed_not_the_recipe(read):
+    assert "r.toml" not in refusal(read, "lr = 0.1", lr="-1")
+
+
+@pytest.mark.parametrize("text", ["lr = { low = 1e-4, high = 1e-1, log = true }", "seed = { low = 0, high = 9 }"])
+def test_a_range_without_n_is_refused_by_a_grid(read, text):
+    name = text.split()[0]
+    message = refusal(lambda: read(text).grid.combinations)
+    assert message.count(name)
+    assert "n = " in message
+
+
+def test_a_missing_recipe(tmp_path):
+    message = refusal(load_recipe, tmp_path / "none.toml", {})
+    assert "none.toml" in message
+    assert "no such recipe" in message
+
+
+def test_recipes_that_are_no_text(tmp_path):
+    assert str(tmp_path) in refusal(load_recipe, tmp_path, {})
+    (tmp_path / "b.toml").write_bytes(b"lr = \xff\xfe")
+    assert "b.toml" in refusal(load_recipe, tmp_path / "b.toml", {})
+
+
+# Whatever is given: a recipe, or one line
+
+WORDS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["0.1,0.2", "1:2", "1:2:log:3", "on,off", "full", "all", "nan", "-inf", "1e999", "0x10", "1_0", "٣", "²", "1:2:3:log", "adam,sgd", "::", ",", "1" * 500]),
+    st.from_regex(r"[-+0-9.e:,ln]{1,12}", fullmatch=True),
+)
+
+
+def taken_or_refused(call) -> None:
+    """A recipe that survives the ledger, or a refusal of one line; nothing else."""
+    try:
+        recipe, refused = call(), ""
+    except UsageError as error:
+        recipe, refused = None, str(error)
+    if recipe is None:
+        assert refused
+        assert "\n" not in refused
+    else:
+        assert recipe_from_dict(recipe.to_dict()) == recipe
+
+
+@given(st.sampled_from([*TABLE, "data", "data_dir", "split_seed", "seeds", "metric", "direction"]), WORDS)
+@settings(max_examples=1000, deadline=None, derandomize=True)
+def test_any_flag_is_a_recipe_or_one_line(name, text):
+    taken_or_refused(lambda: load_recipe(None, {name: text}))
+
+
+PLAIN = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(10**400))
+ANYTHING = st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.sampled_from(["low", "high", "log", "n", "x"]), PLAIN, max_size=4))
+
+
+@given(st.sampled_from([*TABLE, "data", "data_dir", "split_seed", "seeds", "metric", "direction", "space", "spce"]), ANYTHING)
+@settings(max_examples=1000, deadline=None, derandomize=True)
+def test_any_value_is_a_recipe_or_one_line(name, value):
+    taken_or_refused(lambda: recipe_from_dict({name: value}))
+
+
+# To the ledger and back
+
+
+def values_of(name: str) -> st.SearchStrategy:
+    row = TABLE[name]
+    if row.kind == "bool":
+        return st.booleans()
+    if row.kind == "choice":
+        return st.sampled_from(row.choices)
+    low, high = max(row.low, -1e12), min(row.high, 1e12)
+    numbers = (
+        st.integers(int(low), int(high)) if row.kind == "int" else st.floats(low, high, exclude_min=row.open_low, exclude_max=row.open_high).map(lambda v: v + 0.0)
+    )
+    return st.one_of(numbers, st.sampled_from(row.words)) if row.words else numbers
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    axes = []
+    for name in draw(st.lists(st.sampled_from([name for name in TABLE if name != "seed"]), max_size=5, unique=True)):
+        row = TABLE[name]
+        if row.kind in ("float", "int") and draw(st.booleans()):
+            kind = int if row.kind == "int" else float
+            low = draw(st.floats(1, 10)) / (20 if row.kind == "float" else 0.1)
+            axes.append(Axis(name, Range(kind(low), kind(low + (0.4 if row.kind == "float" else 20)), draw(st.booleans()), draw(st.none() | st.integers(1, 50)))))
+        else:
+            axes.append(Axis(name, tuple(draw(st.lists(values_of(name), min_size=1, max_size=4)))))
+    return Recipe(
+        tuple(axes),
+        data=draw(st.sampled_from(["digits", "mnist", "some where.npz"])),
+        data_dir=draw(st.none() | st.just("/données")),
+        split_seed=draw(st.integers(0, 2**31 - 1)),
+        seeds=tuple(draw(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4, unique=True))),
+        metric=draw(st.sampled_from(list(METRICS))),
+        direction=draw(st.sampled_from(["minimize", "maximize"])),
+    )
+
+
+@given(recipes())
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_a_recipe_survives_the_ledger(recipe):
+    """Through JSON, to the last bit and in the same order."""
+    text = json.dumps(recipe.to_dict(), allow_nan=False)
+    again = recipe_from_dict(json.loads(text))
+    assert again == recipe
+    assert json.dumps(again.to_dict()) == text
+    assert again.digest() == recipe.digest()
+    assert recipe.difference(again) == []
+
+
+@given(recipes(), recipes())
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_the_difference_is_empty_only_for_the_same_trials(one, other):
+    assert bool(one.difference(other)) == (json.dumps(one.identity()) != json.dumps(other.identity()))
+    assert (one.digest() == other.digest()) == (json.dumps(one.identity()) == json.dumps(other.identity()))
+
+
+def test_the_difference_names_what_differs():
+    one = load_recipe(None, {"lr": "0.1,0.01", "hidden": "4", "seeds": "2"})
+    other = load_recipe(None, {"lr": "0.1", "depth": "2", "seeds": "2"})
+    lines = one.difference(other)
+    assert [line.split(":")[0] for line in lines] == ["lr", "hidden", "depth"]
+    assert "[0.1, 0.01] there" in lines[0]
+    assert "[0.1] here" in lines[0]
+    swapped = load_recipe(None, {"hidden": "4", "lr": "0.1,0.01", "seeds": "2"})
+    assert "order" in one.difference(swapped)[0]
+
+
+def test_where_the_data_lie_and_the_ranking_are_no_part_of_the_identity():
+    one = load_recipe(None, {"lr": "0.1"})
+    other = load_recipe(None, {"lr": "0.1", "data_dir": "/x", "metric": "val_accuracy"})
+    assert one.difference(other) == []
+    assert one.digest() == other.digest()
+
+
+def test_python_reads_the_examples_as_toml():
+    """The bad recipes above are bad for the reason they say, not for a typing mistake in this file."""
+    broken = [text for text, words in BAD.items() if words != ["r.toml"] and "not valid TOML" not in words and not _parses(text)]
+    assert broken == []
+
+
+def _parses(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
