@@ -195,12 +195,12 @@ def grid(
     """
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid
-    from sweep.study import open_study
+    from sweep.study import opened
 
     loaded, name = _load(recipe, flags, study)
     plan = plan_grid(loaded, _describe(loaded))
-    with Ledger(results, create=True) as ledger, ledger.lock(name):
-        _train(ledger, open_study(ledger, name, loaded, plan), jobs, lanes)
+    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan) as found:
+        _train(ledger, found, jobs, lanes)
 
 
 @app.command(rich_help_panel="Train")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.errors import SweepError, UsageError, unknown
+from sweep.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ def describe(name: str) -> DataInfo:
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
-    """Reads a data set (downloading it on first use) and splits it. Raises UsageError or SweepError, one line each."""
+    """Reads a data set (downloading it on first use) and splits it. Raises UsageError, one line."""
     if name == "digits":
         x, y = _digits()
         test: tuple[Array, Array] | None = None
@@ -198,7 +198,7 @@ def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], 
             except RuntimeError:  # "Dataset not found"
                 part = kind(root, train=train, download=True)
         except Exception as error:  # torchvision lets many kinds through: URLError, RuntimeError, OSError, EOFError
-            raise SweepError(
+            raise UsageError(
                 f"{name}: cannot be read from {root}, nor downloaded ({_first_line(error)}); "
                 f"expected {root}/{known.files} (--data-dir names another folder)"
             ) from None

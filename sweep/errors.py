@@ -18,6 +18,10 @@ class UsageError(SweepError):
     exit_code = 2
 
 
+class DataError(UsageError):
+    """The data set cannot be read, so nothing can be trained."""
+
+
 class Interrupted(SweepError):
     """The user stopped the run; everything that finished is recorded."""
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Protocol
 
 from sweep.data import DataInfo
-from sweep.errors import UsageError
+from sweep.errors import DataError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, Unit, units
 from sweep.recipe import Recipe
@@ -81,20 +81,29 @@ def check_name(name: str) -> str:
     return name
 
 
-def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan) -> Study:
+@contextmanager
+def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe.
 
-    Raises UsageError, with the difference, if it is of another.
+    Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
+    taken back.
     """
     study = ledger.find(name)
-    if study is None:
-        return ledger.create(name, recipe, plan.trials)
-    difference = study.recipe.difference(recipe)
-    if difference:
-        raise UsageError(
-            f"study {name!r} exists with another recipe ({'; '.join(difference)}); give --study another name, or `sweep rm {name}`"
-        )
-    return study
+    if study is not None:
+        difference = study.recipe.difference(recipe)
+        if difference:
+            raise UsageError(
+                f"study {name!r} exists with another recipe ({'; '.join(difference)}); "
+                f"give --study another name, or `sweep rm {name}`"
+            )
+        yield study
+        return
+    study = ledger.create(name, recipe, plan.trials)
+    try:
+        yield study
+    except DataError:
+        ledger.remove(study)
+        raise
 
 
 def run(

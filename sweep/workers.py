@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from sweep.errors import SweepError, UsageError
+from sweep.errors import DataError, SweepError
 from sweep.plan import Unit
 from sweep.space import EpochRecord
 
@@ -81,13 +81,13 @@ class Pool:
         self._send((-1, None))
 
     def messages(self, seconds: float) -> list[Message]:
-        """What has come in, waiting at most so long for the first. Raises SweepError if the host is gone or refused."""
+        """What has come in, waiting at most so long for the first. Raises DataError if the host refused, SweepError if it is gone."""
         out: list[Message] = []
         try:
             while self._connection.poll(0 if out else seconds):
                 out.append(self._connection.recv())
                 if out[-1].kind == "refused":
-                    raise (UsageError if out[-1].worker == UsageError.exit_code else SweepError)(out[-1].text)
+                    raise DataError(out[-1].text)
         except (EOFError, OSError):
             if out:
                 return out
@@ -123,7 +123,7 @@ def host() -> None:
     try:
         source, splits = _prepare(request)
     except SweepError as error:
-        study.send(Message(error.exit_code, "refused", str(error)))
+        study.send(Message(-1, "refused", str(error)))
         return
     except Exception:
         study.send(
