@@ -14,7 +14,7 @@ import typer
 
 from sweep import __version__
 from sweep.errors import Interrupted, SweepError
-from sweep.hyperparameters import TABLE
+from sweep.hyperparameters import TABLE, Hyperparameter, show_value
 
 if TYPE_CHECKING:
     from sweep.ledger import Ledger
@@ -84,6 +84,7 @@ Jobs = Annotated[
         "-j",
         min=1,
         max=1024,
+        metavar="N",
         help="Worker processes, one thread each; by default one a core.",
         rich_help_panel="Running",
         show_default=False,
@@ -95,6 +96,7 @@ Lanes = Annotated[
         "--lanes",
         min=1,
         max=4096,
+        metavar="N",
         help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
         rich_help_panel="Running",
     ),
@@ -128,10 +130,8 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
             typed.append(param.name)
         return value
 
-    options = {
-        name: (row.flag, "VALUES", f"{row.help} [dim]\\[{row.expected}; default {_default(row.default)}][/]", row.panel)
-        for name, row in TABLE.items()
-    } | {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
+    options = {name: (row.flag, "VALUES", _help(row), row.panel) for name, row in TABLE.items()}
+    options |= {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
     made = [
         inspect.Parameter(
@@ -160,12 +160,14 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _default(value: Any) -> str:
-    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+def _help(row: Hyperparameter) -> str:
+    """What it is, when it is active, what it may be."""
+    when = f"; with {row.condition}" if row.condition else ""
+    return f"{row.help} [dim]\\[{row.expected}; default {show_value(row.default)}{when}][/]"
 
 
 RecipeFile = Annotated[
-    Path | None, typer.Argument(metavar="[RECIPE]", help="TOML recipe; flags win over it.", show_default=False)
+    Path | None, typer.Argument(metavar="RECIPE", help="TOML recipe; flags win over it.", show_default=False)
 ]
 StudyFlag = Annotated[
     str | None,
@@ -190,8 +192,9 @@ def grid(
 ) -> None:
     """Train every setting of a grid; of a study that is there already, what is missing.
 
-    VALUES: one value (0.01), a list (0.1,0.01,0.001) or a range with its number of points (1e-4:1e-1:log:4). The
-    flag that comes first varies slowest.
+    VALUES: one value (0.01), a list (0.1,0.01) or a range with its number of points (1e-4:1e-1:log:4).
+
+    The flag that comes first varies slowest.
     """
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid

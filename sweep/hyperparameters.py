@@ -57,10 +57,19 @@ class Hyperparameter:
         if self.kind == "bool":
             return "on or off"
         noun = "a number" if self.kind == "float" else "a whole number"
-        low = "" if self.low == -math.inf else f"{'>' if self.open_low else '>='} {self.low:g}"
-        high = "" if self.high == math.inf else f"{'<' if self.open_high else '<='} {self.high:g}"
+        low = "" if self.low == -math.inf else f"{'>' if self.open_low else '>='} {self.low}"
+        high = "" if self.high == math.inf else f"{'<' if self.open_high else '<='} {self.high}"
         bounds = " and ".join(part for part in (low, high) if part)
         return " or ".join([f"{noun} {bounds}".strip(), *(f'"{word}"' for word in self.words)])
+
+    @property
+    def condition(self) -> str:
+        """When it is active, in words; empty if always."""
+        parts = []
+        for name, values in self.when.items():
+            shown = "> 0" if callable(values) else " or ".join(show_value(value) for value in values)
+            parts.append(f"{name} {shown}")
+        return " and ".join(parts)
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
@@ -124,6 +133,15 @@ class Hyperparameter:
         if self.kind == "int":
             return int(value) if value == int(value) else None
         return float(value) + 0.0  # -0.0 and 0.0 are one value
+
+
+def show_value(value: object) -> str:
+    """A value as a person writes it: on or off, 0.001, 1e-05, and – where it is inactive or missing."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _show(value: object) -> str:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import PROGRAM, TABLE
+from sweep.hyperparameters import PROGRAM, TABLE, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,15 +34,6 @@ STATE_STYLE = {
     "running": "cyan",
     "waiting": "dim",
 }
-
-
-def show_value(value: Any) -> str:
-    """A hyperparameter's value as a person writes it: on/off, 0.001, 1e-05, – where it is inactive."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def show_metric(name: str, value: Any) -> str:
