@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sweep.errors import UsageError
@@ -82,6 +82,10 @@ class EpochRecord:
     state: str | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
+
+    def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
+        """The record with the test part's loss and accuracy."""
+        return replace(self, test_loss=loss, test_accuracy=accuracy)
 
 
 def setting_key(setting: Setting) -> str:

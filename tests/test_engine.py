@@ -11,7 +11,7 @@ from torch import nn
 
 from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import Program, train
+from sweep.engine import Program, Training
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
@@ -46,6 +46,8 @@ def settings_for(**common) -> list[dict]:
             "init": "xavier",
         },
     ]
+    if common.get("optimizer") == "rmsprop":  # without bias correction its first steps are large enough to be chaotic
+        varied = [one | {"lr": one["lr"] / 10} for one in varied]
     return [canonical(one | common) for one in varied]
 
 
@@ -170,7 +172,7 @@ def records(settings: list[dict], seeds: list[int], split: Split) -> dict[int, l
     """Every trial's per-epoch records, trained together; wall-clock aside."""
     trials = [Trial(number, setting, seed) for number, (setting, seed) in enumerate(zip(settings, seeds, strict=True))]
     out: dict[int, list[dict]] = {trial.number: [] for trial in trials}
-    for outcomes in train(trials, split):
+    for outcomes in Training(trials, split):
         for outcome in outcomes:
             row = asdict(outcome)
             del row["seconds"], row["number"]

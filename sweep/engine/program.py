@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -19,7 +18,6 @@ from sweep.engine.losses import LOSSES, targets
 from sweep.engine.optimizers import OPTIMIZERS, column
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
-from sweep.space import EpochRecord, Trial
 
 EVALUATION_ROWS = 500
 """Rows of one piece of an evaluation; a constant, so that no sum depends on the number of lanes."""
@@ -80,33 +78,55 @@ class Program:
 
     def train_epoch(self, epoch: int) -> Metrics:
         """Trains epoch `epoch` (from 1) and evaluates on the validation part."""
-        orders = [stream(seed, "order", epoch) for _, seed in self.runs]
+        self.begin_epoch(epoch)
+        while self.step < self.epoch_steps:
+            self.train_step()
+        return self.end_epoch()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Stands at the first step of an epoch (from 1)."""
+        self.epoch, self.step, self.seen = epoch, 0, 0
+        self.sums = {name: torch.zeros_like(self.zeros) for name in ("loss", "correct", "norm")}
+        self.dropouts = {seed: stream(seed, "dropout", epoch) for _, seed in self.runs}
+        self._open_epoch()
+
+    def _open_epoch(self) -> None:
+        """What a position in an epoch implies: the order of the rows, the optimizer's tables."""
         rows = len(self.split.train.y)
-        permutations = [torch.randperm(rows, generator=order) for order in orders]
-        generators = tuple(stream(seed, "dropout", epoch) for _, seed in self.runs)
-        spans = tuple(span for span, _ in self.runs)
-        self.optimizer.begin_epoch(epoch)
-        loss, correct, norms, seen = 0.0 * self.zeros, 0.0 * self.zeros, 0.0 * self.zeros, 0
-        for step in range(self.epoch_steps):
-            picks = [p[step * self.batch_size : (step + 1) * self.batch_size] for p in permutations]
-            batch = Batch(spans, tuple(self._rows(self.split.train.x[pick]) for pick in picks), generators)
-            labels = self._spread([self.split.train.y[pick] for pick in picks])
-            logits = self._forward(batch, training=True)
-            row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
-            for layer in reversed(self.layers):
-                grad = layer.backward(grad)
-            norm = self._clip() if self.clips or step % NORM_EVERY == 0 else None
-            self.optimizer.step(step)
-            if norm is not None and step % NORM_EVERY == 0:
-                norms += norm
-            loss += row_loss.sum(1)
-            correct += (logits.argmax(1) == labels).sum(1)
-            seen += labels.shape[1]
-        val_loss, val_accuracy = self.evaluate(self.split.val)
-        measured = math.ceil(self.epoch_steps / NORM_EVERY)
-        return Metrics(
-            (loss / seen).tolist(), (correct / seen).tolist(), val_loss, val_accuracy, (norms / measured).tolist()
+        orders = {seed: torch.randperm(rows, generator=stream(seed, "order", self.epoch)) for seed in self.dropouts}
+        self.orders = [orders[seed] for _, seed in self.runs]
+        self.optimizer.begin_epoch(self.epoch)
+
+    def train_step(self) -> None:
+        """Trains one minibatch."""
+        rows = slice(self.step * self.batch_size, (self.step + 1) * self.batch_size)
+        picks = [order[rows] for order in self.orders]
+        batch = Batch(
+            tuple(span for span, _ in self.runs),
+            tuple(self._rows(self.split.train.x[pick]) for pick in picks),
+            tuple(self.dropouts[seed] for _, seed in self.runs),
         )
+        labels = self._spread([self.split.train.y[pick] for pick in picks])
+        logits = self._forward(batch, training=True)
+        row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
+        for layer in reversed(self.layers):
+            grad = layer.backward(grad)
+        measured = self.step % NORM_EVERY == 0
+        if self.clips or measured:
+            norm = self._clip()
+            if measured:
+                self.sums["norm"] += norm
+        self.optimizer.step(self.step)
+        self.sums["loss"] += row_loss.sum(1)
+        self.sums["correct"] += (logits.argmax(1) == labels).sum(1)
+        self.seen += labels.shape[1]
+        self.step += 1
+
+    def end_epoch(self) -> Metrics:
+        """What the epoch's steps gave, and an evaluation on the validation part."""
+        loss, correct = self.sums["loss"] / self.seen, self.sums["correct"] / self.seen
+        norm = self.sums["norm"] / math.ceil(self.epoch_steps / NORM_EVERY)
+        return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
 
     def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
         """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
@@ -120,6 +140,27 @@ class Program:
             loss += row_loss.sum(1)
             correct += (logits.argmax(1) == labels).sum(1)
         return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that steps change, by name: tensors [L, ...], and one dropout stream a seed."""
+        out = {f"value.{name}": block.value for name, block in (self.blocks | self.buffers).items()}
+        for slot, tensors in self.optimizer.state.items():
+            out |= {f"{slot}.{name}": tensor for name, tensor in tensors.items()}
+        out |= {f"sum.{name}": tensor for name, tensor in self.sums.items()}
+        return out | {f"dropout.{seed}": generator.get_state() for seed, generator in self.dropouts.items()}
+
+    def restore(self, state: Mapping[str, Tensor], lanes: Sequence[int], epoch: int, step: int, seen: int) -> None:
+        """Takes up the state that `lanes` of another program of this cohort had; its own lanes are those trials.
+
+        Raises KeyError or RuntimeError if the state is not of such a program.
+        """
+        self.begin_epoch(epoch)
+        self.step, self.seen = step, seen
+        for name, tensor in self.state().items():
+            if name.startswith("dropout."):
+                self.dropouts[int(name.removeprefix("dropout."))].set_state(state[name])
+            else:
+                tensor.copy_(state[name][list(lanes)])
 
     def keep(self, lanes: Sequence[int]) -> None:
         """Goes on with these lanes only; their numbers do not change by a bit."""
@@ -228,49 +269,3 @@ class Program:
             for grad in gradients:
                 grad.mul_(factor.view(-1, *[1] * (grad.dim() - 1)))
         return norm.double()
-
-
-def train(trials: Sequence[Trial], split: Split) -> Iterator[list[EpochRecord]]:
-    """Trains the trials of one cohort together; yields, after each epoch, the record of every trial still in training.
-
-    A trial whose training or validation loss is no longer finite has diverged: that epoch is its last.
-    """
-    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
-    torch.set_flush_denormal(True)
-    program = Program([trial.setting for trial in trials], [trial.seed for trial in trials], split)
-    numbers = [trial.number for trial in trials]
-    epochs = int(trials[0].setting["epochs"])
-    for epoch in range(1, epochs + 1):
-        begin = time.perf_counter()
-        with torch.no_grad():
-            metrics = program.train_epoch(epoch)
-            sound = [
-                math.isfinite(a) and math.isfinite(b) for a, b in zip(metrics.train_loss, metrics.val_loss, strict=True)
-            ]
-            tested = program.evaluate(split.test) if epoch == epochs else None
-        seconds = (time.perf_counter() - begin) / len(numbers)
-        records = []
-        for lane, number in enumerate(numbers):
-            state = "diverged" if not sound[lane] else "complete" if epoch == epochs else None
-            test_loss, test_accuracy = (
-                (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
-            )
-            values = {name: values[lane] for name, values in vars(metrics).items()}
-            records.append(
-                EpochRecord(
-                    number,
-                    epoch,
-                    **values,
-                    seconds=seconds,
-                    state=state,
-                    test_loss=test_loss,
-                    test_accuracy=test_accuracy,
-                )
-            )
-        yield records
-        kept = [lane for lane, fine in enumerate(sound) if fine]
-        if not kept:
-            return
-        if len(kept) < len(numbers):
-            program.keep(kept)
-            numbers = [numbers[lane] for lane in kept]

@@ -1,0 +1,95 @@
+"""Checkpoint files: where an unfinished unit of work stands, so that little is trained again. Needs safetensors.
+
+They only save time: every number comes from the ledger or from training again. A file is ordinary safetensors, never
+pickle, written beside its place and renamed into it, with its checksum in its name; one that is torn, foreign or
+unreadable is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.space import Trial, setting_key
+
+FOLDER = ".checkpoints"
+FORMAT = 1
+_SUFFIX = ".safetensors"
+
+Key = tuple[str, int]
+"""A trial's identity as checkpoints and the ledger spell it: the setting's text and the seed."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was found. keys: the trials in it; position: epochs and steps trained, for comparing."""
+
+    path: Path
+    keys: tuple[Key, ...]
+    position: tuple[int, int]
+
+
+def trial_key(trial: Trial) -> Key:
+    """The identity of a trial."""
+    return setting_key(trial.setting), trial.seed
+
+
+def write(folder: Path, name: str, body: bytes) -> Path:
+    """Writes a checkpoint whole or not at all; returns its path. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{_digest(body)}{_SUFFIX}"
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(body)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def read(path: Path) -> tuple[bytes, Mapping[str, Any]] | None:
+    """The body of a checkpoint and what it says of itself; None if it is not whole or not one of this format."""
+    try:
+        body = path.read_bytes()
+        if path.name.removesuffix(_SUFFIX).rpartition(".")[2] != _digest(body):
+            return None
+        (length,) = struct.unpack("<Q", body[:8])
+        about = json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["sweep"])
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return None
+    return (body, about) if isinstance(about, dict) and about.get("format") == FORMAT else None
+
+
+def scan(folder: Path) -> list[Saved]:
+    """The usable checkpoints of a study, the most advanced first."""
+    found = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        content = read(path)
+        if content is not None:
+            about = content[1]
+            keys = tuple((str(setting), int(seed)) for setting, seed in about["trials"])
+            found.append(Saved(path, keys, (int(about["epoch"]), int(about["step"]))))
+    return sorted(found, key=lambda saved: saved.position, reverse=True)
+
+
+def clear(folder: Path) -> None:
+    """Removes every checkpoint of a study, and the folders if nothing else is in them."""
+    for pattern in (f"*{_SUFFIX}", "*.part"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    for empty in (folder, folder.parent):
+        try:
+            empty.rmdir()
+        except OSError:
+            return
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]

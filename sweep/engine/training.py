@@ -1,0 +1,193 @@
+"""The training of a unit of work: a program's epochs as records, divergence, checkpoints. Needs program and checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from sweep import checkpoint
+from sweep.data import Split
+from sweep.engine.program import Metrics, Program
+from sweep.space import EpochRecord, Trial
+
+CHECKPOINT_SECONDS = 15.0
+"""Training between two checkpoints; more where writing one takes over a fiftieth of that, up to the next."""
+
+LONGEST_SECONDS = 30.0
+"""Training that a killed worker may lose at most."""
+
+ASK_SECONDS = 0.1
+"""How often a training looks whether it has been asked to stop."""
+
+_FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds")
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Where a training keeps its checkpoints. data: the fingerprint of the data; resume: the file to go on from."""
+
+    folder: Path
+    data: str
+    resume: Path | None = None
+
+
+class Training:
+    """The trials of one unit, trained together. Iterating yields, for each epoch, the records of the trials still in
+    training (those of a checkpoint's epochs first). A trial whose loss is no longer finite has diverged: that epoch
+    is its last.
+
+    asked: says "" to go on, "epoch" to stop after this epoch, "now" to stop after this step. `stopped` tells
+    afterwards whether it did stop early; where it stood is in a checkpoint if there is a saver.
+    """
+
+    def __init__(
+        self, trials: Sequence[Trial], split: Split, saver: Saver | None = None, asked: Callable[[], str] = lambda: ""
+    ) -> None:
+        self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
+        self.epochs = int(trials[0].setting["epochs"])
+        self.history: list[list[EpochRecord]] = []
+        self.stopped = False
+        self.trouble = ""
+        self._file: Path | None = None
+        self._cost = 0.0
+        self._elapsed = 0.0
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[list[EpochRecord]]:
+        # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
+        torch.set_flush_denormal(True)
+        self.program = Program([t.setting for t in self.trials], [t.seed for t in self.trials], self.split)
+        resumed = self._resume()
+        yield from list(self.history)
+        if not resumed:
+            self.program.begin_epoch(1)
+        self._saved = self._looked = time.perf_counter()
+        while self.trials and self.program.epoch <= self.epochs:
+            begin = time.perf_counter() - self._elapsed
+            while self.program.step < self.program.epoch_steps:
+                self.program.train_step()
+                if self._pause(begin) == "now":
+                    self._stop(time.perf_counter() - begin)
+                    return
+            records = self._end_epoch(begin)
+            yield records
+            self._go_on(records)
+            if self.trials and self.program.epoch <= self.epochs and self.asked():
+                self._stop(0.0)
+                return
+        self._forget()
+
+    def _end_epoch(self, begin: float) -> list[EpochRecord]:
+        program, last = self.program, self.program.epoch == self.epochs
+        metrics = program.end_epoch()
+        tested = program.evaluate(self.split.test) if last else None
+        seconds = (time.perf_counter() - begin) / len(self.trials)
+        records = []
+        for lane, trial in enumerate(self.trials):
+            values = {name: values[lane] for name, values in vars(metrics).items()}
+            state = "diverged" if _diverged(metrics, lane) else "complete" if last else None
+            test = (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
+            records.append(
+                EpochRecord(trial.number, program.epoch, **values, seconds=seconds, state=state).tested(*test)
+            )
+        return records
+
+    def _go_on(self, records: list[EpochRecord]) -> None:
+        """Drops the lanes that have ended and stands at the next epoch."""
+        kept = [lane for lane, record in enumerate(records) if record.state != "diverged"]
+        if kept and len(kept) < len(records):
+            self.program.keep(kept)
+        self.trials = [self.trials[lane] for lane in kept]
+        self.history = [[row[lane] for lane in kept] for row in [*self.history, records]]
+        if kept:
+            self.program.begin_epoch(self.program.epoch + 1)
+        self._elapsed = 0.0
+
+    def _pause(self, begin: float) -> str:
+        """Between two steps: a checkpoint when it is time, and what has been asked."""
+        now = time.perf_counter()
+        if self.saver and now - self._saved >= min(max(CHECKPOINT_SECONDS, 50 * self._cost), LONGEST_SECONDS):
+            self._save(now - begin)
+        if now - self._looked < ASK_SECONDS:
+            return ""
+        self._looked = now
+        return self.asked()
+
+    def _stop(self, elapsed: float) -> None:
+        self.stopped = True
+        if self.saver:
+            self._save(elapsed)
+
+    def _save(self, elapsed: float) -> None:
+        """Writes where the training stands, then removes what it wrote before. A full disk is told, not fatal."""
+        assert self.saver is not None
+        begin = time.perf_counter()
+        program = self.program
+        about = {
+            "format": checkpoint.FORMAT,
+            "torch": torch.__version__,
+            "data": self.saver.data,
+            "epoch": program.epoch,
+            "step": program.step,
+            "seen": program.seen,
+            "elapsed": elapsed,
+            "trials": [checkpoint.trial_key(trial) for trial in self.trials],
+        }
+        rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
+        history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.trials), len(_FIELDS))
+        tensors = {name: tensor.contiguous() for name, tensor in program.state().items()} | {"history": history}
+        body = safetensors.torch.save(tensors, {"sweep": json.dumps(about)})
+        name = f"{self.trials[0].number}-{self.trials[-1].number}-{len(self.trials)}"
+        try:
+            file = checkpoint.write(self.saver.folder, name, body)
+        except OSError as error:
+            self.trouble = f"checkpoint not written: {error.strerror or error}"
+        else:
+            if self._file is not None and self._file != file:
+                self._file.unlink(missing_ok=True)
+            self._file = file
+        self._saved = time.perf_counter()
+        self._cost = self._saved - begin
+
+    def _resume(self) -> bool:
+        """Takes up the saver's checkpoint if it is whole and of these trials, this data and this torch."""
+        content = checkpoint.read(self.saver.resume) if self.saver and self.saver.resume else None
+        if content is None or self.saver is None:
+            return False
+        body, about = content
+        if about["torch"] != torch.__version__ or about["data"] != self.saver.data:
+            return False
+        places = {(setting, seed): lane for lane, (setting, seed) in enumerate(about["trials"])}
+        try:
+            lanes = [places[checkpoint.trial_key(trial)] for trial in self.trials]
+            tensors = safetensors.torch.load(body)
+            history = tensors.pop("history")[:, lanes].tolist()
+            self.program.restore(tensors, lanes, about["epoch"], about["step"], about["seen"])
+        except (KeyError, IndexError, RuntimeError, ValueError, safetensors.SafetensorError):
+            self.program = Program([t.setting for t in self.trials], [t.seed for t in self.trials], self.split)
+            return False
+        self.history = [
+            [
+                EpochRecord(trial.number, epoch, **dict(zip(_FIELDS, values, strict=True)))
+                for trial, values in zip(self.trials, row, strict=True)
+            ]
+            for epoch, row in enumerate(history, 1)
+        ]
+        self._elapsed = float(about["elapsed"])
+        return True
+
+    def _forget(self) -> None:
+        """The unit is done: its checkpoint has served."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def _diverged(metrics: Metrics, lane: int) -> bool:
+    return not (math.isfinite(metrics.train_loss[lane]) and math.isfinite(metrics.val_loss[lane]))
