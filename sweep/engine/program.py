@@ -87,14 +87,13 @@ class Program:
         """Stands at the first step of an epoch (from 1)."""
         self.epoch, self.step, self.seen = epoch, 0, 0
         self.sums = {name: torch.zeros_like(self.zeros) for name in ("loss", "correct", "norm")}
-        self.dropouts = {seed: stream(seed, "dropout", epoch) for _, seed in self.runs}
+        self.dropouts = [stream(seed, "dropout", epoch) for _, seed in self.runs]
         self._open_epoch()
 
     def _open_epoch(self) -> None:
         """What a position in an epoch implies: the order of the rows, the optimizer's tables."""
         rows = len(self.split.train.y)
-        orders = {seed: torch.randperm(rows, generator=stream(seed, "order", self.epoch)) for seed in self.dropouts}
-        self.orders = [orders[seed] for _, seed in self.runs]
+        self.orders = [torch.randperm(rows, generator=stream(seed, "order", self.epoch)) for _, seed in self.runs]
         self.optimizer.begin_epoch(self.epoch)
 
     def train_step(self) -> None:
@@ -104,7 +103,7 @@ class Program:
         batch = Batch(
             tuple(span for span, _ in self.runs),
             tuple(self._rows(self.split.train.x[pick]) for pick in picks),
-            tuple(self.dropouts[seed] for _, seed in self.runs),
+            tuple(self.dropouts),
         )
         labels = self._spread([self.split.train.y[pick] for pick in picks])
         logits = self._forward(batch, training=True)
@@ -147,7 +146,8 @@ class Program:
         for slot, tensors in self.optimizer.state.items():
             out |= {f"{slot}.{name}": tensor for name, tensor in tensors.items()}
         out |= {f"sum.{name}": tensor for name, tensor in self.sums.items()}
-        return out | {f"dropout.{seed}": generator.get_state() for seed, generator in self.dropouts.items()}
+        streams = zip(self.runs, self.dropouts, strict=True)  # runs of one seed have drawn the same numbers
+        return out | {f"dropout.{seed}": generator.get_state() for (_, seed), generator in streams}
 
     def restore(self, state: Mapping[str, Tensor], lanes: Sequence[int], epoch: int, step: int, seen: int) -> None:
         """Takes up the state that `lanes` of another program of this cohort had; its own lanes are those trials.
@@ -156,10 +156,10 @@ class Program:
         """
         self.begin_epoch(epoch)
         self.step, self.seen = step, seen
+        for (_, seed), generator in zip(self.runs, self.dropouts, strict=True):
+            generator.set_state(state[f"dropout.{seed}"])
         for name, tensor in self.state().items():
-            if name.startswith("dropout."):
-                self.dropouts[int(name.removeprefix("dropout."))].set_state(state[name])
-            else:
+            if not name.startswith("dropout."):
                 tensor.copy_(state[name][list(lanes)])
 
     def keep(self, lanes: Sequence[int]) -> None:
