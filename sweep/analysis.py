@@ -122,7 +122,7 @@ def _filter(trials: pd.DataFrame, where: str) -> pd.DataFrame:
             )
         name, symbol, value = match.groups()
         name = "number" if name == "trial" else name
-        columns = [column for column in trials.columns if column not in ("traceback", "reason")]
+        columns = [c for c in trials.columns if c not in ("traceback", "reason") and not c.startswith("test_")]
         if name.startswith("test_"):
             raise UsageError(f"--where {where!r}: nothing is selected on test data")
         if name not in columns:
@@ -135,7 +135,10 @@ def _compare(column: pd.Series, symbol: str, text: str, where: str) -> pd.Series
     row = TABLE.get(str(column.name))
     value: Any = text
     if row is not None and row.kind in ("bool", "choice"):
-        value = row.parse(text)
+        try:
+            value = row.parse(text)
+        except UsageError as error:
+            raise UsageError(f"--where {where!r}: {error}") from None
     elif column.name != "state":
         try:
             value = float(text)

@@ -23,7 +23,7 @@ FORMAT = 1
 _SUFFIX = ".safetensors"
 
 Key = tuple[str, int]
-"""A trial's identity as checkpoints and the ledger spell it: the setting's text and the seed."""
+"""A setting's text and a seed."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,12 @@ class Saved:
 
 
 def trial_key(trial: Trial) -> Key:
-    """The identity of a trial."""
-    return setting_key(trial.setting), trial.seed
+    """What decides a trial's course up to where a checkpoint stands: its setting and seed, but not its epochs where the
+    learning rate is constant, so that a trial of more epochs goes on from one of fewer."""
+    setting = trial.setting
+    if setting["lr_schedule"] == "constant":
+        setting = {name: value for name, value in setting.items() if name != "epochs"}
+    return setting_key(setting), trial.seed
 
 
 def write(folder: Path, name: str, body: bytes) -> Path:

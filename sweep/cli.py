@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import sys
@@ -17,8 +18,9 @@ from sweep.errors import Interrupted, SweepError
 from sweep.hyperparameters import TABLE, Hyperparameter, show_value
 
 if TYPE_CHECKING:
-    from sweep.ledger import Ledger
+    from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
+    from sweep.study import Options, Watcher
 
 app = typer.Typer(
     name="sweep",
@@ -101,6 +103,29 @@ Lanes = Annotated[
         rich_help_panel="Running",
     ),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit",
+        metavar="TIME",
+        help="Stop after so long (90s, 30m, 1h30m), resumable.",
+        rich_help_panel="Running",
+    ),
+]
+MaxTrials = Annotated[
+    int | None,
+    typer.Option(
+        "--max-trials", min=1, metavar="N", help="Stop when N trials in all are done.", rich_help_panel="Running"
+    ),
+]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep-checkpoints",
+        help="Keep finished trials' last state, so that more epochs go on from there.",
+        rich_help_panel="Running",
+    ),
+]
 DEFAULT_RESULTS = Path("results")
 
 _RECIPE_FLAGS = {
@@ -125,8 +150,8 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
     """
     typed: list[str] = []
 
-    def note(param: typer.CallbackParam, value: str | None) -> str | None:
-        if value is not None and param.name is not None:
+    def note(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+        if value and param.name is not None:
             typed.append(param.name)
         return value
 
@@ -139,7 +164,7 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                str | None,
+                list[str] | None,
                 typer.Option(
                     flag, metavar=metavar, help=text, rich_help_panel=panel, callback=note, show_default=False
                 ),
@@ -149,7 +174,7 @@ def _with_space(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     def wrapped(**values: Any) -> None:
-        flags = {name: values[name] for name in dict.fromkeys(typed)}
+        flags = {name: ",".join(values[name]) for name in dict.fromkeys(typed)}  # --lr 0.1 --lr 0.2 is --lr 0.1,0.2
         typed.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
@@ -189,6 +214,9 @@ def grid(
     results: Results = DEFAULT_RESULTS,
     jobs: Jobs = None,
     lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
 ) -> None:
     """Train every setting of a grid; of a study that is there already, what is missing.
 
@@ -198,12 +226,15 @@ def grid(
     """
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid
+    from sweep.progress import watcher
     from sweep.study import opened
 
     loaded, name = _load(recipe, flags, study)
     plan = plan_grid(loaded, _describe(loaded))
-    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan) as found:
-        _train(ledger, found, jobs, lanes)
+    options = _options(jobs, lanes, time_limit, max_trials, keep_checkpoints)
+    seen = watcher(_console(stderr=True))
+    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
+        _train(ledger, found, seen, options)
 
 
 @app.command(rich_help_panel="Train")
@@ -236,19 +267,75 @@ def resume(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")
     ] = False,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
 ) -> None:
     """Finish an interrupted study."""
     import dataclasses
 
     from sweep.ledger import Ledger
+    from sweep.progress import watcher
 
+    options = dataclasses.replace(
+        _options(jobs, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
+    )
     with Ledger(results) as ledger:
         ledger.study(study)
         with ledger.lock(study):
             found = ledger.study(study)
             if data_dir:
                 found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
-            _train(ledger, found, jobs, lanes, retry_failed)
+            _train(ledger, found, watcher(_console(stderr=True)), options)
+
+
+@app.command(rich_help_panel="Look after")
+def reproduce(
+    study: StudyName,
+    number: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Train one trial again, alone, from the ledger only, and compare every epoch to the bit."""
+    from sweep import study as studies
+    from sweep.ledger import Ledger, machine, versions
+    from sweep.report import reproduction_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        outcome = studies.reproduce(ledger, found, number)
+    then, now = (found.versions | found.machine, versions() | machine())
+    if as_json:
+        _print({"study": study, **vars(outcome), "identical": outcome.difference is None, "then": then, "now": now})
+    else:
+        _print(reproduction_report(outcome, then, now))
+    raise typer.Exit(0 if outcome.difference is None else 1)
+
+
+@app.command(rich_help_panel="Look after")
+def doctor(
+    results: Results = DEFAULT_RESULTS,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend what can be mended; without it, only say what would be done.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with a results folder; with --mend, mend it. Exit code 1 while something is wrong."""
+    from sweep.ledger import diagnose
+    from sweep.report import findings_report
+
+    findings = diagnose(results)
+    mended = [finding.mend() if mend and finding.mend else None for finding in findings]
+    if as_json:
+        _print(
+            [
+                {"finding": f.what, "mending": f.mending, "mended": done}
+                for f, done in zip(findings, mended, strict=True)
+            ]
+        )
+    else:
+        _print(findings_report(findings, mended))
+    raise typer.Exit(1 if any(done is None for done in mended) else 0)
 
 
 @app.command("ls", rich_help_panel="Read")
@@ -368,7 +455,7 @@ def export(
         export_table(epochs[epochs["trial"].isin(board.rows["trial"])], output)
 
 
-@app.command("rm", rich_help_panel="Read")
+@app.command("rm", rich_help_panel="Look after")
 def remove(
     study: StudyName,
     results: Results = DEFAULT_RESULTS,
@@ -401,22 +488,27 @@ def _describe(recipe: Recipe) -> Any:
     return describe(recipe.data)
 
 
-def _train(ledger: Ledger, study: Any, jobs: int | None, lanes: int | None, retry_failed: bool = False) -> NoReturn:
+def _options(
+    jobs: int | None, lanes: int | None, time_limit: str | None, max_trials: int | None, keep: bool
+) -> Options:
+    from sweep.study import Options, parse_duration
+
+    seconds = parse_duration(time_limit) if time_limit is not None else None
+    return Options(jobs or _cores(), lanes, seconds=seconds, max_trials=max_trials, keep=keep)
+
+
+def _train(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:
     from sweep.analysis import leaderboard
-    from sweep.progress import watcher
     from sweep.report import board_table
     from sweep.study import run
 
-    summary = run(
-        ledger, study, _describe(study.recipe), watcher(_console(stderr=True)), jobs or _cores(), lanes, retry_failed
-    )
-    if not summary.interrupted:
+    summary = run(ledger, study, _describe(study.recipe), watcher, options)
+    if summary.stopped != "interrupted":
         board = leaderboard(ledger.trials(study), study.recipe)
         _print("")
         _print(board_table(board, 10, _console().width))
-        _print(
-            f"\nMore: sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
-        )
+        more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
+        _print(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)
 
 
@@ -443,6 +535,9 @@ def _print(what: Any) -> None:
 
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the terminal has no ▾, print ? and go on
     try:
         code = app(prog_name="sweep", standalone_mode=False)
     except SweepError as error:
@@ -464,7 +559,7 @@ def _usage(error: Any) -> str:
     import difflib
 
     option = getattr(error, "option_name", None)
-    if option:
+    if option and hasattr(error, "possibilities"):
         known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
         near = difflib.get_close_matches(option, known, n=1)
         return f"unknown flag {option}: {f'did you mean {near[0]}?' if near else f'`{error.ctx.command_path} --help` lists them' if error.ctx else ''}"
@@ -475,5 +570,8 @@ def _fail(text: str, code: int) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    text = " ".join(text.split())
+    if not text:  # `sweep` alone has printed its help
+        return 0
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("sweep: ", "bold red"), text), highlight=False)
     return code

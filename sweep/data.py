@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,14 @@ class Source:
     val: tuple[Array, Array]
     test: tuple[Array, Array]
 
+    def fingerprint(self) -> str:
+        """A checksum of every row and label of every part: the same data split the same way have the same."""
+        crc = 0
+        for x, y in (self.train, self.val, self.test):
+            for array in (x, y):
+                crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
+        return f"{crc:08x}"
+
     def split(self, normalize: str, train_size: int | str) -> Split:
         """The parts as float32 tensors. Statistics come from the first `train_size` training rows, the ones used."""
         import torch
@@ -199,7 +208,7 @@ def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], 
                 part = kind(root, train=train, download=True)
         except Exception as error:  # torchvision lets many kinds through: URLError, RuntimeError, OSError, EOFError
             raise UsageError(
-                f"{name}: cannot be read from {root}, nor downloaded ({_first_line(error)}); "
+                f"{name}: cannot be read from {root}, nor downloaded ({_brief(error)}); "
                 f"expected {root}/{known.files} (--data-dir names another folder)"
             ) from None
         x = np.asarray(part.data)
@@ -210,10 +219,12 @@ def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], 
 def _read_npz(path: Path, values: bool) -> dict[str, Array]:
     """The four arrays of an .npz, checked. Without `values`, the x arrays are placeholders of the right shape."""
     expected = f"expected arrays {', '.join(NPZ_ARRAYS)}"
+    if not path.exists():
+        raise UsageError(f"{path}: no such data file; {expected}")
+    if not zipfile.is_zipfile(path):
+        raise UsageError(f"{path}: not an .npz archive; {expected}")
     try:
         file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise UsageError(f"{path}: not an .npz archive; {expected}")
         with file:
             missing = [key for key in NPZ_ARRAYS if key not in file.files]
             if missing:
@@ -223,15 +234,11 @@ def _read_npz(path: Path, values: bool) -> dict[str, Array]:
             arrays = {
                 key: file[key] if values or key.startswith("y") else _placeholder(file, key) for key in NPZ_ARRAYS
             }
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such data file; {expected}") from None
-    except ValueError as error:
-        reason = (
-            "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else _first_line(error)
-        )
-        raise UsageError(f"{path}: {reason}; {expected} of numbers") from None
-    except (OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise UsageError(f"{path}: cannot be read as an .npz archive: {_first_line(error)}; {expected}") from None
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged archive raises nearly anything: zlib.error, MemoryError, NotImplementedError
+        reason = "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else _brief(error)
+        raise UsageError(f"{path}: cannot be read: {reason}; {expected} of numbers") from None
     _check_arrays(path, arrays, values)
     for part in ("train", "test"):
         arrays[f"y_{part}"] = arrays[f"y_{part}"].astype(np.int64)
@@ -243,6 +250,8 @@ def _read_npz(path: Path, values: bool) -> dict[str, Array]:
 def _check_arrays(path: Path, arrays: dict[str, Array], values: bool) -> None:
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
+            raise UsageError(f"{path}: x_{part} or y_{part} is no array; expected arrays of numbers")
         if x.dtype.kind not in "uifb" or x.ndim not in (2, 3, 4):
             raise UsageError(
                 f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]"
@@ -255,8 +264,8 @@ def _check_arrays(path: Path, arrays: dict[str, Array], values: bool) -> None:
             raise UsageError(
                 f"{path}: x_{part} is {list(x.shape)}; expected at least {12 if part == 'train' else 1} rows, none empty"
             )
-        if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
-            raise UsageError(f"{path}: y_{part} holds fractions; expected whole-number labels from 0")
+        if y.dtype.kind == "f" and not (np.isfinite(y).all() and np.array_equal(y, np.floor(y))):
+            raise UsageError(f"{path}: y_{part} holds fractions, NaN or infinity; expected whole-number labels from 0")
         if y.min() < 0:
             raise UsageError(f"{path}: y_{part} holds label {int(y.min())}; expected labels from 0")
         if values and x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -305,5 +314,7 @@ def _images(x: Array) -> Array:
     return np.ascontiguousarray(x.reshape(len(x), *shape))
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+def _brief(error: BaseException) -> str:
+    """An error's text on one line, not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -5,6 +5,7 @@ Recipe keys, command-line flags, validation, help and search distributions all d
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Hyperparameter:
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
         if self.kind == "bool":
-            return "on or off"
+            return "on or off (true or false in a recipe)"
         noun = "a number" if self.kind == "float" else "a whole number"
         low = "" if self.low == -math.inf else f"{'>' if self.open_low else '>='} {self.low}"
         high = "" if self.high == math.inf else f"{'<' if self.open_high else '<='} {self.high}"
@@ -92,7 +93,7 @@ class Hyperparameter:
         """The canonical form of a value from a recipe. Raises UsageError: what was given, what was expected."""
         checked = self._convert(value)
         if checked is None:
-            raise UsageError(f"{self.name} = {_show(value)}: expected {self.expected}")
+            raise UsageError(f"{self.name} = {shown(value)}: expected {self.expected}")
         return checked
 
     def parse(self, text: str) -> Value:
@@ -113,7 +114,7 @@ class Hyperparameter:
         if self.kind == "choice" or text in self.words:
             return self.check(text)
         try:
-            return self.check(int(text) if self.kind == "int" and text.lstrip("+-").isdecimal() else float(text))
+            return self.check(int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else float(text))
         except ValueError:
             return self.check(text)
 
@@ -124,7 +125,7 @@ class Hyperparameter:
             return value if isinstance(value, str) and value in self.choices else None
         if isinstance(value, str):
             return value if value in self.words else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:  # NaN neither
             return None
         if value < self.low or value > self.high:
             return None
@@ -144,10 +145,15 @@ def show_value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _show(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as it was given, on one line and not too long."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:50]}…"
 
 
 def _positive(value: Value) -> bool:

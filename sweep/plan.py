@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting
@@ -17,6 +20,9 @@ from sweep.space import Trial, program_key
 
 MAX_LANES = 64
 """Lanes of one program at most: past this, a step's fixed cost is small beside its arithmetic on a CPU."""
+
+LISTED = 1000
+"""Cohorts that a plan names one by one; a grid may have a million."""
 
 LANE_BUDGET = 2_000_000
 """Activations and parameters, in numbers, that the lanes of one program hold together at most: about what the
@@ -45,21 +51,26 @@ class Plan:
     trials: int
     seeds: int
     folded: dict[str, int]
-    cohorts: list[CohortPlan]
+    cohort_count: int
+    cohorts: list[CohortPlan]  # the first LISTED of them
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker trains at a time: trials of one cohort, as lanes of one program. attempt: from 1."""
+    """What one worker trains at a time: trials of one cohort, as lanes of one program.
+
+    attempt: from 1; checkpoint: where some of it has been trained already.
+    """
 
     trials: tuple[Trial, ...]
     attempt: int = 1
+    checkpoint: Path | None = None
 
     def halves(self) -> list[Unit]:
         """The same trials in two programs, one attempt later; one trial stays as it is."""
         middle = (len(self.trials) + 1) // 2
         parts = self.trials[:middle], self.trials[middle:]
-        return [Unit(part, self.attempt + 1) for part in parts if part]
+        return [Unit(part, self.attempt + 1, self.checkpoint) for part in parts if part]
 
 
 def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
@@ -68,17 +79,26 @@ def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
     Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without n.
     """
     grid = recipe.grid
-    counts, folded = grid.census()
+    census = grid.census
+    for group in census.groups:
+        for program in group.programs("depth", "batch_size", "train_size"):
+            check_fit(program, data)
     cohorts = []
-    for key, settings in counts.items():
-        program = json.loads(key)
-        check_fit(program, data)
+    for program, settings in itertools.islice(census.cohorts(), LISTED):
         trials = settings * len(grid.seeds)
-        cohorts.append(
-            CohortPlan(program, settings, trials, parameter_count(program, data), lane_count(program, data, trials))
-        )
-    total = sum(counts.values())
-    return Plan(data, recipe.swept, grid.combinations, total, total * len(grid.seeds), len(grid.seeds), folded, cohorts)
+        lanes = lane_count(program, data, trials)
+        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), lanes))
+    return Plan(
+        data=data,
+        swept=recipe.swept,
+        combinations=grid.combinations,
+        settings=census.settings,
+        trials=census.settings * len(grid.seeds),
+        seeds=len(grid.seeds),
+        folded=census.folded,
+        cohort_count=census.cohort_count,
+        cohorts=cohorts,
+    )
 
 
 def check_fit(program: Setting, data: DataInfo) -> None:
@@ -86,6 +106,10 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     size = program["train_size"]
     if not isinstance(size, str) and size > data.train:
         raise UsageError(f"train_size = {size}: {data.name} has {data.train} training rows; expected at most that")
+    if program["model"] == "mlp" and program["batch_norm"] and program["batch_size"] == 1:
+        raise UsageError(
+            "batch_size = 1: batch norm has no variance of one row; expected at least 2, or batch_norm = off"
+        )
     if program["model"] != "cnn":
         return
     if len(data.shape) != 3:
@@ -143,24 +167,28 @@ def _layers(program: Setting, data: DataInfo) -> list[tuple[int, int]]:
     return [*out, (data.classes * (width + 1), data.classes)]
 
 
-def units(trials: Iterable[Trial], data: DataInfo, jobs: int, lanes: int | None = None) -> list[Unit]:
+def units(
+    trials: Iterable[Trial], data: DataInfo, jobs: int, lanes: int | None = None, saved: Sequence[Saved] = ()
+) -> list[Unit]:
     """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
 
     Lanes of one seed stand together, since they share minibatches. With several workers a cohort is cut into as many
-    units at least, so that none waits while another trains them all.
+    units at least, so that none waits while another trains them all. Trials of a `saved` checkpoint stay together.
     """
-    cohorts: dict[str, list[Trial]] = {}
+    places = {key: one.path for one in reversed(saved) for key in one.keys}
+    cohorts: dict[tuple[str, Path | None], list[Trial]] = {}
     for trial in trials:
-        cohorts.setdefault(program_key(trial.setting), []).append(trial)
+        place = places.get(trial_key(trial)) if places else None
+        cohorts.setdefault((program_key(trial.setting), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
-    for key, members in cohorts.items():
+    for (key, place), members in cohorts.items():
         program = json.loads(key)
         widest = lanes or lane_count(program, data, len(members))
         pieces = min(len(members), max(jobs, math.ceil(len(members) / widest)))
         members.sort(key=lambda trial: (trial.seed, trial.number))
         cost = relative_cost(program, data)
         for piece in _even(members, pieces):
-            out.append((cost * len(piece), Unit(tuple(piece))))
+            out.append((cost * len(piece), Unit(tuple(piece), checkpoint=place)))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
 
@@ -193,6 +221,9 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
     return {
         "data": vars(plan.data) | {"shape": list(plan.data.shape)},
         "swept": list(plan.swept),
-        **{name: getattr(plan, name) for name in ("combinations", "settings", "seeds", "trials", "folded")},
+        **{
+            name: getattr(plan, name)
+            for name in ("combinations", "settings", "seeds", "trials", "folded", "cohort_count")
+        },
         "cohorts": [vars(cohort) for cohort in plan.cohorts],
     }

@@ -20,7 +20,7 @@ from sweep.space import EpochRecord
 if TYPE_CHECKING:
     from sweep.ledger import Study
     from sweep.plan import Unit
-    from sweep.study import Summary
+    from sweep.study import Start, Summary
 
 
 class _Progress:
@@ -29,18 +29,19 @@ class _Progress:
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def started(self, study: Study, counts: dict[str, int]) -> None:
-        self.study, self.total = study, study.trials
-        self.done = sum(counts[state] for state in ("complete", "pruned", "diverged", "failed"))
+    def started(self, study: Study, start: Start) -> None:
+        self.study, self.total = study, start.total
+        self.done = start.done
         self.before, self.begin = self.done, time.monotonic()
         self.best: tuple[float, int] | None = None
         self.part: dict[int, float] = {}  # trials' worth of epochs in the units that are in training
         self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
-        if self.done:
-            self.console.print(
-                f"{study.name}: {self.done} of {self.total} trials done already, {self.total - self.done} left",
-                highlight=False,
+        if start.done or start.retried:
+            resumed = f" ({start.resumable} from a checkpoint)" if start.retried else ""
+            found = (
+                f"{start.done} done, {start.retried} retried{resumed}, {start.left} left, {start.duplicated} duplicated"
             )
+            self.note(f"{study.name}: {found}")
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         metric = self.study.recipe.metric
@@ -62,14 +63,11 @@ class _Progress:
         if not again:
             self.done += len(unit.trials)
         numbers = ", ".join(str(trial.number) for trial in unit.trials[:5]) + (", …" if len(unit.trials) > 5 else "")
-        self.say(f"trial {numbers}: {reason}; {'trying again' if again else 'failed'}")
-
-    def stopping(self) -> None:
-        self.say("stopping at the end of the epoch; press Ctrl-C again to stop now")
+        self.note(f"trial {numbers}: {reason}; {'trying again' if again else 'failed'}")
 
     def tick(self) -> None: ...
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
     def ended(self, summary: Summary) -> None:
@@ -81,11 +79,16 @@ class _Progress:
             if summary.counts[state]
         }
         told = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
-        self.say(
+        self.note(
             f"{self.study.name}: {told} of {self.total} trials; trained {trained} in {show_seconds(summary.seconds)}{rate}"
         )
-        if summary.interrupted:
-            self.say(f"interrupted; everything finished is recorded. Go on with: sweep resume {self.study.name}")
+        why = {
+            "interrupted": "interrupted; everything finished is recorded",
+            "time": "the time limit is reached; everything finished is recorded",
+            "trials": "the number of trials asked for is reached",
+        }
+        if summary.stopped:
+            self.note(f"{why[summary.stopped]}. Go on with: sweep resume {self.study.name}")
 
     def speed(self) -> tuple[float, float | None]:
         """Trials a minute, and seconds left (None while unknown). A trial half trained counts as half of one."""
@@ -106,8 +109,8 @@ class PlainWatcher(_Progress):
 
     every = 5.0
 
-    def started(self, study: Study, counts: dict[str, int]) -> None:
-        super().started(study, counts)
+    def started(self, study: Study, start: Start) -> None:
+        super().started(study, start)
         self.last = time.monotonic()
 
     def tick(self) -> None:
@@ -120,14 +123,14 @@ class PlainWatcher(_Progress):
                 f"{show_seconds(left)} left" if left else "",
                 self.best_text(),
             ]
-            self.say(", ".join(part for part in parts if part))
+            self.note(", ".join(part for part in parts if part))
 
 
 class LiveWatcher(_Progress):
     """Progress on a terminal: a bar, the cohorts in training with their curves, the best so far."""
 
-    def started(self, study: Study, counts: dict[str, int]) -> None:
-        super().started(study, counts)
+    def started(self, study: Study, start: Start) -> None:
+        super().started(study, start)
         self.units: dict[int, tuple[Unit, int, deque[float]]] = {}
         self.live = Live(console=self.console, refresh_per_second=8, transient=True, get_renderable=self._render)
         self.live.start()

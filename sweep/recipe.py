@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, Hyperparameter, Value
+from sweep.hyperparameters import TABLE, Hyperparameter, Value, shown
 from sweep.space import Axis, Grid, Range
 
 METRICS: dict[str, str] = {
@@ -88,6 +88,30 @@ class Recipe:
             lines.append(f"order: {', '.join(mine)} there, {', '.join(theirs)} here")
         return lines
 
+    def fixed_epochs(self) -> Value | None:
+        """The number of epochs, if it is not swept."""
+        axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
+        return TABLE["epochs"].default if axis is None else None if axis.swept else self.grid.points["epochs"][0]
+
+    def includes(self, smaller: Recipe) -> bool:
+        """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
+        there, more epochs or as many."""
+        if (self.data, self.split_seed) != (smaller.data, smaller.split_seed):
+            return False
+        if not set(self.seeds) >= set(smaller.seeds):
+            return False
+        mine, theirs = self.grid.points, smaller.grid.points
+        for name in {*mine, *theirs}:
+            row = TABLE[name]
+            defaults = {row.default} | {v for (n, of), v in row.default_with.items() if of in theirs.get(n, ())}
+            old, new = set(theirs.get(name, defaults)), set(mine.get(name, defaults))
+            if name == "epochs" and len(old) == len(new) == 1:
+                if int(*new) < int(*old):
+                    return False
+            elif not new >= old or (name == "loss" and new != old):
+                return False
+        return True
+
 
 def load_recipe(path: Path | None, flags: Mapping[str, str]) -> Recipe:
     """The recipe of a TOML file (or none) with command-line flags, in the order they were typed, winning over it.
@@ -104,7 +128,9 @@ def load_recipe(path: Path | None, flags: Mapping[str, str]) -> Recipe:
         raise UsageError(f"{path}: cannot be read as a recipe: {error}") from None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise UsageError(f"{path}: not a recipe: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise UsageError(f"{path}: not valid TOML: {error}") from None
     return _build(table, flags, str(path), text)
 
@@ -116,15 +142,15 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
 
 def _build(table: Mapping[str, Any], flags: Mapping[str, str], file: str, text: str = "") -> Recipe:
     entries = _entries(table, file, text)
+    if "seed" in flags or "seeds" in flags:
+        for key in ("seed", "seeds"):  # a flag for one wins over the other of the recipe
+            entries.pop(key, None)
     for key in flags:
-        if key == "seeds":
-            entries.pop("seed", None)
-        if key == "seed":
-            entries.pop("seeds", None)
         if key in TABLE:
             entries[key] = (_parse_flag(TABLE[key], flags[key]), f"{TABLE[key].flag}: ")
         else:
-            entries[key] = (flags[key], f"--{key.replace('_', '-')}: ")
+            whole = key in ("seeds", "split_seed") and flags[key].strip().isdecimal() and len(flags[key]) < 20
+            entries[key] = (int(flags[key]) if whole else flags[key], f"--{key.replace('_', '-')}: ")
     if "seed" in entries and "seeds" in entries:
         raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")
 
@@ -150,7 +176,7 @@ def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[
     out: dict[str, tuple[Any, str]] = {}
     space = table.get("space", {})
     if not isinstance(space, Mapping):
-        raise UsageError(f"{_where(file, text, 'space')}space = {space!r}: expected a table: [space]")
+        raise UsageError(f"{_where(file, text, 'space')}space = {shown(space)}: expected a table: [space]")
     for section in ({key: value for key, value in table.items() if key != "space"}, space):
         for key, value in section.items():
             where = _where(file, text, key)
@@ -191,12 +217,12 @@ def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
             raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n"))
     for key in ("low", "high"):
         if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
-            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {dict(table)}")
+            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {shown(dict(table))}")
     log, n = table.get("log", False), table.get("n")
     if not isinstance(log, bool):
-        raise UsageError(f"{row.name}: log = {log!r}: expected true or false")
+        raise UsageError(f"{row.name}: log = {shown(log)}: expected true or false")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
-        raise UsageError(f"{row.name}: n = {n!r}: expected a whole number of points")
+        raise UsageError(f"{row.name}: n = {shown(n)}: expected a whole number of points")
     return _check_range(row, Range(table["low"], table["high"], log, n))
 
 
@@ -211,7 +237,7 @@ def _check_range(row: Hyperparameter, given: Range) -> Range:
     if given.log and low <= 0:
         raise UsageError(f"{row.name}: log range from {low:g}; expected low > 0")
     if given.n is not None and not 1 <= given.n <= 1_000_000:
-        raise UsageError(f"{row.name}: n = {given.n}: expected 1 to 1000000 points")
+        raise UsageError(f"{row.name}: n = {shown(given.n)}: expected 1 to 1000000 points")
     return Range(low, high, given.log, given.n)
 
 
@@ -221,19 +247,17 @@ def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
     if ":" in text:
         low, high, *rest = (part.strip() for part in text.split(":"))
         form = "expected LOW:HIGH, LOW:HIGH:log or LOW:HIGH:log:N"
-        log, n = False, None
+        log = "log" in rest
+        counts = [part.removeprefix("n=") for part in rest if part != "log"]
         try:
-            for part in rest:
-                if part == "log":
-                    log = True
-                else:
-                    n = int(part.removeprefix("n="))
-            return Range(float(low), float(high), log, n)
+            if len(counts) > 1 or rest.count("log") > 1:
+                raise ValueError("given twice")
+            return Range(float(low), float(high), log, int(counts[0]) if counts else None)
         except ValueError:
-            raise UsageError(f"{where}{row.name} = {text}: {form}") from None
+            raise UsageError(f"{where}{row.name} = {shown(text)}: {form}") from None
     parts = text.split(",")
     if any(not part.strip() for part in parts):
-        raise UsageError(f"{where}{row.name} = {text!r}: an empty value; expected {row.expected}")
+        raise UsageError(f"{where}{row.name} = {shown(text)}: an empty value; expected {row.expected}")
     try:
         return [row.parse(part) for part in parts]
     except UsageError as error:
@@ -242,31 +266,33 @@ def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
 
 def _text(key: str, value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise UsageError(f"{where}{key} = {value!r}: expected text")
+        raise UsageError(f"{where}{key} = {shown(value)}: expected text")
     return value
 
 
 def _choice(choices: Sequence[str]) -> Any:
     def check(key: str, value: object, where: str) -> str:
         if key == "metric" and isinstance(value, str) and value.startswith("test_"):
-            raise UsageError(f"{where}{value!r}: nothing is selected on test data; choose from {', '.join(choices)}")
+            raise UsageError(
+                f"{where}{shown(value)}: nothing is selected on test data; choose from {', '.join(choices)}"
+            )
         if value not in choices:
-            raise unknown(key, str(value), choices, where)
+            raise unknown(key, str(value)[:60], choices, where)
         return str(value)
 
     return check
 
 
 def _whole(key: str, value: object, where: str) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise UsageError(f"{where}{key} = {value!r}: expected a whole number >= 0")
+        raise UsageError(f"{where}{key} = {shown(value)}: expected a whole number >= 0")
     return value
 
 
 def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
     if isinstance(value, list | tuple):
+        if not value:
+            raise UsageError(f"{where}{key} = []: the list is empty; expected a number of seeds, or a list of them")
         axis = _axis(TABLE["seed"], value, where)
         return Grid((axis,), ()).points["seed"]  # type: ignore[return-value]
     count = _whole(key, value, where)

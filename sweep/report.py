@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.analysis import Board
+    from sweep.ledger import Finding
     from sweep.plan import Plan
+    from sweep.study import Reproduction
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 STATE_STYLE = {
@@ -188,10 +190,10 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         table.add_row(
             *cells, *(f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters, cohort.lanes))
         )
-    more = [Text(f"… and {len(plan.cohorts) - 40} more cohorts", "dim")] if len(plan.cohorts) > 40 else []
+    more = [Text(f"… and {plan.cohort_count - 40:,} more cohorts", "dim")] if plan.cohort_count > 40 else []
     return Group(
         *lines,
-        Text(f"{count(len(plan.cohorts), 'cohort')}, each trained as lanes of one program:"),
+        Text(f"{count(plan.cohort_count, 'cohort')}, each trained as lanes of one program:"),
         Text(),
         table,
         *more,
@@ -238,6 +240,42 @@ def trial_report(
     return Group(*parts)
 
 
+def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[str, Any]) -> RenderableType:
+    """Whether a trial came out the same, and on what it was trained then and now."""
+    if outcome.difference is None:
+        first = Text(
+            f"identical: trial {outcome.trial}, {count(outcome.epochs, 'epoch')}, every metric to the bit", "green"
+        )
+    else:
+        epoch, metric, old, new = outcome.difference
+        first = Text(
+            f"different: trial {outcome.trial}, first in epoch {epoch}: {metric} was {old!r}, is {new!r}", "red"
+        )
+    table = _table()
+    for name in ("", "then", "now"):
+        table.add_column(name)
+    for name in now:
+        same = then.get(name) == now[name]
+        table.add_row(name, str(then.get(name, "–")), str(now[name]), style="dim" if same else "bold")
+    return Group(first, Text(), table)
+
+
+def findings_report(findings: Sequence[Finding], mended: Sequence[str | None]) -> RenderableType:
+    """What the doctor found, and what was or would be done."""
+    if not findings:
+        return Text("nothing is wrong", "green")
+    lines = []
+    for finding, done in zip(findings, mended, strict=True):
+        lines.append(Text(finding.what, "bold"))
+        if done is not None:
+            lines.append(Text(f"  {done}", "green"))
+        elif finding.mending:
+            lines.append(Text(f"  would {finding.mending}", "yellow"))
+    if any(done is None and finding.mending for finding, done in zip(findings, mended, strict=True)):
+        lines.append(Text("\nNothing was changed. `sweep doctor --mend` does it."))
+    return Group(*lines)
+
+
 def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
     """Curves over epochs as braille dots (2 x 4 a character), a colour each, on one scale."""
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
@@ -281,7 +319,7 @@ def count(number: int, noun: str) -> str:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or value != value or str(value) == "<NA>"
+    return value is None or str(value) in ("<NA>", "nan", "NaT")
 
 
 # Files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,8 +37,8 @@ class Range:
             raw = [math.exp(a + (b - a) * t) for t in steps]
         else:
             raw = [self.low + (self.high - self.low) * t for t in steps]
-        raw[0], raw[-1] = self.low, self.high
         tidy = [float(f"{value:.12g}") for value in raw]  # 0.001, not 0.0010000000000000002
+        tidy[0], tidy[-1] = self.low, self.high
         return tuple(dict.fromkeys(row.check(round(v) if row.kind == "int" else v) for v in tidy))
 
 
@@ -131,34 +132,79 @@ class Grid:
         pairs = ((setting, seed) for setting in self.settings() for seed in self.seeds)
         return (Trial(number, setting, seed) for number, (setting, seed) in enumerate(pairs))
 
-    def census(self) -> tuple[dict[str, int], dict[str, int]]:
-        """How many settings each cohort has, and how many combinations were folded for each inactive axis.
+    @cached_property
+    def census(self) -> Census:
+        """Counts settings, cohorts and what is folded.
 
-        Only the axes that decide activity or a program are walked; the others only multiply, so a grid of
-        millions is counted at once. Cohorts are keyed by the program part of a setting, in order of appearance.
+        Only the axes that decide which others are active are walked; all others only multiply, so that a grid of
+        millions is counted at once.
         """
-        deciding = {name for row in IN_SETTING for name in row.when} | PROGRAM
+        deciding = {name for row in IN_SETTING for name in row.when}
         walked = {name: values for name, values in self.points.items() if name in deciding}
         rest = {name: values for name, values in self.points.items() if name not in deciding}
-        cohorts: dict[str, int] = {}
-        folded: dict[str, int] = {}
+        total = math.prod(len(points) for points in rest.values())
+        groups: dict[str, Group] = {}
+        folded: Counter[str] = Counter()
         for combination in itertools.product(*walked.values()):
             values = dict(zip(walked, combination, strict=True))
             setting = canonical(values | {name: points[0] for name, points in rest.items()})
-            total = math.prod(len(points) for points in rest.values())
             idle = [name for name, value in values.items() if name not in setting and value != walked[name][0]]
             if idle:
-                for name in idle[:1]:
-                    folded[name] = folded.get(name, 0) + total
+                folded[idle[0]] += total
                 continue
             kept = total
             for name, points in rest.items():
-                if name not in setting and len(points) > 1:
-                    folded[name] = folded.get(name, 0) + kept - kept // len(points)
+                if name not in setting:
+                    folded[name] += kept - kept // len(points)
                     kept //= len(points)
-            key = program_key(setting)
-            cohorts[key] = cohorts.get(key, 0) + kept
-        return cohorts, folded
+            axes = {name: points for name, points in rest.items() if name in PROGRAM and name in setting}
+            fixed = {name: value for name, value in setting.items() if name in PROGRAM and name not in axes}
+            group = groups.setdefault(setting_key(fixed), Group(fixed, axes))
+            group.settings += kept
+        return Census(list(groups.values()), {name: number for name, number in folded.items() if number})
+
+
+@dataclass
+class Group:
+    """Cohorts that differ only in `axes`; `fixed` is the rest of their program. settings: of all of them together."""
+
+    fixed: Setting
+    axes: dict[str, tuple[Value, ...]]
+    settings: int = 0
+
+    @property
+    def cohorts(self) -> int:
+        """How many cohorts there are."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def programs(self, *names: str) -> Iterator[Setting]:
+        """The program of each cohort, lazily; with names, only as far as the axes of those names tell them apart."""
+        axes = {name: values if not names or name in names else values[:1] for name, values in self.axes.items()}
+        for combination in itertools.product(*axes.values()):
+            values = self.fixed | dict(zip(axes, combination, strict=True))
+            yield {row.name: values[row.name] for row in IN_SETTING if row.name in values}
+
+
+@dataclass(frozen=True)
+class Census:
+    """A grid in numbers. folded: combinations that differ from another only in that axis, where it is inactive."""
+
+    groups: list[Group]
+    folded: dict[str, int]
+
+    @property
+    def settings(self) -> int:
+        """How many settings there are."""
+        return sum(group.settings for group in self.groups)
+
+    @property
+    def cohort_count(self) -> int:
+        """How many cohorts there are."""
+        return sum(group.cohorts for group in self.groups)
+
+    def cohorts(self) -> Iterator[tuple[Setting, int]]:
+        """Each cohort's program with its number of settings, lazily."""
+        return ((program, group.settings // group.cohorts) for group in self.groups for program in group.programs())
 
 
 def program_key(setting: Setting) -> str:

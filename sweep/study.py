@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
+import math
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
+from sweep import checkpoint
+from sweep.checkpoint import Saved
 from sweep.data import DataInfo
-from sweep.errors import DataError, UsageError
+from sweep.errors import DataError, SweepError, UsageError
+from sweep.hyperparameters import TABLE
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, Unit, units
 from sweep.recipe import Recipe
-from sweep.space import EpochRecord, Trial
+from sweep.space import EpochRecord, Grid, Trial, setting_key
 from sweep.workers import DataRequest, Message, Pool
 
 WINDOW = 20_000
@@ -30,25 +36,55 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
+class Options:
+    """How to run a study; none of it changes a number.
+
+    jobs: worker processes; lanes: trials of one program at most (None: the planner's choice); seconds: stop then;
+    max_trials: finished trials in all after which to stop; keep: keep finished trials' checkpoints.
+    """
+
+    jobs: int
+    lanes: int | None = None
+    retry_failed: bool = False
+    seconds: float | None = None
+    max_trials: int | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run found of its study. done: trials finished, or failed and not to be tried again; retried: begun before,
+    or failed and tried again, of which `resumable` go on from a checkpoint; left: not begun yet; duplicated: rows of
+    one setting and seed past the first, which the ledger never allows."""
+
+    done: int
+    retried: int
+    resumable: int
+    left: int
+    duplicated: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Summary:
-    """How a run ended: trials by state, and whether the user stopped it."""
+    """How a run ended: trials by state, and what stopped it early: "", "interrupted", "time" or "trials"."""
 
     counts: dict[str, int]
     trials: int
     seconds: float
-    interrupted: bool
+    stopped: str
 
     @property
     def exit_code(self) -> int:
         """130 if interrupted, 1 if trials failed, else 0."""
-        return 130 if self.interrupted else 1 if self.counts["failed"] else 0
+        return 130 if self.stopped == "interrupted" else 1 if self.counts["failed"] else 0
 
 
 class Watcher(Protocol):
     """Who is told what happens, as it happens."""
 
-    def started(self, study: Study, counts: dict[str, int]) -> None:
-        """The run begins with these trials done already."""
+    def started(self, study: Study, start: Start) -> None:
+        """The run begins."""
 
     def training(self, worker: int, unit: Unit) -> None:
         """A worker begins a unit."""
@@ -62,14 +98,26 @@ class Watcher(Protocol):
     def failed(self, unit: Unit, reason: str, again: bool) -> None:
         """A unit broke off; `again`: it is tried once more."""
 
-    def stopping(self) -> None:
-        """The user asked to stop; workers finish their epoch."""
+    def note(self, text: str) -> None:
+        """Something worth a line, in words."""
 
     def tick(self) -> None:
         """A moment has passed."""
 
     def ended(self, summary: Summary) -> None:
         """The run is over."""
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as 90, 45s, 30m, 1h30m or 2d. Raises UsageError."""
+    match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    units = (86400, 3600, 60, 1)
+    seconds = (
+        sum(float(part) * unit for part, unit in zip(match.groups(), units, strict=True) if part) if match else 0.0
+    )
+    if not 0 < seconds < 1e9:
+        raise UsageError(f"--time-limit {text!r}: expected a duration such as 90s, 30m or 1h30m")
+    return seconds
 
 
 def check_name(name: str) -> str:
@@ -82,99 +130,131 @@ def check_name(name: str) -> str:
 
 
 @contextmanager
-def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan) -> Iterator[Study]:
-    """The study of that name: a new one, or the one there if it is of the same recipe.
+def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
+    """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
 
     Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
     taken back.
     """
     study = ledger.find(name)
-    if study is not None:
-        difference = study.recipe.difference(recipe)
-        if difference:
-            raise UsageError(
-                f"study {name!r} exists with another recipe ({'; '.join(difference)}); "
-                f"give --study another name, or `sweep rm {name}`"
-            )
-        yield study
+    if study is None:
+        study = ledger.create(name, recipe, plan.trials)
+        try:
+            yield study
+        except DataError:
+            ledger.remove(study)
+            raise
         return
-    study = ledger.create(name, recipe, plan.trials)
-    try:
-        yield study
-    except DataError:
-        ledger.remove(study)
-        raise
+    difference = study.recipe.difference(recipe)
+    if difference and not recipe.includes(study.recipe):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
+            f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
+        )
+    if difference:
+        watcher.note(f"{name} grows: {'; '.join(difference)}")
+        study = ledger.grow(study, recipe, plan.trials)
+    yield study
 
 
-def run(
-    ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, jobs: int, lanes: int | None, retry_failed: bool
-) -> Summary:
+def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options: Options) -> Summary:
     """Trains what is left of a study and records it. The caller holds the study's lock.
 
-    Ends early, everything finished recorded, when the user interrupts: once to stop at the next epoch, twice at once.
+    Ends early, everything finished recorded, when the user interrupts (once to stop at the next epoch, twice at once),
+    or at the time or number of trials that the options allow.
     """
-    begin = time.perf_counter()
-    states = ledger.states(study)
-    unfinished = [
-        number for number, state in states.items() if state == "running" or (retry_failed and state == "failed")
-    ]
-    ledger.mark(study, unfinished, "waiting")
-    settled = {
-        number for number, state in states.items() if state in FINISHED or (state == "failed" and not retry_failed)
-    }
-    watcher.started(study, ledger.counts(study))
-    interrupted = False
+    begin = time.monotonic()
+    deadline = None if options.seconds is None else begin + options.seconds
+    folder = _checkpoints(ledger, study)
+    saved = checkpoint.scan(folder)
+    known = ledger.known(study)
+    start = _take_stock(ledger, study, known, saved, options.retry_failed)
+    left = start.total - start.done
+    room = left if options.max_trials is None else min(left, max(0, options.max_trials - start.done))
+    watcher.started(study, start)
+    stopped = "trials" if room < left else ""
     with _interrupts() as interrupts:
-        if len(settled) < study.trials:
-            interrupted = _train_all(ledger, study, data, watcher, jobs, lanes, settled, interrupts)
-    ledger.close_run(study, time.perf_counter() - begin)
-    summary = Summary(ledger.counts(study), study.trials, time.perf_counter() - begin, interrupted)
+        if room:
+            trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
+            jobs = min(options.jobs, room)
+            with Pool(jobs, _data_request(study.recipe, folder, options.keep)) as pool:
+                loop = _Loop(ledger, study, watcher, pool, interrupts, deadline)
+                for window in _windows(trials):
+                    ledger.add(study, window)
+                    loop.train(units(window, data, jobs, options.lanes, saved))
+                stopped = loop.stopping or stopped
+    ledger.close_run(study, time.monotonic() - begin)
+    counts = ledger.counts(study)
+    if not options.keep and not counts["waiting"] + counts["running"]:
+        checkpoint.clear(folder)
+    summary = Summary(counts, study.trials, time.monotonic() - begin, stopped)
     watcher.ended(summary)
     return summary
 
 
-def _train_all(
-    ledger: Ledger,
-    study: Study,
-    data: DataInfo,
-    watcher: Watcher,
-    jobs: int,
-    lanes: int | None,
-    settled: set[int],
-    interrupts: list[int],
-) -> bool:
-    """Trains every trial that is not settled, a window at a time. True if the user interrupted."""
-    recipe = study.recipe
-    left = (trial for trial in recipe.grid.trials() if trial.number not in settled)
+def _take_stock(
+    ledger: Ledger, study: Study, known: dict[checkpoint.Key, tuple[int, str]], saved: list[Saved], retry_failed: bool
+) -> Start:
+    """What there is of a study; trials that were running when their process ended wait again."""
+    states = collections.Counter(state for _, state in known.values())
+    failed = [number for number, state in known.values() if state == "failed" and retry_failed]
+    running = [number for number, state in known.values() if state == "running"]
+    ledger.mark(study, [*failed, *running], "waiting", "interrupted")
+    done = sum(states[state] for state in FINISHED) + states["failed"] - len(failed)
+    begun = ledger.begun(study)
+    resumable = min(begun, len({key for one in saved for key in one.keys}))
+    return Start(done, begun, resumable, study.trials - done - begun, ledger.rows(study) - len(known), study.trials)
+
+
+def _checkpoints(ledger: Ledger, study: Study) -> Path:
+    return ledger.path.parent / checkpoint.FOLDER / str(study.id)
+
+
+def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed: bool) -> Iterator[Trial]:
+    """The trials of a grid that are to be trained, in its order. Those without a row get the next numbers."""
+    fresh = itertools.count(1 + max((number for number, _ in known.values()), default=-1))
+    for setting in grid.settings():
+        key = setting_key(setting)
+        for seed in grid.seeds:
+            number, state = known.get((key, seed), (-1, "new"))
+            if state == "new":
+                yield Trial(next(fresh), setting, seed)
+            elif state not in FINISHED and (state != "failed" or retry_failed):
+                yield Trial(number, setting, seed)
+
+
+def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
     points = recipe.grid.points
-    forms = tuple((str(a), b) for a in points.get("normalize", ("zscore",)) for b in points.get("train_size", ("all",)))
-    request = DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms)  # type: ignore[arg-type]
-    jobs = min(jobs, study.trials - len(settled))
-    with Pool(jobs, request) as pool:
-        loop = _Loop(ledger, study, watcher, pool, interrupts)
-        for window in _windows(left):
-            ledger.add(study, window)
-            loop.train(units(window, data, jobs, lanes))
-            if interrupts:
-                return True
-    return False
+    forms = tuple(
+        (str(normalize), size if isinstance(size, str) else int(size))
+        for normalize in points.get("normalize", (TABLE["normalize"].default,))
+        for size in points.get("train_size", (TABLE["train_size"].default,))
+    )
+    return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep)
 
 
 class _Loop:
-    """Hands units to workers and their records to the ledger. Workers stay between windows."""
+    """Hands units to workers and their records to the ledger. Workers stay between windows.
 
-    def __init__(self, ledger: Ledger, study: Study, watcher: Watcher, pool: Pool, interrupts: list[int]) -> None:
-        self.ledger, self.study, self.watcher, self.pool, self.interrupts = ledger, study, watcher, pool, interrupts
+    stopping: why no more units are handed out: "", "interrupted" or "time".
+    """
+
+    def __init__(
+        self, ledger: Ledger, study: Study, watcher: Watcher, pool: Pool, interrupts: list[int], deadline: float | None
+    ) -> None:
+        self.ledger, self.study, self.watcher, self.pool = ledger, study, watcher, pool
+        self.folder = _checkpoints(ledger, study)
+        self.interrupts, self.deadline = interrupts, deadline
         self.ready: list[int] = []
         self.busy: dict[int, Unit] = {}
         self.finished: set[int] = set()
-        self.asked_to_stop = False
+        self.stopping = ""
 
     def train(self, queue: list[Unit]) -> None:
         """Trains the units, or as many as the user's patience allows."""
         self.queue = queue
-        while self.busy or (self.queue and not self.interrupts):
-            while self.ready and self.queue and not self.interrupts:
+        while self.busy or (self.queue and not self.stopping):
+            while self.ready and self.queue and not self.stopping:
                 self._give(self.ready.pop(0), self.queue.pop(0))
             outcomes: list[EpochRecord] = []
             for message in self.pool.messages(0.25):
@@ -184,16 +264,24 @@ class _Loop:
                 self._take(message)
             self._record(outcomes)
             self.watcher.tick()
-            if self.interrupts and not self.asked_to_stop:
-                self.asked_to_stop = True
-                self.pool.stop_soon()
-                self.watcher.stopping()
-            if len(self.interrupts) > 1:
-                self._abandon()
+            self._look_up()
+
+    def _look_up(self) -> None:
+        """Whether it is time to stop."""
+        if not self.stopping and self.interrupts:
+            self.stopping = "interrupted"
+            self.pool.stop(now=False)
+            self.watcher.note("stopping at the end of the epoch; press Ctrl-C again to stop now")
+        elif not self.stopping and self.deadline is not None and time.monotonic() >= self.deadline:
+            self.stopping = "time"
+            self.pool.stop(now=True)
+        if len(self.interrupts) > 1:
+            self.stopping = "interrupted"
+            self._abandon()
 
     def _give(self, worker: int, unit: Unit) -> None:
         self.busy[worker] = unit
-        self.ledger.mark(self.study, [trial.number for trial in unit.trials], "running")
+        self.ledger.begin(self.study, [trial.number for trial in unit.trials])
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
 
@@ -203,7 +291,11 @@ class _Loop:
             outcomes.clear()
 
     def _take(self, message: Message) -> None:
-        if message.kind == "ready":
+        if message.kind == "loaded":
+            self.ledger.use_data(self.study, message.text)
+        elif message.kind == "trouble":
+            self.watcher.note(message.text)
+        elif message.kind == "ready":
             self.ready.append(message.worker)
         elif message.kind == "epoch":
             self.finished.update(outcome.number for outcome in message.outcomes if outcome.state)
@@ -222,7 +314,7 @@ class _Loop:
         return [trial for trial in unit.trials if trial.number not in self.finished]
 
     def _put_back(self, unit: Unit) -> None:
-        self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting")
+        self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting", "interrupted")
 
     def _again(self, unit: Unit, message: Message) -> None:
         """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""
@@ -232,16 +324,22 @@ class _Loop:
         left = Unit(tuple(self._unfinished(unit)), unit.attempt)
         if not left.trials:
             return
-        again = len(left.trials) > 1 or (message.kind == "died" and unit.attempt < ATTEMPTS)
+        alone = len(left.trials) == 1
+        again = not alone or (message.kind == "died" and unit.attempt < ATTEMPTS)
         numbers = [trial.number for trial in left.trials]
         if again:
-            self.ledger.mark(self.study, numbers, "waiting")
+            self.ledger.mark(self.study, numbers, "waiting", reason)
             # Attempts count the deaths of a lone trial; until then lanes are halved.
-            halves = left.halves() if len(left.trials) == 1 else [Unit(half.trials, 1) for half in left.halves()]
-            self.queue[:0] = halves
+            halves = [replace(half, attempt=half.attempt if alone else 1) for half in left.halves()]
+            self.queue[:0] = [replace(half, checkpoint=self._latest(half)) for half in halves]
         else:
             self.ledger.mark(self.study, numbers, "failed", reason, message.text if message.kind == "error" else None)
         self.watcher.failed(left, reason, again)
+
+    def _latest(self, unit: Unit) -> Path | None:
+        """The most advanced checkpoint that has all trials of a unit; its dead worker may have left one."""
+        keys = {checkpoint.trial_key(trial) for trial in unit.trials}
+        return next((saved.path for saved in checkpoint.scan(self.folder) if keys <= set(saved.keys)), None)
 
     def _abandon(self) -> None:
         for worker, unit in self.busy.items():
@@ -252,8 +350,60 @@ class _Loop:
 
 def _windows(trials: Iterable[Trial]) -> Iterator[list[Trial]]:
     iterator = iter(trials)
-    while window := list(islice(iterator, WINDOW)):
+    while window := list(itertools.islice(iterator, WINDOW)):
         yield window
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A trial trained again beside what the ledger holds. difference: the first (epoch, metric, ledger's value, new
+    value) that is not the same to the bit, None if all are."""
+
+    trial: int
+    epochs: int
+    difference: tuple[int, str, object, object] | None
+
+
+def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
+    """Trains one finished trial again, alone, from its setting and seed in the ledger. Nothing is recorded.
+
+    Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
+    training breaks off.
+    """
+    row, setting = ledger.trial(study, number)
+    if row["state"] not in FINISHED:
+        raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
+    stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    records: list[EpochRecord] = []
+    unit = Unit((Trial(number, setting, row["seed"]),))
+    with Pool(1, _data_request(study.recipe, None)) as pool:
+        while True:
+            for message in pool.messages(1.0):
+                records += message.outcomes
+                if message.kind == "loaded" and study.data not in (None, message.text):
+                    raise UsageError(
+                        f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {message.text})"
+                    )
+                if message.kind == "ready" and not records:
+                    pool.give(message.worker, unit)
+                elif message.kind in ("error", "memory", "died"):
+                    raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
+                elif message.kind == "done":
+                    return Reproduction(number, len(records), _first_difference(stored, records))
+
+
+def _first_difference(
+    stored: Sequence[Mapping[Any, Any]], made: list[EpochRecord]
+) -> tuple[int, str, object, object] | None:
+    for old, new in zip(stored, made, strict=False):
+        for name, value in old.items():
+            again = getattr(new, name)
+            # The ledger keeps no number where one was not finite.
+            if value != again and not (value != value and not math.isfinite(again)):
+                return new.epoch, name, value, again
+    if len(stored) != len(made):
+        return min(len(stored), len(made)) + 1, "epochs", len(stored), len(made)
+    return None
 
 
 @contextmanager

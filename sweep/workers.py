@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.errors import DataError, SweepError
@@ -25,27 +26,32 @@ from sweep.plan import Unit
 from sweep.space import EpochRecord
 
 if TYPE_CHECKING:
-    from sweep.data import Source, Split
-
-    Splits = dict[tuple[str, int | str], Split]
+    from sweep.data import Split
+    from sweep.hyperparameters import Setting
 
 
 @dataclass(frozen=True)
 class DataRequest:
-    """The data a host loads: a data set, and the (normalize, train_size) forms of it that workers will ask for."""
+    """The data a host loads: a data set, and the (normalize, train_size) forms of it that workers will ask for.
+
+    checkpoints: the folder where workers keep theirs, or None for none; keep: whether to keep those of finished trials.
+    """
 
     name: str
     data_dir: str | None
     split_seed: int
     forms: tuple[tuple[str, int | str], ...]
+    checkpoints: Path | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True)
 class Message:
     """What a worker says.
 
-    kind: "ready" (wants work), "epoch" (outcomes), "done", "stopped" (between epochs, as asked), "error" (text is the
-    traceback), "memory" (out of it), "died" (text says how), "refused" (the host could not start; text says why).
+    kind: "ready" (wants work), "epoch" (outcomes), "done", "stopped" (as asked), "error" (text is the traceback),
+    "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
+    (text is the data's fingerprint) and "refused" (it could not start; text says why).
     """
 
     worker: int
@@ -76,9 +82,9 @@ class Pool:
         """Hands a worker that is ready its next unit."""
         self._send((worker, unit))
 
-    def stop_soon(self) -> None:
-        """Asks every worker to stop at the end of its epoch."""
-        self._send((-1, None))
+    def stop(self, now: bool) -> None:
+        """Asks every worker to stop: at the end of its epoch, or after its step."""
+        self._send((-1, "now" if now else "epoch"))
 
     def messages(self, seconds: float) -> list[Message]:
         """What has come in, waiting at most so long for the first. Raises DataError if the host refused, SweepError if it is gone."""
@@ -109,7 +115,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, what: tuple[int, Unit | None]) -> None:
+    def _send(self, what: tuple[int, Unit | str]) -> None:
         with suppress(OSError):  # if the host is gone, `messages` says so
             self._connection.send(what)
 
@@ -121,7 +127,7 @@ def host() -> None:
     study = Connection(int(sys.argv[1]))
     jobs, request = study.recv()
     try:
-        source, splits = _prepare(request)
+        stock = _Stock(request)
     except SweepError as error:
         study.send(Message(-1, "refused", str(error)))
         return
@@ -132,17 +138,18 @@ def host() -> None:
             )
         )
         return
+    study.send(Message(-1, "loaded", stock.fingerprint))
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(jobs):
-        workers[worker] = _fork(worker, source, splits, [study, *(pipe for _, pipe in workers.values())])
+        workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
     try:
-        _relay(study, workers, source, splits)
+        _relay(study, workers, stock)
     finally:
         for pid, _ in workers.values():
             os.kill(pid, signal.SIGKILL)
 
 
-def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source: Source, splits: Splits) -> None:
+def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock: _Stock) -> None:
     """Passes messages between the study and the workers until the study is gone."""
     while True:
         owners = {pipe: worker for worker, (_, pipe) in workers.items()}
@@ -167,22 +174,34 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], source
                 pipe.close()
                 _, status = os.waitpid(pid, 0)
                 study.send(Message(worker, "died", _ending(os.waitstatus_to_exitcode(status))))
-                workers[worker] = _fork(worker, source, splits, [study, *(other for _, other in workers.values())])
+                workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
 
 
-def _prepare(request: DataRequest) -> tuple[Source, Splits]:
-    """Loads torch and the data, once for all workers."""
-    import torch
+class _Stock:
+    """What every worker inherits: torch, the engine, the data. Loaded once, in the host."""
 
-    import sweep.engine  # noqa: F401 (so that no fork has to)
-    from sweep.data import load
+    def __init__(self, request: DataRequest) -> None:
+        import torch
 
-    torch.set_num_threads(1)
-    source = load(request.name, request.data_dir, request.split_seed)
-    return source, {form: source.split(*form) for form in request.forms}
+        import sweep.engine  # noqa: F401 (so that no fork has to)
+        from sweep.data import load
+
+        torch.set_num_threads(1)
+        self.checkpoints, self.keep = request.checkpoints, request.keep
+        self.source = load(request.name, request.data_dir, request.split_seed)
+        self.fingerprint = self.source.fingerprint()
+        self.splits = {form: self.source.split(*form) for form in request.forms}
+
+    def split(self, setting: Setting) -> Split:
+        """The data in the form of a setting; made now if no form of the request was that."""
+        size = setting["train_size"]
+        form = str(setting["normalize"]), size if isinstance(size, str) else int(size)
+        if form not in self.splits:
+            self.splits[form] = self.source.split(*form)
+        return self.splits[form]
 
 
-def _fork(worker: int, source: Source, splits: Splits, inherited: Sequence[Connection]) -> tuple[int, Connection]:
+def _fork(worker: int, stock: _Stock, inherited: Sequence[Connection]) -> tuple[int, Connection]:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -190,26 +209,29 @@ def _fork(worker: int, source: Source, splits: Splits, inherited: Sequence[Conne
             ours.close()
             for pipe in inherited:
                 pipe.close()
-            _work(worker, Connection(theirs.detach()), source, splits)
+            _work(worker, Connection(theirs.detach()), stock)
         finally:
             os._exit(0)
     theirs.close()
     return pid, Connection(ours.detach())
 
 
-def _work(worker: int, pipe: Connection, source: Source, splits: Splits) -> None:
+def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
     """A worker: trains one unit after another until its pipe closes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
+    import torch
+
+    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
+    torch.set_flush_denormal(True)
     try:
         while True:
             pipe.send(Message(worker, "ready"))
-            unit = pipe.recv()
-            if unit is None:
-                continue
+            while isinstance(unit := pipe.recv(), str):
+                pass  # asked to stop while it had nothing to do
             kind, text = "done", ""
             try:
-                kind = _train(worker, pipe, unit, source, splits)
+                kind = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
                 return
             except MemoryError:
@@ -222,20 +244,20 @@ def _work(worker: int, pipe: Connection, source: Source, splits: Splits) -> None
         return
 
 
-def _train(worker: int, pipe: Connection, unit: Unit, source: Source, splits: Splits) -> str:
-    from sweep.engine import train
+def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
+    from sweep.engine import Saver, Training
 
-    setting = unit.trials[0].setting
-    size = setting["train_size"]
-    form = str(setting["normalize"]), size if isinstance(size, str) else int(size)
-    if form not in splits:
-        splits[form] = source.split(*form)
-    for outcomes in train(unit.trials, splits[form]):
-        pipe.send(Message(worker, "epoch", outcomes=tuple(outcomes)))
-        if pipe.poll():
-            pipe.recv()
-            return "stopped"
-    return "done"
+    def asked() -> str:
+        return pipe.recv() if pipe.poll() else ""
+
+    saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep) if stock.checkpoints else None
+    training = Training(unit.trials, stock.split(unit.trials[0].setting), saver, asked)
+    for records in training:
+        pipe.send(Message(worker, "epoch", outcomes=tuple(records)))
+        if training.trouble:
+            pipe.send(Message(worker, "trouble", training.trouble))
+            training.trouble = ""
+    return "stopped" if training.stopped else "done"
 
 
 def _ending(code: int) -> str:

@@ -27,7 +27,7 @@ def csv_without_times(sweep, study: str, *args: object) -> str:
     return export(sweep, study, *args).drop(columns=list(TIMES)).to_csv(index=False)
 
 
-def test_the_notes_nine_settings_end_to_end(sweep, tmp_path):
+def test_the_notes_nine_settings_end_to_end(sweep):
     result = sweep("grid", RECIPES / "alpha-beta.toml", "--epochs", 2)
     assert "alpha-beta: 9 complete of 9 trials" in result.stderr
     assert "Selected on val_loss: trial" in result.stdout
@@ -89,8 +89,8 @@ def test_running_again_trains_nothing_twice(sweep):
     sweep("grid", *flags)
     before = sweep("export", "twice", "-o", "-").stdout
     again = sweep("grid", *flags)
-    assert "2 of 2 trials done already, 0 left" in again.stderr
-    assert sweep("resume", "twice").stderr.count("done already") == 1
+    assert "2 done, 0 retried, 0 left, 0 duplicated" in again.stderr
+    assert "2 done, 0 retried" in sweep("resume", "twice").stderr
     assert sweep("export", "twice", "-o", "-").stdout == before
 
 
@@ -176,7 +176,8 @@ def test_interrupt_once_then_resume_equals_a_run_nobody_touched(sweep, tmp_path)
     with sqlite3.connect(database) as raw:
         assert {state for (state,) in raw.execute("SELECT DISTINCT state FROM trials")} <= {"complete", "waiting"}
     resumed = sweep("resume", "cut")
-    assert f"{done} of 8 trials done already" in resumed.stderr
+    assert f"{done} done, " in resumed.stderr
+    assert "0 duplicated" in resumed.stderr
     sweep("grid", *flags, "--study", "whole")
     assert csv_without_times(sweep, "cut") == csv_without_times(sweep, "whole")
 
@@ -208,7 +209,10 @@ def test_a_million_points_are_planned_at_once(sweep):
         sweep("plan", "--lr", "1e-4:1e-1:log:100", "--beta1", "0.5:0.99:100", "--hidden", "1:100:100", "--json").stdout
     )
     assert plan["trials"] == 1_000_000
-    assert len(plan["cohorts"]) == 100
+    assert plan["cohort_count"] == len(plan["cohorts"]) == 100
+    everywhere = ["--batch-norm", "on", "--bn-eps", "1e-6:1e-2:1000", "--bn-momentum", "0.01:1:1000"]
+    plan = json.loads(sweep("plan", *everywhere, "--json").stdout)
+    assert (plan["trials"], plan["cohort_count"], len(plan["cohorts"])) == (1_000_000, 1_000_000, 1000)
 
 
 def finished(database: Path) -> int:

@@ -43,7 +43,9 @@ def refusal(call, *args: object, **kwargs: object) -> str:
 
 
 def test_scalar_list_and_table(read):
-    recipe = read('data = "digits"\nepochs = 3\n[space]\nlr = [0.1, 0.01]\nbeta1 = 0.8\nweight_decay = { low = 1e-6, high = 1e-2, log = true, n = 5 }\nhidden = {low = 4, high = 64}')
+    recipe = read(
+        'data = "digits"\nepochs = 3\n[space]\nlr = [0.1, 0.01]\nbeta1 = 0.8\nweight_decay = { low = 1e-6, high = 1e-2, log = true, n = 5 }\nhidden = {low = 4, high = 64}'
+    )
     assert recipe.axes == (
         Axis("epochs", (3,)),
         Axis("lr", (0.1, 0.01)),
@@ -69,7 +71,16 @@ def test_no_recipe_at_all_is_every_default():
     assert load_recipe(None, {}) == Recipe()
 
 
-@pytest.mark.parametrize("text", ["seeds = 3", "seed = [0, 1, 2]", "seeds = [0, 1, 2]", "[space]\nseed = [0, 1, 2]", "seed = {low = 0, high = 2, n = 3}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seeds = 3",
+        "seed = [0, 1, 2]",
+        "seeds = [0, 1, 2]",
+        "[space]\nseed = [0, 1, 2]",
+        "seed = {low = 0, high = 2, n = 3}",
+    ],
+)
 def test_seeds_and_seed(read, text):
     assert read(text).seeds == (0, 1, 2)
     assert read(text).axes == ()
@@ -89,7 +100,12 @@ def test_equal_values_written_differently_are_one_recipe(read):
 def test_flags_win_and_keep_the_recipes_order(read):
     """A flag for a key of the recipe takes its place; new flags follow in the order they were typed."""
     recipe = read("[space]\nlr = [0.1, 0.01]\nhidden = [4, 8]", momentum="0.5,0.9", lr="0.3", depth="1,2")
-    assert recipe.axes == (Axis("lr", (0.3,)), Axis("hidden", (4, 8)), Axis("momentum", (0.5, 0.9)), Axis("depth", (1, 2)))
+    assert recipe.axes == (
+        Axis("lr", (0.3,)),
+        Axis("hidden", (4, 8)),
+        Axis("momentum", (0.5, 0.9)),
+        Axis("depth", (1, 2)),
+    )
 
 
 def test_flags_alone_keep_the_order_they_were_typed_in():
@@ -122,7 +138,13 @@ def test_the_grammar_of_a_flag(name, text, values):
 
 
 def test_recipe_keys_as_flags(read):
-    recipe = read('data = "mnist"\nsplit_seed = 1\nmetric = "val_loss"', data="digits", split_seed="4", metric="val_accuracy", data_dir="/somewhere")
+    recipe = read(
+        'data = "mnist"\nsplit_seed = 1\nmetric = "val_loss"',
+        data="digits",
+        split_seed="4",
+        metric="val_accuracy",
+        data_dir="/somewhere",
+    )
     assert recipe == Recipe(split_seed=4, metric="val_accuracy", direction="maximize", data_dir="/somewhere")
 
 
@@ -151,7 +173,13 @@ def test_the_shipped_recipes_are_read(file):
 BAD = {
     # unknown keys, with a near miss or the list
     "lr = 0.1\nbatchnorm = true": ["r.toml, line 2", "unknown key 'batchnorm'", "did you mean 'batch_norm'?"],
-    "[space]\n\nlearning = 1": ["r.toml, line 3", "unknown hyperparameter 'learning'", "choose from", "optimizer", "lr"],
+    "[space]\n\nlearning = 1": [
+        "r.toml, line 3",
+        "unknown hyperparameter 'learning'",
+        "choose from",
+        "optimizer",
+        "lr",
+    ],
     "[space]\nlrr = 1": ["line 2", "'lrr'", "did you mean 'lr'?"],
     "[space]\ndata = 'digits'": ["line 2", "unknown hyperparameter 'data'"],
     "seed_s = 1": ["line 1", "did you mean 'seeds'?"],
@@ -174,7 +202,7 @@ BAD = {
     "data = ''": ["line 1", "data", "expected text"],
     "data_dir = ['a']": ["line 1", "data_dir", "expected text"],
     "split_seed = 1.5": ["line 1", "split_seed = 1.5", "whole number >= 0"],
-    "split_seed = true": ["line 1", "split_seed = True", "whole number >= 0"],
+    "split_seed = true": ["line 1", "split_seed = true", "whole number >= 0"],
     "space = 3": ["line 1", "space = 3", "expected a table"],
     "[[space]]\nlr = 1": ["line 1", "space", "expected a table"],
     # out of range
@@ -220,7 +248,7 @@ BAD = {
     "lr = { low = 0.1, high = 1, log = 1 }": ["line 1", "lr", "log = 1", "true or false"],
     "lr = { low = 0.1, high = 1, n = 2.5 }": ["line 1", "lr", "n = 2.5", "whole number"],
     "lr = { low = 0.1, high = 1, n = 0 }": ["line 1", "lr", "n = 0"],
-    "lr = { low = 0.1, high = 1, n = true }": ["line 1", "lr", "n = True", "whole number"],
+    "lr = { low = 0.1, high = 1, n = true }": ["line 1", "lr", "n = true", "whole number"],
     "lr = { low = 0.1, high = 1, n = 100000000 }": ["line 1", "lr", "n = 100000000", "1000000"],
     "beta1 = { low = 0.5, high = 1, n = 3 }": ["line 1", "beta1 = 1", "< 1"],
     "hidden = { low = 4.5, high = 8 }": ["line 1", "hidden = 4.5", "whole number"],
@@ -230,8 +258,8 @@ BAD = {
     "seeds = 3\nseed = [1, 2]": ["seeds and seed both given", "line 1"],
     "lr = 0.1\n[space]\nlr = 0.2": ["lr", "both at the top and in [space]"],
     # metric and direction
-    "metric = 'test_loss'": ["line 1", "'test_loss'", "nothing is selected on test data", "val_loss"],
-    "metric = 'test_accuracy'": ["line 1", "'test_accuracy'", "nothing is selected on test data"],
+    "metric = 'test_loss'": ["line 1", "test_loss", "nothing is selected on test data", "val_loss"],
+    "metric = 'test_accuracy'": ["line 1", "test_accuracy", "nothing is selected on test data"],
     "metric = 'val_acuracy'": ["line 1", "metric 'val_acuracy'", "did you mean 'val_accuracy'?"],
     "metric = 3": ["line 1", "metric '3'", "val_loss"],
     "metric = ['val_loss']": ["line 1", "metric", "val_loss"],
@@ -247,7 +275,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "words"), BAD.items(), ids=lambda value: value[:40].replace("\n", "⏎") if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("text", "words"), BAD.items(), ids=lambda value: value[:40].replace("\n", "⏎") if isinstance(value, str) else ""
+)
 def test_a_bad_recipe_is_refused(read, text, words):
     message = refusal(read, text)
     missing = [word for word in words if word not in message]
@@ -296,7 +326,11 @@ BAD_FLAGS = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "words"), BAD_FLAGS, ids=lambda value: " ".join(f"{k}={v[:20]!r}" for k, v in value.items()) if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    BAD_FLAGS,
+    ids=lambda value: " ".join(f"{k}={v[:20]!r}" for k, v in value.items()) if isinstance(value, dict) else "",
+)
 def test_a_bad_flag_is_refused(flags, words):
     message = refusal(load_recipe, None, flags)
     missing = [word for word in words if word not in message]
@@ -332,7 +366,28 @@ def test_recipes_that_are_no_text(tmp_path):
 
 WORDS = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["0.1,0.2", "1:2", "1:2:log:3", "on,off", "full", "all", "nan", "-inf", "1e999", "0x10", "1_0", "٣", "²", "1:2:3:log", "adam,sgd", "::", ",", "1" * 500]),
+    st.sampled_from(
+        [
+            "0.1,0.2",
+            "1:2",
+            "1:2:log:3",
+            "on,off",
+            "full",
+            "all",
+            "nan",
+            "-inf",
+            "1e999",
+            "0x10",
+            "1_0",
+            "٣",
+            "²",
+            "1:2:3:log",
+            "adam,sgd",
+            "::",
+            ",",
+            "1" * 500,
+        ]
+    ),
     st.from_regex(r"[-+0-9.e:,ln]{1,12}", fullmatch=True),
 )
 
@@ -357,10 +412,17 @@ def test_any_flag_is_a_recipe_or_one_line(name, text):
 
 
 PLAIN = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(10**400))
-ANYTHING = st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.sampled_from(["low", "high", "log", "n", "x"]), PLAIN, max_size=4))
+ANYTHING = st.one_of(
+    PLAIN,
+    st.lists(PLAIN, max_size=3),
+    st.dictionaries(st.sampled_from(["low", "high", "log", "n", "x"]), PLAIN, max_size=4),
+)
 
 
-@given(st.sampled_from([*TABLE, "data", "data_dir", "split_seed", "seeds", "metric", "direction", "space", "spce"]), ANYTHING)
+@given(
+    st.sampled_from([*TABLE, "data", "data_dir", "split_seed", "seeds", "metric", "direction", "space", "spce"]),
+    ANYTHING,
+)
 @settings(max_examples=1000, deadline=None, derandomize=True)
 def test_any_value_is_a_recipe_or_one_line(name, value):
     taken_or_refused(lambda: recipe_from_dict({name: value}))
@@ -377,7 +439,9 @@ def values_of(name: str) -> st.SearchStrategy:
         return st.sampled_from(row.choices)
     low, high = max(row.low, -1e12), min(row.high, 1e12)
     numbers = (
-        st.integers(int(low), int(high)) if row.kind == "int" else st.floats(low, high, exclude_min=row.open_low, exclude_max=row.open_high).map(lambda v: v + 0.0)
+        st.integers(int(low), int(high))
+        if row.kind == "int"
+        else st.floats(low, high, exclude_min=row.open_low, exclude_max=row.open_high).map(lambda v: v + 0.0)
     )
     return st.one_of(numbers, st.sampled_from(row.words)) if row.words else numbers
 
@@ -390,7 +454,17 @@ def recipes(draw: st.DrawFn) -> Recipe:
         if row.kind in ("float", "int") and draw(st.booleans()):
             kind = int if row.kind == "int" else float
             low = draw(st.floats(1, 10)) / (20 if row.kind == "float" else 0.1)
-            axes.append(Axis(name, Range(kind(low), kind(low + (0.4 if row.kind == "float" else 20)), draw(st.booleans()), draw(st.none() | st.integers(1, 50)))))
+            axes.append(
+                Axis(
+                    name,
+                    Range(
+                        kind(low),
+                        kind(low + (0.4 if row.kind == "float" else 20)),
+                        draw(st.booleans()),
+                        draw(st.none() | st.integers(1, 50)),
+                    ),
+                )
+            )
         else:
             axes.append(Axis(name, tuple(draw(st.lists(values_of(name), min_size=1, max_size=4)))))
     return Recipe(
@@ -443,7 +517,11 @@ def test_where_the_data_lie_and_the_ranking_are_no_part_of_the_identity():
 
 def test_python_reads_the_examples_as_toml():
     """The bad recipes above are bad for the reason they say, not for a typing mistake in this file."""
-    broken = [text for text, words in BAD.items() if words != ["r.toml"] and "not valid TOML" not in words and not _parses(text)]
+    broken = [
+        text
+        for text, words in BAD.items()
+        if words != ["r.toml"] and "not valid TOML" not in words and not _parses(text)
+    ]
     assert broken == []
 
 

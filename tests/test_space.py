@@ -31,7 +31,17 @@ def grid(seeds: tuple[int, ...] = (0,), **axes: tuple[Value, ...] | Range) -> Gr
 
 def test_the_notes_nine_settings_in_their_order():
     trials = list(grid(lr=(0.1, 0.01, 0.001), beta1=(0.8, 0.88, 0.9)).trials())
-    expected = [[0.1, 0.8], [0.1, 0.88], [0.1, 0.9], [0.01, 0.8], [0.01, 0.88], [0.01, 0.9], [0.001, 0.8], [0.001, 0.88], [0.001, 0.9]]
+    expected = [
+        [0.1, 0.8],
+        [0.1, 0.88],
+        [0.1, 0.9],
+        [0.01, 0.8],
+        [0.01, 0.88],
+        [0.01, 0.9],
+        [0.001, 0.8],
+        [0.001, 0.88],
+        [0.001, 0.9],
+    ]
     assert [[trial.setting["lr"], trial.setting["beta1"]] for trial in trials] == expected
     assert [trial.number for trial in trials] == list(range(9))
 
@@ -66,9 +76,8 @@ def test_beta1_is_folded_under_sgd_and_said():
     found = [(s["optimizer"], s.get("beta1"), s["lr"]) for s in made.settings()]
     adam = [("adam", beta1, lr) for beta1 in (0.8, 0.88, 0.9) for lr in (0.1, 0.01)]
     assert found == [*adam, ("sgd", None, 0.1), ("sgd", None, 0.01)]
-    cohorts, folded = made.census()
-    assert sorted(cohorts.values()) == [2, 6]
-    assert folded == {"beta1": 4}
+    assert sorted(settings for _, settings in made.census.cohorts()) == [2, 6]
+    assert made.census.folded == {"beta1": 4}
 
 
 def test_a_chain_of_conditions_is_folded_whole():
@@ -107,7 +116,9 @@ POOL: dict[str, list[Value]] = {
 def spaces(draw: st.DrawFn) -> Grid:
     """Small spaces over random axes, in random order, each with some of its values in random order."""
     names = draw(st.lists(st.sampled_from(sorted(POOL)), max_size=6, unique=True))
-    axes = {name: tuple(draw(st.lists(st.sampled_from(POOL[name]), min_size=1, max_size=3, unique=True))) for name in names}
+    axes = {
+        name: tuple(draw(st.lists(st.sampled_from(POOL[name]), min_size=1, max_size=3, unique=True))) for name in names
+    }
     return grid(tuple(range(draw(st.integers(1, 3)))), **axes)
 
 
@@ -127,7 +138,9 @@ def test_folding_equals_brute_force(made: Grid):
     settings = list(made.settings())
     assert [setting_key(setting) for setting in settings] == first_seen
 
-    cohorts, folded = made.census()
+    census, folded = made.census, made.census.folded
+    cohorts = {setting_key(program): number for program, number in census.cohorts()}
+    assert (sum(cohorts.values()), len(cohorts)) == (census.settings, census.cohort_count)
     expected: dict[str, int] = {}
     for setting in settings:
         key = program_key(setting)
@@ -149,7 +162,7 @@ def test_trials_are_unique_and_numbered(made: Grid):
 
 def test_trials_of_one_cohort_share_their_program():
     made = grid(lr=(0.1, 0.01), hidden=(4, 8), batch_norm=(False, True))
-    cohorts, _ = made.census()
+    cohorts = {setting_key(program): number for program, number in made.census.cohorts()}
     assert list(cohorts.values()) == [2, 2, 2, 2]
     assert list(cohorts) == list(dict.fromkeys(program_key(setting) for setting in made.settings()))
 
@@ -191,7 +204,10 @@ def test_ranges_stay_inside_and_even(low, high, log, n):
     assert max(steps) == pytest.approx(min(steps), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(("name", "low", "high"), [("beta1", 0.5, 0.99999999999999), ("beta1", 0.1234567890123456, 0.9), ("lr", 1.00000000000049e-3, 0.1)])
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("beta1", 0.5, 0.99999999999999), ("beta1", 0.1234567890123456, 0.9), ("lr", 1.00000000000049e-3, 0.1)],
+)
 def test_the_ends_of_a_range_are_points_of_it(name, low, high):
     """Whatever digits they have."""
     points = Range(low, high, n=3).points(TABLE[name])
@@ -221,8 +237,17 @@ def counted(made: Grid) -> tuple[int, float, float]:
 @pytest.mark.parametrize(
     "axes",
     [
-        {"lr": Range(1e-5, 1.0, True, 100), "beta1": Range(0.1, 0.9, False, 100), "weight_decay": Range(1e-6, 1e-2, True, 100)},
-        {"lr": Range(1e-5, 1.0, True, 1000), "dropout": Range(0.0, 0.9, False, 250), "optimizer": ("adam", "sgd"), "batch_norm": (False, True)},
+        {
+            "lr": Range(1e-5, 1.0, True, 100),
+            "beta1": Range(0.1, 0.9, False, 100),
+            "weight_decay": Range(1e-6, 1e-2, True, 100),
+        },
+        {
+            "lr": Range(1e-5, 1.0, True, 1000),
+            "dropout": Range(0.0, 0.9, False, 250),
+            "optimizer": ("adam", "sgd"),
+            "batch_norm": (False, True),
+        },
         {"momentum": Range(0.0, 0.9, False, 1000), "lr": Range(1e-5, 1.0, True, 1000), "optimizer": ("sgd",)},
     ],
     ids=["three lane axes", "deciding axes beside", "momentum decides"],
@@ -243,7 +268,12 @@ def test_an_axis_of_a_million_points_is_counted():
 
 
 def test_the_trials_of_a_vast_grid_come_lazily():
-    made = grid(tuple(range(100)), lr=Range(1e-5, 1.0, True, 1000), beta1=Range(0.1, 0.9, False, 1000), dropout=Range(0.0, 0.9, False, 1000))
+    made = grid(
+        tuple(range(100)),
+        lr=Range(1e-5, 1.0, True, 1000),
+        beta1=Range(0.1, 0.9, False, 1000),
+        dropout=Range(0.0, 0.9, False, 1000),
+    )
     tracemalloc.start()
     first = list(itertools.islice(made.trials(), 250))
     _, peak = tracemalloc.get_traced_memory()
@@ -312,7 +342,9 @@ def test_inactive_hyperparameters_are_no_part_of_the_setting(given_values, inact
     dependent = {row.name for row in IN_SETTING if set(row.when) & {*given_values, "momentum"}}
     missing = {name for name in dependent if name not in canonical(given_values)}
     assert inactive <= missing
-    assert canonical(given_values | {name: POOL.get(name, [TABLE[name].default])[-1] for name in inactive}) == canonical(given_values)
+    assert canonical(
+        given_values | {name: POOL.get(name, [TABLE[name].default])[-1] for name in inactive}
+    ) == canonical(given_values)
 
 
 @given(spaces())

@@ -17,6 +17,7 @@ ORDER = [
     {"sweep.hyperparameters"},
     {"sweep.space"},
     {"sweep.recipe"},
+    {"sweep.checkpoint"},
     {"sweep.data"},
     {"sweep.nets", "sweep.plan"},
     {"sweep.engine"},
@@ -39,8 +40,8 @@ ROOMS = {
 
 
 def room(module: str) -> str:
-    """The step of the house a module belongs to: the engine is one step."""
-    return "sweep.engine" if module.startswith("sweep.engine") else module
+    """The step of the house a module belongs to: a package is one step."""
+    return ".".join(module.split(".")[:2])
 
 
 def modules() -> dict[str, ast.Module]:

@@ -31,11 +31,13 @@ _FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_nor
 
 @dataclass(frozen=True)
 class Saver:
-    """Where a training keeps its checkpoints. data: the fingerprint of the data; resume: the file to go on from."""
+    """Where a training keeps its checkpoints. data: the fingerprint of the data; resume: the file to go on from;
+    keep: whether to keep a last one when it is done, for training further some day."""
 
     folder: Path
     data: str
     resume: Path | None = None
+    keep: bool = False
 
 
 class Training:
@@ -61,8 +63,6 @@ class Training:
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[list[EpochRecord]]:
-        # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
-        torch.set_flush_denormal(True)
         self.program = Program([t.setting for t in self.trials], [t.seed for t in self.trials], self.split)
         resumed = self._resume()
         yield from list(self.history)
@@ -82,7 +82,7 @@ class Training:
             if self.trials and self.program.epoch <= self.epochs and self.asked():
                 self._stop(0.0)
                 return
-        self._forget()
+        self._conclude()
 
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
         program, last = self.program, self.program.epoch == self.epochs
@@ -162,7 +162,7 @@ class Training:
         if content is None or self.saver is None:
             return False
         body, about = content
-        if about["torch"] != torch.__version__ or about["data"] != self.saver.data:
+        if about["torch"] != torch.__version__ or about["data"] != self.saver.data or about["epoch"] > self.epochs + 1:
             return False
         places = {(setting, seed): lane for lane, (setting, seed) in enumerate(about["trials"])}
         try:
@@ -183,9 +183,11 @@ class Training:
         self._elapsed = float(about["elapsed"])
         return True
 
-    def _forget(self) -> None:
-        """The unit is done: its checkpoint has served."""
-        if self._file is not None:
+    def _conclude(self) -> None:
+        """The unit is done: its checkpoint has served, or is kept."""
+        if self.saver and self.saver.keep and self.trials:
+            self._save(0.0)
+        elif self._file is not None:
             self._file.unlink(missing_ok=True)
 
 

@@ -18,10 +18,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 from sweep.data import describe
-from sweep.engine import Outcome
 from sweep.ledger import Ledger, Study
 from sweep.plan import Unit, units
 from sweep.recipe import Recipe, load_recipe
+from sweep.space import EpochRecord
 
 EPOCHS = 10
 WORKERS = 2
@@ -30,15 +30,34 @@ STEPS = ("add", "running", "epochs", "close")
 
 def recipe(trials: int) -> Recipe:
     """A grid over eight hyperparameters with so many trials in one cohort."""
-    fixed = {"beta2": "0.99", "eps": "1e-7", "weight_decay": "1e-4", "hidden": "32", "dropout": "0.1", "epochs": str(EPOCHS)}
+    fixed = {
+        "beta2": "0.99",
+        "eps": "1e-7",
+        "weight_decay": "1e-4",
+        "hidden": "32",
+        "dropout": "0.1",
+        "epochs": str(EPOCHS),
+    }
     return load_recipe(None, {"data": "digits", "lr": f"1e-4:1e-1:log:{trials // 10}", "beta1": "0:0.99:10", **fixed})
 
 
-def outcome(number: int, epoch: int) -> Outcome:
+def outcome(number: int, epoch: int) -> EpochRecord:
     """An epoch as the engine reports it."""
     value = 1 / (1 + number + epoch)
     last = epoch == EPOCHS
-    return Outcome(number, epoch, value, 1 - value, value, 1 - value, value, value, "complete" if last else None, value if last else None, 1 - value if last else None)
+    return EpochRecord(
+        number,
+        epoch,
+        value,
+        1 - value,
+        value,
+        1 - value,
+        value,
+        value,
+        "complete" if last else None,
+        value if last else None,
+        1 - value if last else None,
+    )
 
 
 def rounds(queue: list[Unit]) -> Iterator[tuple[Unit, ...]]:
@@ -62,7 +81,7 @@ def train_nothing(ledger: Ledger, study: Study, lanes: int | None) -> dict[str, 
     for side_by_side in rounds(units(window, describe("digits"), WORKERS, lanes)):
         begin = clock()
         for unit in side_by_side:
-            ledger.mark(study, [trial.number for trial in unit.trials], "running")
+            ledger.begin(study, [trial.number for trial in unit.trials])
         spent("running", begin)
         for epoch in range(1, EPOCHS + 1):
             for unit in side_by_side:
@@ -87,8 +106,16 @@ def measure(trials: int, lanes: int | None, folder: Path) -> dict[str, float]:
 
 def main(arguments: list[str]) -> None:
     """Parses, measures, prints."""
-    parser = argparse.ArgumentParser(description=f"Milliseconds of the ledger for each finished trial of {EPOCHS} epochs.")
-    parser.add_argument("--folder", type=Path, default=None, metavar="DIR", help="where the temporary ledgers are made; the system's place by default")
+    parser = argparse.ArgumentParser(
+        description=f"Milliseconds of the ledger for each finished trial of {EPOCHS} epochs."
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="where the temporary ledgers are made; the system's place by default",
+    )
     parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     print("| " + " | ".join(["trials", "lanes", *(f"{step} ms" for step in STEPS), "ms a trial"]) + " |")
@@ -97,7 +124,10 @@ def main(arguments: list[str]) -> None:
         for lanes in (None, 1):
             costs = measure(trials, lanes, given.folder)
             figures = [*(f"{costs[step]:.3f}" for step in STEPS), f"{sum(costs.values()):.3f}"]
-            print("| " + " | ".join([f"{trials:,}", "the planner's" if lanes is None else str(lanes), *figures]) + " |", flush=True)
+            print(
+                "| " + " | ".join([f"{trials:,}", "the planner's" if lanes is None else str(lanes), *figures]) + " |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -136,7 +136,9 @@ def prepare(flags: str) -> Split:
     recipe = load_recipe(None, json.loads(flags))
     setting = next(recipe.grid.settings())
     size = setting["train_size"]
-    return load(recipe.data, recipe.data_dir, recipe.split_seed).split(str(setting["normalize"]), size if isinstance(size, str) else int(size))
+    return load(recipe.data, recipe.data_dir, recipe.split_seed).split(
+        str(setting["normalize"]), size if isinstance(size, str) else int(size)
+    )
 
 
 def start(trial: Trial, split: Split) -> nn.Sequential:
@@ -195,7 +197,9 @@ def expert(trials: list[Trial], flags: Flags) -> list[tuple[float, Result]]:
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        done = Parallel(n_jobs=len(os.sched_getaffinity(0)))(delayed(expert_task)(trial, json.dumps(flags)) for trial in trials)
+        done = Parallel(n_jobs=len(os.sched_getaffinity(0)))(
+            delayed(expert_task)(trial, json.dumps(flags)) for trial in trials
+        )
     return list(done)
 
 
@@ -242,14 +246,18 @@ def timed(command: list[str], **environment: str) -> tuple[float, float]:
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     seconds = time.perf_counter() - clock
     if result.returncode:
-        raise SystemExit(f"{' '.join(command)}\nended with exit code {result.returncode}\n{result.stdout}{result.stderr}")
+        raise SystemExit(
+            f"{' '.join(command)}\nended with exit code {result.returncode}\n{result.stdout}{result.stderr}"
+        )
     return begin, seconds
 
 
 def run_sweep(flags: Flags, folder: Path) -> Run:
     """The product, on the whole grid."""
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
-    _, seconds = timed([sys.executable, "-m", "sweep", "grid", "--study", "benchmark", "--results", str(folder), *words])
+    _, seconds = timed(
+        [sys.executable, "-m", "sweep", "grid", "--study", "benchmark", "--results", str(folder), *words]
+    )
     with Ledger(folder) as ledger:
         frame = ledger.trials(ledger.study("benchmark"))
     rows = zip(frame["number"].tolist(), frame["val_loss"].tolist(), frame["val_accuracy"].tolist(), strict=True)
@@ -261,10 +269,20 @@ def run_peer(name: str, flags: Flags, every: int, folder: Path) -> Run:
     out = folder / f"{name}.json"
     here = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     # Imported by name, not run as a script, so that joblib's workers can import the peer's functions.
-    command = [sys.executable, "-c", "import sys, run; run.peer(sys.argv[1:])", name, json.dumps(flags), str(every), str(out)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys, run; run.peer(sys.argv[1:])",
+        name,
+        json.dumps(flags),
+        str(every),
+        str(out),
+    ]
     begin, seconds = timed(command, PYTHONPATH=here)
     found = json.loads(out.read_text())
-    return Run(seconds, found["begin"] - begin, {int(number): tuple(result) for number, result in found["results"].items()})
+    return Run(
+        seconds, found["begin"] - begin, {int(number): tuple(result) for number, result in found["results"].items()}
+    )
 
 
 def run_column(column: str, workload: Workload) -> Run:
@@ -292,7 +310,10 @@ def measure(name: str, workload: Workload, repeat: int) -> Row:
         per_minute,
         {column: len(found) for column, found in losses.items()},
         {column: per_minute["sweep"] / per_minute[column] for column in PEERS},
-        {column: min((found[n] for n in common if _finite(found[n])), default=math.nan) for column, found in losses.items()},
+        {
+            column: min((found[n] for n in common if _finite(found[n])), default=math.nan)
+            for column, found in losses.items()
+        },
         max(differences, default=math.nan),
         statistics.median(differences) if differences else math.nan,
         len(differences),
@@ -326,7 +347,14 @@ def table(rows: list[Row]) -> str:
     """The rows as a Markdown table, columns aligned."""
     cells = [list(TABLE), *([cell(row) for cell in TABLE.values()] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(TABLE))]
-    lines = ["| " + " | ".join(text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))) + " |" for line in cells]
+    lines = [
+        "| "
+        + " | ".join(
+            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in cells
+    ]
     rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 
@@ -338,8 +366,14 @@ def notes(rows: list[Row]) -> list[str]:
         "diff: of the validation loss, sweep and expert, over the trials that both trained to a finite one.",
     ]
     for row in rows:
-        parts = [f"{column} on {row.trained[column]} of {row.trials} trials" for column in PEERS if row.trained[column] < row.trials]
-        out.append(f"{row.workload}: {', '.join(parts) or 'every column on every trial'}; {row.compared} losses compared")
+        parts = [
+            f"{column} on {row.trained[column]} of {row.trials} trials"
+            for column in PEERS
+            if row.trained[column] < row.trials
+        ]
+        out.append(
+            f"{row.workload}: {', '.join(parts) or 'every column on every trial'}; {row.compared} losses compared"
+        )
     return out
 
 
@@ -353,12 +387,22 @@ def environment() -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Parses, runs the workloads, prints."""
     root = Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(description="Trials per minute of sweep, of a beginner's loop and of an expert's joblib version.")
+    parser = argparse.ArgumentParser(
+        description="Trials per minute of sweep, of a beginner's loop and of an expert's joblib version."
+    )
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all by default")
     parser.add_argument("--short", action="store_true", help="smaller grids and fractions, about two minutes in all")
     parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each column N times, in turns, and take the median")
-    parser.add_argument("--data-dir", type=Path, default=root.parent / "shared" / "data", metavar="DIR", help="folder that holds MNIST/raw")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="run each column N times, in turns, and take the median"
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=root.parent / "shared" / "data",
+        metavar="DIR",
+        help="folder that holds MNIST/raw",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.workloads if name not in WORKLOADS]
@@ -370,7 +414,9 @@ def main(arguments: list[str]) -> None:
         workload = WORKLOADS[name].form(given.short, given.tiny)
         if workload.flags["data"] == "mnist":
             if not (given.data_dir / "MNIST" / "raw").is_dir():
-                print(f"{name}: skipped, no MNIST/raw in {given.data_dir} (--data-dir names another folder)", flush=True)
+                print(
+                    f"{name}: skipped, no MNIST/raw in {given.data_dir} (--data-dir names another folder)", flush=True
+                )
                 continue
             workload = Workload(workload.flags | {"data_dir": str(given.data_dir)}, workload.every)
         rows.append(measure(name, workload, given.repeat))
@@ -378,7 +424,9 @@ def main(arguments: list[str]) -> None:
     print("\n" + "\n".join([table(rows), "", *notes(rows)]))
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
     if given.json:
-        given.json.write_text(json.dumps({"environment": environment(), "workloads": [asdict(row) for row in rows]}, indent=1))
+        given.json.write_text(
+            json.dumps({"environment": environment(), "workloads": [asdict(row) for row in rows]}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,8 @@
-"""The ledger: one SQLite file per results folder, the only truth about what was trained. Needs sqlite3 and pandas.
-
-Tables (schema version 1, in `PRAGMA user_version`; `PRAGMA application_id` marks the file as ours):
-
-studies  one row a study: recipe as JSON, versions and machine it was started on, when, trials in all
-trials   one row a trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
-         best metrics, test metrics (for the selected trial only, by the readers' custom), seconds
-epochs   one row an epoch of a trial: losses, accuracies, gradient norm, seconds
-
-Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
-was not finite is NULL in `epochs` and `trials`, with the state saying why.
-"""
+"""Reading and writing the ledger: studies, trials, epochs; one writer a study. Needs sqlite3 and pandas."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -29,64 +19,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep import __version__
+from sweep.checkpoint import Key
 from sweep.errors import SweepError, UsageError, unknown
+from sweep.ledger.schema import (
+    APPLICATION_ID,
+    EPOCH_METRICS,
+    FILE,
+    FINISHED,
+    MEASURES,
+    PLANNED_EPOCHS,
+    SCHEMA,
+    STATES,
+    TRIAL_COLUMNS,
+    VERSION,
+)
 from sweep.recipe import Recipe, recipe_from_dict
 from sweep.space import EpochRecord, Trial, setting_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "sweep.db"
-APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 1
-STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
-FINISHED = ("complete", "pruned", "diverged")
-PLANNED_EPOCHS = "max_epochs"
-"""The column of the hyperparameter `epochs` in tables of trials, where `epochs` are those trained."""
-EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-
-_MEASURES = ["best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy", "seconds"]
-_TRIAL_COLUMNS = ["number", "setting", "seed", "state", "reason", "traceback", "epochs", *EPOCH_METRICS, *_MEASURES]
-
-_SCHEMA = f"""
-CREATE TABLE studies (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    recipe TEXT NOT NULL,              -- JSON: data, split_seed, seeds, metric, direction, space
-    trials INTEGER NOT NULL,           -- trials in all, made or not yet
-    created TEXT NOT NULL,
-    finished TEXT,                     -- when the last trial ended; NULL while any is left
-    seconds REAL NOT NULL DEFAULT 0,   -- wall-clock time of all runs of the study
-    versions TEXT NOT NULL,            -- JSON: sweep, python, torch, numpy
-    machine TEXT NOT NULL              -- JSON: host, system, processor, cores
-);
-CREATE TABLE trials (
-    study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL,           -- from 0, in the grid's order
-    setting TEXT NOT NULL,             -- JSON: every active hyperparameter but the seed
-    seed INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ({", ".join(repr(state) for state in STATES)})),
-    reason TEXT,                       -- why it diverged or failed
-    traceback TEXT,                    -- of an error in the code
-    epochs INTEGER NOT NULL DEFAULT 0, -- epochs trained
-    train_loss REAL, train_accuracy REAL, val_loss REAL, val_accuracy REAL, -- of the last epoch
-    best_val_loss REAL, best_val_accuracy REAL,                             -- over the epochs
-    test_loss REAL, test_accuracy REAL,                                     -- after the last epoch
-    seconds REAL,                      -- its share of its program's time
-    PRIMARY KEY (study, number),
-    UNIQUE (study, setting, seed)      -- a setting and seed are trained once
-) WITHOUT ROWID;
-CREATE TABLE epochs (
-    study INTEGER NOT NULL,
-    trial INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,            -- from 1
-    train_loss REAL, train_accuracy REAL, val_loss REAL, val_accuracy REAL,
-    grad_norm REAL,                    -- mean L2 norm of the gradient over every tenth step
-    seconds REAL,
-    PRIMARY KEY (study, trial, epoch),
-    FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
-) WITHOUT ROWID;
-"""
+LOCKS = ".locks"
+"""The folder of lock files, beside the ledger."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +56,7 @@ class Study:
     seconds: float
     versions: dict[str, str]
     machine: dict[str, Any]
+    data: str | None
 
 
 class Ledger:
@@ -119,27 +74,29 @@ class Ledger:
                 )
             if create and not os.access(folder, os.W_OK):
                 raise UsageError(f"{folder}: the results folder is read-only; --results names another")
-            self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
-            self._open(create)
+            with self._alone(create):
+                self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
+                self._open(create)
         except sqlite3.DatabaseError as error:
             raise self._trouble(error) from None
         except OSError as error:
             raise UsageError(f"{folder}: cannot be used as the results folder: {error.strerror or error}") from None
 
     def _open(self, create: bool) -> None:
+        self._connection.execute("BEGIN")
         application = self._connection.execute("PRAGMA application_id").fetchone()[0]
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         empty = not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        self._connection.execute("COMMIT")
         if empty and application == 0:
             if not create:
                 raise UsageError(f"{self.path}: the file is empty, no results yet")
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self._transaction():
-                if not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                    for statement in _SCHEMA.split(";\n"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    self._connection.execute(f"PRAGMA user_version = {VERSION}")
+                for statement in SCHEMA.split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
         elif application != APPLICATION_ID:
             raise UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
         elif version > VERSION:
@@ -148,6 +105,18 @@ class Ledger:
             )
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
+    def _alone(self, create: bool) -> Iterator[None]:
+        """While a ledger may have to be made, no other process makes the same one."""
+        if not create:
+            yield
+            return
+        folder = self.path.parent / LOCKS
+        folder.mkdir(exist_ok=True)
+        with open(folder / "new.lock", "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _address(self, create: bool) -> str:
         """The file's URI. A reader of a folder that nobody can write to takes the file as it lies."""
@@ -170,22 +139,15 @@ class Ledger:
 
     def studies(self) -> list[Study]:
         """Every study, the oldest first."""
-        columns = "id, name, recipe, trials, created, finished, seconds, versions, machine"
-        rows = self._connection.execute(f"SELECT {columns} FROM studies ORDER BY id")
-        return [
-            Study(
-                i,
-                name,
-                recipe_from_dict(json.loads(recipe)),
-                trials,
-                created,
-                finished,
-                seconds,
-                json.loads(versions),
-                json.loads(machine),
-            )
-            for i, name, recipe, trials, created, finished, seconds, versions, machine in rows
-        ]
+        columns = "id, name, recipe, trials, created, finished, seconds, versions, machine, data"
+        rows = self._read(f"SELECT {columns} FROM studies ORDER BY id")
+        out = []
+        for row in rows:
+            values = dict(zip(columns.split(", "), row, strict=True))
+            for name in ("recipe", "versions", "machine"):
+                values[name] = json.loads(values[name])
+            out.append(Study(**values | {"recipe": recipe_from_dict(values["recipe"])}))
+        return out
 
     def find(self, name: str) -> Study | None:
         """The study of that name, if there is one."""
@@ -200,15 +162,34 @@ class Ledger:
 
     def counts(self, study: Study) -> dict[str, int]:
         """How many trials are in each state; trials not made yet count as waiting."""
-        rows = dict(
-            self._connection.execute("SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", (study.id,))
-        )
+        rows = dict(self._read("SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", study.id))
         made = sum(rows.values())
         return {state: rows.get(state, 0) + (study.trials - made if state == "waiting" else 0) for state in STATES}
 
-    def states(self, study: Study) -> dict[int, str]:
-        """The state of every trial that has a row, by number."""
-        return dict(self._connection.execute("SELECT number, state FROM trials WHERE study = ?", (study.id,)))
+    def known(self, study: Study) -> dict[Key, tuple[int, str]]:
+        """The number and state of every trial that has a row, by setting and seed."""
+        rows = self._read("SELECT setting, seed, number, state FROM trials WHERE study = ?", study.id)
+        return {(setting, seed): (number, state) for setting, seed, number, state in rows}
+
+    def begun(self, study: Study) -> int:
+        """Trials that wait but had begun: something stopped them, or their epochs were raised."""
+        query = (
+            "SELECT count(*) FROM trials WHERE study = ? AND state = 'waiting' AND (epochs > 0 OR reason IS NOT NULL)"
+        )
+        return int(self._read(query, study.id)[0][0])
+
+    def rows(self, study: Study) -> int:
+        """The number of rows a study has in `trials`."""
+        return int(self._read("SELECT count(*) FROM trials WHERE study = ?", study.id)[0][0])
+
+    def torn(self, study: Study) -> list[int]:
+        """Finished trials that do not have a row for each of their epochs."""
+        rows = self._read(
+            f"SELECT number FROM trials t WHERE study = ? AND state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
+            "(SELECT count(*) FROM epochs e WHERE e.study = t.study AND e.trial = t.number)",
+            study.id,
+        )
+        return [number for (number,) in rows]
 
     def overview(self, study: Study) -> dict[str, Any]:
         """A study in one row: counts, its best finished trial's metric, times."""
@@ -224,7 +205,7 @@ class Ledger:
             "failed": counts["failed"],
             "left": counts["waiting"] + counts["running"],
             "metric": recipe.metric,
-            "best": self._connection.execute(query, (study.id,)).fetchone()[0],
+            "best": self._read(query, study.id)[0][0],
             "seconds": study.seconds,
             "created": study.created,
             "finished": study.finished,
@@ -233,25 +214,23 @@ class Ledger:
 
     def trial(self, study: Study, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """One trial's row and setting. Raises UsageError if it has none."""
-        names = f"number, {', '.join(_TRIAL_COLUMNS[2:])}"
-        row = self._connection.execute(
-            f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?", (study.id, number)
-        ).fetchone()
-        if row is None:
-            made = number < study.trials
+        names = f"number, {', '.join(TRIAL_COLUMNS[2:])}"
+        made = 0 <= number < study.trials
+        query = f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?"
+        rows = self._read(query, study.id, number) if made else []
+        if not rows:
             problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
+        row = rows[0]
         *values, setting = row
-        return dict(zip(["trial", *_TRIAL_COLUMNS[2:]], values, strict=True)), json.loads(setting)
+        return dict(zip(["trial", *TRIAL_COLUMNS[2:]], values, strict=True)), json.loads(setting)
 
     def trials(self, study: Study) -> pd.DataFrame:
         """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest."""
         import pandas as pd
 
-        names = list(_TRIAL_COLUMNS)
-        rows = self._connection.execute(
-            f"SELECT {', '.join(names)} FROM trials WHERE study = ? ORDER BY number", (study.id,)
-        ).fetchall()
+        names = list(TRIAL_COLUMNS)
+        rows = self._read(f"SELECT {', '.join(names)} FROM trials WHERE study = ? ORDER BY number", study.id)
         frame = pd.DataFrame.from_records(rows, columns=names)
         settings = pd.DataFrame.from_records([json.loads(row[1]) for row in rows], index=frame.index)
         settings = settings.rename(columns={"epochs": PLANNED_EPOCHS})
@@ -264,14 +243,16 @@ class Ledger:
         import pandas as pd
 
         names = ["trial", "epoch", *EPOCH_METRICS, "grad_norm", "seconds"]
-        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?" + (
-            " AND trial = ?" if number is not None else ""
-        )
-        rows = self._connection.execute(
-            f"{query} ORDER BY trial, epoch", (study.id, *([number] if number is not None else []))
-        )
-        frame = pd.DataFrame.from_records(rows.fetchall(), columns=names)
+        one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
+        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
+        frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
+
+    def _read(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
 
     # Writing: the study process alone, one transaction a call
 
@@ -281,9 +262,7 @@ class Ledger:
 
         The operating system holds the lock and drops it with its process, so a dead owner never blocks.
         """
-        import fcntl
-
-        folder = self.path.parent / ".locks"
+        folder = self.path.parent / LOCKS
         try:
             folder.mkdir(exist_ok=True)
             file = open(folder / f"{name}.lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
@@ -308,7 +287,7 @@ class Ledger:
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, versions, machine) VALUES (?, ?, ?, ?, ?, ?)",
-                (name, json.dumps(recipe.to_dict()), trials, _now(), json.dumps(_versions()), json.dumps(_machine())),
+                (name, json.dumps(recipe.to_dict()), trials, _now(), json.dumps(versions()), json.dumps(machine())),
             )
         return self.study(name)
 
@@ -320,17 +299,52 @@ class Ledger:
                 ((study.id, trial.number, setting_key(trial.setting), trial.seed) for trial in trials),
             )
 
+    def grow(self, study: Study, recipe: Recipe, trials: int) -> Study:
+        """Gives a study a recipe that includes its own. Trials whose epochs it raises wait to be trained further; a
+        diverged one stays diverged where more epochs cannot change what came before (a constant learning rate)."""
+        before, after = study.recipe.fixed_epochs(), recipe.fixed_epochs()
+        raised = []
+        if before != after:
+            for (setting, _), (number, state) in self.known(study).items():
+                values = json.loads(setting) | {"epochs": after}
+                over = state == "diverged" and values["lr_schedule"] == "constant"
+                raised.append((setting_key(values), state if over else "waiting", study.id, number))
+        with self._transaction():
+            change = "UPDATE studies SET recipe = ?, trials = ?, finished = NULL WHERE id = ?"
+            self._connection.execute(change, (json.dumps(recipe.to_dict()), trials, study.id))
+            self._connection.executemany(
+                "UPDATE trials SET setting = ?, state = ? WHERE study = ? AND number = ?", raised
+            )
+        return self.study(study.name)
+
+    def use_data(self, study: Study, fingerprint: str) -> None:
+        """Notes which data a study trains on. Raises UsageError if they are not those it began with."""
+        found = self.study(study.name).data
+        if found not in (None, fingerprint):
+            raise UsageError(
+                f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now {fingerprint}; "
+                "its numbers would not compare; give --study another name"
+            )
+        with self._transaction():
+            self._connection.execute("UPDATE studies SET data = ? WHERE id = ?", (fingerprint, study.id))
+
+    def begin(self, study: Study, numbers: Sequence[int]) -> None:
+        """Sets trials to running, without results: what an unfinished training left is dropped."""
+        clear = ", ".join(f"{name} = NULL" for name in (*EPOCH_METRICS, *MEASURES, "reason", "traceback"))
+        keys = [(study.id, number) for number in numbers]
+        with self._transaction():
+            self._connection.executemany("DELETE FROM epochs WHERE study = ? AND trial = ?", keys)
+            self._connection.executemany(
+                f"UPDATE trials SET state = 'running', epochs = 0, {clear} WHERE study = ? AND number = ?", keys
+            )
+
     def mark(
         self, study: Study, numbers: Sequence[int], state: str, reason: str | None = None, traceback: str | None = None
     ) -> None:
-        """Sets trials to waiting, running or failed, without results: what an unfinished training left is dropped."""
+        """Sets trials to waiting or failed; the epochs they have trained stay until they begin again."""
         with self._transaction():
             self._connection.executemany(
-                "DELETE FROM epochs WHERE study = ? AND trial = ?", ((study.id, n) for n in numbers)
-            )
-            self._connection.executemany(
-                "UPDATE trials SET state = ?, reason = ?, traceback = ?, epochs = 0, train_loss = NULL, train_accuracy = NULL, val_loss = NULL, "
-                "val_accuracy = NULL, best_val_loss = NULL, best_val_accuracy = NULL, seconds = NULL WHERE study = ? AND number = ?",
+                "UPDATE trials SET state = ?, reason = ?, traceback = ? WHERE study = ? AND number = ?",
                 ((state, reason, traceback, study.id, number) for number in numbers),
             )
 
@@ -385,6 +399,8 @@ class Ledger:
 
     def _trouble(self, error: sqlite3.DatabaseError) -> SweepError:
         text = str(error)
+        if "malformed" in text or "disk I/O" in text or "corrupt" in text:
+            return SweepError(f"{self.path}: the file is damaged ({text}); `sweep doctor` says what can be mended")
         if "not a database" in text:
             return UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
         if "readonly" in text or "unable to open" in text:
@@ -401,7 +417,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions that numbers depend on."""
     out = {"sweep": __version__, "python": platform.python_version()}
     for name in ("torch", "numpy"):
         try:
@@ -411,7 +428,8 @@ def _versions() -> dict[str, str]:
     return out
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """The machine that numbers are made on."""
     return {
         "host": socket.gethostname(),
         "system": platform.platform(),

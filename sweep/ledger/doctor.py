@@ -1,0 +1,181 @@
+"""What is wrong with a results folder, and how to mend it. Needs sqlite3 and checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep import checkpoint
+from sweep.errors import SweepError
+from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
+from sweep.ledger.store import LOCKS, Ledger, Study
+
+LOW_DISK = 100 * 2**20
+"""Bytes that should be free: a ledger's transactions and checkpoints need some."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong. mending: what would be done about it, None where nothing can; mend: does it."""
+
+    what: str
+    mending: str | None = None
+    mend: Callable[[], str] | None = None
+
+
+def diagnose(folder: Path) -> list[Finding]:
+    """Everything that is wrong with a results folder; nothing is changed. Findings are to be mended in order."""
+    path = folder / FILE
+    if not path.exists():
+        return [Finding(f"{folder}: no results there ({FILE} does not exist)")]
+    findings = []
+    if not os.access(folder, os.W_OK):
+        findings.append(Finding(f"{folder}: read-only; nothing can be trained into it"))
+    free = shutil.disk_usage(folder).free
+    if free < LOW_DISK:
+        findings.append(Finding(f"{folder}: only {free // 2**20} MiB free on its disk"))
+    damage = _damage(path)
+    if damage is not None:
+        return [*findings, damage]
+    with Ledger(folder) as ledger:
+        for study in ledger.studies():
+            findings += _study(ledger, study)
+        findings += _leftovers(folder, ledger.studies())
+    return findings
+
+
+def _damage(path: Path) -> Finding | None:
+    """The file itself: whether it is ours, readable and whole."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if application != APPLICATION_ID:
+                return Finding(f"{path}: not a results file of sweep; --results names another folder")
+            if version > VERSION:
+                return Finding(f"{path}: written by a newer sweep (schema {version}); upgrade sweep")
+            problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+            if problems == ["ok"]:
+                return None
+            problem = problems[0].splitlines()[-1]
+    except sqlite3.DatabaseError as error:
+        problem = str(error)
+        if path.read_bytes()[:16] != b"SQLite format 3\0":
+            return Finding(
+                f"{path}: not a results file of sweep ({problem}); move it away, or --results another folder"
+            )
+    return Finding(
+        f"{path}: the file is damaged ({problem})",
+        "save every row that can be read into a new file; the damaged one is kept beside it",
+        lambda: _salvage(path),
+    )
+
+
+def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
+    """Trials that no process is training, and finished ones whose epochs are not all there."""
+    try:
+        with ledger.lock(study.name):
+            stuck = [number for number, state in ledger.known(study).values() if state == "running"]
+            torn = ledger.torn(study)
+    except SweepError as error:
+        yield Finding(str(error).replace("; wait for it or stop it", ": looked at when it is over"))
+        return
+
+    def put_back(numbers: list[int]) -> Callable[[], str]:
+        def mend() -> str:
+            with Ledger(ledger.path.parent) as again, again.lock(study.name):
+                again.mark(study, numbers, "waiting")
+            return f"set to waiting; `sweep resume {study.name}` trains them"
+
+        return mend
+
+    if stuck:
+        what = f"study {study.name!r}: {len(stuck)} trials are marked as running, but no process trains them"
+        yield Finding(what, "set them to waiting", put_back(stuck))
+    if torn:
+        what = f"study {study.name!r}: {len(torn)} finished trials lack some of their epochs"
+        yield Finding(what, "set them to waiting, so that they are trained again", put_back(torn))
+
+
+def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:
+    """Checkpoints that nobody will use."""
+    owners = {str(study.id) for study in studies}
+    for place in sorted((folder / checkpoint.FOLDER).glob("*")):
+        if place.name not in owners:
+            yield Finding(f"{place}: checkpoints of a study that is gone", "remove them", _remover(place))
+            continue
+        usable = {saved.path for saved in checkpoint.scan(place)}
+        broken = [path for path in place.iterdir() if path not in usable]
+        if broken:
+            what = f"{place}: {len(broken)} checkpoint files are torn or of another version"
+            yield Finding(what, "remove them (that costs time, no number)", _unlinker(broken))
+    for lock in sorted((folder / LOCKS).glob("*.lock")):
+        if lock.stem != "new" and lock.stem not in {study.name for study in studies}:
+            yield Finding(f"{lock}: lock file of a study that is gone", "remove it", _unlinker([lock]))
+
+
+def _remover(place: Path) -> Callable[[], str]:
+    def mend() -> str:
+        shutil.rmtree(place)
+        return "removed"
+
+    return mend
+
+
+def _unlinker(paths: list[Path]) -> Callable[[], str]:
+    def mend() -> str:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return "removed"
+
+    return mend
+
+
+def _salvage(path: Path) -> str:
+    """Copies every readable row into a new ledger and puts it in the damaged one's place."""
+    number = next(n for n in range(1, 10_000) if not path.with_name(f"{FILE}.damaged-{n}").exists())
+    fresh = path.with_name(f"{FILE}.salvaged")
+    fresh.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as old, closing(sqlite3.connect(fresh)) as new:
+        for statement in SCHEMA.split(";\n"):
+            new.execute(statement)
+        new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        new.execute(f"PRAGMA user_version = {VERSION}")
+        counts = {}
+        for table, key in (("studies", "id"), ("trials", "study, number"), ("epochs", "study, trial, epoch")):
+            for row in _readable(old, table, key):
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            counts[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        new.execute("DELETE FROM trials WHERE study NOT IN (SELECT id FROM studies)")
+        new.execute("DELETE FROM epochs WHERE (study, trial) NOT IN (SELECT study, number FROM trials)")
+        new.execute(
+            "UPDATE trials SET state = 'waiting' WHERE state IN ('complete', 'pruned', 'diverged', 'running') AND epochs != "
+            "(SELECT count(*) FROM epochs WHERE epochs.study = trials.study AND epochs.trial = trials.number)"
+        )
+        new.execute("UPDATE trials SET state = 'waiting' WHERE state = 'running'")
+        new.commit()
+        new.execute("PRAGMA journal_mode = WAL")
+    kept = path.with_name(f"{FILE}.damaged-{number}")
+    os.replace(path, kept)
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(f"{FILE}{suffix}")
+        if beside.exists():
+            os.replace(beside, kept.with_name(f"{kept.name}{suffix}"))
+    os.replace(fresh, path)
+    told = ", ".join(f"{count} {table}" for table, count in counts.items())
+    return f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains what is missing"
+
+
+def _readable(connection: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[object, ...]]:
+    """The rows that can be read, from the first on and from the last back."""
+    for order in (key, ", ".join(f"{name} DESC" for name in key.split(", "))):
+        try:
+            yield from connection.execute(f"SELECT * FROM {table} ORDER BY {order}")
+        except sqlite3.DatabaseError:
+            continue
+        return
