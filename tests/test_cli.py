@@ -8,13 +8,12 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.conftest import RECIPES
+from tests.processes import alive, family, finished, start, wait_for
 
 TIMES = ("seconds",)
 
@@ -162,8 +161,7 @@ def test_studies_are_listed_and_removed(sweep):
 def test_interrupt_once_then_resume_equals_a_run_nobody_touched(sweep, tmp_path):
     """SIGINT to a real process after its first finished trials: exit 130, nothing recorded lost, resume finishes."""
     flags = ["--lr", "0.1,0.01,0.001,0.0001", "--beta1", "0.8,0.9", "--epochs", "60", "--lanes", "1"]
-    command = [sys.executable, "-m", "sweep", "grid", *flags, "--study", "cut"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = start(tmp_path, "grid", *flags, "--study", "cut")
     database = tmp_path / "results" / "sweep.db"
     wait_for(lambda: database.exists() and finished(database) >= 1, process)
     process.send_signal(signal.SIGINT)
@@ -186,19 +184,17 @@ def test_interrupt_once_then_resume_equals_a_run_nobody_touched(sweep, tmp_path)
 def test_kill_nine_loses_nothing(sweep, tmp_path, victim):
     """SIGKILL to the study process, then resume; or to a worker in training, which is replaced: the same numbers."""
     flags = ["--lr", "0.1,0.01,0.001,0.0001", "--epochs", "60", "--lanes", "1", "--jobs", "1"]
-    command = [sys.executable, "-m", "sweep", "grid", *flags, "--study", "cut"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = start(tmp_path, "grid", *flags, "--study", "cut", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     database = tmp_path / "results" / "sweep.db"
     wait_for(lambda: database.exists() and finished(database) >= 1, process)
     if victim == "study":
-        host = children(process.pid)[0]
-        workers = children(host)
+        hosts, workers = family(process)
         process.kill()
         process.wait()
-        wait_for(lambda: not any(alive(pid) for pid in [host, *workers]))
+        wait_for(lambda: not any(alive(pid) for pid in [*hosts, *workers]))
         sweep("resume", "cut")
     else:
-        os.kill(children(children(process.pid)[0])[0], signal.SIGKILL)
+        os.kill(family(process)[1][0], signal.SIGKILL)
         assert process.wait(timeout=120) == 0
     sweep("grid", *flags, "--study", "whole")
     assert csv_without_times(sweep, "cut") == csv_without_times(sweep, "whole")
@@ -213,36 +209,3 @@ def test_a_million_points_are_planned_at_once(sweep):
     everywhere = ["--batch-norm", "on", "--bn-eps", "1e-6:1e-2:1000", "--bn-momentum", "0.01:1:1000"]
     plan = json.loads(sweep("plan", *everywhere, "--json").stdout)
     assert (plan["trials"], plan["cohort_count"], len(plan["cohorts"])) == (1_000_000, 1_000_000, 1000)
-
-
-def finished(database: Path) -> int:
-    """Trials complete so far, read while the study writes."""
-    try:
-        with sqlite3.connect(database, timeout=10) as raw:
-            return int(raw.execute("SELECT count(*) FROM trials WHERE state = 'complete'").fetchone()[0])
-    except sqlite3.OperationalError:  # the tables are not there yet
-        return 0
-
-
-def children(pid: int) -> list[int]:
-    """Process ids of a process's children."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition, process: subprocess.Popen | None = None) -> None:
-    """Polls until the condition holds; fails if the process ends or a minute passes first."""
-    import time
-
-    limit = time.monotonic() + 60
-    while not condition():
-        assert process is None or process.poll() is None, "the process ended before the condition held"
-        assert time.monotonic() < limit, "the condition did not hold within a minute"
-        time.sleep(0.01)

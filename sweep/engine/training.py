@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from sweep.data import Split
 from sweep.engine.program import Metrics, Program
 from sweep.space import EpochRecord, Trial
 
-CHECKPOINT_SECONDS = 15.0
-"""Training between two checkpoints; more where writing one takes over a fiftieth of that, up to the next."""
+CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
+"""Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
 
 LONGEST_SECONDS = 30.0
 """Training that a killed worker may lose at most."""

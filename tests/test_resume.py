@@ -1,0 +1,465 @@
+"""Never lose a trial, never train one twice: kills at random moments, checkpoints, growth, failures, budgets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import resource
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from sweep import checkpoint
+from sweep.engine import Saver, Training
+from sweep.hyperparameters import canonical
+from sweep.space import Trial
+from tests.processes import alive, family, finished, kill, numbers, query, start, table, wait_for
+
+OFTEN = {"SWEEP_CHECKPOINT_SECONDS": "0.05"}
+"""Checkpoints many times a second, so that kills meet them."""
+
+GRIDS = {
+    "mlp": ["--lr", "0.1,0.01,0.001", "--dropout", "0,0.3", "--batch-norm", "on,off", "--hidden", 24, "--epochs", 40],
+    "cnn": [
+        "--model",
+        "cnn",
+        "--hidden",
+        4,
+        "--lr",
+        "0.03,0.003",
+        "--dropout",
+        "0,0.3",
+        "--batch-norm",
+        "on",
+        "--epochs",
+        6,
+    ],
+}
+
+
+# The campaign
+
+
+def campaign(sweep, folder: Path, model: str, jobs: int, kills: int) -> str:
+    """Kills real processes at random moments, resumes, and compares with a run that nobody touched.
+
+    A study that is finished before all kills are spent is followed by another. Returns one line with the counts.
+    """
+    draw = random.Random(f"{model}/{jobs}/{kills}")
+    grid = [*GRIDS[model], "--jobs", jobs]
+    begin = time.monotonic()
+    sweep("grid", *grid, "--study", "untouched")
+    span = time.monotonic() - begin
+    expected = numbers(sweep, "untouched")
+    total = expected[0].count("\n") - 1
+    database, parts = folder / "results" / "sweep.db", folder / "results" / ".checkpoints"
+    trials = lost = doubled = differing = spent = 0
+    for round_ in itertools.count():
+        name = f"killed-{round_}"
+        while True:
+            process = start(folder, "grid", *grid, "--study", name, env=OFTEN)
+            if spent < kills:
+                if draw.random() < 0.25:  # while a checkpoint is being written
+                    wait_for(lambda p=process: p.poll() is not None or any(parts.glob("*/*.part")))
+                else:  # any moment of start-up, training, ledger transactions
+                    moment = time.monotonic() + draw.uniform(0, 1.5 * span)
+                    wait_for(lambda p=process, m=moment: p.poll() is not None or time.monotonic() >= m)
+                hosts, workers = family(process)
+                victims = {
+                    "study": [process.pid],
+                    "worker": workers[:1],
+                    "host": hosts,
+                    "all": [process.pid, *hosts, *workers],
+                }
+                for pid in victims[draw.choice(list(victims))]:
+                    kill(pid)
+                    spent += 1
+                process.communicate(timeout=300)
+                wait_for(lambda pids=(*hosts, *workers): not any(alive(pid) for pid in pids))
+            process.communicate(timeout=300)
+            if process.returncode == 0:
+                break
+        rows = query(
+            database,
+            f"SELECT setting, seed, state FROM trials JOIN studies ON studies.id = study WHERE name = '{name}'",
+        )
+        trials += len(rows)
+        lost += total - len(rows) + sum(state != "complete" for *_, state in rows)
+        doubled += len(rows) - len({row[:2] for row in rows})
+        found = numbers(sweep, name)
+        differing += sum(a != b for a, b in zip(found[0].splitlines(), expected[0].splitlines(), strict=True))
+        differing += sum(a != b for a, b in zip(found[1].splitlines(), expected[1].splitlines(), strict=True))
+        if spent >= kills:
+            return f"kills {spent}, trials {trials}, lost {lost}, doubled {doubled}, differing {differing}"
+
+
+@pytest.mark.parametrize(("model", "jobs"), [("mlp", 2), ("cnn", 1)])
+def test_kill_campaign_short(sweep, tmp_path, model, jobs, capsys):
+    line = campaign(sweep, tmp_path, model, jobs, kills=6)
+    with capsys.disabled():
+        print(f"\n{model}, jobs {jobs}: {line}")
+    assert line.endswith("lost 0, doubled 0, differing 0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_kill_campaign_full(sweep, tmp_path, model, jobs, capsys):
+    line = campaign(sweep, tmp_path, model, jobs, kills=50)
+    with capsys.disabled():
+        print(f"\n{model}, jobs {jobs}: {line}")
+    assert line.endswith("lost 0, doubled 0, differing 0")
+
+
+# Checkpoints
+
+
+def plain(records) -> list[dict]:
+    return [{key: repr(value) for key, value in asdict(record).items() if key != "seconds"} for record in records]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"batch_norm": True, "hidden": 9}, {"model": "cnn", "hidden": 3, "depth": 2, "optimizer": "rmsprop"}],
+    ids=["mlp", "cnn"],
+)
+def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_path, shape):
+    """Stopped after a random step, taken up with some of its lanes, in another order, dropout on: no bit differs."""
+    draw = random.Random(0)
+    settings = [
+        canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, **shape})
+        for lr in (0.1, 0.003)
+        for p in (0.0, 0.4)
+    ]
+    trials = [
+        Trial(number, setting, seed) for number, (seed, setting) in enumerate(itertools.product((0, 1), settings))
+    ]
+    whole = {trial.number: [] for trial in trials}
+    for records in Training(trials, digits):
+        for record in records:
+            whole[record.number] += plain([record])
+    for attempt in range(4):
+        calls, stop = itertools.count(), draw.randrange(1, 3 * 34)
+        torch.manual_seed(attempt)
+        training = Training(
+            trials,
+            digits,
+            Saver(tmp_path / str(attempt), "data"),
+            lambda c=calls, s=stop: "now" if next(c) >= s else "",
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
+            list(training)
+        assert training.stopped
+        [saved] = checkpoint.scan(tmp_path / str(attempt))
+        members = draw.sample(trials, 5)
+        resumed = {trial.number: [] for trial in members}
+        for records in Training(members, digits, Saver(tmp_path / "other", "data", saved.path)):
+            for record in records:
+                resumed[record.number] += plain([record])
+        assert resumed == {trial.number: whole[trial.number] for trial in members}
+
+
+def interrupted_study(folder: Path, *flags: object) -> Path:
+    """A study stopped in mid-training with SIGTERM after it has written a checkpoint; the checkpoint's path."""
+    process = start(folder, "grid", *flags, "--study", "cut", env=OFTEN)
+    files = folder / "results" / ".checkpoints"
+    wait_for(lambda: any(files.glob("*/*.safetensors")), process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    found = sorted(files.glob("*/*.safetensors"))
+    assert found
+    return found[-1]
+
+
+LONG = ["--lr", "0.1,0.01", "--dropout", 0.2, "--epochs", 150, "--jobs", 1]
+
+
+def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path):
+    interrupted_study(tmp_path, *LONG)
+    before = query(tmp_path / "results" / "sweep.db", "SELECT count(*) FROM epochs")[0][0]
+    assert before > 0  # what was trained is recorded
+    result = sweep("resume", "cut")
+    assert "0 done, 2 retried (2 from a checkpoint), 0 left, 0 duplicated" in result.stderr
+    sweep("grid", *LONG, "--study", "whole")
+    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    assert not (tmp_path / "results" / ".checkpoints").exists()
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "missing", "foreign", "pickle"])
+def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm):
+    path = interrupted_study(tmp_path, *LONG)
+    body = path.read_bytes()
+    if harm == "cut":
+        path.write_bytes(body[: len(body) // 2])
+    elif harm == "flipped":
+        path.write_bytes(body[:-9] + bytes([body[-9] ^ 1]) + body[-8:])
+    elif harm == "missing":
+        path.unlink()
+    elif harm == "foreign":  # whole, but of other trials
+        path.unlink()
+        checkpoint.write(path.parent, "0-1-2", body.replace(b'\\"lr\\":0.1', b'\\"lr\\":0.2'))
+    else:
+        trap = b"cos\nsystem\n(S'touch " + str(tmp_path / "sprung").encode() + b"'\ntR."
+        path.unlink()
+        checkpoint.write(path.parent, "0-1-2", trap)
+    sweep("resume", "cut")
+    sweep("grid", *LONG, "--study", "whole")
+    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_torn_file_is_none_and_a_whole_one_is_read(tmp_path):
+    import safetensors.torch
+
+    about = {"format": checkpoint.FORMAT, "epoch": 3, "step": 2, "trials": [["{}", 0]]}
+    path = checkpoint.write(tmp_path, "x", safetensors.torch.save({"a": torch.ones(3)}, {"sweep": json.dumps(about)}))
+    assert checkpoint.read(path)[1] == about
+    assert [saved.position for saved in checkpoint.scan(tmp_path)] == [(3, 2)]
+    body = path.read_bytes()
+    for end in (0, 7, 8, 50, len(body) - 1):
+        path.write_bytes(body[:end])
+        assert checkpoint.read(path) is None
+        assert checkpoint.scan(tmp_path) == []
+
+
+# Growth
+
+
+def by_setting(sweep, study: str) -> str:
+    frame = table(sweep, study, "--test").drop(columns=["seconds", "rank", "trial"])
+    return (
+        frame.sort_values(["seed", "lr", "beta1"]).to_csv(index=False)
+        if "beta1" in frame
+        else frame.sort_values(["seed", "lr"]).to_csv(index=False)
+    )
+
+
+def test_a_study_grows_by_values_and_seeds_training_only_what_is_missing(sweep, tmp_path):
+    sweep("grid", "--lr", "0.1,0.01", "--epochs", 3, "--study", "g")
+    seconds = query(tmp_path / "results" / "sweep.db", "SELECT number, seconds FROM trials ORDER BY number")
+    grown = sweep("grid", "--lr", "0.1,0.03,0.01", "--beta1", "0.9,0.5", "--seeds", 2, "--epochs", 3, "--study", "g")
+    assert "g grows" in grown.stderr
+    assert "2 done, 0 retried, 10 left, 0 duplicated" in grown.stderr
+    assert query(tmp_path / "results" / "sweep.db", "SELECT number, seconds FROM trials ORDER BY number")[:2] == seconds
+    sweep("grid", "--lr", "0.1,0.03,0.01", "--beta1", "0.9,0.5", "--seeds", 2, "--epochs", 3, "--study", "whole")
+    assert by_setting(sweep, "g") == by_setting(sweep, "whole")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_more_epochs_continue_from_kept_checkpoints_or_train_again(sweep, keep):
+    flags = ["--lr", "0.1,0.01", "--dropout", 0.3, "--optimizer", "sgd", "--momentum", 0.9]
+    sweep("grid", *flags, "--epochs", 4, "--study", "g", *(["--keep-checkpoints"] if keep else []))
+    grown = sweep("grid", *flags, "--epochs", 9, "--study", "g")
+    assert f"0 done, 2 retried ({2 if keep else 0} from a checkpoint), 0 left" in grown.stderr
+    sweep("grid", *flags, "--epochs", 9, "--study", "whole")
+    assert numbers(sweep, "g") == numbers(sweep, "whole")
+
+
+def test_more_epochs_under_a_schedule_train_again(sweep):
+    """Half a cosine over 4 epochs is no beginning of half a cosine over 9."""
+    flags = ["--lr", "0.1,0.01", "--lr-schedule", "cosine"]
+    sweep("grid", *flags, "--epochs", 4, "--study", "g", "--keep-checkpoints")
+    assert "(0 from a checkpoint)" in sweep("grid", *flags, "--epochs", 9, "--study", "g").stderr
+    sweep("grid", *flags, "--epochs", 9, "--study", "whole")
+    assert numbers(sweep, "g") == numbers(sweep, "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--loss", "mse"], "loss"),
+        (["--loss", "mse,cross_entropy"], "loss"),
+        (["--split-seed", 1], "split_seed"),
+        (["--lr", "0.1"], "lr"),
+        (["--epochs", 1], "epochs"),
+        (["--hidden", 8], "hidden"),
+    ],
+)
+def test_an_incomparable_change_is_refused_with_the_difference(sweep, change, named):
+    base = {"--lr": "0.1,0.01", "--epochs": 2, "--study": "g"}
+    sweep("grid", *itertools.chain(*base.items()))
+    changed = base | dict([change])
+    refused = sweep("grid", *itertools.chain(*changed.items()), code=2)
+    assert named in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_other_rows_in_the_same_file_are_refused(sweep, tmp_path):
+    import numpy as np
+
+    def write(seed: int) -> None:
+        draw = np.random.default_rng(seed)
+        x, y = draw.normal(size=(60, 5)), np.arange(60) % 3
+        np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+
+    write(0)
+    sweep("grid", "--data", "d.npz", "--epochs", 1, "--lr", 0.1, "--study", "g")
+    write(1)
+    refused = sweep("grid", "--data", "d.npz", "--epochs", 1, "--lr", "0.1,0.2", "--study", "g", code=2)
+    assert "began with other data" in refused.stderr
+
+
+# Failures
+
+
+def test_a_trial_that_kills_its_worker_three_times_has_failed_and_the_rest_goes_on(sweep, tmp_path):
+    flags = ["--lr", "0.1,0.01,0.001", "--epochs", 60, "--lanes", 1, "--jobs", 1, "--study", "k"]
+    process = start(tmp_path, "grid", *flags)
+    database = tmp_path / "results" / "sweep.db"
+    for _ in range(3):
+        wait_for(
+            lambda: query(
+                database, "SELECT 1 FROM epochs JOIN trials ON number = trial WHERE number = 1 AND state = 'running'"
+            ),
+            process,
+        )
+        [worker] = family(process)[1]
+        kill(worker)
+        wait_for(lambda w=worker: not alive(w))
+        wait_for(
+            lambda: not query(database, "SELECT 1 FROM trials WHERE number = 1 AND state = 'running' AND epochs > 0"),
+            process,
+        )
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "worker killed by SIGKILL; failed" in errors
+    assert query(database, "SELECT number, state, reason FROM trials ORDER BY number") == [
+        (0, "complete", None), (1, "failed", "worker killed by SIGKILL"), (2, "complete", None),
+    ]  # fmt: skip
+    assert "failed" in output
+    assert sweep("resume", "k", code=1).stderr.count("3 done") == 1  # not retried unless asked
+    sweep("resume", "k", "--retry-failed")
+    sweep("grid", *flags[:-1], "whole")
+    assert numbers(sweep, "k") == numbers(sweep, "whole")
+
+
+INJECTED = """
+import sys
+if "host()" in " ".join(sys.orig_argv):
+    import sweep.engine.program as program
+    sound = program.Program.train_step
+    def train_step(self):
+        if any(setting["lr"] == 0.02 for setting in self.settings):
+            raise ZeroDivisionError("a defect in the code")
+        sound(self)
+    program.Program.train_step = train_step
+"""
+
+
+def test_an_error_in_the_code_fails_its_trial_alone_and_keeps_the_traceback(sweep, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INJECTED)
+    flags = ["--lr", "0.1,0.02,0.01", "--epochs", 2, "--study", "e"]
+    result = sweep("grid", *flags, code=1, env={"PYTHONPATH": str(tmp_path)})
+    assert "a defect in the code" in result.stderr
+    states = table(sweep, "e").set_index("trial")["state"].to_dict()
+    assert states == {"0": "complete", "1": "failed", "2": "complete"}
+    stored = json.loads(sweep("trial", "e", 1, "--json").stdout)
+    assert "ZeroDivisionError: a defect in the code" in stored["traceback"]
+    assert stored["reason"] == "ZeroDivisionError: a defect in the code"
+    sweep("resume", "e", "--retry-failed")
+    sweep("grid", *flags[:-1], "whole")
+    assert numbers(sweep, "e") == numbers(sweep, "whole")
+
+
+def test_out_of_memory_halves_the_lanes(sweep, tmp_path):
+    """Six lanes of a 2,048-wide net do not fit into the memory that is allowed; fewer do."""
+    flags = [
+        "--hidden",
+        2048,
+        "--depth",
+        3,
+        "--lr",
+        "0.1,0.01,0.001,0.0001,0.002,0.003",
+        "--epochs",
+        1,
+        "--train-size",
+        64,
+        "--jobs",
+        1,
+    ]
+    room = (14 << 30) if torch.version.cuda else (6 << 30)
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+
+    process = start(tmp_path, "grid", *flags, "--lanes", 64, "--study", "m", preexec_fn=limited)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    if "out of memory" not in errors:
+        pytest.skip("this machine fits them all into the memory that was allowed")
+    sweep("grid", *flags, "--lanes", 1, "--study", "lone")
+    assert numbers(sweep, "m") == numbers(sweep, "lone")
+
+
+# Budgets
+
+
+def test_max_trials_is_a_total(sweep):
+    flags = ["--lr", "0.1,0.01,0.001,0.0001", "--epochs", 2, "--study", "b"]
+    first = sweep("grid", *flags, "--max-trials", 1)
+    assert "1 complete of 4 trials" in first.stderr
+    assert "sweep resume b" in first.stderr
+    assert "3 complete of 4" in sweep("resume", "b", "--max-trials", 3).stderr
+    assert "trained 0" in sweep("resume", "b", "--max-trials", 2).stderr
+    sweep("resume", "b")
+    sweep("grid", *flags[:-1], "whole")
+    assert numbers(sweep, "b") == numbers(sweep, "whole")
+
+
+def test_the_time_limit_stops_in_mid_training_and_resume_goes_on(sweep, tmp_path):
+    flags = ["--lr", "0.1,0.01", "--batch-size", 4, "--hidden", 256, "--epochs", 12, "--jobs", 1]
+    result = sweep("grid", *flags, "--study", "t", "--time-limit", "4s")
+    assert "the time limit is reached" in result.stderr
+    assert "0 complete" in result.stderr or "none finished" in result.stderr
+    assert any((tmp_path / "results" / ".checkpoints").glob("*/*.safetensors"))
+    assert "(2 from a checkpoint)" in sweep("resume", "t").stderr
+    sweep("grid", *flags, "--study", "whole")
+    assert numbers(sweep, "t") == numbers(sweep, "whole")
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5s", "soon", "5 parsecs"])
+def test_a_time_limit_that_is_no_duration(sweep, text):
+    assert "--time-limit" in sweep("grid", "--lr", 0.1, f"--time-limit={text}", code=2).stderr
+
+
+# Two at once
+
+
+def test_a_second_process_on_the_study_is_told_who_has_it_and_readers_go_on(sweep, tmp_path):
+    process = start(tmp_path, "grid", *LONG, "--study", "cut")
+    wait_for(lambda: query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM epochs"), process)
+    refused = sweep("resume", "cut", code=1)
+    assert f"process {process.pid} on {os.uname().nodename} since 20" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert "cut" in sweep("ls").stdout
+    sweep("show", "cut", "--all")
+    sweep("grid", "--lr", 0.1, "--epochs", 1, "--study", "beside")  # another study at the same time
+    kill(process.pid)
+    process.communicate()
+    sweep("resume", "cut", "--max-trials", 1)  # the lock of the dead is free at once
+
+
+# Reproduce
+
+
+def test_reproduce_says_identical_or_the_first_difference(sweep, tmp_path):
+    import contextlib
+    import sqlite3
+
+    sweep("grid", "--lr", "0.1,0.01", "--dropout", 0.3, "--epochs", 3, "--seeds", 2, "--study", "r")
+    assert sweep("reproduce", "r", 3).stdout.startswith("identical: trial 3, 3 epochs")
+    with contextlib.closing(sqlite3.connect(tmp_path / "results" / "sweep.db")) as raw, raw:
+        raw.execute("UPDATE epochs SET val_loss = val_loss + 1e-15 WHERE trial = 3 AND epoch = 2")
+    shown = sweep("reproduce", "r", 3, code=1).stdout
+    assert "first in epoch 2: val_loss was" in shown
+    assert "torch" in shown
+    assert json.loads(sweep("reproduce", "r", 2, "--json").stdout)["identical"] is True
+    assert finished(tmp_path / "results" / "sweep.db") == 4
