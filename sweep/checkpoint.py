@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.hyperparameters import Setting
 from sweep.space import Trial, setting_key
 
 FOLDER = ".checkpoints"
@@ -36,12 +37,16 @@ class Saved:
 
 
 def trial_key(trial: Trial) -> Key:
-    """What decides a trial's course up to where a checkpoint stands: its setting and seed, but not its epochs where the
-    learning rate is constant, so that a trial of more epochs goes on from one of fewer."""
-    setting = trial.setting
+    """What decides a trial's course up to where a checkpoint stands; see `course`."""
+    return course(trial.setting, trial.seed)
+
+
+def course(setting: Setting, seed: int) -> Key:
+    """The setting and seed, but not the epochs where the learning rate is constant, so that a trial of more epochs goes
+    on from one of fewer."""
     if setting["lr_schedule"] == "constant":
         setting = {name: value for name, value in setting.items() if name != "epochs"}
-    return setting_key(setting), trial.seed
+    return setting_key(setting), seed
 
 
 def write(folder: Path, name: str, body: bytes) -> Path:

@@ -321,21 +321,15 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with a results folder; with --mend, mend it. Exit code 1 while something is wrong."""
-    from sweep.ledger import diagnose
+    from sweep import ledger
     from sweep.report import findings_report
 
-    findings = diagnose(results)
-    mended = [finding.mend() if mend and finding.mend else None for finding in findings]
+    findings = ledger.mend(results) if mend else [(finding, None) for finding in ledger.diagnose(results)]
     if as_json:
-        _print(
-            [
-                {"finding": f.what, "mending": f.mending, "mended": done}
-                for f, done in zip(findings, mended, strict=True)
-            ]
-        )
+        _print([{"finding": f.what, "mending": f.mending, "mended": done} for f, done in findings])
     else:
-        _print(findings_report(findings, mended))
-    raise typer.Exit(1 if any(done is None for done in mended) else 0)
+        _print(findings_report(findings))
+    raise typer.Exit(1 if any(done is None for _, done in findings) else 0)
 
 
 @app.command("ls", rich_help_panel="Read")
@@ -530,7 +524,9 @@ def _print(what: Any) -> None:
     if isinstance(what, dict | list):
         print(json.dumps(what, indent=1))
     else:
-        _console().print(what, highlight=False)
+        from rich.text import Text
+
+        _console().print(what, highlight=False, soft_wrap=isinstance(what, Text))
 
 
 def main() -> None:

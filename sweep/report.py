@@ -260,20 +260,20 @@ def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[s
     return Group(first, Text(), table)
 
 
-def findings_report(findings: Sequence[Finding], mended: Sequence[str | None]) -> RenderableType:
+def findings_report(findings: Sequence[tuple[Finding, str | None]]) -> Text:
     """What the doctor found, and what was or would be done."""
     if not findings:
         return Text("nothing is wrong", "green")
     lines = []
-    for finding, done in zip(findings, mended, strict=True):
+    for finding, done in findings:
         lines.append(Text(finding.what, "bold"))
         if done is not None:
             lines.append(Text(f"  {done}", "green"))
         elif finding.mending:
             lines.append(Text(f"  would {finding.mending}", "yellow"))
-    if any(done is None and finding.mending for finding, done in zip(findings, mended, strict=True)):
+    if any(done is None and finding.mending for finding, done in findings):
         lines.append(Text("\nNothing was changed. `sweep doctor --mend` does it."))
-    return Group(*lines)
+    return Text("\n").join(lines)
 
 
 def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import json
 import math
 import re
 import signal
@@ -202,7 +203,9 @@ def _take_stock(
     ledger.mark(study, [*failed, *running], "waiting", "interrupted")
     done = sum(states[state] for state in FINISHED) + states["failed"] - len(failed)
     begun = ledger.begun(study)
-    resumable = min(begun, len({key for one in saved for key in one.keys}))
+    courses = {key for one in saved for key in one.keys}
+    waiting = (key for key, (_, state) in known.items() if courses and state in ("running", "waiting"))
+    resumable = sum(checkpoint.course(json.loads(setting), seed) in courses for setting, seed in waiting)
     return Start(done, begun, resumable, study.trials - done - begun, ledger.rows(study) - len(known), study.trials)
 
 

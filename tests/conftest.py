@@ -44,7 +44,7 @@ def sweep(tmp_path: Path) -> Run:
         command = [sys.executable, "-m", "sweep", *map(str, args)]
         settings = os.environ | {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results")} | (env or {})
         result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, **kwargs)
-        assert "Traceback" not in result.stderr + result.stdout, result.stderr + result.stdout
+        assert "Traceback" not in result.stderr, result.stderr
         assert code is None or result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result
 

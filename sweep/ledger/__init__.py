@@ -5,7 +5,7 @@ store   reading and writing them; a study's lock
 doctor  what is wrong with a results folder, and mending it
 """
 
-from sweep.ledger.doctor import Finding, diagnose
+from sweep.ledger.doctor import Finding, diagnose, mend
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Ledger, Study, machine, versions
 
@@ -21,5 +21,6 @@ __all__ = [
     "Study",
     "diagnose",
     "machine",
+    "mend",
     "versions",
 ]

@@ -49,6 +49,19 @@ def diagnose(folder: Path) -> list[Finding]:
     return findings
 
 
+def mend(folder: Path) -> list[tuple[Finding, str | None]]:
+    """Mends what can be mended; every finding with what was done about it. What mending uncovers is mended too."""
+    done: list[tuple[Finding, str | None]] = []
+    for _ in range(3):
+        findings = diagnose(folder)
+        told = {finding.what for finding, _ in done}
+        fresh = [finding for finding in findings if finding.what not in told]
+        if not fresh:
+            break
+        done += [(finding, finding.mend() if finding.mend else None) for finding in fresh]
+    return done
+
+
 def _damage(path: Path) -> Finding | None:
     """The file itself: whether it is ours, readable and whole."""
     try:
@@ -138,7 +151,7 @@ def _unlinker(paths: list[Path]) -> Callable[[], str]:
 
 def _salvage(path: Path) -> str:
     """Copies every readable row into a new ledger and puts it in the damaged one's place."""
-    number = next(n for n in range(1, 10_000) if not path.with_name(f"{FILE}.damaged-{n}").exists())
+    place = next(n for n in range(1, 10_000) if not path.with_name(f"{FILE}.damaged-{n}").exists())
     fresh = path.with_name(f"{FILE}.salvaged")
     fresh.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as old, closing(sqlite3.connect(fresh)) as new:
@@ -146,11 +159,18 @@ def _salvage(path: Path) -> str:
             new.execute(statement)
         new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         new.execute(f"PRAGMA user_version = {VERSION}")
-        counts = {}
-        for table, key in (("studies", "id"), ("trials", "study, number"), ("epochs", "study, trial, epoch")):
-            for row in _readable(old, table, key):
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-            counts[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        old.execute(
+            "PRAGMA writable_schema = ON"
+        )  # without it, SQLite refuses a file that is shorter than it should be
+        _copy(old, new, "studies", "1")
+        trials = new.execute("SELECT id, trials FROM studies").fetchall()
+        for table, key in (("trials", "number"), ("epochs", "trial")):
+            if not _copy(old, new, table, "1"):  # trial by trial, so that what cannot be read costs little else
+                for study, total in trials:
+                    for number in range(total):
+                        _copy(old, new, table, f"study = {study} AND {key} = {number}")
+        tables = ("studies", "trials", "epochs")
+        counts = {table: new.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
         new.execute("DELETE FROM trials WHERE study NOT IN (SELECT id FROM studies)")
         new.execute("DELETE FROM epochs WHERE (study, trial) NOT IN (SELECT study, number FROM trials)")
         new.execute(
@@ -160,7 +180,7 @@ def _salvage(path: Path) -> str:
         new.execute("UPDATE trials SET state = 'waiting' WHERE state = 'running'")
         new.commit()
         new.execute("PRAGMA journal_mode = WAL")
-    kept = path.with_name(f"{FILE}.damaged-{number}")
+    kept = path.with_name(f"{FILE}.damaged-{place}")
     os.replace(path, kept)
     for suffix in ("-wal", "-shm"):
         beside = path.with_name(f"{FILE}{suffix}")
@@ -171,11 +191,11 @@ def _salvage(path: Path) -> str:
     return f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains what is missing"
 
 
-def _readable(connection: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[object, ...]]:
-    """The rows that can be read, from the first on and from the last back."""
-    for order in (key, ", ".join(f"{name} DESC" for name in key.split(", "))):
-        try:
-            yield from connection.execute(f"SELECT * FROM {table} ORDER BY {order}")
-        except sqlite3.DatabaseError:
-            continue
-        return
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, where: str) -> bool:
+    """Copies the rows that meet a condition, as far as they can be read; whether all could."""
+    try:
+        for row in old.execute(f"SELECT * FROM {table} WHERE {where}"):
+            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    except sqlite3.DatabaseError:
+        return False
+    return True

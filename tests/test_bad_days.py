@@ -1,0 +1,163 @@
+"""Disk full, damage, other people's files: one clear line, nothing recorded is lost, and the doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.processes import family, kill, numbers, query, start, wait_for
+
+GRID = ["--lr", "0.1,0.01,0.001", "--epochs", 12, "--seeds", 6, "--study", "s"]
+
+
+@pytest.fixture
+def studied(sweep, tmp_path) -> tuple[Path, tuple[str, str]]:
+    """A finished study: its ledger's path and its numbers."""
+    sweep("grid", *GRID)
+    return tmp_path / "results" / "sweep.db", numbers(sweep, "s")
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    return result.stderr
+
+
+@pytest.mark.usefixtures("studied")
+def test_nothing_wrong_is_said(sweep):
+    assert sweep("doctor").stdout == "nothing is wrong\n"
+    assert json.loads(sweep("doctor", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.55, 0.8, 0.97])
+def test_a_ledger_cut_at_any_byte_is_told_and_mended(sweep, studied, part):
+    """Every command gives one line; the doctor saves what can be read; the same command trains the rest again."""
+    path, expected = studied
+    size = path.stat().st_size
+    cut = max(40_000, int(size * part)) + random.Random(part).randrange(4096)
+    with open(path, "r+b") as file:
+        file.truncate(cut)
+    for command in (("show", "s"), ("export", "s", "-o", "-"), ("ls",)):
+        result = sweep(*command, code=None)
+        if result.returncode:
+            assert "sweep doctor" in one_line(result)
+    dry = sweep("doctor", code=1)
+    assert "the file is damaged" in dry.stdout
+    assert "would save every row that can be read" in dry.stdout
+    assert path.stat().st_size == cut  # a dry run changes nothing
+    mended = sweep("doctor", "--mend").stdout
+    assert "saved" in mended
+    assert path.with_name("sweep.db.damaged-1").stat().st_size == cut
+    sweep("doctor")
+    sweep("grid", *GRID)
+    assert numbers(sweep, "s") == expected
+
+
+def test_a_ledger_with_a_page_of_rubbish_is_told_and_mended(sweep, studied):
+    path, expected = studied
+    size = path.stat().st_size
+    with open(path, "r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(random.Random(1).randbytes(4096))
+    assert "the file is damaged" in sweep("doctor", code=1).stdout
+    sweep("doctor", "--mend")
+    sweep("grid", *GRID)
+    assert numbers(sweep, "s") == expected
+
+
+def test_rubbish_and_newer_ledgers_are_told_apart(sweep, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "sweep.db").write_bytes(b"not a database at all, but somebody's notes" * 100)
+    assert "not a results file of sweep" in sweep("doctor", "--mend", code=1).stdout
+    assert (results / "sweep.db").read_bytes().startswith(b"not a database")
+    (results / "sweep.db").unlink()
+    sweep("grid", "--lr", 0.1, "--epochs", 1, "--study", "s")
+    with contextlib.closing(sqlite3.connect(results / "sweep.db")) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    assert "newer sweep" in one_line(sweep("show", "s", code=1))
+    assert "newer sweep" in sweep("doctor", code=1).stdout
+
+
+def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
+    flags = ["--lr", "0.1,0.01", "--epochs", 150, "--jobs", 1, "--study", "k"]
+    process = start(tmp_path, "grid", *flags, env={"SWEEP_CHECKPOINT_SECONDS": "0.05"})
+    files = tmp_path / "results" / ".checkpoints"
+    wait_for(lambda: any(files.glob("*/*.safetensors")), process)
+    assert "looked at when it is over" in sweep("doctor", code=1).stdout  # while it runs
+    for pid in (process.pid, *(pid for pids in family(process) for pid in pids)):
+        kill(pid)
+    process.communicate()
+    (files / "1" / "rubbish.0.safetensors").write_bytes(b"rubbish")
+    (files / "77").mkdir()
+    found = sweep("doctor", code=1).stdout
+    assert "2 trials are marked as running, but no process trains them" in found
+    assert "1 checkpoint files are torn" in found
+    assert "77: checkpoints of a study that is gone" in found
+    sweep("doctor", "--mend")
+    assert sweep("doctor").stdout == "nothing is wrong\n"
+    sweep("resume", "k")
+    sweep("grid", *flags[:-1], "whole")
+    assert numbers(sweep, "k") == numbers(sweep, "whole")
+
+
+def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
+    path, expected = studied
+    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DELETE FROM epochs WHERE trial = 4 AND epoch > 3")
+    assert "1 finished trials lack some of their epochs" in sweep("doctor", code=1).stdout
+    sweep("doctor", "--mend")
+    sweep("resume", "s")
+    assert numbers(sweep, "s") == expected
+
+
+def test_a_file_that_may_not_grow_is_one_line_and_resumes(sweep, tmp_path):
+    """As on a full disk: writes fail past a size. What was recorded stays, and a run with room goes on."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = start(tmp_path, "grid", *GRID, preexec_fn=limited)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("sweep: ")
+    before = len(query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM trials WHERE state = 'complete'"))
+    result = sweep("grid", *GRID)
+    assert f"{before} done" in result.stderr or before == 0
+    sweep("grid", *GRID[:-1], "whole")
+    assert numbers(sweep, "s") == numbers(sweep, "whole")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs to mount a small disk")
+def test_a_full_disk_is_one_line_and_resumes(sweep, tmp_path):
+    """A real one of 8 MiB."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (small / "ballast").write_bytes(b"x" * 8_100_000)
+        flags = ["--lr", "0.1,0.01,0.001", "--epochs", 60, "--seeds", 6, "--study", "s"]
+        result = sweep("grid", *flags, "--results", small, code=1)
+        assert "MiB free on that disk" in result.stderr
+        assert result.stderr.strip().splitlines()[-1].startswith("sweep: ")
+        (small / "ballast").unlink()
+        sweep("resume", "s", "--results", small)
+        env = {"SWEEP_RESULTS": str(small)}
+        found = sweep("export", "s", "-o", "-", env=env).stdout
+        sweep("grid", *flags[:-1], "whole")
+        expected = sweep("export", "whole", "-o", "-").stdout
+        assert len(found.splitlines()) == 19
+        strip = [line.split(",")[:10] for line in found.splitlines()]
+        assert strip == [line.split(",")[:10] for line in expected.splitlines()]
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
