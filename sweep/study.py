@@ -214,16 +214,22 @@ def _checkpoints(ledger: Ledger, study: Study) -> Path:
 
 
 def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed: bool) -> Iterator[Trial]:
-    """The trials of a grid that are to be trained, in its order. Those without a row get the next numbers."""
-    fresh = itertools.count(1 + max((number for number, _ in known.values()), default=-1))
+    """The trials of a grid that are to be trained, in its order. One without a row gets its place in the grid as its
+    number or, in a study that has grown, where that is taken, the next that is free."""
+    taken = {number for number, _ in known.values()}
+    later = itertools.count(1 + max(taken, default=-1))
+    places = itertools.count()
     for setting in grid.settings():
         key = setting_key(setting)
         for seed in grid.seeds:
+            place = next(places)
             number, state = known.get((key, seed), (-1, "new"))
             if state == "new":
-                yield Trial(next(fresh), setting, seed)
-            elif state not in FINISHED and (state != "failed" or retry_failed):
-                yield Trial(number, setting, seed)
+                number = place if place not in taken else next(n for n in later if n not in taken)
+                taken.add(number)
+            elif state in FINISHED or (state == "failed" and not retry_failed):
+                continue
+            yield Trial(number, setting, seed)
 
 
 def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
