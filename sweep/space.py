@@ -13,6 +13,9 @@ from functools import cached_property
 from sweep.errors import UsageError
 from sweep.hyperparameters import IN_SETTING, PROGRAM, TABLE, Hyperparameter, Setting, Value, canonical
 
+DECIDING = frozenset(name for row in IN_SETTING for name in (*row.when, *(name for name, _ in row.default_with)))
+"""The hyperparameters whose values decide which others are active, or their defaults."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -118,14 +121,21 @@ class Grid:
 
     def settings(self) -> Iterator[Setting]:
         """The settings, lazily, without repetition."""
-        names = list(self.points)
-        firsts = {name: values[0] for name, values in self.points.items()}
+        names, firsts = list(self.points), [values[0] for values in self.points.values()]
+        deciding = [place for place, name in enumerate(names) if name in DECIDING]
+        # Which hyperparameters are active, and the defaults, follow from the deciding axes: looked up once for each
+        # combination of those. For each active name: its place among the axes, or its default.
+        forms: dict[tuple[Value, ...], tuple[list[tuple[str, int, Value]], list[int]]] = {}
         for combination in itertools.product(*self.points.values()):
-            values = dict(zip(names, combination, strict=True))
-            setting = canonical(values)
+            key = tuple(combination[place] for place in deciding)
+            if key not in forms:
+                setting = canonical(dict(zip(names, combination, strict=True)))
+                parts = [(name, names.index(name) if name in names else -1, value) for name, value in setting.items()]
+                forms[key] = parts, [place for place, name in enumerate(names) if name not in setting]
+            parts, idle = forms[key]
             # Of the combinations that mean the same, the one with first values on all inactive axes stands for all.
-            if all(name in setting or value == firsts[name] for name, value in values.items()):
-                yield setting
+            if all(combination[place] == firsts[place] for place in idle):
+                yield {name: combination[place] if place >= 0 else value for name, place, value in parts}
 
     def trials(self) -> Iterator[Trial]:
         """The trials, lazily, numbered from 0."""
@@ -139,9 +149,8 @@ class Grid:
         Only the axes that decide which others are active are walked; all others only multiply, so that a grid of
         millions is counted at once.
         """
-        deciding = {name for row in IN_SETTING for name in row.when}
-        walked = {name: values for name, values in self.points.items() if name in deciding}
-        rest = {name: values for name, values in self.points.items() if name not in deciding}
+        walked = {name: values for name, values in self.points.items() if name in DECIDING}
+        rest = {name: values for name, values in self.points.items() if name not in DECIDING}
         total = math.prod(len(points) for points in rest.values())
         groups: dict[str, Group] = {}
         folded: Counter[str] = Counter()
