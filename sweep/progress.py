@@ -67,6 +67,8 @@ class _Progress:
 
     def tick(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def note(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
@@ -150,9 +152,8 @@ class LiveWatcher(_Progress):
         super().idle(worker)
         self.units.pop(worker, None)
 
-    def ended(self, summary: Summary) -> None:
+    def close(self) -> None:
         self.live.stop()
-        super().ended(summary)
 
     def _render(self) -> RenderableType:
         rate, left = self.speed()

@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,9 @@ from sweep.workers import DataRequest, Message, Pool
 
 WINDOW = 20_000
 """Trials that are made, planned and trained before the next ones are looked at, so that memory stays bounded."""
+
+DEATHS = 20
+"""Workers that die without work in hand before the run gives up: something kills them faster than they are forked."""
 
 ATTEMPTS = 3
 """A lone trial whose worker died so many times has failed."""
@@ -105,6 +108,9 @@ class Watcher(Protocol):
     def tick(self) -> None:
         """A moment has passed."""
 
+    def close(self) -> None:
+        """No more progress comes, whether the run ended well or not."""
+
     def ended(self, summary: Summary) -> None:
         """The run is over."""
 
@@ -172,9 +178,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     start = _take_stock(ledger, study, known, saved, options.retry_failed)
     left = start.total - start.done
     room = left if options.max_trials is None else min(left, max(0, options.max_trials - start.done))
-    watcher.started(study, start)
     stopped = "trials" if room < left else ""
-    with _interrupts() as interrupts:
+    with _interrupts() as interrupts, closing(watcher):
+        watcher.started(study, start)
         if room:
             trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
             jobs = min(options.jobs, room)
@@ -183,10 +189,12 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                 for window in _windows(trials):
                     ledger.add(study, window)
                     loop.train(units(window, data, jobs, options.lanes, saved))
+                    if loop.stopping:
+                        break
                 stopped = loop.stopping or stopped
     ledger.close_run(study, time.monotonic() - begin)
     counts = ledger.counts(study)
-    if not options.keep and not counts["waiting"] + counts["running"]:
+    if room and not options.keep and not counts["waiting"] + counts["running"]:
         checkpoint.clear(folder)
     summary = Summary(counts, study.trials, time.monotonic() - begin, stopped)
     watcher.ended(summary)
@@ -257,6 +265,7 @@ class _Loop:
         self.ready: list[int] = []
         self.busy: dict[int, Unit] = {}
         self.finished: set[int] = set()
+        self.deaths = 0
         self.stopping = ""
 
     def train(self, queue: list[Unit]) -> None:
@@ -316,8 +325,13 @@ class _Loop:
                 self._put_back(unit)
             elif message.kind != "done":
                 self._again(unit, message)
-        elif message.kind == "died" and message.worker in self.ready:
-            self.ready.remove(message.worker)
+        elif message.kind == "died":
+            self.ready = [worker for worker in self.ready if worker != message.worker]
+            self.deaths += 1
+            if self.deaths > DEATHS:
+                raise SweepError(
+                    f"idle workers die one after another ({message.text}); everything finished is recorded"
+                )
 
     def _unfinished(self, unit: Unit) -> list[Trial]:
         return [trial for trial in unit.trials if trial.number not in self.finished]
