@@ -34,14 +34,15 @@ def diagnose(folder: Path) -> list[Finding]:
     if not path.exists():
         return [Finding(f"{folder}: no results there ({FILE} does not exist)")]
     findings = []
-    if not os.access(folder, os.W_OK):
-        findings.append(Finding(f"{folder}: read-only; nothing can be trained into it"))
+    writable = os.access(folder, os.W_OK)
+    if not writable:
+        findings.append(Finding(f"{folder}: read-only; nothing can be trained into it, or mended"))
     free = shutil.disk_usage(folder).free
     if free < LOW_DISK:
         findings.append(Finding(f"{folder}: only {free // 2**20} MiB free on its disk"))
-    damage = _damage(path)
-    if damage is not None:
-        return [*findings, damage]
+    damage = _damage(path, writable)
+    if damage is not None or not writable:
+        return [*findings, *([damage] if damage else [])]
     with Ledger(folder) as ledger:
         for study in ledger.studies():
             findings += _study(ledger, study)
@@ -62,10 +63,12 @@ def mend(folder: Path) -> list[tuple[Finding, str | None]]:
     return done
 
 
-def _damage(path: Path) -> Finding | None:
+def _damage(path: Path, writable: bool) -> Finding | None:
     """The file itself: whether it is ours, readable and whole."""
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.resolve().as_uri()}?{'mode=rw' if writable else 'immutable=1'}", uri=True)
+        ) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if application != APPLICATION_ID:
@@ -82,6 +85,8 @@ def _damage(path: Path) -> Finding | None:
             return Finding(
                 f"{path}: not a results file of sweep ({problem}); move it away, or --results another folder"
             )
+    if not writable:
+        return Finding(f"{path}: the file is damaged ({problem})")
     return Finding(
         f"{path}: the file is damaged ({problem})",
         "save every row that can be read into a new file; the damaged one is kept beside it",
