@@ -27,6 +27,7 @@ ORDER = [
     {"sweep.analysis"},
     {"sweep.report"},
     {"sweep.progress"},
+    {"sweep.flags"},
     {"sweep.cli"},
     {"sweep.__main__"},
 ]
@@ -35,7 +36,7 @@ ROOMS = {
     "torchvision": {"sweep.data"},
     "optuna": {"sweep.search"},
     "sqlite3": {"sweep.ledger"},
-    "typer": {"sweep.cli"},
+    "typer": {"sweep.cli", "sweep.flags"},
 }
 
 

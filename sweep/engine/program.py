@@ -117,7 +117,7 @@ class Program:
                 self.sums["norm"] += norm
         self.optimizer.step(self.step)
         self.sums["loss"] += row_loss.sum(1)
-        self.sums["correct"] += (logits.argmax(1) == labels).sum(1)
+        self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
         self.seen += labels.shape[1]
         self.step += 1
 
@@ -137,7 +137,7 @@ class Program:
             logits = self._forward(Batch(((0, self.lanes),), (self._rows(part.x[piece]),)), training=False)
             row_loss, _ = self.loss(logits, targets(labels, self.split.classes, plain, self.dtype))
             loss += row_loss.sum(1)
-            correct += (logits.argmax(1) == labels).sum(1)
+            correct += (logits.max(1).indices == labels).sum(1)
         return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
 
     def state(self) -> dict[str, Tensor]:

@@ -1,0 +1,172 @@
+"""The command line's flags: one for every hyperparameter and recipe key, and those that commands share. Needs typer."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sweep.errors import SweepError
+from sweep.hyperparameters import TABLE, Hyperparameter, show_value
+
+
+def _complete_study(incomplete: str) -> list[str]:
+    from sweep.ledger import Ledger
+
+    try:
+        with Ledger(Path(os.environ.get("SWEEP_RESULTS", "results"))) as ledger:
+            return [study.name for study in ledger.studies() if study.name.startswith(incomplete)]
+    except SweepError:
+        return []
+
+
+Results = Annotated[
+    Path,
+    typer.Option("--results", envvar="SWEEP_RESULTS", metavar="DIR", help="Results folder.", rich_help_panel="Study"),
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", autocompletion=_complete_study)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy.",
+    ),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option("--direction", metavar="WAY", help="minimize or maximize; by default what the metric means."),
+]
+Where = Annotated[
+    str,
+    typer.Option("--where", metavar="CONDITION", help="Only trials that meet it, such as 'lr<0.01, batch_norm=on'."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=1024,
+        metavar="N",
+        help="Worker processes, one thread each; by default one a core.",
+        rich_help_panel="Running",
+        show_default=False,
+    ),
+]
+Lanes = Annotated[
+    int | None,
+    typer.Option(
+        "--lanes",
+        min=1,
+        max=4096,
+        metavar="N",
+        help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
+        rich_help_panel="Running",
+    ),
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit",
+        metavar="TIME",
+        help="Stop after so long (90s, 30m, 1h30m), resumable.",
+        rich_help_panel="Running",
+    ),
+]
+MaxTrials = Annotated[
+    int | None,
+    typer.Option(
+        "--max-trials", min=1, metavar="N", help="Stop when N trials in all are done.", rich_help_panel="Running"
+    ),
+]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep-checkpoints",
+        help="Keep finished trials' last state, so that more epochs go on from there.",
+        rich_help_panel="Running",
+    ),
+]
+DEFAULT_RESULTS = Path("results")
+
+_RECIPE_FLAGS = {
+    "data": (
+        "NAME|FILE.npz",
+        "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.",
+        "Data and seed",
+    ),
+    "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
+    "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
+    "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
+    "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
+    "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
+}
+
+
+def with_space(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the recipe argument and one flag for every hyperparameter and recipe key.
+
+    The command's own parameter `flags` receives those that were given, in the order they were typed: the first
+    varies slowest.
+    """
+    typed: list[str] = []
+
+    def note(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+        if value and param.name is not None:
+            typed.append(param.name)
+        return value
+
+    options = {name: (row.flag, "VALUES", _help(row), row.panel) for name, row in TABLE.items()}
+    options |= {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
+    made = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                list[str] | None,
+                typer.Option(
+                    flag, metavar=metavar, help=text, rich_help_panel=panel, callback=note, show_default=False
+                ),
+            ],
+        )
+        for name, (flag, metavar, text, panel) in options.items()
+    ]
+
+    def wrapped(**values: Any) -> None:
+        flags = {name: ",".join(values[name]) for name in dict.fromkeys(typed)}  # --lr 0.1 --lr 0.2 is --lr 0.1,0.2
+        typed.clear()
+        command(flags=flags, **{p.name: values[p.name] for p in own})
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
+def _help(row: Hyperparameter) -> str:
+    """What it is, when it is active, what it may be."""
+    when = f"; with {row.condition}" if row.condition else ""
+    return f"{row.help} [dim]\\[{row.expected}; default {show_value(row.default)}{when}][/]"
+
+
+RecipeFile = Annotated[
+    Path | None, typer.Argument(metavar="RECIPE", help="TOML recipe; flags win over it.", show_default=False)
+]
+StudyFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="Name of the study; by default the recipe's, else a short one.",
+        rich_help_panel="Study",
+    ),
+]
