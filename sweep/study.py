@@ -277,7 +277,7 @@ class _Loop:
             outcomes: list[EpochRecord] = []
             for message in self.pool.messages(0.25):
                 outcomes += message.outcomes
-                if message.kind in ("error", "memory", "died"):
+                if message.kind != "epoch":  # what it does to trials comes after their epochs
                     self._record(outcomes)
                 self._take(message)
             self._record(outcomes)

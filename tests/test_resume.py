@@ -167,6 +167,18 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         assert resumed == {trial.number: whole[trial.number] for trial in members}
 
 
+def test_asked_between_steps_a_training_stops_at_the_end_of_its_epoch(digits):
+    """The request is seen in the middle of epoch 2 and heeded at its end."""
+    calls = itertools.count()
+    training = Training(
+        [Trial(0, canonical({"epochs": 5}), 0)], digits, None, lambda: "epoch" if next(calls) == 20 else ""
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
+        assert [records[0].epoch for records in training] == [1, 2]
+    assert training.stopped
+
+
 def interrupted_study(folder: Path, *flags: object) -> Path:
     """A study stopped in mid-training with SIGTERM after it has written a checkpoint; the checkpoint's path."""
     process = start(folder, "grid", *flags, "--study", "cut", env=OFTEN)

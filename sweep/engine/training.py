@@ -58,6 +58,7 @@ class Training:
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
         self.trouble = ""
+        self._wish = ""
         self._file: Path | None = None
         self._cost = 0.0
         self._elapsed = 0.0
@@ -80,7 +81,7 @@ class Training:
             records = self._end_epoch(begin)
             yield records
             self._go_on(records)
-            if self.trials and self.program.epoch <= self.epochs and self.asked():
+            if self.trials and self.program.epoch <= self.epochs and self._request():
                 self._stop(0.0)
                 return
         self._conclude()
@@ -119,7 +120,12 @@ class Training:
         if now - self._looked < ASK_SECONDS:
             return ""
         self._looked = now
-        return self.asked()
+        return self._request()
+
+    def _request(self) -> str:
+        """What has been asked last, now or before."""
+        self._wish = self.asked() or self._wish
+        return self._wish
 
     def _stop(self, elapsed: float) -> None:
         self.stopped = True
