@@ -122,7 +122,7 @@ class PlainWatcher(_Progress):
             parts = [
                 f"{self.done}/{self.total} trials",
                 f"{rate:,.0f}/min" if rate else "",
-                f"{show_seconds(left)} left" if left else "",
+                f"{show_seconds(left, whole=True)} left" if left else "",
                 self.best_text(),
             ]
             self.note(", ".join(part for part in parts if part))
@@ -161,7 +161,7 @@ class LiveWatcher(_Progress):
         status = [
             f"{self.done}/{self.total} trials",
             f"{rate:,.0f}/min" if rate else "starting",
-            f"{show_seconds(left)} left" if left else "",
+            f"{show_seconds(left, whole=True)} left" if left else "",
             self.best_text(),
         ]
         head.add_row(

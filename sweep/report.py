@@ -47,10 +47,10 @@ def show_metric(name: str, value: Any) -> str:
     )
 
 
-def show_seconds(seconds: float) -> str:
-    """A length of time: 0.31 s, 12 s, 3:05, 1:02:03."""
+def show_seconds(seconds: float, whole: bool = False) -> str:
+    """A length of time: 0.31 s (1 s if whole), 12 s, 3:05, 1:02:03."""
     if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.0f} s"
+        return f"{seconds:.2f} s" if seconds < 9.995 and not whole else f"{math.ceil(seconds)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
