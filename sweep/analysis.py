@@ -33,7 +33,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 @dataclass(frozen=True)
 class Board:
     """A leaderboard. rows: trials in rank order with a `rank` column (empty where a trial has no rank); swept: the
-    columns of hyperparameters that vary; constant: those that do not, by value; selected: the best complete trial."""
+    columns of hyperparameters that vary; constant: those that do not, by value; selected: the best complete trial;
+    filtered: whether only trials that meet a condition are there."""
 
     rows: pd.DataFrame
     metric: str
@@ -41,6 +42,7 @@ class Board:
     swept: list[str]
     constant: dict[str, Any]
     selected: pd.Series | None
+    filtered: bool = False
 
 
 def leaderboard(
@@ -79,7 +81,7 @@ def leaderboard(
     rows.insert(0, "rank", pd.Series(range(1, len(rows) + 1), index=rows.index, dtype="Int64").where(ranked))
     rows = rows.rename(columns={"number": "trial"})
     selected = rows.iloc[0] if len(rows) and rows["state"].iloc[0] == "complete" else None
-    return Board(rows, metric, direction, swept, constant, selected)
+    return Board(rows, metric, direction, swept, constant, selected, bool(where))
 
 
 def csv_columns(board: Board, test: bool) -> list[str]:

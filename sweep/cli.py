@@ -223,14 +223,9 @@ def show(
         return
     rows = board.rows if everything else board.rows.head(top)
     best = board.selected
-    chosen = (
-        {
-            name: plain(best[name])
-            for name in ("trial", "seed", *board.swept, board.metric, "test_loss", "test_accuracy")
-        }
-        if best is not None
-        else None
-    )
+    tests = () if board.filtered else ("test_loss", "test_accuracy")
+    names = ("trial", "seed", *board.swept, board.metric, *tests)
+    chosen = {name: plain(best[name]) for name in names} if best is not None else None
     constant = {name: plain(value) for name, value in board.constant.items()}
     _print(
         {

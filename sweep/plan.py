@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -81,7 +82,7 @@ def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
     grid = recipe.grid
     census = grid.census
     for group in census.groups:
-        for program in group.programs("depth", "batch_size", "train_size"):
+        for program in group.programs("model", "hidden", "depth", "batch_size", "train_size"):
             check_fit(program, data)
     cohorts = []
     for program, settings in itertools.islice(census.cohorts(), LISTED):
@@ -101,6 +102,12 @@ def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
     )
 
 
+def fold_text(plan: Plan) -> str:
+    """What was folded, in words."""
+    folded = f"{plan.combinations - plan.settings:,} of {plan.combinations:,} combinations"
+    return f"{folded} differ from another only where {', '.join(plan.folded)} is inactive"
+
+
 def check_fit(program: Setting, data: DataInfo) -> None:
     """Raises UsageError if the network of a setting cannot be built for, or trained on, the data."""
     size = program["train_size"]
@@ -110,7 +117,8 @@ def check_fit(program: Setting, data: DataInfo) -> None:
         raise UsageError(
             "batch_size = 1: batch norm has no variance of one row; expected at least 2, or batch_norm = off"
         )
-    if program["model"] != "cnn":
+    if program["model"] == "mlp":
+        _check_memory(program, data)
         return
     if len(data.shape) != 3:
         raise UsageError(
@@ -122,6 +130,18 @@ def check_fit(program: Setting, data: DataInfo) -> None:
         raise UsageError(
             f"depth = {program['depth']}: too deep for a cnn on {data.name}, whose images are {height} x {width}: "
             f"each stage halves them, so the deepest that fits is {deepest}"
+        )
+    _check_memory(program, data)
+
+
+def _check_memory(program: Setting, data: DataInfo) -> None:
+    """Raises UsageError for a network whose weights, gradients and Adam's moments alone are more than the memory."""
+    needed = 16 * parameter_count(program, data)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UsageError(
+            f"hidden = {program['hidden']}, depth = {program['depth']}: {needed / 16:,.0f} parameters need at least "
+            f"{needed / 2**30:,.0f} GiB to train; this machine has {there / 2**30:,.0f} GiB"
         )
 
 

@@ -202,6 +202,8 @@ def _axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, _check_range(row, value))
         if isinstance(value, Mapping):
             return Axis(row.name, _range_of(row, value))
+        if isinstance(value, str) and ":" in value and row.kind in ("int", "float"):
+            return Axis(row.name, _check_range(row, _parse_range(row, value)))  # written as in a flag
         if isinstance(value, list | tuple):
             if not value:
                 raise UsageError(f"{row.name} = []: the list is empty; expected at least one value, {row.expected}")
@@ -245,16 +247,10 @@ def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
     """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5` are ranges."""
     where = f"{row.flag}: "
     if ":" in text:
-        low, high, *rest = (part.strip() for part in text.split(":"))
-        form = "expected LOW:HIGH, LOW:HIGH:log or LOW:HIGH:log:N"
-        log = "log" in rest
-        counts = [part.removeprefix("n=") for part in rest if part != "log"]
         try:
-            if len(counts) > 1 or rest.count("log") > 1:
-                raise ValueError("given twice")
-            return Range(float(low), float(high), log, int(counts[0]) if counts else None)
-        except ValueError:
-            raise UsageError(f"{where}{row.name} = {shown(text)}: {form}") from None
+            return _parse_range(row, text)
+        except UsageError as error:
+            raise UsageError(f"{where}{error}") from None
     parts = text.split(",")
     if any(not part.strip() for part in parts):
         raise UsageError(f"{where}{row.name} = {shown(text)}: an empty value; expected {row.expected}")
@@ -264,10 +260,23 @@ def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
         raise UsageError(f"{where}{error}") from None
 
 
+def _parse_range(row: Hyperparameter, text: str) -> Range:
+    low, high, *rest = (part.strip() for part in text.split(":"))
+    counts = [part.removeprefix("n=") for part in rest if part != "log"]
+    try:
+        if len(counts) > 1 or rest.count("log") > 1:
+            raise ValueError("given twice")
+        return Range(float(low), float(high), "log" in rest, int(counts[0]) if counts else None)
+    except ValueError:
+        form = "expected LOW:HIGH, LOW:HIGH:log or LOW:HIGH:log:N"
+        raise UsageError(f"{row.name} = {shown(text)}: {form}") from None
+
+
 def _text(key: str, value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{where}{key} = {shown(value)}: expected text")
-    return value
+    file = key == "data_dir" or value.endswith(".npz")
+    return str(Path(value).absolute()) if file else value  # so that a study resumes from any folder
 
 
 def _choice(choices: Sequence[str]) -> Any:

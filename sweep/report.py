@@ -18,6 +18,7 @@ from rich.text import Text
 
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
+from sweep.plan import fold_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,14 +118,17 @@ def selected_line(board: Board) -> Text:
     """Which trial was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        return Text("No trial is complete yet, so none is selected.", "yellow")
-    values = ", ".join(f"{name} {show_value(best[name])}" for name in board.swept)
+        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
+        return Text(f"{why}, so none is selected.", "yellow")
+    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not _missing(best[name]))
     line = Text("Selected on ").append(board.metric, "bold").append(f": trial {best['trial']}")
     line.append(f" ({values})" if values else "")
     line.append(f"; {board.metric} {show_metric(board.metric, best[board.metric])}")
-    line.append(
-        f", on test data {show_metric('test_accuracy', best['test_accuracy'])} (loss {show_metric('test_loss', best['test_loss'])})."
-    )
+    if board.filtered:  # selecting again among some would show the test score of any trial one likes
+        return line.append(" (among those that meet the condition).")
+    accuracy, loss = (show_metric(name, best[name]) for name in ("test_accuracy", "test_loss"))
+    line.append(f", on test data {accuracy} (loss {loss}).")
     return line
 
 
@@ -175,12 +179,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         ),
     ]
     if plan.folded:
-        names = ", ".join(plan.folded)
-        lines.append(
-            Text(
-                f"folded: {plan.combinations - plan.settings:,} of {plan.combinations:,} combinations differ from another only where {names} is inactive"
-            )
-        )
+        lines.append(Text(f"folded: {fold_text(plan)}"))
     table = _table()
     varying = [name for name in plan.swept if name in PROGRAM]
     for column in ("cohort", *varying, "settings", "trials", "parameters", "lanes"):

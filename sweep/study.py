@@ -22,7 +22,7 @@ from sweep.data import DataInfo
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.hyperparameters import TABLE
 from sweep.ledger import FINISHED, Ledger, Study
-from sweep.plan import Plan, Unit, units
+from sweep.plan import Plan, Unit, fold_text, units
 from sweep.recipe import Recipe
 from sweep.space import EpochRecord, Grid, Trial, setting_key
 from sweep.workers import DataRequest, Message, Pool
@@ -143,6 +143,8 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
     Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
     taken back.
     """
+    if plan.folded:
+        watcher.note(f"folded: {fold_text(plan)}")
     study = ledger.find(name)
     if study is None:
         study = ledger.create(name, recipe, plan.trials)
@@ -431,15 +433,16 @@ def _first_difference(
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """The signals that asked to stop so far, SIGINT and SIGTERM; a run looks at them between messages."""
+    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP. A run looks at them between messages; when one came,
+    the process is about to end, and further ones are ignored then."""
     seen: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         seen.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield seen
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if seen else handler)

@@ -103,11 +103,13 @@ class Pool:
         return out
 
     def close(self) -> None:
-        """Ends every process now."""
+        """Ends every process: the host, once it sees its connection closed, kills its workers."""
         self._connection.close()
-        if self._host.poll() is None:
-            self._host.terminate()
-        self._host.wait()
+        try:
+            self._host.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._host.kill()
+            self._host.wait()
 
     def __enter__(self) -> Pool:
         return self
@@ -122,9 +124,13 @@ class Pool:
 
 def host() -> None:
     """The host process: loads the data, forks the workers, passes messages on, replaces the dead."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the study process decides what it means
-    study = Connection(int(sys.argv[1]))
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the study process decides what they mean
+    with suppress(EOFError, OSError):  # the study is gone, so there is nothing left to do
+        _serve(Connection(int(sys.argv[1])))
+
+
+def _serve(study: Connection) -> None:
     jobs, request = study.recv()
     try:
         stock = _Stock(request)

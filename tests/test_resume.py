@@ -266,6 +266,20 @@ def test_a_study_grows_by_values_and_seeds_training_only_what_is_missing(sweep, 
     assert by_setting(sweep, "g") == by_setting(sweep, "whole")
 
 
+def test_epochs_that_become_a_list_leave_the_finished_ones(sweep):
+    sweep("grid", "--lr", "0.1,0.01", "--epochs", 2, "--study", "g")
+    grown = sweep("grid", "--lr", "0.1,0.01", "--epochs", "2,4", "--study", "g")
+    assert "2 done, 0 retried, 2 left, 0 duplicated" in grown.stderr
+    assert "4 done, 0 retried, 0 left" in sweep("resume", "g").stderr
+    frame = table(sweep, "g")
+    assert sorted(zip(frame["trial"], frame["max_epochs"], strict=True)) == [
+        ("0", "2"),
+        ("1", "2"),
+        ("2", "4"),
+        ("3", "4"),
+    ]
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_more_epochs_continue_from_kept_checkpoints_or_train_again(sweep, keep):
     flags = ["--lr", "0.1,0.01", "--dropout", 0.3, "--optimizer", "sgd", "--momentum", 0.9]
@@ -442,6 +456,29 @@ def test_the_time_limit_stops_in_mid_training_and_resume_goes_on(sweep, tmp_path
 @pytest.mark.parametrize("text", ["", "0", "-5s", "soon", "5 parsecs"])
 def test_a_time_limit_that_is_no_duration(sweep, text):
     assert "--time-limit" in sweep("grid", "--lr", 0.1, f"--time-limit={text}", code=2).stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_the_whole_group_stops_in_order(tmp_path, number):
+    """As `timeout`, a closed window or a terminal sends it."""
+    process = start(tmp_path, "grid", *LONG, "--study", "cut", start_new_session=True)
+    wait_for(lambda: query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM epochs"), process)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "sweep resume cut" in errors
+    assert not query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM trials WHERE state = 'running'")
+
+
+def test_results_deleted_under_a_run_are_noticed(tmp_path):
+    import shutil
+
+    process = start(tmp_path, "grid", *LONG, "--study", "cut")
+    wait_for(lambda: query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM epochs"), process)
+    shutil.rmtree(tmp_path / "results", ignore_errors=True)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "was removed or replaced" in errors
 
 
 # Two at once

@@ -13,7 +13,7 @@ from pathlib import Path
 from sweep import checkpoint
 from sweep.errors import SweepError
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
-from sweep.ledger.store import LOCKS, Ledger, Study
+from sweep.ledger.store import Ledger, Study
 
 LOW_DISK = 100 * 2**20
 """Bytes that should be free: a ledger's transactions and checkpoints need some."""
@@ -132,9 +132,6 @@ def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:
         if broken:
             what = f"{place}: {len(broken)} checkpoint files are torn or of another version"
             yield Finding(what, "remove them (that costs time, no number)", _unlinker(broken))
-    for lock in sorted((folder / LOCKS).glob("*.lock")):
-        if lock.stem != "new" and lock.stem not in {study.name for study in studies}:
-            yield Finding(f"{lock}: lock file of a study that is gone", "remove it", _unlinker([lock]))
 
 
 def _remover(place: Path) -> Callable[[], str]:

@@ -77,6 +77,7 @@ class Ledger:
             with self._alone(create):
                 self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
                 self._open(create)
+                self._inode = self.path.stat().st_ino
         except sqlite3.DatabaseError as error:
             raise self._trouble(error) from None
         except OSError as error:
@@ -216,8 +217,9 @@ class Ledger:
         """One trial's row and setting. Raises UsageError if it has none."""
         names = f"number, {', '.join(TRIAL_COLUMNS[2:])}"
         made = 0 <= number < study.trials
+        known = 0 <= number < 2**62
         query = f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?"
-        rows = self._read(query, study.id, number) if made else []
+        rows = self._read(query, study.id, number) if known else []
         if not rows:
             problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
@@ -304,7 +306,7 @@ class Ledger:
         diverged one stays diverged where more epochs cannot change what came before (a constant learning rate)."""
         before, after = study.recipe.fixed_epochs(), recipe.fixed_epochs()
         raised = []
-        if before != after:
+        if before is not None and after is not None and before != after:
             for (setting, _), (number, state) in self.known(study).items():
                 values = json.loads(setting) | {"epochs": after}
                 over = state == "diverged" and values["lr_schedule"] == "constant"
@@ -386,6 +388,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._check_place()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -396,6 +399,17 @@ class Ledger:
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             raise self._trouble(error) from None
+
+    def _check_place(self) -> None:
+        """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will see."""
+        try:
+            same = not hasattr(self, "_inode") or self.path.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise SweepError(
+                f"{self.path}: the file was removed or replaced while it was in use; nothing more is recorded"
+            )
 
     def _trouble(self, error: sqlite3.DatabaseError) -> SweepError:
         text = str(error)
