@@ -469,7 +469,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
             axes.append(Axis(name, tuple(draw(st.lists(values_of(name), min_size=1, max_size=4)))))
     return Recipe(
         tuple(axes),
-        data=draw(st.sampled_from(["digits", "mnist", "some where.npz"])),
+        data=draw(st.sampled_from(["digits", "mnist", "/data/some where.npz"])),
         data_dir=draw(st.none() | st.just("/données")),
         split_seed=draw(st.integers(0, 2**31 - 1)),
         seeds=tuple(draw(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4, unique=True))),
