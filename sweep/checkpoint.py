@@ -20,7 +20,7 @@ from sweep.hyperparameters import Setting
 from sweep.space import Trial, setting_key
 
 FOLDER = ".checkpoints"
-FORMAT = 1
+FORMAT = 2
 _SUFFIX = ".safetensors"
 
 Key = tuple[str, int]

@@ -288,7 +288,8 @@ def test_batch_norm_trains_on_the_batch_and_evaluates_on_moving_averages(digits,
 
 def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
     """With a huge width, the mean of the kept activations matches; seeds draw different masks."""
-    from sweep.engine.layers import Batch, Block, Dropout
+    from sweep.engine.layers import Batch, Dropout
+    from sweep.engine.parameters import Block
 
     layer = Dropout(Block(torch.tensor([0.0, 0.3, 0.3])))
     x = torch.ones(3, 500, 400)

@@ -23,12 +23,18 @@ def batched(a: Tensor, b: Tensor) -> Tensor:
     return _one_by_one(a, b)
 
 
-def shared(a: Tensor, b: Tensor) -> Tensor:
-    """a [L, m, k] @ b [k, n], the same b for every lane -> [L, m, n], as one big product."""
+def shared(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """a [L, m, k] @ b [k, n], the same b for every lane -> [L, m, n], as one big product; into `out` if given."""
     lanes, m, k = a.shape
-    if lanes > 1 and _trusted(_big, lanes, m, k, b.shape[1], False, _flipped(b), True, a.dtype, a.device):
-        return _big(a, b)
-    return _one_by_one(a, b)
+    n = b.shape[1]
+    if lanes > 1 and _trusted(_big, lanes, m, k, n, False, _flipped(b), True, a.dtype, a.device):
+        if out is None or not out.is_contiguous():
+            result = _big(a, b)
+            return result if out is None else out.copy_(result)
+        torch.mm(a.reshape(lanes * m, k), b, out=out.view(lanes * m, n))
+        return out
+    result = _one_by_one(a, b)
+    return result if out is None else out.copy_(result)
 
 
 def _big(a: Tensor, b: Tensor) -> Tensor:

@@ -13,14 +13,21 @@ from torch import Tensor, nn
 from sweep import nets
 from sweep.data import Part, Split
 from sweep.engine import layers
-from sweep.engine.layers import Batch, Block
+from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
 from sweep.engine.optimizers import OPTIMIZERS, column
+from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
 
 EVALUATION_ROWS = 500
-"""Rows of one piece of an evaluation; a constant, so that no sum depends on the number of lanes."""
+"""Rows of one piece of an mlp's evaluation; no sum may depend on the number of lanes, so it is a constant."""
+
+EVALUATION_PIXELS = 2**17
+"""The same for a cnn, in pixels of one channel: so that what the layers leave stays near the cache."""
+
+GATHERED_NUMBERS = 2**16
+"""Numbers of the training rows that are gathered at a time, ahead of their steps, but one minibatch at least."""
 
 NORM_EVERY = 10
 """The gradient's norm is taken at the first step of an epoch and every so many after it."""
@@ -40,8 +47,8 @@ class Metrics:
 class Program:
     """L trials of one cohort. Lanes are in the order given; neighbours of one seed share each minibatch.
 
-    State: every parameter and buffer is a `Block` of `blocks` or `buffers`, by its name in the one-trial module,
-    with a leading lane axis.
+    State: every parameter is a `Block` of `parameters`, every buffer one of `buffers`, by its name in the one-trial
+    module, with a leading lane axis.
     """
 
     def __init__(
@@ -58,13 +65,12 @@ class Program:
         rows = len(split.train.y)
         self.batch_size = rows if first["batch_size"] == "full" else min(int(first["batch_size"]), rows)
         self.loss = LOSSES[str(first["loss"])]
-        self.blocks: dict[str, Block] = {}
-        self.buffers: dict[str, Block] = {}
+        self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
         self.layers = self._lower()
         last_rows = rows % self.batch_size
         # Every row once an epoch; a last minibatch of one row is left out (batch norm has no variance of one row).
         self.epoch_steps = rows // self.batch_size + (last_rows > 1)
-        self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.blocks, self.epoch_steps)
+        self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.parameters, self.epoch_steps)
         self._use_lanes()
 
     @property
@@ -74,7 +80,7 @@ class Program:
 
     def lane(self, index: int) -> dict[str, Tensor]:
         """One lane's parameters and buffers, by their names in the one-trial module."""
-        return {name: block.value[index] for name, block in (self.blocks | self.buffers).items()}
+        return {name: block.value[index] for name, block in (self.parameters.blocks | self.buffers).items()}
 
     def train_epoch(self, epoch: int) -> Metrics:
         """Trains epoch `epoch` (from 1) and evaluates on the validation part."""
@@ -94,19 +100,14 @@ class Program:
         """What a position in an epoch implies: the order of the rows, the optimizer's tables."""
         rows = len(self.split.train.y)
         self.orders = [torch.randperm(rows, generator=stream(seed, "order", self.epoch)) for _, seed in self.runs]
+        self.gathered = range(0)
         self.optimizer.begin_epoch(self.epoch)
 
     def train_step(self) -> None:
         """Trains one minibatch."""
-        rows = slice(self.step * self.batch_size, (self.step + 1) * self.batch_size)
-        picks = [order[rows] for order in self.orders]
-        batch = Batch(
-            tuple(span for span, _ in self.runs),
-            tuple(self._rows(self.split.train.x[pick]) for pick in picks),
-            tuple(self.dropouts),
-        )
-        labels = self._spread([self.split.train.y[pick] for pick in picks])
+        batch, labels = self._minibatch()
         logits = self._forward(batch, training=True)
+        correct = (logits.max(1).indices == labels).sum(1)
         row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
         for layer in reversed(self.layers):
             grad = layer.backward(grad)
@@ -117,9 +118,23 @@ class Program:
                 self.sums["norm"] += norm
         self.optimizer.step(self.step)
         self.sums["loss"] += row_loss.sum(1)
-        self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
+        self.sums["correct"] += correct
         self.seen += labels.shape[1]
         self.step += 1
+
+    def _minibatch(self) -> tuple[Batch, Tensor]:
+        """The rows of this step and their labels, [L, B]. Rows are gathered for several steps at a time."""
+        if self.step not in self.gathered:
+            one = self.batch_size * self.split.train.x[0].numel()
+            end = min(self.step + max(1, GATHERED_NUMBERS // one), self.epoch_steps)
+            self.gathered = range(self.step, end)
+            picks = [order[self.step * self.batch_size : end * self.batch_size] for order in self.orders]
+            self.rows = [self._rows(self.split.train.x[pick]) for pick in picks]
+            self.labels = self._spread([self.split.train.y[pick] for pick in picks])
+        start = (self.step - self.gathered.start) * self.batch_size
+        piece = slice(start, start + self.batch_size)
+        spans = tuple(span for span, _ in self.runs)
+        return Batch(spans, tuple(rows[piece] for rows in self.rows), tuple(self.dropouts)), self.labels[:, piece]
 
     def end_epoch(self) -> Metrics:
         """What the epoch's steps gave, and an evaluation on the validation part."""
@@ -130,21 +145,20 @@ class Program:
     def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
         """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
         loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
-        plain = torch.zeros(self.lanes, dtype=self.dtype, device=self.device)
-        for start in range(0, len(part.y), EVALUATION_ROWS):
-            piece = slice(start, start + EVALUATION_ROWS)
+        for start in range(0, len(part.y), self.evaluation_rows):
+            piece = slice(start, start + self.evaluation_rows)
             labels = part.y[piece].to(self.device).expand(self.lanes, -1)
             logits = self._forward(Batch(((0, self.lanes),), (self._rows(part.x[piece]),)), training=False)
-            row_loss, _ = self.loss(logits, targets(labels, self.split.classes, plain, self.dtype))
+            row_loss, _ = self.loss(logits, targets(labels, self.split.classes, None, self.dtype))
             loss += row_loss.sum(1)
             correct += (logits.max(1).indices == labels).sum(1)
         return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
 
     def state(self) -> dict[str, Tensor]:
         """Everything that steps change, by name: tensors [L, ...], and one dropout stream a seed."""
-        out = {f"value.{name}": block.value for name, block in (self.blocks | self.buffers).items()}
-        for slot, tensors in self.optimizer.state.items():
-            out |= {f"{slot}.{name}": tensor for name, tensor in tensors.items()}
+        out = {f"buffer.{name}": block.value for name, block in self.buffers.items()}
+        for slot, tensors in {"value": self.parameters.values, **self.optimizer.state}.items():
+            out |= {f"{slot}.{group}": tensor for group, tensor in enumerate(tensors)}
         out |= {f"sum.{name}": tensor for name, tensor in self.sums.items()}
         streams = zip(self.runs, self.dropouts, strict=True)  # runs of one seed have drawn the same numbers
         return out | {f"dropout.{seed}": generator.get_state() for (_, seed), generator in streams}
@@ -165,20 +179,19 @@ class Program:
     def keep(self, lanes: Sequence[int]) -> None:
         """Goes on with these lanes only; their numbers do not change by a bit."""
         index = torch.tensor(lanes, device=self.device)
-        for block in (self.blocks | self.buffers).values():
-            block.value, block.grad = block.value[index], None
-        for slot in self.optimizer.state.values():
-            for name, tensor in slot.items():
-                slot[name] = tensor[index]
+        for block in self.buffers.values():
+            block.value = block.value[index]
+        self.parameters.keep(index)
         self.settings = [self.settings[lane] for lane in lanes]
         self.seeds = [self.seeds[lane] for lane in lanes]
-        self.optimizer.use(self.settings)
+        self.optimizer.keep(self.settings, index)
         self._use_lanes()
 
     def _use_lanes(self) -> None:
         """What derives from the lanes' settings and seeds."""
         self.zeros = torch.zeros(self.lanes, dtype=torch.float64, device=self.device)
-        self.smoothing = column(self.settings, "label_smoothing").to(self.device, self.dtype)
+        smoothing = column(self.settings, "label_smoothing").to(self.device, self.dtype)
+        self.smoothing = smoothing if bool(smoothing.any()) else None
         limits = column(self.settings, "grad_clip").to(self.device, self.dtype)
         self.clips = bool(limits.any())
         self.limits = torch.where(limits > 0, limits, torch.inf)
@@ -202,32 +215,38 @@ class Program:
                 drawn[key] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
             states.append(drawn[key])
         trained = {name for name, _ in net.named_parameters()}
-        for name in states[0]:
-            if not name.endswith("num_batches_tracked"):
-                value = torch.stack([state[name] for state in states]).to(self.device, self.dtype)
-                (self.blocks if name in trained else self.buffers)[name] = Block(value)
+        stacked = {
+            name: torch.stack([state[name] for state in states]).to(self.device, self.dtype)
+            for name in states[0]
+            if not name.endswith("num_batches_tracked")
+        }
+        first_weight = next(name for name in stacked if name in trained)
+        self.parameters = Parameters(
+            {name: value for name, value in stacked.items() if name in trained},
+            alone=first_weight if stacked[first_weight].dim() == 3 else None,
+        )
+        self.buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
         self.dropout: Block | None = None
         lowered: list[layers.Layer] = []
         for name, module in net.named_children():
             layer = self._lane_form(name, module, first=not lowered)
             if layer is not None:
                 lowered.append(layer)
-        return lowered
+        return layers.fuse(lowered)
 
     def _lane_form(self, name: str, module: nn.Module, first: bool) -> layers.Layer | None:
-        block = (self.blocks | self.buffers).get
+        blocks = self.parameters.blocks
         if isinstance(module, nn.Linear):
-            return layers.Linear(self.blocks[f"{name}.weight"], block(f"{name}.bias"), first)
+            return layers.Linear(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first)
         if isinstance(module, nn.Conv2d):
-            assert not isinstance(module.padding, str)
-            return layers.Conv2d(
-                self.blocks[f"{name}.weight"], block(f"{name}.bias"), (module.padding[0], module.padding[1]), first
-            )
+            assert module.padding == (1, 1)
+            assert module.kernel_size == (3, 3)
+            return layers.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.momentum is not None
             running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
             return layers.BatchNorm(
-                block(f"{name}.weight"), block(f"{name}.bias"), *running, module.momentum, module.eps
+                blocks.get(f"{name}.weight"), blocks.get(f"{name}.bias"), *running, module.momentum, module.eps
             )
         if isinstance(module, nn.Dropout):
             self.dropout = self.dropout or Block(torch.zeros(self.lanes, dtype=self.dtype, device=self.device))
@@ -257,15 +276,18 @@ class Program:
 
     def _clip(self) -> Tensor:
         """The L2 norm of each lane's gradient, [L] float64, before it is clipped to the lane's limit."""
-        gradients = [block.grad for block in self.blocks.values() if block.grad is not None]
-        norm = (
-            torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients], 1)
-            .square()
-            .sum(1)
-            .sqrt()
-        )
+        gradients = self.parameters.grads
+        norms = torch.stack([torch.linalg.vector_norm(grad, dim=1) for grad in gradients], 1)
+        norm = norms.square().sum(1).sqrt()
         if self.clips:
             factor = (self.limits / (norm + 1e-6)).clamp(max=1.0)
             for grad in gradients:
-                grad.mul_(factor.view(-1, *[1] * (grad.dim() - 1)))
+                grad.mul_(factor.view(-1, 1))
         return norm.double()
+
+
+def _evaluation_rows(setting: Setting, shape: tuple[int, ...]) -> int:
+    """Rows of one piece of an evaluation."""
+    if setting["model"] == "mlp":
+        return EVALUATION_ROWS
+    return max(8, EVALUATION_PIXELS // math.prod(shape[1:]) // 8 * 8)
