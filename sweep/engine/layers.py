@@ -20,6 +20,9 @@ from sweep.engine.parameters import Block, aligned
 
 aten = torch.ops.aten
 
+STRIP_NUMBERS = 2**19
+"""Numbers that a convolution with pooling leaves at a time in evaluation: few enough for a cache."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -77,14 +80,13 @@ class Conv2d:
 
     Each image row of the output is one product: the weights, [out, 9 in], with the three input rows around it in three
     copies shifted by a column, [9 in, W B], which is a view of `Frames`. In evaluation a batch norm right after it
-    (`norm`) is part of its weights, and what is added per channel waits for a pooling right after (`pooled`).
+    (`norm`) is part of its weights, and a pooling right after it (`pool`) is done here, a few image rows at a time.
     """
 
     def __init__(self, weight: Block, bias: Block | None, first: bool) -> None:
         self.weight, self.bias, self.first = weight, bias, first
         self.norm: BatchNorm | None = None
-        self.pooled = False
-        self.shift: Tensor | None = None
+        self.pool: MaxPool2d | None = None
         self.inputs, self.gradients = Frames(), Frames()
 
     def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
@@ -93,67 +95,98 @@ class Conv2d:
             scale, shift = self.norm.line()
             weight = weight * scale.view(*scale.shape, 1, 1, 1)
         if self.first:
-            x = torch.stack([rows.flatten(1).t().reshape(*rows.shape[1:], len(rows)) for rows in batch.x])
-        self.windows = self.inputs.windows(x)
+            images = [rows.flatten(1).t().contiguous().view(1, *rows.shape[1:], len(rows)) for rows in batch.x]
+            x = images[0] if len(images) == 1 else torch.cat(images)
+        windows = self.inputs.windows(x)
         if self.first:
-            spans = zip(self.windows, batch.spans, strict=True)
-            self.windows = [window for window, (a, b) in spans for _ in range(a, b)]
-        y = aligned_empty(weight, (weight.shape[1], *x.shape[2:]))
-        self._rows_of(y, weight.flatten(2), self.windows)
-        if shift is not None and (training or not self.pooled):
+            windows = [one for one, (a, b) in zip(windows, batch.spans, strict=True) for _ in range(a, b)]
+        pool = None if training else self.pool
+        height, width = x.shape[2:4] if pool is None else (x.shape[2] // 2, x.shape[3] // 2)
+        y = aligned_empty(weight, (weight.shape[1], height, width, x.shape[4]))
+        for image, w, window in zip(y.unbind(0), weight.flatten(2).unbind(0), windows, strict=True):
+            if pool is None:
+                torch.bmm(w.expand(len(window), -1, -1), window, out=image.flatten(2).transpose(0, 1))
+            else:
+                self._pooled(image, w, window, x.shape[3])
+        if shift is not None:  # a sum per channel commutes with pooling, to the bit
             y.add_(shift.view(*shift.shape, 1, 1, 1))
-        self.shift = shift
+        self.windows = windows
         return y
+
+    @staticmethod
+    def _pooled(image: Tensor, weight: Tensor, windows: Tensor, width: int) -> None:
+        """Fills image [out, H // 2, W // 2, B] with the pooled products of a few rows of windows [H, k, W B] at a time."""
+        out, half, _, rows = image.shape
+        step = max(1, STRIP_NUMBERS // (2 * out * windows.shape[2]))
+        for top in range(0, half, step):
+            strip = windows[2 * top : 2 * min(top + step, half)]
+            z = weight.new_empty(out, len(strip), windows.shape[2])
+            torch.bmm(weight.expand(len(strip), -1, -1), strip, out=z.transpose(0, 1))
+            z = torch.maximum(z[:, 0::2], z[:, 1::2]).view(out, len(strip) // 2, width, rows)
+            torch.maximum(z[:, :, 0 : width - 1 : 2], z[:, :, 1::2], out=image[:, top : top + step])
 
     def backward(self, grad: Tensor) -> Tensor:
         lanes, out, *image = grad.shape
-        channels = self.weight.value.shape[2]
+        height, channels = image[0], self.weight.value.shape[2]
         if self.bias is not None:
             torch.sum(grad.flatten(2), 2, out=_grad(self.bias))
-        height = image[0]
         sums = grad.new_empty(lanes, height, 9 * channels, out)
-        for lane, windows in enumerate(self.windows):
-            rows = grad[lane].flatten(2).transpose(0, 1)
-            torch.bmm(windows, rows.transpose(1, 2), out=sums[lane])
+        for one, windows, total in zip(grad.flatten(3).unbind(0), self.windows, sums.unbind(0), strict=True):
+            torch.bmm(windows, one.permute(1, 2, 0), out=total)
         _grad(self.weight).copy_(sums.sum(1).view(lanes, 3, 3, channels, out).permute(0, 4, 3, 1, 2))
         if self.first:
             return grad  # nobody is before the first layer
-        weight = self.weight.value.flip(3, 4).permute(0, 2, 3, 4, 1)  # [L, in, 3, 3, out]
+        # The same convolution with the weights turned round; a product for each column of them needs no copies
+        weight = self.weight.value.flip(3, 4).permute(0, 4, 2, 3, 1).flatten(3)  # [L, 3, in, 3 out]
         result = aligned_empty(weight, (channels, *image))
-        for lane in range(lanes):  # one lane's frame at a time: it is needed once
-            windows = self.gradients.windows(grad[lane : lane + 1])
-            self._rows_of(result[lane : lane + 1], weight[lane : lane + 1].flatten(2), windows)
+        for lane, columns in enumerate(self.gradients.columns(grad)):
+            y = result[lane].flatten(2).transpose(0, 1)
+            for kx, window in enumerate(columns):
+                w = weight[lane, kx].expand(height, -1, -1)
+                if kx == 0:
+                    torch.bmm(w, window, out=y)
+                else:
+                    y.baddbmm_(w, window)
         return result
-
-    @staticmethod
-    def _rows_of(y: Tensor, weight: Tensor, windows: list[Tensor]) -> None:
-        """Fills y [L, C, H, W, B] with weight [L, C, k] @ windows, L of [H, k, W B]."""
-        for image, w, window in zip(y.unbind(0), weight.unbind(0), windows, strict=True):
-            torch.bmm(w.expand(len(window), -1, -1), window, out=image.flatten(2).transpose(0, 1))
 
 
 class Frames:
-    """Images in frames of zeros, thrice: as they are, and shifted by a column to either side. Kept from step to step."""
+    """Images in frames of zeros, whose memory is kept from step to step."""
 
     def __init__(self) -> None:
-        self._kept: dict[torch.Size, Tensor] = {}
+        self._kept: dict[tuple[int, ...], Tensor] = {}
 
     def windows(self, x: Tensor) -> list[Tensor]:
         """x [N, C, H, W, B] -> N of [H, 9 C, W B]: for each image row y, at (ky, kx, c), row y + ky - 1 of channel c
         shifted by kx - 1. They are valid until the next call with this shape."""
         n, channels, height, width, rows = x.shape
-        flat = self._kept.get(x.shape)
-        if flat is None:
-            flat = x.new_zeros(n, aligned((height + 2) * 3 * channels * width * rows))
-            self._kept[x.shape] = flat
-        size = (height + 2) * 3 * channels * width * rows
-        frame = flat[:, :size].view(n, height + 2, 3, channels, width, rows)
+        flat, frame = self._frame(x, n, height + 2, 3, channels, width, rows)
         images, inside = x.transpose(1, 2), frame[:, 1:-1]
         inside[:, :, 0, :, 1:].copy_(images[:, :, :, :-1])
         inside[:, :, 1].copy_(images)
         inside[:, :, 2, :, :-1].copy_(images[:, :, :, 1:])
         line = width * rows
         return [one.as_strided((height, 9 * channels, line), (3 * channels * line, line, 1)) for one in flat.unbind(0)]
+
+    def columns(self, x: Tensor) -> list[list[Tensor]]:
+        """x [N, C, H, W, B] -> N of 3 of [H, 3 C, W B]: for each kx, at (ky, c), what `windows` has at (ky, kx, c)."""
+        n, channels, height, width, rows = x.shape
+        flat, frame = self._frame(x, n, height + 2, channels, width + 2, rows)
+        frame[:, 1:-1, :, 1:-1].copy_(x.transpose(1, 2))
+        line = (width + 2) * rows
+        shape, stride = (height, 3 * channels, width * rows), (channels * line, line, 1)
+        return [
+            [one.as_strided(shape, stride, one.storage_offset() + kx * rows) for kx in range(3)]
+            for one in flat.unbind(0)
+        ]
+
+    def _frame(self, like: Tensor, n: int, *shape: int) -> tuple[Tensor, Tensor]:
+        """Zeros but for what earlier calls left, as [N, numbers], each lane aligned, and as [N, *shape]."""
+        numbers = math.prod(shape)
+        if (n, *shape) not in self._kept:
+            self._kept[n, *shape] = like.new_zeros(n, aligned(numbers))
+        flat = self._kept[n, *shape]
+        return flat, flat[:, :numbers].view(n, *shape)
 
 
 class BatchNorm:
@@ -262,12 +295,15 @@ class GELU:
 
 class MaxPool2d:
     """2 x 2 max pooling, stride 2: [L, C, H, W, B] -> [L, C, H // 2, W // 2, B]. The gradient goes to the first of equal
-    maxima, row by row, as in torch. In evaluation it adds what the convolution before it left to it (`source`)."""
+    maxima, row by row, as in torch."""
 
     def __init__(self) -> None:
-        self.source: Conv2d | None = None
+        self.done = False
+        """Whether in evaluation the convolution before has pooled already."""
 
     def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
+        if self.done and not training:
+            return x
         self.shape = x.shape
         (a, b), (c, d) = self._quarters(x)
         top, bottom = torch.maximum(a, b), torch.maximum(c, d)
@@ -278,9 +314,6 @@ class MaxPool2d:
                 torch.ge(one, other, out=mask)
                 for one, other, mask in zip((a, c, top), (b, d, bottom), masks, strict=True)
             ]
-        elif self.source is not None and self.source.shift is not None:
-            shift = self.source.shift
-            y.add_(shift.view(*shift.shape, 1, 1, 1))
         return y
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -355,21 +388,20 @@ ACTIVATIONS: dict[type[nn.Module], type[ReLU] | type[Tanh] | type[Sigmoid] | typ
 
 
 def fuse(net: list[Layer]) -> list[Layer]:
-    """The same layers, with what neighbours can do together: batch norm into a convolution's weights and the sum per
-    channel after the pooling (both in evaluation only), and ReLU after pooling, which is the same on a quarter of the
-    numbers: both keep the order of numbers, and where a square's maximum is not positive, no gradient passes."""
+    """The same layers, with what neighbours can do together: a convolution with the batch norm and the pooling right
+    after it (in evaluation), and ReLU after pooling, which is the same on a quarter of the numbers: both keep the order
+    of numbers, and where a square's maximum is not positive, no gradient passes."""
     out: list[Layer] = []
     for layer in net:
-        before = out[-1] if out else None
-        if isinstance(layer, BatchNorm) and isinstance(before, Conv2d):
-            before.norm, layer.folded = layer, True
-        if isinstance(layer, MaxPool2d) and isinstance(before, ReLU):
+        if isinstance(layer, MaxPool2d) and out and isinstance(out[-1], ReLU):
             out.insert(-1, layer)
         else:
             out.append(layer)
-    for conv, *rest in (out[i:] for i in range(len(out))):
+    for conv, *rest in (out[i : i + 3] for i in range(len(out) - 2)):
         if isinstance(conv, Conv2d):
-            after = next((layer for layer in rest if not (isinstance(layer, BatchNorm) and layer is conv.norm)), None)
-            if isinstance(after, MaxPool2d):
-                conv.pooled, after.source = True, conv
+            if isinstance(rest[0], BatchNorm):
+                conv.norm, rest[0].folded = rest[0], True
+            pool = rest[1] if conv.norm else rest[0]
+            if isinstance(pool, MaxPool2d):
+                conv.pool, pool.done = pool, True
     return out

@@ -132,7 +132,16 @@ class Adam(Optimizer):
         self.count.fill_(self.before + index + 1)
         for ((values, grads, means, squares), constants), lr in zip(self.lanes, self.rates[index], strict=True):
             self.kernel(
-                values, grads, means, squares, [], self.counts, lr=lr, amsgrad=False, maximize=False, **constants
+                values,
+                grads,
+                means,
+                squares,
+                [],
+                self.counts,
+                lr=lr,
+                amsgrad=False,
+                maximize=False,
+                **constants,  # type: ignore[arg-type]
             )
 
 
