@@ -95,13 +95,32 @@ def grid(
 
 @app.command(rich_help_panel="Train")
 @with_space
-def plan(flags: dict[str, str], recipe: RecipeFile = None, study: StudyFlag = None, as_json: Json = False) -> None:
-    """Show what a grid would run, without training: settings, trials, folded combinations, cohorts, parameters."""
+def plan(
+    flags: dict[str, str],
+    recipe: RecipeFile = None,
+    study: StudyFlag = None,
+    jobs: Jobs = None,
+    lanes: Lanes = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Measure on this machine, for a few seconds, what is not remembered yet.",
+            rich_help_panel="Running",
+        ),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Show what a grid would run, without training: settings, trials, folded combinations, cohorts, lanes, time, memory."""
     from sweep.plan import plan_grid, plan_to_dict
     from sweep.report import plan_table
+    from sweep.speed import recall
+    from sweep.study import measured
 
     loaded, name = _load(recipe, flags, study)
-    planned = plan_grid(loaded, _describe(loaded))
+    data = _describe(loaded)
+    workers = min(jobs or _cores(), plan_grid(loaded, data).trials)  # complains of a bad grid before it is measured
+    planned = plan_grid(loaded, data, workers, lanes, measured(loaded, data, workers) if measure else recall())
     _print(plan_to_dict(planned) if as_json else plan_table(planned, name))
 
 

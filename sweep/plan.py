@@ -1,23 +1,26 @@
-"""The plan: trials into cohorts, cohorts into units of work for workers; parameter counts. Needs space, data's `describe`."""
+"""The plan: trials into cohorts, cohorts into units of work for workers; what they will cost. Needs space, data's
+`describe` and the speeds that were measured."""
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import json
 import math
 import os
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
 from sweep.errors import UsageError
-from sweep.hyperparameters import Setting
+from sweep.hyperparameters import Setting, canonical
 from sweep.recipe import Recipe
 from sweep.space import Trial, program_key
+from sweep.speed import Cost, Measurement, Speeds, cost_key
 
 MAX_LANES = 64
 """Lanes of one program at most: past this, a step's fixed cost is small beside its arithmetic on a CPU."""
@@ -26,8 +29,20 @@ LISTED = 1000
 """Cohorts that a plan names one by one; a grid may have a million."""
 
 LANE_BUDGET = 2_000_000
-"""Activations and parameters, in numbers, that the lanes of one program hold together at most: about what the
-caches of one core keep. One lane is always allowed."""
+"""Where nothing was measured: activations and parameters, in numbers, that the lanes of one program hold together at
+most, about what the caches of one core keep. One lane is always allowed."""
+
+MULTIPLY_ADDS = 10e9
+"""Multiply-adds a second of one worker, to guess by where nothing was measured."""
+
+WORTH_SECONDS = 3.0
+"""A run measures a cohort first where its training takes longer than that, as far as one can tell before."""
+
+MEASURED = 24
+"""Cohorts that are measured at most; the others are like the nearest of them."""
+
+OWN_SECONDS = 1.0
+"""What a run does before its workers start and after they end: the imports, the leaderboard."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +54,13 @@ class CohortPlan:
     trials: int
     parameters: int
     lanes: int
+    seconds: float | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid would run, without a trial of it being made."""
+    """What a grid would run, without a trial of it being made. A cohort's seconds are those of a worker; the plan's are
+    those of a run on `jobs` workers, start-up included; memory in bytes. None where nothing was measured."""
 
     data: DataInfo
     swept: tuple[str, ...]
@@ -54,6 +71,9 @@ class Plan:
     folded: dict[str, int]
     cohort_count: int
     cohorts: list[CohortPlan]  # the first LISTED of them
+    jobs: int
+    seconds: float | None
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -74,8 +94,11 @@ class Unit:
         return [Unit(part, self.attempt + 1, self.checkpoint) for part in parts if part]
 
 
-def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
-    """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data.
+def plan_grid(
+    recipe: Recipe, data: DataInfo, jobs: int = 1, lanes: int | None = None, speeds: Speeds | None = None
+) -> Plan:
+    """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data; says
+    what a run would cost, as far as `speeds` has been measured.
 
     Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without n.
     """
@@ -84,22 +107,81 @@ def plan_grid(recipe: Recipe, data: DataInfo) -> Plan:
     for group in census.groups:
         for program in group.programs("model", "hidden", "depth", "batch_size", "train_size"):
             check_fit(program, data)
+    speeds = speeds or Speeds()
     cohorts = []
+    durations: list[float] = []
+    memory = 0
+    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds)
     for program, settings in itertools.islice(census.cohorts(), LISTED):
         trials = settings * len(grid.seeds)
-        lanes = lane_count(program, data, trials)
-        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), lanes))
+        pieces = piece_sizes(program, data, trials, jobs, lanes, speeds)
+        cost = speeds.at(cost_key(program, data, jobs), pieces[0])
+        one = trial_seconds(program, data, cost) if cost else rate and rate * relative_cost(program, data)
+        memory = max(memory, cost.memory if cost else 0)
+        durations += [(one or 0.0) * piece for piece in pieces]
+        seconds = one and one * trials
+        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), pieces[0], seconds))
+    trials = census.settings * len(grid.seeds)
+    start = speeds.start.get(data.name) if rate else None
+    scale = trials / sum(cohort.trials for cohort in cohorts)
+    busy = min(jobs, trials)
     return Plan(
         data=data,
         swept=recipe.swept,
         combinations=grid.combinations,
         settings=census.settings,
-        trials=census.settings * len(grid.seeds),
+        trials=trials,
         seeds=len(grid.seeds),
         folded=census.folded,
         cohort_count=census.cohort_count,
         cohorts=cohorts,
+        jobs=busy,
+        seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
+        memory=start[1] + busy * memory if start else None,
     )
+
+
+def measurements(recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, worth: float = 0.0) -> list[Measurement]:
+    """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
+    and MEASURED of them at most, spread evenly over all."""
+    seeds = recipe.grid.seeds
+    found: dict[str, Measurement] = {}
+    cohorts = list(itertools.islice(recipe.grid.census.cohorts(), LISTED))
+    stride = max(1, len(cohorts) / MEASURED)
+    for place in range(min(MEASURED, len(cohorts))):
+        program, settings = cohorts[int(place * stride)]
+        trials = settings * len(seeds)
+        key = cost_key(program, data, jobs)
+        if key in speeds.costs or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
+            continue
+        widest = _widest(program, data, trials, jobs)
+        found[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))
+    return list(found.values())
+
+
+def trial_seconds(program: Setting, data: DataInfo, cost: Cost) -> float:
+    """What one trial takes a worker: its steps, a validation after each epoch, and the test."""
+    rows, size = _rows(program, data)
+    steps = rows // size + (rows % size > 1)
+    return int(program["epochs"]) * (steps * cost.step + data.val * cost.row) + data.test * cost.row
+
+
+def makespan(durations: Iterable[float], workers: int) -> float:
+    """Seconds until all are done, the longest first, each by the worker that is free first."""
+    free = [0.0] * workers
+    for seconds in sorted(durations, reverse=True):
+        heapq.heapreplace(free, free[0] + seconds)
+    return max(free)
+
+
+def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds) -> float | None:
+    """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were not."""
+    rates = [
+        trial_seconds(program, data, cost) / relative_cost(program, data)
+        for program, _ in cohorts
+        if (cost := speeds.choose(cost_key(program, data, jobs), MAX_LANES))
+    ]
+    return statistics.median(rates) if rates else None
 
 
 def fold_text(plan: Plan) -> str:
@@ -155,14 +237,40 @@ def activation_count(program: Setting, data: DataInfo) -> int:
     return sum(activations for _, activations in _layers(program, data))
 
 
+def piece_sizes(
+    program: Setting, data: DataInfo, trials: int, jobs: int, lanes: int | None, speeds: Speeds
+) -> list[int]:
+    """How a cohort is cut into programs: lanes of each, the most first. With several workers a cohort is cut into as
+    many programs at least, so that none waits while another trains them all."""
+    best = speeds.choose(cost_key(program, data, jobs), trials)
+    widest = lanes or (best.lanes if best else lane_count(program, data, trials))
+    pieces = min(trials, max(jobs, math.ceil(trials / widest)))
+    return [trials // pieces + (place < trials % pieces) for place in range(pieces)]
+
+
 def lane_count(program: Setting, data: DataInfo, trials: int) -> int:
-    """How many lanes one program of this cohort gets: as many as stay in the cache, at least one."""
+    """How many lanes a program of a cohort gets that was not measured: as many as stay in the cache, at least one."""
     if program["model"] == "cnn" and math.prod(data.shape) > 256:
-        return 1  # the convolutions of a lane fill the cache alone; more lanes measured slower
-    size = program["batch_size"]
-    rows = data.train if isinstance(size, str) else min(int(size), data.train)
-    one = 4 * parameter_count(program, data) + rows * activation_count(program, data)
-    return max(1, min(MAX_LANES, trials, LANE_BUDGET // one))
+        return 1
+    return max(1, min(MAX_LANES, trials, LANE_BUDGET // _lane_numbers(program, data)))
+
+
+def _widest(program: Setting, data: DataInfo, trials: int, jobs: int) -> int:
+    """The most lanes that are worth a measurement: so many that every worker has some, and that fit in the memory."""
+    numbers = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 4 // jobs
+    return max(1, min(MAX_LANES, -(-trials // jobs), numbers // _lane_numbers(program, data) // 4))
+
+
+def _lane_numbers(program: Setting, data: DataInfo) -> int:
+    """Numbers that a lane holds: parameters, gradients, moments, activations."""
+    return 4 * parameter_count(program, data) + _rows(program, data)[1] * activation_count(program, data)
+
+
+def _rows(program: Setting, data: DataInfo) -> tuple[int, int]:
+    """Training rows, and those of a minibatch."""
+    size, batch = program["train_size"], program["batch_size"]
+    rows = data.train if isinstance(size, str) else int(size)
+    return rows, rows if isinstance(batch, str) else min(int(batch), rows)
 
 
 def _layers(program: Setting, data: DataInfo) -> list[tuple[int, int]]:
@@ -188,13 +296,18 @@ def _layers(program: Setting, data: DataInfo) -> list[tuple[int, int]]:
 
 
 def units(
-    trials: Iterable[Trial], data: DataInfo, jobs: int, lanes: int | None = None, saved: Sequence[Saved] = ()
+    trials: Iterable[Trial],
+    data: DataInfo,
+    jobs: int,
+    lanes: int | None = None,
+    saved: Sequence[Saved] = (),
+    speeds: Speeds | None = None,
 ) -> list[Unit]:
     """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
 
-    Lanes of one seed stand together, since they share minibatches. With several workers a cohort is cut into as many
-    units at least, so that none waits while another trains them all. Trials of a `saved` checkpoint stay together.
+    Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
     """
+    speeds = speeds or Speeds()
     places = {key: one.path for one in reversed(saved) for key in one.keys}
     cohorts: dict[tuple[str, Path | None], list[Trial]] = {}
     for trial in trials:
@@ -203,22 +316,21 @@ def units(
     out: list[tuple[float, Unit]] = []
     for (key, place), members in cohorts.items():
         program = json.loads(key)
-        widest = lanes or lane_count(program, data, len(members))
-        pieces = min(len(members), max(jobs, math.ceil(len(members) / widest)))
         members.sort(key=lambda trial: (trial.seed, trial.number))
-        cost = relative_cost(program, data)
-        for piece in _even(members, pieces):
-            out.append((cost * len(piece), Unit(tuple(piece), checkpoint=place)))
+        sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds)
+        cost = speeds.at(cost_key(program, data, jobs), sizes[0])
+        one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
+        ends = list(itertools.accumulate(sizes))
+        for end, size in zip(ends, sizes, strict=True):
+            out.append((one * size, Unit(tuple(members[end - size : end]), checkpoint=place)))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
 
 
 def relative_cost(program: Setting, data: DataInfo) -> float:
     """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
-    size = program["train_size"]
-    rows = data.train if isinstance(size, str) else int(size)
-    batch = program["batch_size"]
-    steps = 1 if isinstance(batch, str) else math.ceil(rows / int(batch))
+    rows, size = _rows(program, data)
+    steps = math.ceil(rows / size)
     if program["model"] == "mlp":
         work = parameter_count(program, data)
     else:
@@ -230,12 +342,6 @@ def relative_cost(program: Setting, data: DataInfo) -> float:
     return int(program["epochs"]) * (3.0 * rows * work + steps * 500_000)
 
 
-def _even(members: Sequence[Trial], pieces: int) -> list[Sequence[Trial]]:
-    """Consecutive runs whose lengths differ by at most one."""
-    cuts = [len(members) * piece // pieces for piece in range(pieces + 1)]
-    return [members[a:b] for a, b in pairwise(cuts)]
-
-
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
     """The plan as plain values, for `--json`."""
     return {
@@ -243,7 +349,17 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "swept": list(plan.swept),
         **{
             name: getattr(plan, name)
-            for name in ("combinations", "settings", "seeds", "trials", "folded", "cohort_count")
+            for name in (
+                "combinations",
+                "settings",
+                "seeds",
+                "trials",
+                "folded",
+                "cohort_count",
+                "jobs",
+                "seconds",
+                "memory",
+            )
         },
         "cohorts": [vars(cohort) for cohort in plan.cohorts],
     }

@@ -182,13 +182,22 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         lines.append(Text(f"folded: {fold_text(plan)}"))
     table = _table()
     varying = [name for name in plan.swept if name in PROGRAM]
-    for column in ("cohort", *varying, "settings", "trials", "parameters", "lanes"):
+    for column in (
+        "cohort",
+        *varying,
+        "settings",
+        "trials",
+        "parameters",
+        "lanes",
+        *["time"] * (plan.seconds is not None),
+    ):
         table.add_column(column, justify="right")
     for number, cohort in enumerate(plan.cohorts[:40]):
         cells = [str(number), *(show_value(cohort.program.get(key)) for key in varying)]
-        table.add_row(
-            *cells, *(f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters, cohort.lanes))
-        )
+        cells += [f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters, cohort.lanes)]
+        if plan.seconds is not None:
+            cells.append(show_seconds((cohort.seconds or 0.0) / plan.jobs))
+        table.add_row(*cells)
     more = [Text(f"… and {plan.cohort_count - 40:,} more cohorts", "dim")] if plan.cohort_count > 40 else []
     return Group(
         *lines,
@@ -196,6 +205,19 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         Text(),
         table,
         *more,
+        Text(),
+        _expected(plan),
+    )
+
+
+def _expected(plan: Plan) -> Text:
+    """What a run would take, in words."""
+    if plan.seconds is None or plan.memory is None:
+        return Text("time and memory: not measured on this machine yet", "dim")
+    return Text.assemble(
+        "expected: ",
+        (show_seconds(plan.seconds, whole=True), "bold"),
+        f" with {count(plan.jobs, 'worker')}, {plan.memory / 2**30:.1f} GiB of memory (measured on this machine)",
     )
 
 

@@ -9,7 +9,7 @@ import math
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +22,10 @@ from sweep.data import DataInfo
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.hyperparameters import TABLE
 from sweep.ledger import FINISHED, Ledger, Study
-from sweep.plan import Plan, Unit, fold_text, units
+from sweep.plan import WORTH_SECONDS, Plan, Unit, fold_text, measurements, units
 from sweep.recipe import Recipe
 from sweep.space import EpochRecord, Grid, Trial, setting_key
+from sweep.speed import Cost, Measurement, Speeds, recall, remember
 from sweep.workers import DataRequest, Message, Pool
 
 WINDOW = 20_000
@@ -186,11 +187,14 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
         if room:
             trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
             jobs = min(options.jobs, room)
+            speeds = recall()
             with Pool(jobs, _data_request(study.recipe, folder, options.keep)) as pool:
                 loop = _Loop(ledger, study, watcher, pool, interrupts, deadline)
+                if options.lanes is None:
+                    loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS), speeds)
                 for window in _windows(trials):
                     ledger.add(study, window)
-                    loop.train(units(window, data, jobs, options.lanes, saved))
+                    loop.train(units(window, data, jobs, options.lanes, saved, speeds))
                     if loop.stopping:
                         break
                 stopped = loop.stopping or stopped
@@ -201,6 +205,54 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     summary = Summary(counts, study.trials, time.monotonic() - begin, stopped)
     watcher.ended(summary)
     return summary
+
+
+def measured(recipe: Recipe, data: DataInfo, jobs: int) -> Speeds:
+    """What a plan needs to tell time: what is remembered of this machine, after measuring what was not.
+
+    Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
+    """
+    speeds = recall()
+    wanted = measurements(recipe, data, jobs, speeds)
+    if wanted or data.name not in speeds.start:
+        with Pool(jobs, _data_request(recipe, None)) as pool:
+            _measure(pool, wanted, speeds, data.name)
+    return speeds
+
+
+def _measure(
+    pool: Pool,
+    wanted: list[Measurement],
+    speeds: Speeds,
+    data: str,
+    ready: list[int] | None = None,
+    other: Callable[[Message], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Has workers measure, adds what they find to `speeds` and remembers it. A measurement that breaks off is left out.
+
+    ready: workers that are, now and afterwards; other: is given the messages that say something else; stop: ends it early.
+    """
+    waiting, ready = list(wanted), [] if ready is None else ready
+    out, found, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
+    while (waiting or out or not (ready or found)) and not stop():
+        while ready and waiting:
+            pool.give(ready.pop(0), waiting.pop(0))
+            out += 1
+        for message in pool.messages(0.25):
+            if message.kind == "measured":
+                found[message.text] = message.costs
+            elif message.kind == "loaded":
+                start[data] = (pool.age(), message.memory)
+            if message.kind in ("measured", "error", "memory", "died"):
+                out -= 1
+            if message.kind == "ready":
+                ready.append(message.worker)
+            elif message.kind != "measured":
+                other(message)
+    speeds.costs |= found
+    speeds.start |= start
+    remember(found, start)
 
 
 def _take_stock(
@@ -270,6 +322,19 @@ class _Loop:
         self.deaths = 0
         self.stopping = ""
 
+    def measure(self, wanted: list[Measurement], speeds: Speeds) -> None:
+        """Has cohorts measured, adds the costs to `speeds` and remembers them."""
+        if not wanted:
+            return
+        self.watcher.note(f"measuring how many lanes suit this machine: {len(wanted)} kinds of program")
+
+        def stop() -> bool:
+            self.watcher.tick()
+            self._look_up()
+            return bool(self.stopping)
+
+        _measure(self.pool, wanted, speeds, self.study.recipe.data, self.ready, self._take, stop)
+
     def train(self, queue: list[Unit]) -> None:
         """Trains the units, or as many as the user's patience allows."""
         self.queue = queue
@@ -328,7 +393,7 @@ class _Loop:
             elif message.kind != "done":
                 self._again(unit, message)
         elif message.kind == "died":
-            self.ready = [worker for worker in self.ready if worker != message.worker]
+            self.ready[:] = [worker for worker in self.ready if worker != message.worker]
             self.deaths += 1
             if self.deaths > DEATHS:
                 raise SweepError(

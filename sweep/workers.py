@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 from sweep.errors import DataError, SweepError
 from sweep.plan import Unit
 from sweep.space import EpochRecord
+from sweep.speed import Cost, Measurement
 
 if TYPE_CHECKING:
     from sweep.data import Split
@@ -49,15 +51,17 @@ class DataRequest:
 class Message:
     """What a worker says.
 
-    kind: "ready" (wants work), "epoch" (outcomes), "done", "stopped" (as asked), "error" (text is the traceback),
+    kind: "ready" (wants work), "epoch" (outcomes), "measured" (costs), "done", "stopped" (as asked), "error" (text is the traceback),
     "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
-    (text is the data's fingerprint) and "refused" (it could not start; text says why).
+    (text is the data's fingerprint, memory its bytes) and "refused" (it could not start; text says why).
     """
 
     worker: int
     kind: str
     text: str = ""
     outcomes: tuple[EpochRecord, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    memory: int = 0
 
 
 class Pool:
@@ -77,9 +81,14 @@ class Pool:
         theirs.close()
         self._connection = Connection(ours.detach())
         self._connection.send((jobs, data))
+        self._begin = time.monotonic()
 
-    def give(self, worker: int, unit: Unit) -> None:
-        """Hands a worker that is ready its next unit."""
+    def age(self) -> float:
+        """Seconds since the workers were called for."""
+        return time.monotonic() - self._begin
+
+    def give(self, worker: int, unit: Unit | Measurement) -> None:
+        """Hands a worker that is ready what to train, or to measure, next."""
         self._send((worker, unit))
 
     def stop(self, now: bool) -> None:
@@ -117,7 +126,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, what: tuple[int, Unit | str]) -> None:
+    def _send(self, what: tuple[int, Unit | Measurement | str]) -> None:
         with suppress(OSError):  # if the host is gone, `messages` says so
             self._connection.send(what)
 
@@ -144,7 +153,7 @@ def _serve(study: Connection) -> None:
             )
         )
         return
-    study.send(Message(-1, "loaded", stock.fingerprint))
+    study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory))
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(jobs):
         workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
@@ -189,7 +198,7 @@ class _Stock:
     def __init__(self, request: DataRequest) -> None:
         import torch
 
-        import sweep.engine  # noqa: F401 (so that no fork has to)
+        import sweep.engine  # so that no fork has to
         from sweep.data import load
 
         torch.set_num_threads(1)
@@ -197,6 +206,7 @@ class _Stock:
         self.source = load(request.name, request.data_dir, request.split_seed)
         self.fingerprint = self.source.fingerprint()
         self.splits = {form: self.source.split(*form) for form in request.forms}
+        self.memory = sweep.engine.resident_memory()
 
     def split(self, setting: Setting) -> Split:
         """The data in the form of a setting; made now if no form of the request was that."""
@@ -228,6 +238,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
     import torch
 
+    from sweep.engine import measure
+
     # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
     torch.set_flush_denormal(True)
     try:
@@ -237,6 +249,10 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
                 pass  # asked to stop while it had nothing to do
             kind, text = "done", ""
             try:
+                if isinstance(unit, Measurement):
+                    costs = measure(unit, stock.split(unit.setting))
+                    pipe.send(Message(worker, "measured", unit.key, costs=tuple(costs)))
+                    continue
                 kind = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
                 return

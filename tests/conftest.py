@@ -42,7 +42,8 @@ def sweep(tmp_path: Path) -> Run:
         *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = tmp_path, **kwargs
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sweep", *map(str, args)]
-        settings = os.environ | {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results")} | (env or {})
+        mine = {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        settings = os.environ | mine | (env or {})
         result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, **kwargs)
         assert "Traceback" not in result.stderr, result.stderr
         assert code is None or result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"

@@ -3,13 +3,16 @@
 products    matrix products that give every lane the bits it would get alone
 layers      the lane form of each kind of layer: forward and backward on tensors with a leading lane axis
 losses      the two losses, per lane
+parameters  the trained numbers of all lanes in flat tensors
 optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules
 program     lowers a one-trial net to lanes, trains steps and epochs, evaluates, drops lanes
+measuring   what steps and evaluations cost at several numbers of lanes
 training    a unit of work from start or checkpoint to end: records, divergence, checkpoints
 streams     the random streams of a seed
 """
 
+from sweep.engine.measuring import measure, resident_memory
 from sweep.engine.program import Program
 from sweep.engine.training import Saver, Training
 
-__all__ = ["Program", "Saver", "Training"]
+__all__ = ["Program", "Saver", "Training", "measure", "resident_memory"]

@@ -1,0 +1,73 @@
+"""How long a cohort's program takes at several numbers of lanes, on this machine, now. Needs program."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from sweep.data import Part, Split
+from sweep.engine.program import Program
+from sweep.speed import Cost, Measurement
+
+SECONDS = 0.1
+"""Training steps that are timed for one number of lanes: three at least, then until so much time has gone."""
+
+
+@torch.no_grad()
+def measure(measurement: Measurement, split: Split) -> list[Cost]:
+    """Costs of 1, 4, 16, … lanes and of them all, ascending; it ends where more lanes make a trial slower."""
+    costs: list[Cost] = []
+    before = resident_memory()
+    for lanes in _ladder(len(measurement.seeds)):
+        program = Program([measurement.setting] * lanes, measurement.seeds[:lanes], split)
+        step, row = _steps(program) / lanes, _rows(program) / lanes
+        costs.append(Cost(lanes, step, row, max(0, resident_memory() - before)))
+        if step > 1.1 * min(cost.step for cost in costs):
+            break
+    return costs
+
+
+def _ladder(most: int) -> Iterator[int]:
+    lanes = 1
+    while lanes < most:
+        yield lanes
+        lanes *= 4
+    yield most
+
+
+def _steps(program: Program) -> float:
+    """The median time of a step, after the first, which makes its buffers."""
+    times: list[float] = []
+    program.begin_epoch(1)
+    while len(times) < 4 or sum(times[1:]) < SECONDS:
+        if program.step == program.epoch_steps:
+            program.begin_epoch(program.epoch + 1)
+        begin = time.perf_counter()
+        program.train_step()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:])
+
+
+def _rows(program: Program) -> float:
+    """The time of one evaluated row, from the faster of two evaluations of a few pieces."""
+    val = program.split.val
+    part = Part(val.x[: 2 * program.evaluation_rows], val.y[: 2 * program.evaluation_rows])
+    times = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        program.evaluate(part)
+        times.append(time.perf_counter() - begin)
+    return min(times) / len(part.y)
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory; where the system does not tell, the most there ever were."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

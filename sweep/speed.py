@@ -1,0 +1,125 @@
+"""What trainings cost on this machine: measured once, remembered in a file. Needs the data's shape and settings.
+
+The file is a cache: lost, damaged or of another machine, it is measured again. No number of a trial depends on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sweep.data import DataInfo
+from sweep.hyperparameters import Setting
+
+_NO_MATTER = {"epochs", "normalize", "bn_eps", "bn_momentum", "nesterov", "train_size"}
+"""What decides a program, but not how long a step of it takes; train_size does where the batch is full."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a program of so many lanes costs. step: seconds a trial and training step; row: seconds a trial and evaluated
+    row; memory: bytes of the program, roughly."""
+
+    lanes: int
+    step: float
+    row: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to measure: programs of the first 1, 4, 16, … of these seeds, all of one setting. key: where it belongs."""
+
+    key: str
+    setting: Setting
+    seeds: tuple[int, ...]
+
+
+@dataclass
+class Speeds:
+    """Costs by key, of this machine alone. start: by data set, the seconds until its workers are there and the bytes that
+    they share."""
+
+    costs: dict[str, tuple[Cost, ...]] = field(default_factory=dict)
+    start: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def choose(self, key: str, most: int) -> Cost | None:
+        """The measured cost of the best number of lanes up to `most`; the fewest that are within a twentieth of it."""
+        costs = [cost for cost in self.costs.get(key, ()) if cost.lanes <= most]
+        if not costs:
+            return None
+        best = min(cost.step for cost in costs)
+        return next(cost for cost in costs if cost.step <= 1.05 * best)
+
+    def at(self, key: str, lanes: int) -> Cost | None:
+        """The cost at a number of lanes, between the two nearest that were measured."""
+        costs = self.costs.get(key, ())
+        below = [cost for cost in costs if cost.lanes <= lanes]
+        above = [cost for cost in costs if cost.lanes >= lanes]
+        if not below or not above:
+            return below[-1] if below else above[0] if above else None
+        a, b = below[-1], above[0]
+        t = math.log(lanes / a.lanes) / math.log(b.lanes / a.lanes) if b.lanes > a.lanes else 0.0
+        step, row, memory = ((1 - t) * x + t * y for x, y in ((a.step, b.step), (a.row, b.row), (a.memory, b.memory)))
+        return Cost(lanes, step, row, round(memory))
+
+
+def cost_key(program: Setting, data: DataInfo, jobs: int) -> str:
+    """What two cohorts share if their steps take as long. jobs: workers that train at a time and share caches."""
+    full = program["batch_size"] == "full"
+    kept = {name: value for name, value in program.items() if name not in _NO_MATTER or (full and name == "train_size")}
+    if full:
+        kept["rows"] = data.train
+    return json.dumps([jobs, list(data.shape), data.classes, sorted(kept.items())])
+
+
+def cache_file() -> Path:
+    """Where costs are remembered: sweep/speeds.json in XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sweep" / "speeds.json"
+
+
+def recall() -> Speeds:
+    """What has been measured on this machine with this torch."""
+    speeds = Speeds()
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        mine = json.loads(cache_file().read_text(encoding="utf-8"))[_machine()]
+        speeds.start = {str(name): (float(seconds), int(size)) for name, (seconds, size) in mine["start"].items()}
+        speeds.costs = {key: tuple(Cost(*row) for row in rows) for key, rows in mine["costs"].items()}
+    return speeds
+
+
+def remember(costs: Mapping[str, Iterable[Cost]], start: Mapping[str, tuple[float, int]]) -> None:
+    """Adds to the file. A file that cannot be written is no failure: it is measured again another time."""
+    file = cache_file()
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        known: dict[str, Any] = {}
+        with suppress(OSError, ValueError):
+            known = json.loads(file.read_text(encoding="utf-8"))
+        mine = known.setdefault(_machine(), {"start": {}, "costs": {}})
+        mine["start"] |= start
+        rows = {key: [[c.lanes, c.step, c.row, c.memory] for c in some] for key, some in costs.items()}
+        mine["costs"] |= rows
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
+            json.dump(known, temporary)
+        os.replace(temporary.name, file)
+
+
+def _machine() -> str:
+    """This machine and its torch, so that a cache on a shared disk serves several."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    text = json.dumps([1, model, os.cpu_count(), metadata.version("torch")])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
