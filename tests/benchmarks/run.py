@@ -1,18 +1,23 @@
-"""Trials per minute of `sweep grid` beside two ways of writing the same work by hand, in one run, start-up included.
+"""Trials per minute of `sweep grid` beside other ways of doing the same work, in one run, start-up included.
 
 Every column is a real process, timed from its start to its end, and trains the same settings and seeds on the same
 split, with the same networks, initial weights, minibatches in the same order, and a validation pass after every
-epoch. sweep: `python -m sweep grid`. loop: what a beginner writes, one process, torch's defaults, a DataLoader,
-torch.optim, one trial after another. expert: joblib with one single-thread process a core, fused Adam, tensors in
-memory, no DataLoader, channels_last for convolutions. A peer may train every k-th trial only; its trials per minute
-are then those of the whole grid at the pace measured, its start-up counted once, and the table says so.
+epoch. sweep: `sweep grid`, by way of `watched.py`, which notes when the first trial began. The peers, `optuna`,
+`expert` and `ray`, are in `peers.py`. A peer may train a part of the trials only; its trials per minute are then those
+of the whole grid at the pace measured, what it takes before its first trial and after its last counted once, and the
+notes say so.
 
-    python tests/benchmarks/run.py [WORKLOAD ...] [--short] [--repeat N] [--json FILE] [--data-dir DIR]
+The float32 limit is what all cores would do if each trial took nothing but its matrix products and convolutions
+(`breakdown.operations`) at the speed of a core in a large product, measured before each workload. Where sweep reaches
+less than half of it, a second table says where its time goes.
+
+    python tests/benchmarks/run.py [WORKLOAD ...] [--peers LIST] [--short] [--repeat N] [--json FILE] [--data-dir DIR]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -21,36 +26,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from breakdown import KINDS, REST, operations
+from peers import NEEDS, PEERS, Result, cores
+
+from sweep.data import describe
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from sweep.data import Split
-    from sweep.hyperparameters import Setting
-    from sweep.space import Trial
+HERE = Path(__file__).resolve().parent
 
 Flags = dict[str, str]
-Result = tuple[float, float]
-"""Validation loss in nats and accuracy in [0, 1] after the last epoch."""
 
 EIGHTEEN = {"lr": "0.1,0.01,0.001", "beta1": "0.8,0.88,0.9", "batch_norm": "on,off"}
-PEERS = ("loop", "expert")
-COLUMNS = ("sweep", *PEERS)
-EVALUATION_ROWS = 1000
+DEFAULT_PEERS = ("optuna", "expert")
+EXPLAINED_BELOW = 0.5
+"""The share of the float32 limit below which a workload's time is accounted for."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A grid, as flags of `sweep grid`. every: a peer trains every so many-th trial; short: what --short changes."""
+    """A grid, as flags of `sweep grid`. every: a peer trains one in so many trials; short: what --short changes."""
 
     flags: Flags
     every: dict[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Workload:
         """The workload in the form asked for."""
         if tiny:
             tiny_flags = {"lr": "0.01,0.001", "beta1": "0.9", "epochs": "2", "seeds": "1"}
-            return Workload(self.flags | tiny_flags, {"loop": 3})
+            return Workload(self.flags | tiny_flags, {"optuna": 3, "ray": 3})
         return Workload(self.flags | self.short, self.short_every) if short else self
 
 
@@ -69,38 +69,78 @@ def _mnist(**flags: str) -> Flags:
     return {"data": "mnist", **EIGHTEEN, "batch_size": "128", "epochs": "1", **flags}
 
 
-# No k shares a factor with the fastest axes of its grid, or is the number of seeds: the k-th trials cover every axis.
+# Every so many-th trial has every value of every axis; as many of Optuna's shuffled grid have, and cost what the whole
+# grid does on average. tests/test_benchmarks.py holds that.
 WORKLOADS = {
     "digits-mlp": Workload(
         {"data": "digits", **EIGHTEEN, "hidden": "32", "depth": "2", "batch_size": "32", "epochs": "10", "seeds": "16"},
-        {"loop": 9}, short_every={"loop": 31, "expert": 9},
+        {"optuna": 9, "ray": 37}, short_every={"optuna": 31, "expert": 9, "ray": 47},
     ),
-    "mnist-mlp64": Workload(_mnist(hidden="64", depth="2", seeds="4"), {"loop": 5}, {"seeds": "1"}, {"loop": 5, "expert": 3}),
-    "mnist-mlp256": Workload(_mnist(hidden="256", depth="2", train_size="20000", seeds="4"), {"loop": 5}, {"seeds": "1"}, {"loop": 5, "expert": 3}),
-    "mnist-cnn": Workload(_mnist(model="cnn", hidden="16", depth="2", train_size="5000"), {}, {"beta1": "0.9"}, {"loop": 5}),
+    "mnist-mlp64": Workload(
+        _mnist(hidden="64", depth="2", seeds="4"),
+        {"optuna": 5, "ray": 11}, {"seeds": "1"}, {"optuna": 5, "expert": 3, "ray": 5},
+    ),
+    "mnist-mlp256": Workload(
+        _mnist(hidden="256", depth="2", train_size="20000", seeds="4"),
+        {"optuna": 5, "ray": 11}, {"seeds": "1"}, {"optuna": 5, "expert": 3, "ray": 5},
+    ),
+    "mnist-cnn": Workload(
+        _mnist(model="cnn", hidden="16", depth="2", train_size="5000"), {"ray": 5}, {"beta1": "0.9"}, {"optuna": 5, "ray": 3},
+    ),
     "mixed": Workload(
         _mnist(beta1="0.8,0.85,0.9,0.95", hidden="32,64,128", depth="1,2,3", train_size="20000"),
-        {"loop": 11}, {"beta1": "0.8,0.9"}, {"loop": 35, "expert": 11},
+        {"optuna": 11, "ray": 31}, {"beta1": "0.8,0.9"}, {"optuna": 35, "expert": 11, "ray": 22},
     ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Run:
-    """One timed process. startup: seconds until its first trial begins (peers only); results by trial number."""
+    """One timed process. startup: seconds until its first trial begins; end: seconds after its last one has ended;
+    results by sweep's number of the trial.
+
+    trained: how many trials it trained; grid: how many it would have to for the whole grid. Both differ from the
+    number of results where a peer does not know that two combinations are the same trial. training: seconds that its
+    workers spent on trials, each worker's added up (sweep only).
+    """
 
     seconds: float
     startup: float
+    end: float
     results: dict[int, Result]
+    trained: int
+    grid: int
+    training: float = math.nan
 
     def minute(self, trials: int) -> float:
-        """Trials per minute for the whole grid of `trials`, at the pace of those it trained."""
-        return 60 * trials / (self.startup + (self.seconds - self.startup) * trials / len(self.results))
+        """Trials per minute for the whole grid of `trials`, at the pace of those it trained; start and end count once."""
+        once = self.startup + self.end
+        return 60 * trials / (once + (self.seconds - once) * self.grid / self.trained)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the time of a run of sweep goes, in seconds, and its first program's training step: `breakdown.step_profile`.
+
+    training: trials in training, over the cores; end: from the last record on; other: the rest, such as workers that
+    wait for the last one.
+    """
+
+    seconds: float
+    startup: float
+    training: float
+    end: float
+    other: float
+    profile: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A workload's figures: by column, trials per minute, trials trained, best validation loss over common trials."""
+    """A workload's figures, by column: trials per minute; trials trained; the best validation loss of those.
+
+    ratio: sweep over each peer; best_of_same: sweep's best among the trials that each peer trained. Differences are of
+    the validation loss, between sweep and the peer `compared_with`. limit: trials per minute at the float32 limit.
+    """
 
     workload: str
     trials: int
@@ -108,133 +148,16 @@ class Row:
     trained: dict[str, int]
     ratio: dict[str, float]
     best_val_loss: dict[str, float]
-    largest_difference: float
-    median_difference: float
+    best_of_same: dict[str, float]
+    compared_with: str | None
     compared: int
-
-
-# The peers. Each runs in a process of its own and writes when its first trial began, and every trial's result.
-
-
-def peer(arguments: list[str]) -> None:
-    """The whole of a peer's process. arguments: its name, the flags as JSON, every, the file for its results."""
-    name, flags, every, out = arguments
-    trials = list(load_recipe(None, json.loads(flags)).grid.trials())[:: int(every)]
-    begun = {"loop": loop, "expert": expert}[name](trials, json.loads(flags))
-    rows = {trial.number: result for trial, (_, result) in zip(trials, begun, strict=True)}
-    Path(out).write_text(json.dumps({"begin": min(moment for moment, _ in begun), "results": rows}))
-
-
-@cache
-def prepare(flags: str) -> Split:
-    """A process's one-off costs: torch, what torch.optim imports with its first optimizer, the workload's data."""
-    import torch
-
-    from sweep.data import load
-
-    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-    recipe = load_recipe(None, json.loads(flags))
-    setting = next(recipe.grid.settings())
-    size = setting["train_size"]
-    return load(recipe.data, recipe.data_dir, recipe.split_seed).split(
-        str(setting["normalize"]), size if isinstance(size, str) else int(size)
-    )
-
-
-def start(trial: Trial, split: Split) -> nn.Sequential:
-    """The net of a trial with the initial weights that its seed gives it."""
-    from sweep import nets
-    from sweep.engine.streams import stream
-
-    net = nets.build(trial.setting, tuple(split.train.x.shape[1:]), split.classes)
-    nets.initialize(net, trial.setting, stream(trial.seed, "init"))
-    return net
-
-
-def adam(net: nn.Module, setting: Setting, fused: bool = False) -> torch.optim.Adam:
-    """torch's Adam with a setting's values."""
-    import torch
-
-    betas = float(setting["beta1"]), float(setting["beta2"])
-    return torch.optim.Adam(net.parameters(), lr=float(setting["lr"]), betas=betas, fused=True if fused else None)
-
-
-def loop(trials: list[Trial], flags: Flags) -> list[tuple[float, Result]]:
-    """One trial after another. Gives each one's moment of beginning and result."""
-    split = prepare(json.dumps(flags))
-    return [(time.time(), loop_trial(trial, split)) for trial in trials]
-
-
-def loop_trial(trial: Trial, split: Split) -> Result:
-    """A trial as a beginner trains it."""
-    import torch
-    from torch.utils.data import DataLoader, RandomSampler, TensorDataset
-
-    from sweep.engine.streams import stream
-
-    setting, net = trial.setting, start(trial, split)
-    batch, optimizer, criterion = int(setting["batch_size"]), adam(net, setting), torch.nn.CrossEntropyLoss()
-    rows, held_out = TensorDataset(split.train.x, split.train.y), TensorDataset(split.val.x, split.val.y)
-    loss, accuracy = math.nan, math.nan
-    for epoch in range(1, int(setting["epochs"]) + 1):
-        net.train()
-        for x, y in DataLoader(rows, batch, sampler=RandomSampler(rows, generator=stream(trial.seed, "order", epoch))):
-            optimizer.zero_grad()
-            criterion(net(x), y).backward()
-            optimizer.step()
-        net.eval()
-        loss, accuracy = 0.0, 0.0
-        with torch.no_grad():
-            for x, y in DataLoader(held_out, batch):
-                logits = net(x)
-                loss += criterion(logits, y).item() * len(y)
-                accuracy += (logits.argmax(1) == y).sum().item()
-    return loss / len(held_out), accuracy / len(held_out)
-
-
-def expert(trials: list[Trial], flags: Flags) -> list[tuple[float, Result]]:
-    """Trials on all cores, a single-thread process each. Gives each one's moment of beginning and result."""
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        done = Parallel(n_jobs=len(os.sched_getaffinity(0)))(
-            delayed(expert_task)(trial, json.dumps(flags)) for trial in trials
-        )
-    return list(done)
-
-
-def expert_task(trial: Trial, flags: str) -> tuple[float, Result]:
-    """A trial in a joblib worker."""
-    import torch
-
-    torch.set_num_threads(1)
-    split = prepare(flags)
-    return time.time(), expert_trial(trial, split)
-
-
-def expert_trial(trial: Trial, split: Split) -> Result:
-    """A trial as an expert trains it."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    from sweep.engine.streams import stream
-
-    setting, net = trial.setting, start(trial, split)
-    layout = torch.channels_last if setting["model"] == "cnn" else torch.contiguous_format
-    net = net.to(memory_format=layout)
-    batch, optimizer = int(setting["batch_size"]), adam(net, setting, fused=True)
-    result = (math.nan, math.nan)
-    for epoch in range(1, int(setting["epochs"]) + 1):
-        net.train()
-        for pick in torch.randperm(len(split.train.y), generator=stream(trial.seed, "order", epoch)).split(batch):
-            optimizer.zero_grad(set_to_none=True)
-            cross_entropy(net(split.train.x[pick].contiguous(memory_format=layout)), split.train.y[pick]).backward()
-            optimizer.step()
-        net.eval()
-        with torch.inference_mode():
-            logits = torch.cat([net(x.contiguous(memory_format=layout)) for x in split.val.x.split(EVALUATION_ROWS)])
-        result = cross_entropy(logits, split.val.y).item(), (logits.argmax(1) == split.val.y).float().mean().item()
-    return result
+    median_difference: float
+    largest_difference: float
+    core_gflops: float
+    gflop_a_trial: float
+    limit: float
+    share: float
+    where: Where | None
 
 
 # The columns, timed from outside.
@@ -242,8 +165,11 @@ def expert_trial(trial: Trial, split: Split) -> Result:
 
 def timed(command: list[str], **environment: str) -> tuple[float, float]:
     """Runs a command. Gives the moment it started and the seconds until it ended."""
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     begin, clock = time.time(), time.perf_counter()
-    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    result = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path} | environment
+    )
     seconds = time.perf_counter() - clock
     if result.returncode:
         raise SystemExit(
@@ -252,72 +178,103 @@ def timed(command: list[str], **environment: str) -> tuple[float, float]:
     return begin, seconds
 
 
+def grid_command(flags: Flags, folder: Path, *more: str) -> list[str]:
+    """`sweep grid` on a new ledger in a folder, watched; what is noted is in its `watched.json`."""
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    study = ["--study", "benchmark", "--results", str(folder)]
+    return [sys.executable, str(HERE / "watched.py"), str(folder / "watched.json"), "grid", *study, *words, *more]
+
+
 def run_sweep(flags: Flags, folder: Path) -> Run:
     """The product, on the whole grid."""
-    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
-    _, seconds = timed(
-        [sys.executable, "-m", "sweep", "grid", "--study", "benchmark", "--results", str(folder), *words]
-    )
+    begin, seconds = timed(grid_command(flags, folder))
     with Ledger(folder) as ledger:
         frame = ledger.trials(ledger.study("benchmark"))
     rows = zip(frame["number"].tolist(), frame["val_loss"].tolist(), frame["val_accuracy"].tolist(), strict=True)
-    return Run(seconds, 0.0, {number: (loss, accuracy) for number, loss, accuracy in rows})
+    results = {number: (loss, accuracy) for number, loss, accuracy in rows}
+    noted = json.loads((folder / "watched.json").read_text())
+    startup, end = noted["begin"] - begin, begin + seconds - noted["end"]
+    return Run(seconds, startup, end, results, len(results), len(results), float(frame["seconds"].sum()))
 
 
 def run_peer(name: str, flags: Flags, every: int, folder: Path) -> Run:
-    """A peer, on every so many-th trial."""
+    """A peer, on one in every so many trials."""
+    # Imported by name, not run as a script, so that its workers can import the peer's functions.
+    command = [sys.executable, "-c", "import sys, peers; peers.main(sys.argv[1:])"]
     out = folder / f"{name}.json"
-    here = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
-    # Imported by name, not run as a script, so that joblib's workers can import the peer's functions.
-    command = [
-        sys.executable,
-        "-c",
-        "import sys, run; run.peer(sys.argv[1:])",
-        name,
-        json.dumps(flags),
-        str(every),
-        str(out),
-    ]
-    begin, seconds = timed(command, PYTHONPATH=here)
+    begin, seconds = timed([*command, name, json.dumps(flags), str(every), str(out)], RAY_USAGE_STATS_ENABLED="0")
     found = json.loads(out.read_text())
-    return Run(
-        seconds, found["begin"] - begin, {int(number): tuple(result) for number, result in found["results"].items()}
-    )
+    results = {int(number): tuple(result) for number, result in found["results"].items()}
+    startup, end = found["begin"] - begin, begin + seconds - found["end"]
+    return Run(seconds, startup, end, results, found["trained"], found["grid"])
 
 
 def run_column(column: str, workload: Workload) -> Run:
     """One column of a workload, once, in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="sweep-benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sweep-benchmark-", ignore_cleanup_errors=True) as folder:
         if column == "sweep":
             return run_sweep(workload.flags, Path(folder))
         return run_peer(column, workload.flags, workload.every.get(column, 1), Path(folder))
 
 
-def measure(name: str, workload: Workload, repeat: int) -> Row:
+def side_process(part: str, *arguments: str, **environment: str) -> Any:
+    """What a part of `breakdown.py` finds in a process of its own, one thread."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    with tempfile.TemporaryDirectory(prefix="sweep-benchmark-") as folder:
+        out = Path(folder) / "found.json"
+        timed([sys.executable, str(HERE / "breakdown.py"), part, *arguments, str(out)], **threads, **environment)
+        return json.loads(out.read_text())
+
+
+def account(run: Run, flags: Flags) -> Where:
+    """Where a run's time went. The program's step is profiled with the allocator set as sweep sets its workers'."""
+    memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
+    training = run.training / cores()
+    profile = side_process("profile", json.dumps(flags), str(cores()), **memory)
+    other = run.seconds - run.startup - training - run.end
+    return Where(run.seconds, run.startup, training, run.end, other, profile)
+
+
+def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) -> Row:
     """All columns of a workload, one after another, `repeat` times; the time is the median."""
-    runs: dict[str, list[Run]] = {column: [] for column in COLUMNS}
+    columns = ("sweep", *peers)
+    speed = side_process("product_speed")
+    runs: dict[str, list[Run]] = {column: [] for column in columns}
     for _ in range(repeat):
-        for column in COLUMNS:
+        for column in columns:
             runs[column].append(run_column(column, workload))
-    trials = len(runs["sweep"][0].results)
+    recipe = load_recipe(None, workload.flags)
+    work = [operations(trial.setting, describe(recipe.data)) for trial in recipe.grid.trials()]
+    per_minute = {column: statistics.median(run.minute(len(work)) for run in done) for column, done in runs.items()}
+    limit = 60 * len(work) * cores() * speed / sum(work)
+    share = per_minute["sweep"] / limit
     losses = {column: {number: loss for number, (loss, _) in done[0].results.items()} for column, done in runs.items()}
-    common = set.intersection(*(set(found) for found in losses.values()))
-    differences = list(loss_differences(losses["sweep"], losses["expert"]))
-    per_minute = {column: statistics.median(run.minute(trials) for run in done) for column, done in runs.items()}
+    reference = "expert" if "expert" in peers else next(iter(peers), None)
+    differences = list(loss_differences(losses["sweep"], losses[reference])) if reference else []
+    median_run = sorted(runs["sweep"], key=lambda run: run.seconds)[repeat // 2]
     return Row(
-        name,
-        trials,
-        per_minute,
-        {column: len(found) for column, found in losses.items()},
-        {column: per_minute["sweep"] / per_minute[column] for column in PEERS},
-        {
-            column: min((found[n] for n in common if _finite(found[n])), default=math.nan)
-            for column, found in losses.items()
-        },
-        max(differences, default=math.nan),
-        statistics.median(differences) if differences else math.nan,
-        len(differences),
+        workload=name,
+        trials=len(work),
+        per_minute=per_minute,
+        trained={column: done[0].trained for column, done in runs.items()},
+        ratio={peer: per_minute["sweep"] / per_minute[peer] for peer in peers},
+        best_val_loss={column: best(found) for column, found in losses.items()},
+        best_of_same={peer: best({number: losses["sweep"].get(number) for number in losses[peer]}) for peer in peers},
+        compared_with=reference,
+        compared=len(differences),
+        median_difference=statistics.median(differences) if differences else math.nan,
+        largest_difference=max(differences, default=math.nan),
+        core_gflops=speed / 1e9,
+        gflop_a_trial=sum(work) / len(work) / 1e9,
+        limit=limit,
+        share=share,
+        where=account(median_run, workload.flags) if share < EXPLAINED_BELOW else None,
     )
+
+
+def best(losses: dict[int, float | None]) -> float:
+    """The lowest finite loss."""
+    return min((loss for loss in losses.values() if _finite(loss)), default=math.nan)  # type: ignore[type-var,return-value]
 
 
 def loss_differences(ours: dict[int, float], theirs: dict[int, float]) -> Iterator[float]:
@@ -331,22 +288,58 @@ def _finite(value: float | None) -> bool:
 
 # The report.
 
-Cell = Callable[[Row], str]
-TABLE: dict[str, Cell] = {
-    "workload": lambda row: row.workload,
-    "trials": lambda row: str(row.trials),
-    **{f"{column}/min": lambda row, c=column: f"{row.per_minute[c]:,.0f}" for column in COLUMNS},  # type: ignore[misc]
-    **{f"x {peer}": lambda row, c=peer: f"{row.ratio[c]:.2f}" for peer in PEERS},  # type: ignore[misc]
-    **{f"best {column}": lambda row, c=column: f"{row.best_val_loss[c]:.5f}" for column in COLUMNS},  # type: ignore[misc]
+Columns = dict[str, Callable[[Row], str]]
+
+
+DIFFERENCES: Columns = {
     "median diff": lambda row: f"{row.median_difference:.1e}",
     "largest diff": lambda row: f"{row.largest_difference:.1e}",
 }
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table, columns aligned."""
-    cells = [list(TABLE), *([cell(row) for cell in TABLE.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(TABLE))]
+def figures(peers: Sequence[str]) -> Columns:
+    """The columns of the first table."""
+    columns = ("sweep", *peers)
+    return {
+        "workload": lambda row: row.workload,
+        "trials": lambda row: str(row.trials),
+        **{f"{column}/min": lambda row, c=column: f"{row.per_minute[c]:,.0f}" for column in columns},  # type: ignore[misc]
+        **{f"x {peer}": lambda row, c=peer: f"{row.ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
+        "limit/min": lambda row: f"{row.limit:,.0f}",
+        "of limit": lambda row: percent(row.share),
+        **{f"best {column}": lambda row, c=column: f"{row.best_val_loss[c]:.5f}" for column in columns},  # type: ignore[misc]
+        **(DIFFERENCES if peers else {}),
+    }
+
+
+def _where(show: Callable[[Where], str]) -> Callable[[Row], str]:
+    return lambda row: show(row.where) if row.where else ""
+
+
+WHERE: Columns = {
+    "workload": lambda row: row.workload,
+    "of limit": lambda row: percent(row.share),
+    "total s": _where(lambda where: f"{where.seconds:.1f}"),
+    "start-up s": _where(lambda where: f"{where.startup:.1f}"),
+    "training s": _where(lambda where: f"{where.training:.1f}"),
+    "evaluating": _where(lambda where: percent(where.profile["evaluating"])),
+    "end s": _where(lambda where: f"{where.end:.1f}"),
+    "other s": _where(lambda where: f"{where.other:.1f}"),
+    "lanes": _where(lambda where: str(where.profile["lanes"])),
+    "step ms": _where(lambda where: f"{1000 * where.profile['step']:.2f}"),
+    **{kind: _where(lambda where, k=kind: percent(where.profile["shares"][k])) for kind in (*KINDS, REST)},  # type: ignore[misc]
+}
+
+
+def percent(share: float) -> str:
+    """0.123 as `12 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def table(columns: Columns, rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table, aligned."""
+    cells = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = [
         "| "
         + " | ".join(
@@ -359,39 +352,83 @@ def table(rows: list[Row]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def notes(rows: list[Row]) -> list[str]:
+def notes(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
     """What a reader must know of each row to judge it."""
     out = [
-        "/min: trials per minute, start-up included; x: sweep over that peer. best: lowest validation loss over the trials that all columns trained.",
-        "diff: of the validation loss, sweep and expert, over the trials that both trained to a finite one.",
+        "/min: trials per minute, start-up included; x: sweep over that peer; best: lowest validation loss over the trials that the column trained.",
+        "limit: all cores on matrix products and convolutions alone, in float32, at the speed of one core in a large product times the cores.",
     ]
     for row in rows:
         parts = [
-            f"{column} on {row.trained[column]} of {row.trials} trials"
-            for column in PEERS
-            if row.trained[column] < row.trials
+            f"{peer} on {row.trained[peer]} of {row.trials} trials (sweep's best of those {row.best_of_same[peer]:.5f})"
+            for peer in peers
+            if row.trained[peer] < row.trials
         ]
+        compared = f"; {row.compared} losses compared with {row.compared_with}" if row.compared_with else ""
         out.append(
-            f"{row.workload}: {', '.join(parts) or 'every column on every trial'}; {row.compared} losses compared"
+            f"{row.workload}: {', '.join(parts) or 'every column on every trial'}{compared}; "
+            f"a trial is {row.gflop_a_trial:.3g} GFLOP, a core does {row.core_gflops:.0f} GFLOP/s"
         )
     return out
+
+
+def explanations(rows: Sequence[Row]) -> list[str]:
+    """Where the time goes of the rows that reach less than half the limit: a table, and what the rest of a step is."""
+    rows = [row for row in rows if row.where]
+    if not rows:
+        return []
+    out = [
+        "Where the time goes. start-up: until the first trial is handed to a worker; training: trials in training, over the cores;",
+        "evaluating: the evaluations' share of that; end: from the last record on; step: of the first program, one thread; its shares with torch's profiler on.",
+        "",
+        table(WHERE, rows),
+        "",
+    ]
+    for row in rows:
+        assert row.where is not None
+        rest = ", ".join(f"{name} {percent(share)}" for name, share in row.where.profile["rest"].items())
+        out.append(
+            f"{row.workload}: of the step's rest, {rest}; an evaluation on the validation part takes "
+            f"{1000 * row.where.profile['evaluation']:.1f} ms"
+        )
+    return out
+
+
+def report(rows: Sequence[Row], peers: Sequence[str]) -> str:
+    """All that is to be said of some workloads."""
+    return "\n".join([table(figures(peers), rows), "", *notes(rows, peers), "", *explanations(rows)]).rstrip()
 
 
 def environment() -> dict[str, Any]:
     """What the figures were measured on."""
     from importlib import metadata
 
-    return {"cores": len(os.sched_getaffinity(0)), "torch": metadata.version("torch"), "python": sys.version.split()[0]}
+    return {"cores": cores(), "torch": metadata.version("torch"), "python": sys.version.split()[0]}
+
+
+def chosen_peers(text: str, parser: argparse.ArgumentParser) -> list[str]:
+    """The peers named, those whose package is there; the others get a line."""
+    names = [name for name in text.split(",") if name and name != "none"]
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        parser.error(f"no peer {', '.join(unknown)}; expected some of {', '.join(PEERS)}, or none")
+    for name in names:
+        if importlib.util.find_spec(NEEDS[name]) is None:
+            print(f"{name}: skipped, the package {NEEDS[name]} is not installed", flush=True)
+    return [name for name in dict.fromkeys(names) if importlib.util.find_spec(NEEDS[name])]
 
 
 def main(arguments: list[str]) -> None:
     """Parses, runs the workloads, prints."""
-    root = Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(
-        description="Trials per minute of sweep, of a beginner's loop and of an expert's joblib version."
-    )
+    parser = argparse.ArgumentParser(description="Trials per minute of sweep and of other ways of doing the same work.")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all by default")
-    parser.add_argument("--short", action="store_true", help="smaller grids and fractions, about two minutes in all")
+    parser.add_argument(
+        "--peers",
+        default=",".join(DEFAULT_PEERS),
+        metavar="LIST",
+        help=f"of {','.join(PEERS)}, or none; {','.join(DEFAULT_PEERS)} by default",
+    )
+    parser.add_argument("--short", action="store_true", help="smaller grids and fractions")
     parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="run each column N times, in turns, and take the median"
@@ -399,7 +436,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=root.parent / "shared" / "data",
+        default=HERE.parents[2] / "shared" / "data",
         metavar="DIR",
         help="folder that holds MNIST/raw",
     )
@@ -408,6 +445,7 @@ def main(arguments: list[str]) -> None:
     unknown = [name for name in given.workloads if name not in WORKLOADS]
     if unknown:
         parser.error(f"no workload {', '.join(unknown)}; expected some of {', '.join(WORKLOADS)}")
+    peers = chosen_peers(given.peers, parser)
 
     rows = []
     for name in given.workloads or WORKLOADS:
@@ -419,9 +457,10 @@ def main(arguments: list[str]) -> None:
                 )
                 continue
             workload = Workload(workload.flags | {"data_dir": str(given.data_dir)}, workload.every)
-        rows.append(measure(name, workload, given.repeat))
-        print(table(rows[-1:]), flush=True)
-    print("\n" + "\n".join([table(rows), "", *notes(rows)]))
+        rows.append(measure(name, workload, peers, max(1, given.repeat)))
+        print(report(rows[-1:], peers) + "\n", flush=True)
+    if len(rows) > 1:
+        print(report(rows, peers))
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
     if given.json:
         given.json.write_text(
