@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -194,12 +195,14 @@ def _digits() -> tuple[Array, Array]:
 
 
 def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    from torchvision import datasets
-
     known = KNOWN[name]
     root = Path(data_dir) if data_dir else default_data_dir()
+    if (parts := _idx_parts(root / known.torchvision / "raw")) is not None:
+        return parts
+    from torchvision import datasets  # importing it takes longer than reading the files, so only where it is needed
+
     kind = getattr(datasets, known.torchvision)
-    parts = []
+    found = []
     for train in (True, False):
         try:
             try:
@@ -212,7 +215,32 @@ def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], 
                 f"expected {root}/{known.files} (--data-dir names another folder)"
             ) from None
         x = np.asarray(part.data)
-        parts.append((_images(x), np.asarray(part.targets, dtype=np.int64)))
+        found.append((_images(x), np.asarray(part.targets, dtype=np.int64)))
+    return found[0], found[1]
+
+
+def _idx_parts(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]] | None:
+    """The training and test parts of an MNIST-like folder, or None if it does not hold all four files, whole.
+
+    IDX (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes, each axis' size in four bytes, the bytes.
+    """
+    parts = []
+    for name in ("train", "t10k"):
+        arrays = []
+        for kind, axes in (("images-idx3", 3), ("labels-idx1", 1)):
+            try:
+                content = (folder / f"{name}-{kind}-ubyte").read_bytes()
+            except OSError:
+                return None
+            shape = (
+                np.frombuffer(content, ">u4", axes, offset=4) if len(content) >= 4 + 4 * axes else np.zeros(axes, int)
+            )
+            if content[:4] != bytes((0, 0, 8, axes)) or len(content) != 4 + 4 * axes + math.prod(map(int, shape)):
+                return None
+            arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape))
+        if len(arrays[0]) != len(arrays[1]):
+            return None
+        parts.append((_images(arrays[0]), arrays[1].astype(np.int64)))
     return parts[0], parts[1]
 
 
