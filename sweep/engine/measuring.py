@@ -14,7 +14,7 @@ from sweep.data import Part, Split
 from sweep.engine.program import Program
 from sweep.speed import Cost, Measurement
 
-SECONDS = 0.1
+SECONDS = 0.06
 """Training steps that are timed for one number of lanes: three at least, then until so much time has gone."""
 
 
@@ -34,7 +34,7 @@ def measure(measurement: Measurement, split: Split) -> list[Cost]:
 
 def _ladder(most: int) -> Iterator[int]:
     lanes = 1
-    while lanes < most:
+    while lanes * 2 <= most:
         yield lanes
         lanes *= 4
     yield most
@@ -54,9 +54,9 @@ def _steps(program: Program) -> float:
 
 
 def _rows(program: Program) -> float:
-    """The time of one evaluated row, from the faster of two evaluations of a few pieces."""
+    """The time of one evaluated row, from the faster of two evaluations of a piece."""
     val = program.split.val
-    part = Part(val.x[: 2 * program.evaluation_rows], val.y[: 2 * program.evaluation_rows])
+    part = Part(val.x[: program.evaluation_rows], val.y[: program.evaluation_rows])
     times = []
     for _ in range(2):
         begin = time.perf_counter()
