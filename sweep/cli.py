@@ -15,6 +15,7 @@ from sweep import __version__
 from sweep.errors import Interrupted, SweepError
 from sweep.flags import (
     DEFAULT_RESULTS,
+    Device,
     Direction,
     Jobs,
     Json,
@@ -69,6 +70,7 @@ def grid(
     study: StudyFlag = None,
     results: Results = DEFAULT_RESULTS,
     jobs: Jobs = None,
+    device: Device = "auto",
     lanes: Lanes = None,
     time_limit: TimeLimit = None,
     max_trials: MaxTrials = None,
@@ -87,7 +89,7 @@ def grid(
 
     loaded, name = _load(recipe, flags, study)
     plan = plan_grid(loaded, _describe(loaded))
-    options = _options(jobs, lanes, time_limit, max_trials, keep_checkpoints)
+    options = _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         _train(ledger, found, seen, options)
@@ -100,6 +102,7 @@ def plan(
     recipe: RecipeFile = None,
     study: StudyFlag = None,
     jobs: Jobs = None,
+    device: Device = "auto",
     lanes: Lanes = None,
     measure: Annotated[
         bool,
@@ -115,12 +118,16 @@ def plan(
     from sweep.plan import plan_grid, plan_to_dict
     from sweep.report import plan_table
     from sweep.speed import recall
-    from sweep.study import measured
+    from sweep.study import measured, precision_note, speed_kind
+    from sweep.workers import choose_devices
 
     loaded, name = _load(recipe, flags, study)
     data = _describe(loaded)
-    workers = min(jobs or _cores(), plan_grid(loaded, data).trials)  # complains of a bad grid before it is measured
-    planned = plan_grid(loaded, data, workers, lanes, measured(loaded, data, workers) if measure else recall())
+    trials = plan_grid(loaded, data).trials  # complains of a bad grid before it is measured
+    devices = choose_devices(device, jobs)[:trials]
+    precision_note(loaded.precision, devices[0])
+    speeds = measured(loaded, data, devices) if measure else recall()
+    planned = plan_grid(loaded, data, len(devices), lanes, speeds, speed_kind(devices, loaded))
     _print(plan_to_dict(planned) if as_json else plan_table(planned, name))
 
 
@@ -129,6 +136,7 @@ def resume(
     study: StudyName,
     results: Results = DEFAULT_RESULTS,
     jobs: Jobs = None,
+    device: Device = "auto",
     lanes: Lanes = None,
     data_dir: Annotated[
         str | None,
@@ -153,7 +161,7 @@ def resume(
     from sweep.progress import watcher
 
     options = dataclasses.replace(
-        _options(jobs, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
+        _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
     )
     with Ledger(results) as ledger:
         ledger.study(study)
@@ -353,12 +361,13 @@ def _describe(recipe: Recipe) -> Any:
 
 
 def _options(
-    jobs: int | None, lanes: int | None, time_limit: str | None, max_trials: int | None, keep: bool
+    jobs: int | None, device: str, lanes: int | None, time_limit: str | None, max_trials: int | None, keep: bool
 ) -> Options:
     from sweep.study import Options, parse_duration
+    from sweep.workers import choose_devices
 
     seconds = parse_duration(time_limit) if time_limit is not None else None
-    return Options(jobs or _cores(), lanes, seconds=seconds, max_trials=max_trials, keep=keep)
+    return Options(choose_devices(device, jobs), lanes, seconds=seconds, max_trials=max_trials, keep=keep)
 
 
 def _train(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:
@@ -374,11 +383,6 @@ def _train(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> 
         more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
         _print(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _console(stderr: bool = False) -> Any:

@@ -53,6 +53,11 @@ class Split:
     test: Part
     classes: int
 
+    def to(self, device: str) -> Split:
+        """The same on a device."""
+        train, val, test = (Part(part.x.to(device), part.y.to(device)) for part in (self.train, self.val, self.test))
+        return Split(train, val, test, self.classes)
+
 
 @dataclass(frozen=True)
 class _Known:

@@ -54,7 +54,7 @@ Jobs = Annotated[
         min=1,
         max=1024,
         metavar="N",
-        help="Worker processes, one thread each; by default one a core.",
+        help="Worker processes, one thread each; by default one a core, or one a GPU.",
         rich_help_panel="Running",
         show_default=False,
     ),
@@ -67,6 +67,16 @@ Lanes = Annotated[
         max=4096,
         metavar="N",
         help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
+        rich_help_panel="Running",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda (every GPU), cuda:N or mps. On a CPU a trial has the same bits everywhere; "
+        "on a GPU it agrees to rounding.",
         rich_help_panel="Running",
     ),
 ]
@@ -104,6 +114,11 @@ _RECIPE_FLAGS = {
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
+    "precision": (
+        "NAME",
+        "float32, tf32 (GPUs) or bf16: what matrix products are made of. Changes every number.",
+        "Data and seed",
+    ),
     "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
 }

@@ -28,6 +28,12 @@ MAX_LANES = 64
 LISTED = 1000
 """Cohorts that a plan names one by one; a grid may have a million."""
 
+GPU_LANES = 512
+"""The same on a GPU, whose step hardly takes longer with more lanes until it is full."""
+
+GPU_LANE_BUDGET = 500_000_000
+"""Numbers that the lanes of one program on a GPU hold together where nothing was measured; out of memory halves them."""
+
 LANE_BUDGET = 2_000_000
 """Where nothing was measured: activations and parameters, in numbers, that the lanes of one program hold together at
 most, about what the caches of one core keep. One lane is always allowed."""
@@ -95,7 +101,12 @@ class Unit:
 
 
 def plan_grid(
-    recipe: Recipe, data: DataInfo, jobs: int = 1, lanes: int | None = None, speeds: Speeds | None = None
+    recipe: Recipe,
+    data: DataInfo,
+    jobs: int = 1,
+    lanes: int | None = None,
+    speeds: Speeds | None = None,
+    kind: str = "cpu float32",
 ) -> Plan:
     """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data; says
     what a run would cost, as far as `speeds` has been measured.
@@ -111,11 +122,12 @@ def plan_grid(
     cohorts = []
     durations: list[float] = []
     memory = 0
-    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds)
+    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind)
+    share = _least(census.cohort_count, jobs)
     for program, settings in itertools.islice(census.cohorts(), LISTED):
         trials = settings * len(grid.seeds)
-        pieces = piece_sizes(program, data, trials, jobs, lanes, speeds)
-        cost = speeds.at(cost_key(program, data, jobs), pieces[0])
+        pieces = piece_sizes(program, data, trials, jobs, lanes, speeds, kind, share)
+        cost = speeds.at(cost_key(program, data, jobs, kind), pieces[0])
         one = trial_seconds(program, data, cost) if cost else rate and rate * relative_cost(program, data)
         memory = max(memory, cost.memory if cost else 0)
         durations += [(one or 0.0) * piece for piece in pieces]
@@ -141,7 +153,9 @@ def plan_grid(
     )
 
 
-def measurements(recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, worth: float = 0.0) -> list[Measurement]:
+def measurements(
+    recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, worth: float = 0.0, kind: str = "cpu float32"
+) -> list[Measurement]:
     """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
     and MEASURED of them at most, spread evenly over all."""
     seeds = recipe.grid.seeds
@@ -151,10 +165,10 @@ def measurements(recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, wort
     for place in range(min(MEASURED, len(cohorts))):
         program, settings = cohorts[int(place * stride)]
         trials = settings * len(seeds)
-        key = cost_key(program, data, jobs)
-        if key in speeds.costs or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
+        key = cost_key(program, data, jobs, kind)
+        widest = _widest(program, data, trials, _least(len(cohorts), jobs), jobs, kind)
+        if speeds.covers(key, widest) or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
             continue
-        widest = _widest(program, data, trials, jobs)
         found[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))
     return list(found.values())
 
@@ -174,12 +188,12 @@ def makespan(durations: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds) -> float | None:
+def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> float | None:
     """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were not."""
     rates = [
         trial_seconds(program, data, cost) / relative_cost(program, data)
         for program, _ in cohorts
-        if (cost := speeds.choose(cost_key(program, data, jobs), MAX_LANES))
+        if (cost := speeds.choose(cost_key(program, data, jobs, kind), GPU_LANES))
     ]
     return statistics.median(rates) if rates else None
 
@@ -238,27 +252,36 @@ def activation_count(program: Setting, data: DataInfo) -> int:
 
 
 def piece_sizes(
-    program: Setting, data: DataInfo, trials: int, jobs: int, lanes: int | None, speeds: Speeds
+    program: Setting, data: DataInfo, trials: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str, least: int
 ) -> list[int]:
-    """How a cohort is cut into programs: lanes of each, the most first. With several workers a cohort is cut into as
-    many programs at least, so that none waits while another trains them all."""
-    best = speeds.choose(cost_key(program, data, jobs), trials)
-    widest = lanes or (best.lanes if best else lane_count(program, data, trials))
-    pieces = min(trials, max(jobs, math.ceil(trials / widest)))
+    """How a cohort is cut into programs: lanes of each, the most first; `least` programs at least."""
+    best = speeds.choose(cost_key(program, data, jobs, kind), trials)
+    widest = lanes or (best.lanes if best else lane_count(program, data, trials, kind))
+    pieces = min(trials, max(least, math.ceil(trials / widest)))
     return [trials // pieces + (place < trials % pieces) for place in range(pieces)]
 
 
-def lane_count(program: Setting, data: DataInfo, trials: int) -> int:
-    """How many lanes a program of a cohort gets that was not measured: as many as stay in the cache, at least one."""
+def _least(cohorts: int, jobs: int) -> int:
+    """Programs that a cohort is cut into at least: with few cohorts, one for each worker, so that none waits while
+    another trains them all."""
+    return jobs if cohorts < 4 * jobs else 1
+
+
+def lane_count(program: Setting, data: DataInfo, trials: int, kind: str = "cpu float32") -> int:
+    """How many lanes a program of a cohort gets that was not measured: on a CPU as many as stay in the cache, on a GPU
+    as many as may fit in its memory."""
+    if not kind.startswith("cpu"):
+        return max(1, min(GPU_LANES, trials, GPU_LANE_BUDGET // _lane_numbers(program, data)))
     if program["model"] == "cnn" and math.prod(data.shape) > 256:
         return 1
     return max(1, min(MAX_LANES, trials, LANE_BUDGET // _lane_numbers(program, data)))
 
 
-def _widest(program: Setting, data: DataInfo, trials: int, jobs: int) -> int:
-    """The most lanes that are worth a measurement: so many that every worker has some, and that fit in the memory."""
+def _widest(program: Setting, data: DataInfo, trials: int, least: int, jobs: int, kind: str) -> int:
+    """The most lanes that are worth a measurement: so many that there are `least` programs, and that fit in the memory."""
     numbers = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 4 // jobs
-    return max(1, min(MAX_LANES, -(-trials // jobs), numbers // _lane_numbers(program, data) // 4))
+    most = MAX_LANES if kind.startswith("cpu") else GPU_LANES
+    return max(1, min(most, -(-trials // least), numbers // _lane_numbers(program, data) // 4))
 
 
 def _lane_numbers(program: Setting, data: DataInfo) -> int:
@@ -302,6 +325,7 @@ def units(
     lanes: int | None = None,
     saved: Sequence[Saved] = (),
     speeds: Speeds | None = None,
+    kind: str = "cpu float32",
 ) -> list[Unit]:
     """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
 
@@ -314,11 +338,12 @@ def units(
         place = places.get(trial_key(trial)) if places else None
         cohorts.setdefault((program_key(trial.setting), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
+    share = _least(len(cohorts), jobs)
     for (key, place), members in cohorts.items():
         program = json.loads(key)
         members.sort(key=lambda trial: (trial.seed, trial.number))
-        sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds)
-        cost = speeds.at(cost_key(program, data, jobs), sizes[0])
+        sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
+        cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])
         one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
         ends = list(itertools.accumulate(sizes))
         for end, size in zip(ends, sizes, strict=True):

@@ -24,7 +24,10 @@ METRICS: dict[str, str] = {
 """The metrics a study may be ranked on, each with its direction. None of them is on test data (promise 6)."""
 
 DIRECTIONS = ("minimize", "maximize")
-RECIPE_KEYS = ("data", "data_dir", "split_seed", "seeds", "metric", "direction", "space")
+PRECISIONS = ("float32", "tf32", "bf16")
+"""What matrix products are made of: float32; TensorFloat-32, on GPUs that have it; bfloat16 with sums in float32."""
+
+RECIPE_KEYS = ("data", "data_dir", "split_seed", "precision", "seeds", "metric", "direction", "space")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Recipe:
     data: str = "digits"
     data_dir: str | None = None
     split_seed: int = 0
+    precision: str = "float32"
     seeds: tuple[int, ...] = (0,)
     metric: str = "val_loss"
     direction: str = "minimize"
@@ -61,6 +65,7 @@ class Recipe:
             "data": self.data,
             **({"data_dir": self.data_dir} if self.data_dir else {}),
             "split_seed": self.split_seed,
+            **({"precision": self.precision} if self.precision != "float32" else {}),
             "seeds": list(self.seeds),
             "metric": self.metric,
             "direction": self.direction,
@@ -96,7 +101,7 @@ class Recipe:
     def includes(self, smaller: Recipe) -> bool:
         """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
         there, more epochs or as many."""
-        if (self.data, self.split_seed) != (smaller.data, smaller.split_seed):
+        if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
             return False
         if not set(self.seeds) >= set(smaller.seeds):
             return False
@@ -314,6 +319,7 @@ _PLAIN = {
     "data": _text,
     "data_dir": _text,
     "split_seed": _whole,
+    "precision": _choice(PRECISIONS),
     "seeds": _seeds,
     "metric": _choice(tuple(METRICS)),
     "direction": _choice(DIRECTIONS),

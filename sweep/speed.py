@@ -25,6 +25,10 @@ _NO_MATTER = {"epochs", "normalize", "bn_eps", "bn_momentum", "nesterov", "train
 """What decides a program, but not how long a step of it takes; train_size does where the batch is full."""
 
 
+SLOWER = 1.1
+"""Where a trial takes so many times as long with more lanes, still more are not tried."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a program of so many lanes costs. step: seconds a trial and training step; row: seconds a trial and evaluated
@@ -61,6 +65,13 @@ class Speeds:
         best = min(cost.step for cost in costs)
         return next(cost for cost in costs if cost.step <= 1.05 * best)
 
+    def covers(self, key: str, lanes: int) -> bool:
+        """Whether it is known which number of lanes up to `lanes` is best: that many were measured, or more got slower."""
+        costs = self.costs.get(key)
+        if not costs:
+            return False
+        return 2 * costs[-1].lanes > lanes or costs[-1].step > SLOWER * min(cost.step for cost in costs)
+
     def at(self, key: str, lanes: int) -> Cost | None:
         """The cost at a number of lanes, between the two nearest that were measured."""
         costs = self.costs.get(key, ())
@@ -74,13 +85,14 @@ class Speeds:
         return Cost(lanes, step, row, round(memory))
 
 
-def cost_key(program: Setting, data: DataInfo, jobs: int) -> str:
-    """What two cohorts share if their steps take as long. jobs: workers that train at a time and share caches."""
+def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
+    """What two cohorts share if their steps take as long. jobs: workers that train at a time and share caches; kind: of
+    device and arithmetic."""
     full = program["batch_size"] == "full"
     kept = {name: value for name, value in program.items() if name not in _NO_MATTER or (full and name == "train_size")}
     if full:
         kept["rows"] = data.train
-    return json.dumps([jobs, list(data.shape), data.classes, sorted(kept.items())])
+    return json.dumps([kind, jobs, list(data.shape), data.classes, sorted(kept.items())])
 
 
 def cache_file() -> Path:

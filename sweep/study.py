@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -44,11 +44,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Options:
     """How to run a study; none of it changes a number.
 
-    jobs: worker processes; lanes: trials of one program at most (None: the planner's choice); seconds: stop then;
+    devices: one for each worker process; lanes: trials of one program at most (None: the planner's choice); seconds: stop then;
     max_trials: finished trials in all after which to stop; keep: keep finished trials' checkpoints.
     """
 
-    jobs: int
+    devices: tuple[str, ...]
     lanes: int | None = None
     retry_failed: bool = False
     seconds: float | None = None
@@ -186,15 +186,18 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
         watcher.started(study, start)
         if room:
             trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
-            jobs = min(options.jobs, room)
+            devices = options.devices[:room]
+            if note := precision_note(study.recipe.precision, devices[0]):
+                watcher.note(note)
+            jobs, kind = len(devices), speed_kind(devices, study.recipe)
             speeds = recall()
-            with Pool(jobs, _data_request(study.recipe, folder, options.keep)) as pool:
+            with Pool(devices, _data_request(study.recipe, folder, options.keep)) as pool:
                 loop = _Loop(ledger, study, watcher, pool, interrupts, deadline)
                 if options.lanes is None:
-                    loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS), speeds)
+                    loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS, kind), speeds)
                 for window in _windows(trials):
                     ledger.add(study, window)
-                    loop.train(units(window, data, jobs, options.lanes, saved, speeds))
+                    loop.train(units(window, data, jobs, options.lanes, saved, speeds, kind))
                     if loop.stopping:
                         break
                 stopped = loop.stopping or stopped
@@ -207,15 +210,31 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     return summary
 
 
-def measured(recipe: Recipe, data: DataInfo, jobs: int) -> Speeds:
+def speed_kind(devices: Sequence[str], recipe: Recipe) -> str:
+    """What speeds depend on besides the program and the number of workers: the kind of device, the precision."""
+    return f"{devices[0].partition(':')[0]} {recipe.precision}"
+
+
+def precision_note(precision: str, device: str) -> str:
+    """What to say of a precision on a device, if anything. Raises UsageError for one that the device does not have."""
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise UsageError(f"precision = tf32: TensorFloat-32 needs an NVIDIA GPU; expected float32 or bf16 on {device}")
+    if precision == "bf16" and device == "cpu":
+        with suppress(OSError):
+            if "bf16" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+                return "bf16: this processor has no bfloat16 products; expect it to be slower than float32"
+    return ""
+
+
+def measured(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
     """What a plan needs to tell time: what is remembered of this machine, after measuring what was not.
 
     Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
     """
     speeds = recall()
-    wanted = measurements(recipe, data, jobs, speeds)
+    wanted = measurements(recipe, data, len(devices), speeds, kind=speed_kind(devices, recipe))
     if wanted or data.name not in speeds.start:
-        with Pool(jobs, _data_request(recipe, None)) as pool:
+        with Pool(devices, _data_request(recipe, None)) as pool:
             _measure(pool, wanted, speeds, data.name)
     return speeds
 
@@ -301,7 +320,7 @@ def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) 
         for normalize in points.get("normalize", (TABLE["normalize"].default,))
         for size in points.get("train_size", (TABLE["train_size"].default,))
     )
-    return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep)
+    return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision)
 
 
 class _Loop:
@@ -466,7 +485,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
     records: list[EpochRecord] = []
     unit = Unit((Trial(number, setting, row["seed"]),))
-    with Pool(1, _data_request(study.recipe, None)) as pool:
+    with Pool(["cpu"], _data_request(study.recipe, None)) as pool:
         while True:
             for message in pool.messages(1.0):
                 records += message.outcomes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,13 +17,15 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.errors import DataError, SweepError
+from sweep.data import load
+from sweep.errors import DataError, SweepError, UsageError
 from sweep.plan import Unit
 from sweep.space import EpochRecord
 from sweep.speed import Cost, Measurement
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
 class DataRequest:
     """The data a host loads: a data set, and the (normalize, train_size) forms of it that workers will ask for.
 
-    checkpoints: the folder where workers keep theirs, or None for none; keep: whether to keep those of finished trials.
+    checkpoints: the folder where workers keep theirs, or None for none; keep: whether to keep those of finished trials;
+    precision: of matrix products, see recipe.PRECISIONS.
     """
 
     name: str
@@ -45,6 +49,43 @@ class DataRequest:
     forms: tuple[tuple[str, int | str], ...]
     checkpoints: Path | None = None
     keep: bool = False
+    precision: str = "float32"
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def choose_devices(name: str, jobs: int | None) -> tuple[str, ...]:
+    """The device of each worker. auto: every GPU of NVIDIA's, or else the CPU; jobs: by default one a core or a GPU.
+
+    Raises UsageError for a name that is none, or a GPU that is not there.
+    """
+    if not _DEVICE.fullmatch(name):
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+    gpus = _gpus()
+    if name == "cpu" or (name == "auto" and not gpus):
+        return ("cpu",) * (jobs or _cores())
+    places = ["mps"] if name == "mps" else [f"cuda:{place}" for place in range(gpus)]
+    if ":" in name:
+        places = [place for place in places if place == name]
+    if not places:
+        raise UsageError(
+            f"--device {name}: this machine has {gpus or 'no'} NVIDIA GPU{'s' * (gpus > 1)}; expected cpu or auto"
+        )
+    return tuple(places[worker % len(places)] for worker in range(jobs or len(places)))
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus() -> int:
+    """NVIDIA GPUs that this process may use, without asking torch, which takes seconds to import."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([part for part in visible.split(",") if part.strip() not in ("", "-1")])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 @dataclass(frozen=True)
@@ -67,20 +108,22 @@ class Message:
 class Pool:
     """The study's handle on its workers. Use as a context manager; leaving it ends every process."""
 
-    def __init__(self, jobs: int, data: DataRequest) -> None:
+    def __init__(self, devices: Sequence[str], data: DataRequest) -> None:
+        """devices: one for each worker."""
         ours, theirs = socket.socketpair()
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         # glibc: keep freed memory instead of giving it back to the system and faulting it in again at every step
         memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
+        cuda = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # the host must not start CUDA: its forks could not use it then
         self._host = subprocess.Popen(
             [sys.executable, "-c", "from sweep.workers import host; host()", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **threads, **memory},
+            env={**os.environ, **threads, **memory, **cuda},
         )
         theirs.close()
         self._connection = Connection(ours.detach())
-        self._connection.send((jobs, data))
+        self._connection.send((tuple(devices), data))
         self._begin = time.monotonic()
 
     def age(self) -> float:
@@ -141,9 +184,9 @@ def host() -> None:
 
 
 def _serve(study: Connection) -> None:
-    jobs, request = study.recv()
+    devices, request = study.recv()
     try:
-        stock = _Stock(request)
+        stock = _Stock(request, devices)
     except SweepError as error:
         study.send(Message(-1, "refused", str(error)))
         return
@@ -156,7 +199,7 @@ def _serve(study: Connection) -> None:
         return
     study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory))
     workers: dict[int, tuple[int, Connection]] = {}
-    for worker in range(jobs):
+    for worker in range(len(devices)):
         workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
     try:
         _relay(study, workers, stock)
@@ -196,15 +239,22 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
 class _Stock:
     """What every worker inherits: torch, the engine, the data. Loaded once, in the host."""
 
-    def __init__(self, request: DataRequest) -> None:
-        import torch
+    def __init__(self, request: DataRequest, devices: Sequence[str]) -> None:
+        self.checkpoints, self.keep, self.precision, self.devices = (
+            request.checkpoints, request.keep, request.precision, devices
+        )  # fmt: skip
+        with ThreadPoolExecutor(1) as aside:  # the data are read while torch is imported
+            source = aside.submit(load, request.name, request.data_dir, request.split_seed)
+            import torch
 
-        import sweep.engine  # so that no fork has to
-        from sweep.data import load
+            import sweep.engine  # so that no fork has to
 
-        torch.set_num_threads(1)
-        self.checkpoints, self.keep = request.checkpoints, request.keep
-        self.source = load(request.name, request.data_dir, request.split_seed)
+            torch.set_num_threads(1)
+            self.source = source.result()
+        if any(device.startswith("cuda") for device in devices) and not torch.cuda.is_available():
+            raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
+        if "mps" in devices and not torch.backends.mps.is_available():
+            raise SweepError("torch has no mps device here; --device cpu trains on the CPU")
         self.fingerprint = self.source.fingerprint()
         self.splits = {form: self.source.split(*form) for form in request.forms}
         self.memory = sweep.engine.resident_memory()
@@ -214,8 +264,20 @@ class _Stock:
         size = setting["train_size"]
         form = str(setting["normalize"]), size if isinstance(size, str) else int(size)
         if form not in self.splits:
-            self.splits[form] = self.source.split(*form)
+            self.splits[form] = self.source.split(*form).to(self.device)
         return self.splits[form]
+
+    def use(self, worker: int) -> None:
+        """In a worker: takes its device and precision. The data go there once."""
+        import torch
+
+        self.device = self.devices[worker]
+        tf32 = self.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        if self.device != "cpu":
+            if self.device.startswith("cuda"):
+                torch.cuda.set_device(self.device)
+            self.splits = {form: split.to(self.device) for form, split in self.splits.items()}
 
 
 def _fork(worker: int, stock: _Stock, inherited: Sequence[Connection]) -> tuple[int, Connection]:
@@ -243,6 +305,7 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
     # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
     torch.set_flush_denormal(True)
+    stock.use(worker)
     try:
         while True:
             pipe.send(Message(worker, "ready"))
@@ -251,7 +314,7 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
             kind, text = "done", ""
             try:
                 if isinstance(unit, Measurement):
-                    costs = measure(unit, stock.split(unit.setting))
+                    costs = measure(unit, stock.split(unit.setting), stock.device, stock.precision)
                     pipe.send(Message(worker, "measured", unit.key, costs=tuple(costs)))
                     continue
                 kind = _train(worker, pipe, unit, stock)
@@ -262,6 +325,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
             except Exception as error:
                 kind = "memory" if "alloc" in str(error) and "memory" in str(error) else "error"
                 text = traceback.format_exc()
+            if kind == "memory" and stock.device.startswith("cuda"):
+                torch.cuda.empty_cache()
             pipe.send(Message(worker, kind, text))
     except (EOFError, OSError):
         return
@@ -274,7 +339,8 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
         return pipe.recv() if pipe.poll() else ""
 
     saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep) if stock.checkpoints else None
-    training = Training(unit.trials, stock.split(unit.trials[0].setting), saver, asked)
+    split = stock.split(unit.trials[0].setting)
+    training = Training(unit.trials, split, saver, asked, device=stock.device, precision=stock.precision)
     for records in training:
         pipe.send(Message(worker, "epoch", outcomes=tuple(records)))
         if training.trouble:

@@ -288,10 +288,9 @@ def test_batch_norm_trains_on_the_batch_and_evaluates_on_moving_averages(digits,
 
 def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
     """With a huge width, the mean of the kept activations matches; seeds draw different masks."""
-    from sweep.engine.layers import Batch, Dropout
-    from sweep.engine.parameters import Block
+    from sweep.engine.layers import Batch, Dropout, Rates
 
-    layer = Dropout(Block(torch.tensor([0.0, 0.3, 0.3])))
+    layer = Dropout(Rates(torch.tensor([0.0, 0.3, 0.3])))
     x = torch.ones(3, 500, 400)
     batch = Batch(((0, 2), (2, 3)), (x[0], x[0]), (stream(0, "dropout", 1), stream(1, "dropout", 1)))
     y = layer.forward(x, batch, training=True)
@@ -310,6 +309,44 @@ def test_products_equal_the_lone_product_to_the_bit(shape):
 
     lanes, m, k, n = shape
     a, b = torch.randn(lanes, m, k), torch.randn(lanes, k, n)
-    for result, right in ((products.batched(a, b), b), (products.shared(a, b[0]), b[:1].expand(lanes, -1, -1))):
+    shared = products.shared(a, b[0], torch.empty(lanes, m, n))
+    for result, right in ((products.batched(a, b), b), (shared, b[:1].expand(lanes, -1, -1))):
         for lane in range(lanes):
             assert torch.equal(result[lane], torch.mm(a[lane].clone(), right[lane].clone()))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_in_passes_equals_adam_in_the_fused_kernel(digits, optimizer, monkeypatch):
+    """What runs where there is no fused kernel, and reads its coefficients at a position as a captured step does."""
+    split = small(digits, 310, torch.float64)
+    settings = settings_for(batch_size=32, epochs=3, optimizer=optimizer, hidden=6, depth=2)
+
+    def trained(captured: bool) -> Program:
+        program = Program(settings, [0, 0, 1], split, dtype=torch.float64)
+        if captured:
+            program.optimizer.position = torch.zeros(1, dtype=torch.int64)
+        for epoch in range(1, 4):
+            program.train_epoch(epoch)
+        return program
+
+    with torch.no_grad():
+        fused = trained(False)
+        monkeypatch.setattr("sweep.engine.optimizers.FUSED", ())
+        passes = trained(True)
+    for lane in range(3):
+        for name, value in passes.lane(lane).items():
+            torch.testing.assert_close(value, fused.lane(lane)[name], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_bf16_rounds_the_products_and_nothing_else(digits, model):
+    """Close to float32, not equal, and the same bits for a lane in company."""
+    split = small(digits, 256, torch.float32)
+    settings = [canonical({"model": model, "hidden": 8, "batch_norm": True, "lr": lr}) for lr in (0.003, 0.01)]
+    with torch.no_grad():
+        exact = Program(settings, [0, 0], split).train_epoch(1)
+        rounded = Program(settings, [0, 0], split, precision="bf16").train_epoch(1)
+        alone = Program(settings[1:], [0], split, precision="bf16").train_epoch(1)
+    assert rounded.val_loss[1] == alone.val_loss[0]
+    assert rounded.val_loss != exact.val_loss
+    assert rounded.val_loss == pytest.approx(exact.val_loss, rel=0.05)

@@ -5,6 +5,7 @@ layers      the lane form of each kind of layer: forward and backward on tensors
 losses      the two losses, per lane
 parameters  the trained numbers of all lanes in flat tensors
 optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules
+graphs      a training step on a CUDA device, captured once and replayed
 program     lowers a one-trial net to lanes, trains steps and epochs, evaluates, drops lanes
 measuring   what steps and evaluations cost at several numbers of lanes
 training    a unit of work from start or checkpoint to end: records, divergence, checkpoints

@@ -48,8 +48,8 @@ class Layer(Protocol):
 class Linear:
     """weight [L, out, in], bias [L, out]: [L, in, B] -> [L, out, B]. As the first layer it reads the batch itself."""
 
-    def __init__(self, weight: Block, bias: Block | None, first: bool) -> None:
-        self.weight, self.bias, self.first = weight, bias, first
+    def __init__(self, weight: Block, bias: Block | None, first: bool, low: bool = False) -> None:
+        self.weight, self.bias, self.first, self.low = weight, bias, first, low
 
     def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
         weight = self.weight.value
@@ -59,10 +59,10 @@ class Linear:
             for (a, b), rows in zip(batch.spans, batch.x, strict=True):
                 # A product with a transposed matrix is a third slower; an evaluation's few products don't repay a copy
                 columns = rows.flatten(1).t()
-                products.shared(weight[a:b], columns.contiguous() if training else columns, out=y[a:b])
+                products.shared(weight[a:b], columns.contiguous() if training else columns, y[a:b], self.low)
         else:
             self.x = x
-            y = products.batched(weight, x)
+            y = products.batched(weight, x, self.low)
         return y if self.bias is None else y.add_(self.bias.value.unsqueeze(2))
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -71,10 +71,10 @@ class Linear:
         weight_grad = _grad(self.weight)
         if self.first:
             for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True):
-                products.shared(grad[a:b], rows.flatten(1), out=weight_grad[a:b])
+                products.shared(grad[a:b], rows.flatten(1), weight_grad[a:b], self.low)
             return grad  # nobody is before the first layer
-        weight_grad.copy_(products.batched(grad, self.x.transpose(1, 2)))
-        return products.batched(self.weight.value.transpose(1, 2), grad)
+        weight_grad.copy_(products.batched(grad, self.x.transpose(1, 2), self.low))
+        return products.batched(self.weight.value.transpose(1, 2), grad, self.low)
 
 
 class Conv2d:
@@ -85,8 +85,8 @@ class Conv2d:
     (`norm`) is part of its weights, and a pooling right after it (`pool`) is done here, a few image rows at a time.
     """
 
-    def __init__(self, weight: Block, bias: Block | None, first: bool) -> None:
-        self.weight, self.bias, self.first = weight, bias, first
+    def __init__(self, weight: Block, bias: Block | None, first: bool, low: bool = False) -> None:
+        self.weight, self.bias, self.first, self.low = weight, bias, first, low
         self.norm: BatchNorm | None = None
         self.pool: MaxPool2d | None = None
         self.inputs, self.gradients = Frames(), Frames()
@@ -107,7 +107,7 @@ class Conv2d:
         y = aligned_empty(weight, (weight.shape[1], height, width, x.shape[4]))
         for image, w, window in zip(y.unbind(0), weight.flatten(2).unbind(0), windows, strict=True):
             if pool is None:
-                torch.bmm(w.expand(len(window), -1, -1), window, out=image.flatten(2).transpose(0, 1))
+                products.rows(w.expand(len(window), -1, -1), window, image.flatten(2).transpose(0, 1), self.low)
             else:
                 self._pooled(image, w, window, x.shape[3])
         if shift is not None:  # a sum per channel commutes with pooling, to the bit
@@ -115,15 +115,14 @@ class Conv2d:
         self.windows = windows
         return y
 
-    @staticmethod
-    def _pooled(image: Tensor, weight: Tensor, windows: Tensor, width: int) -> None:
+    def _pooled(self, image: Tensor, weight: Tensor, windows: Tensor, width: int) -> None:
         """Fills image [out, H // 2, W // 2, B] with the pooled products of a few rows of windows [H, k, W B] at a time."""
         out, half, _, rows = image.shape
         step = max(1, STRIP_NUMBERS // (2 * out * windows.shape[2]))
         for top in range(0, half, step):
             strip = windows[2 * top : 2 * min(top + step, half)]
             z = weight.new_empty(out, len(strip), windows.shape[2])
-            torch.bmm(weight.expand(len(strip), -1, -1), strip, out=z.transpose(0, 1))
+            products.rows(weight.expand(len(strip), -1, -1), strip, z.transpose(0, 1), self.low)
             z = torch.maximum(z[:, 0::2], z[:, 1::2]).view(out, len(strip) // 2, width, rows)
             torch.maximum(z[:, :, 0 : width - 1 : 2], z[:, :, 1::2], out=image[:, top : top + step])
 
@@ -134,7 +133,7 @@ class Conv2d:
             torch.sum(grad.flatten(2), 2, out=_grad(self.bias))
         sums = grad.new_empty(lanes, height, 9 * channels, out)
         for one, windows, total in zip(grad.flatten(3).unbind(0), self.windows, sums.unbind(0), strict=True):
-            torch.bmm(windows, one.permute(1, 2, 0), out=total)
+            products.rows(windows, one.permute(1, 2, 0), total, self.low)
         _grad(self.weight).copy_(sums.sum(1).view(lanes, 3, 3, channels, out).permute(0, 4, 3, 1, 2))
         if self.first:
             return grad  # nobody is before the first layer
@@ -146,7 +145,9 @@ class Conv2d:
             for kx, window in enumerate(columns):
                 w = weight[lane, kx].expand(height, -1, -1)
                 if kx == 0:
-                    torch.bmm(w, window, out=y)
+                    products.rows(w, window, y, self.low)
+                elif self.low:
+                    y.add_(torch.bmm(w.bfloat16(), window.bfloat16()))
                 else:
                     y.baddbmm_(w, window)
         return result
@@ -347,18 +348,26 @@ class Flatten:
         return grad.reshape(self.shape)
 
 
+@dataclass
+class Rates:
+    """The dropout probability of every lane, [L], shared by a net's dropout layers. any: whether one is not 0."""
+
+    value: Tensor
+    any: bool = True
+
+
 class Dropout:
     """Drops each unit with its lane's probability p [L] and scales the rest by 1 / (1 - p); draws are the seed's own,
     so lanes of one seed share them (Srivastava et al. 2014)."""
 
-    def __init__(self, p: Block) -> None:
-        self.p = p
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
 
     def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
         self.mask: Tensor | None = None
-        p = self.p.value.view(-1, 1, 1)
-        if not training or not bool(p.any()):
+        if not training or not self.rates.any:
             return x
+        p = self.rates.value.view(-1, 1, 1)
         self.mask = torch.empty_like(x)
         for (a, b), generator in zip(batch.spans, batch.generators, strict=True):
             draws = torch.rand(x.shape[1:], generator=generator).to(x.device)

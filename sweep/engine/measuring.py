@@ -12,22 +12,29 @@ import torch
 
 from sweep.data import Part, Split
 from sweep.engine.program import Program
-from sweep.speed import Cost, Measurement
+from sweep.speed import SLOWER, Cost, Measurement
 
 SECONDS = 0.06
 """Training steps that are timed for one number of lanes: three at least, then until so much time has gone."""
 
 
 @torch.no_grad()
-def measure(measurement: Measurement, split: Split) -> list[Cost]:
-    """Costs of 1, 4, 16, … lanes and of them all, ascending; it ends where more lanes make a trial slower."""
+def measure(measurement: Measurement, split: Split, device: str = "cpu", precision: str = "float32") -> list[Cost]:
+    """Costs of 1, 4, 16, … lanes and of them all, ascending; it ends where more lanes make a trial slower, or where the
+    memory does."""
     costs: list[Cost] = []
     before = resident_memory()
     for lanes in _ladder(len(measurement.seeds)):
-        program = Program([measurement.setting] * lanes, measurement.seeds[:lanes], split)
-        step, row = _steps(program) / lanes, _rows(program) / lanes
+        try:
+            settings, seeds = [measurement.setting] * lanes, measurement.seeds[:lanes]
+            program = Program(settings, seeds, split, device=device, precision=precision)
+            step, row = _steps(program) / lanes, _rows(program) / lanes
+        except (MemoryError, RuntimeError) as error:
+            if costs and "memory" in str(error):
+                break
+            raise
         costs.append(Cost(lanes, step, row, max(0, resident_memory() - before)))
-        if step > 1.1 * min(cost.step for cost in costs):
+        if step > SLOWER * min(cost.step for cost in costs):
             break
     return costs
 
@@ -49,6 +56,7 @@ def _steps(program: Program) -> float:
             program.begin_epoch(program.epoch + 1)
         begin = time.perf_counter()
         program.train_step()
+        program.wait()
         times.append(time.perf_counter() - begin)
     return statistics.median(times[1:])
 

@@ -53,9 +53,13 @@ class Optimizer:
     """Updates the parameters of L lanes from their gradients. `settings`: one a lane, all of the same optimizer."""
 
     slots: tuple[str, ...] = ()
+    decoupled = False
+    """Whether weight decay is no part of the gradient."""
 
     def __init__(self, settings: Sequence[Setting], parameters: Parameters, epoch_steps: int) -> None:
         self.parameters, self.epoch_steps = parameters, epoch_steps
+        self.position: Tensor | None = None
+        self._tables: dict[str, Tensor] = {}
         self.state = {slot: [torch.zeros_like(value) for value in parameters.values] for slot in self.slots}
         self.use(settings)
 
@@ -82,17 +86,24 @@ class Optimizer:
     def step(self, index: int) -> None:
         """One update, the index-th of the epoch (from 0)."""
         for group, (value, grad) in enumerate(zip(self.parameters.values, self.parameters.grads, strict=True)):
-            if self.decays:
+            if self.decays and not self.decoupled:
                 grad.addcmul_(value, self.constant(self.weight_decay))
             self.update(index, group, value, grad)
+
+    def at(self, table: Tensor, index: int) -> Tensor:
+        """A table's coefficients [L, 1] of a step. A captured step reads them where `position` says."""
+        return table[index] if self.position is None else table.index_select(0, self.position)[0]
 
     def constant(self, values: Tensor) -> Tensor:
         """A per-lane value [L] in the form that multiplies a flat tensor, [L, 1]."""
         return values.to(self.device, self.dtype).view(-1, 1)
 
-    def table(self, values: Tensor) -> Tensor:
-        """A coefficient [steps, L] as [steps, L, 1]."""
-        return values.to(self.device, self.dtype).unsqueeze(2)
+    def table(self, name: str, values: Tensor) -> Tensor:
+        """A coefficient [steps, L] as [steps, L, 1]; where it has been made for an epoch before, in the same memory."""
+        new = values.to(self.dtype).unsqueeze(2)
+        old = self._tables.get(name)
+        self._tables[name] = new.to(self.device) if old is None or old.shape != new.shape else old.copy_(new)
+        return self._tables[name]
 
     def prepare(self, settings: Sequence[Setting]) -> None:
         """Makes the per-lane constants."""
@@ -105,50 +116,72 @@ class Optimizer:
         raise NotImplementedError
 
 
+FUSED = ("cpu",)
+"""Devices on which Adam goes lane by lane through torch's fused kernel."""
+
+
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1), weight decay as an L2 penalty.
 
-    On a CPU each lane is one call of torch's fused kernel, a single pass over its numbers, with its own hyperparameters.
+    On a CPU each lane is one call of torch's fused kernel, a single pass over its numbers, with its own hyperparameters;
+    elsewhere all lanes go through each operation together.
     """
 
     slots: tuple[str, ...] = ("mean", "square")
     kernel = staticmethod(torch._fused_adam_)
 
     def prepare(self, settings: Sequence[Setting]) -> None:
-        tensors = self.parameters.values, self.parameters.grads, self.state["mean"], self.state["square"]
-        lanes = zip(
-            *([list(rows) for rows in zip(*(x.unbind(0) for x in xs), strict=True)] for xs in tensors), strict=True
+        self.fused = self.device.type in FUSED
+        self.beta1, self.beta2, self.eps = (column(settings, name) for name in ("beta1", "beta2", "eps"))
+        if not self.fused:
+            self.w1, self.w2 = self.constant(1 - self.beta1), self.constant(1 - self.beta2)
+            return
+        groups = zip(
+            self.parameters.values, self.parameters.grads, self.state["mean"], self.state["square"], strict=True
         )
+        lanes = zip(*(zip(*(tensor.unbind(0) for tensor in group), strict=True) for group in groups), strict=True)
         names = ("beta1", "beta2", "weight_decay", "eps")
-        values = ({name: float(setting[name]) for name in names} for setting in settings)
-        self.lanes = list(zip(lanes, values, strict=True))
+        constants = ({name: float(setting[name]) for name in names} for setting in settings)
+        self.lanes = [
+            ([*map(list, zip(*lane, strict=True))], some) for lane, some in zip(lanes, constants, strict=True)
+        ]
 
     def tables(self, lr: Tensor, t: Tensor) -> None:
-        self.rates = lr.tolist()
-        self.count = torch.zeros((), dtype=torch.float32)
-        self.counts = [self.count] * len(self.parameters.values)
+        if self.fused:
+            self.rates = lr.tolist()
+            self.count = torch.zeros((), dtype=torch.float32)
+            self.counts = [self.count] * len(self.parameters.values)
+            return
+        bias1, bias2 = 1 - self.beta1**t, (1 - self.beta2**t).sqrt()
+        # lr / bias1 * mean / (sqrt(square) / bias2 + eps), with the factors gathered so that each block is passed once less
+        self.add, self.times = self.table("add", self.eps * bias2), self.table("times", bias1 / (lr * bias2))
+        self.shrink = self.table("shrink", 1 - lr * self.weight_decay)
 
     def step(self, index: int) -> None:
+        if not self.fused:
+            super().step(index)
+            return
         self.count.fill_(self.before + index + 1)
         for ((values, grads, means, squares), constants), lr in zip(self.lanes, self.rates[index], strict=True):
             self.kernel(
-                values,
-                grads,
-                means,
-                squares,
-                [],
-                self.counts,
-                lr=lr,
-                amsgrad=False,
-                maximize=False,
-                **constants,  # type: ignore[arg-type]
-            )
+                values, grads, means, squares, [], self.counts, lr=lr, amsgrad=False, maximize=False, **constants  # type: ignore[arg-type]
+            )  # fmt: skip
+
+    def update(self, index: int, group: int, value: Tensor, grad: Tensor) -> None:
+        mean, square = self.state["mean"][group], self.state["square"][group]
+        if self.decays and self.decoupled:
+            value.mul_(self.at(self.shrink, index))
+        mean.lerp_(grad, self.w1)
+        square.lerp_(grad * grad, self.w2)
+        rate = square.sqrt().add_(self.at(self.add, index)).mul_(self.at(self.times, index))
+        value.addcdiv_(mean, rate, value=-1)
 
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     kernel = staticmethod(torch._fused_adamw_)
+    decoupled = True
 
 
 class SGD(Optimizer):
@@ -162,13 +195,13 @@ class SGD(Optimizer):
         self.nesterov = bool(settings[0].get("nesterov", False))
 
     def tables(self, lr: Tensor, t: Tensor) -> None:
-        self.rate = self.table(lr)
+        self.rate = self.table("lr", lr)
 
     def update(self, index: int, group: int, value: Tensor, grad: Tensor) -> None:
         if self.moves:
             momentum = self.state["momentum"][group].mul_(self.momentum).add_(grad)
             grad = grad.addcmul_(momentum, self.momentum) if self.nesterov else momentum
-        value.addcmul_(grad, self.rate[index], value=-1)
+        value.addcmul_(grad, self.at(self.rate, index), value=-1)
 
 
 class RMSprop(SGD):

@@ -15,29 +15,40 @@ import torch
 from torch import Tensor
 
 
-def batched(a: Tensor, b: Tensor) -> Tensor:
-    """a [L, m, k] @ b [L, k, n] -> [L, m, n]."""
+def batched(a: Tensor, b: Tensor, low: bool = False) -> Tensor:
+    """a [L, m, k] @ b [L, k, n] -> [L, m, n]. low: of numbers rounded to bfloat16."""
+    if low:
+        return batched(a.bfloat16(), b.bfloat16()).to(a.dtype)
     lanes, m, k = a.shape
     if lanes > 1 and _trusted(torch.bmm, lanes, m, k, b.shape[2], _flipped(a), _flipped(b), False, a.dtype, a.device):
         return torch.bmm(a, b)
     return _one_by_one(a, b)
 
 
-def shared(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """a [L, m, k] @ b [k, n], the same b for every lane -> [L, m, n], as one big product; into `out` if given."""
+def shared(a: Tensor, b: Tensor, out: Tensor, low: bool = False) -> Tensor:
+    """a [L, m, k] @ b [k, n], the same b for every lane -> out [L, m, n], as one big product. low: as in `batched`."""
+    if low:
+        a, b = a.bfloat16(), b.bfloat16()
+        return out.copy_(shared(a, b, out.new_empty(out.shape, dtype=a.dtype)))
     lanes, m, k = a.shape
     n = b.shape[1]
     if lanes > 1 and _trusted(_big, lanes, m, k, n, False, _flipped(b), True, a.dtype, a.device):
-        if out is None or not out.is_contiguous():
-            result = _big(a, b)
-            return result if out is None else out.copy_(result)
+        if not out.is_contiguous():
+            return out.copy_(_big(a, b))
         torch.mm(a.reshape(lanes * m, k), b, out=out.view(lanes * m, n))
         return out
-    if lanes == 1 and out is not None and out.is_contiguous():
+    if lanes == 1 and out.is_contiguous():
         torch.mm(a[0], b, out=out[0])
         return out
-    result = _one_by_one(a, b)
-    return result if out is None else out.copy_(result)
+    return out.copy_(_one_by_one(a, b))
+
+
+def rows(a: Tensor, b: Tensor, out: Tensor, low: bool = False) -> None:
+    """One lane's a [H, m, k] @ b [H, k, n] -> out [H, m, n]."""
+    if low:
+        out.copy_(torch.bmm(a.bfloat16(), b.bfloat16()))
+    else:
+        torch.bmm(a, b, out=out)
 
 
 def _big(a: Tensor, b: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sweep import nets
 from sweep.data import Part, Split
 from sweep.engine import layers
+from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
 from sweep.engine.optimizers import OPTIMIZERS, column
@@ -58,9 +59,11 @@ class Program:
         split: Split,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        precision: str = "float32",
     ) -> None:
         self.settings, self.seeds = list(settings), list(seeds)
-        self.split, self.dtype, self.device = split, dtype, torch.device(device)
+        self.split, self.dtype, self.device, self.low = split, dtype, torch.device(device), precision == "bf16"
+        self.graph: StepGraph | None = None
         first = self.settings[0]
         rows = len(split.train.y)
         self.batch_size = rows if first["batch_size"] == "full" else min(int(first["batch_size"]), rows)
@@ -92,7 +95,8 @@ class Program:
     def begin_epoch(self, epoch: int) -> None:
         """Stands at the first step of an epoch (from 1)."""
         self.epoch, self.step, self.seen = epoch, 0, 0
-        self.sums = {name: torch.zeros_like(self.zeros) for name in ("loss", "correct", "norm")}
+        for total in self.sums.values():
+            total.zero_()
         self.dropouts = [stream(seed, "dropout", epoch) for _, seed in self.runs]
         self._open_epoch()
 
@@ -106,21 +110,43 @@ class Program:
     def train_step(self) -> None:
         """Trains one minibatch."""
         batch, labels = self._minibatch()
+        measured = self.step % NORM_EVERY == 0
+        if self._captures(labels):
+            if self.graph is None:
+                position = self.optimizer.position = torch.zeros(1, dtype=torch.int64, device=self.device)
+                self.graph = StepGraph(self._compute, batch, labels, position, self.state)
+            self.graph.replay(batch, labels, self.step)
+        else:
+            if self.optimizer.position is not None:
+                self.optimizer.position.fill_(self.step)
+            self._compute(batch, labels, measured)
+        if measured:
+            self.sums["norm"] += self.norm
+        self.seen += labels.shape[1]
+        self.step += 1
+
+    def _captures(self, labels: Tensor) -> bool:
+        """Whether this step is replayed from a graph: on a GPU, a whole minibatch; dropout draws on the CPU."""
+        return self.device.type == "cuda" and labels.shape[1] == self.batch_size and not self.dropout.any
+
+    def _compute(self, batch: Batch, labels: Tensor, measured: bool = True) -> None:
+        """The arithmetic of a step. It changes tensors in place only, so that it can be captured."""
         logits = self._forward(batch, training=True)
-        correct = (logits.max(1).indices == labels).sum(1)
+        self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
         row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
         for layer in reversed(self.layers):
             grad = layer.backward(grad)
-        measured = self.step % NORM_EVERY == 0
         if self.clips or measured:
-            norm = self._clip()
-            if measured:
-                self.sums["norm"] += norm
+            self.norm.copy_(self._clip())
         self.optimizer.step(self.step)
         self.sums["loss"] += row_loss.sum(1)
-        self.sums["correct"] += correct
-        self.seen += labels.shape[1]
-        self.step += 1
+
+    def wait(self) -> None:
+        """Returns when everything asked of the device is done; for timing."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
     def _minibatch(self) -> tuple[Batch, Tensor]:
         """The rows of this step and their labels, [L, B]. Rows are gathered for several steps at a time."""
@@ -128,7 +154,8 @@ class Program:
             one = self.batch_size * self.split.train.x[0].numel()
             end = min(self.step + max(1, GATHERED_NUMBERS // one), self.epoch_steps)
             self.gathered = range(self.step, end)
-            picks = [order[self.step * self.batch_size : end * self.batch_size] for order in self.orders]
+            rows = slice(self.step * self.batch_size, end * self.batch_size)
+            picks = [order[rows].to(self.split.train.x.device) for order in self.orders]
             self.rows = [self._rows(self.split.train.x[pick]) for pick in picks]
             self.labels = self._spread([self.split.train.y[pick] for pick in picks])
         start = (self.step - self.gathered.start) * self.batch_size
@@ -189,14 +216,19 @@ class Program:
 
     def _use_lanes(self) -> None:
         """What derives from the lanes' settings and seeds."""
-        self.zeros = torch.zeros(self.lanes, dtype=torch.float64, device=self.device)
+        wide = torch.float32 if self.device.type == "mps" else torch.float64  # mps has no float64
+        self.zeros = torch.zeros(self.lanes, dtype=wide, device=self.device)
+        self.sums = {name: torch.zeros_like(self.zeros) for name in ("loss", "correct", "norm")}
+        self.norm = torch.zeros_like(self.zeros)
+        self.graph = None
+        self.optimizer.position = None
         smoothing = column(self.settings, "label_smoothing").to(self.device, self.dtype)
         self.smoothing = smoothing if bool(smoothing.any()) else None
         limits = column(self.settings, "grad_clip").to(self.device, self.dtype)
         self.clips = bool(limits.any())
         self.limits = torch.where(limits > 0, limits, torch.inf)
-        if self.dropout is not None:
-            self.dropout.value = column(self.settings, "dropout").to(self.device, self.dtype)
+        rates = column(self.settings, "dropout")
+        self.dropout.value, self.dropout.any = rates.to(self.device, self.dtype), bool(rates.any())
         self.runs: list[tuple[tuple[int, int], int]] = []
         for seed, run in groupby(range(self.lanes), key=lambda lane: self.seeds[lane]):
             members = list(run)
@@ -226,7 +258,7 @@ class Program:
             alone=first_weight if stacked[first_weight].dim() == 3 else None,
         )
         self.buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
-        self.dropout: Block | None = None
+        self.dropout = layers.Rates(torch.empty(0))
         lowered: list[layers.Layer] = []
         for name, module in net.named_children():
             layer = self._lane_form(name, module, first=not lowered)
@@ -237,11 +269,11 @@ class Program:
     def _lane_form(self, name: str, module: nn.Module, first: bool) -> layers.Layer | None:
         blocks = self.parameters.blocks
         if isinstance(module, nn.Linear):
-            return layers.Linear(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first)
+            return layers.Linear(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first, self.low)
         if isinstance(module, nn.Conv2d):
             assert module.padding == (1, 1)
             assert module.kernel_size == (3, 3)
-            return layers.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first)
+            return layers.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first, self.low)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.momentum is not None
             running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
@@ -249,7 +281,6 @@ class Program:
                 blocks.get(f"{name}.weight"), blocks.get(f"{name}.bias"), *running, module.momentum, module.eps
             )
         if isinstance(module, nn.Dropout):
-            self.dropout = self.dropout or Block(torch.zeros(self.lanes, dtype=self.dtype, device=self.device))
             return layers.Dropout(self.dropout)
         if isinstance(module, nn.MaxPool2d):
             return layers.MaxPool2d()
@@ -275,7 +306,7 @@ class Program:
         return torch.cat(rows).to(self.device)
 
     def _clip(self) -> Tensor:
-        """The L2 norm of each lane's gradient, [L] float64, before it is clipped to the lane's limit."""
+        """The L2 norm of each lane's gradient, [L], before it is clipped to the lane's limit."""
         gradients = self.parameters.grads
         norms = torch.stack([torch.linalg.vector_norm(grad, dim=1) for grad in gradients], 1)
         norm = norms.square().sum(1).sqrt()
@@ -283,7 +314,7 @@ class Program:
             factor = (self.limits / (norm + 1e-6)).clamp(max=1.0)
             for grad in gradients:
                 grad.mul_(factor.view(-1, 1))
-        return norm.double()
+        return norm
 
 
 def _evaluation_rows(setting: Setting, shape: tuple[int, ...]) -> int:

@@ -51,9 +51,16 @@ class Training:
     """
 
     def __init__(
-        self, trials: Sequence[Trial], split: Split, saver: Saver | None = None, asked: Callable[[], str] = lambda: ""
+        self,
+        trials: Sequence[Trial],
+        split: Split,
+        saver: Saver | None = None,
+        asked: Callable[[], str] = lambda: "",
+        device: str = "cpu",
+        precision: str = "float32",
     ) -> None:
         self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
+        self.device, self.precision = device, precision
         self.epochs = int(trials[0].setting["epochs"])
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
@@ -65,7 +72,7 @@ class Training:
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[list[EpochRecord]]:
-        self.program = Program([t.setting for t in self.trials], [t.seed for t in self.trials], self.split)
+        self.program = self._new_program()
         resumed = self._resume()
         yield from list(self.history)
         if not resumed:
@@ -85,6 +92,10 @@ class Training:
                 self._stop(0.0)
                 return
         self._conclude()
+
+    def _new_program(self) -> Program:
+        settings, seeds = [trial.setting for trial in self.trials], [trial.seed for trial in self.trials]
+        return Program(settings, seeds, self.split, device=self.device, precision=self.precision)
 
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
         program, last = self.program, self.program.epoch == self.epochs
@@ -149,7 +160,7 @@ class Training:
         }
         rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
         history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.trials), len(_FIELDS))
-        tensors = {name: tensor.contiguous() for name, tensor in program.state().items()} | {"history": history}
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in program.state().items()} | {"history": history}
         body = safetensors.torch.save(tensors, {"sweep": json.dumps(about)})
         name = f"{self.trials[0].number}-{self.trials[-1].number}-{len(self.trials)}"
         try:
@@ -178,7 +189,7 @@ class Training:
             history = tensors.pop("history")[:, lanes].tolist()
             self.program.restore(tensors, lanes, about["epoch"], about["step"], about["seen"])
         except (KeyError, IndexError, RuntimeError, ValueError, safetensors.SafetensorError):
-            self.program = Program([t.setting for t in self.trials], [t.seed for t in self.trials], self.split)
+            self.program = self._new_program()
             return False
         self.history = [
             [
