@@ -85,11 +85,12 @@ def grid(
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid
     from sweep.progress import watcher
-    from sweep.study import opened
+    from sweep.study import opened, precision_note
 
     loaded, name = _load(recipe, flags, study)
     plan = plan_grid(loaded, _describe(loaded))
     options = _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    precision_note(loaded.precision, options.devices[0])  # refused before there is a study
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         _train(ledger, found, seen, options)

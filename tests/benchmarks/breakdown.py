@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.data import DataInfo, describe
 from sweep.hyperparameters import Setting
 from sweep.plan import units
+from sweep.speed import recall
 from sweep.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def profile(arguments: list[str]) -> None:
 
 def first_unit(trials: list[Trial], info: DataInfo, workers: int) -> tuple[Trial, ...]:
     """The trials that the planner trains together with the grid's first one."""
-    planned = units(trials, info, min(workers, len(trials)))
+    planned = units(trials, info, min(workers, len(trials)), speeds=recall())
     return next(unit.trials for unit in planned if trials[0] in unit.trials)
 
 
