@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from sweep.data import DataInfo, describe
 from sweep.hyperparameters import Setting
 from sweep.plan import units
-from sweep.speed import recall
 from sweep.recipe import load_recipe
+from sweep.speed import recall
 
 if TYPE_CHECKING:
     from sweep.data import Split

@@ -6,6 +6,10 @@ optuna  Optuna's GridSampler with its study in a SQLite file, around what a begi
 expert  joblib with one single-thread process a core, fused Adam, tensors in memory, no DataLoader, channels_last for
         convolutions
 ray     Ray Tune with one worker a core, around the expert's training
+graph   on a GPU only: one trial after another, the training step captured as a CUDA graph, data on the device
+bf16    sweep itself with --precision bf16 (run.py starts it as it starts sweep)
+
+On another device than the CPU (`run.py --device`) the beginner moves every minibatch there, the others the data once.
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ Report = Callable[[int, Result], None]
 """Told of every epoch (from 1) and its result."""
 
 EVALUATION_ROWS = 1000
+
+DEVICE = os.environ.get("SWEEP_BENCHMARK_DEVICE", "cpu")
 
 SHUFFLE = 40
 """GridSampler's seed. It is one whose first trials are like the whole grid, in arithmetic and in batch norm's share, for
@@ -90,6 +96,12 @@ def prepare(flags: str) -> Split:
     )
 
 
+@cache
+def on_device(flags: str) -> Split:
+    """The workload's data on the device."""
+    return prepare(flags).to(DEVICE)
+
+
 def start(trial: Trial, split: Split) -> nn.Sequential:
     """The net of a trial with the initial weights that its seed gives it."""
     from sweep import nets
@@ -97,7 +109,7 @@ def start(trial: Trial, split: Split) -> nn.Sequential:
 
     net = nets.build(trial.setting, tuple(split.train.x.shape[1:]), split.classes)
     nets.initialize(net, trial.setting, stream(trial.seed, "init"))
-    return net
+    return net.to(DEVICE)
 
 
 def adam(net: nn.Module, setting: Setting, fused: bool = False) -> torch.optim.Adam:
@@ -183,6 +195,7 @@ def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> Resul
     for epoch in range(1, int(setting["epochs"]) + 1):
         net.train()
         for x, y in DataLoader(rows, batch, sampler=RandomSampler(rows, generator=stream(trial.seed, "order", epoch))):
+            x, y = x.to(DEVICE), y.to(DEVICE)
             optimizer.zero_grad()
             criterion(net(x), y).backward()
             optimizer.step()
@@ -190,6 +203,7 @@ def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> Resul
         loss, accuracy = 0.0, 0.0
         with torch.no_grad():
             for x, y in DataLoader(held_out, batch):
+                x, y = x.to(DEVICE), y.to(DEVICE)
                 logits = net(x)
                 loss += criterion(logits, y).item() * len(y)
                 accuracy += (logits.argmax(1) == y).sum().item()
@@ -215,7 +229,7 @@ def joblib_task(trial: Trial, flags: str) -> Trained:
     import torch
 
     torch.set_num_threads(1)
-    split = prepare(flags)
+    split = on_device(flags)
     begin = time.time()
     result = expert_trial(trial, split)
     return Trained(trial.number, begin, time.time(), result)
@@ -235,7 +249,8 @@ def expert_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
     result = (math.nan, math.nan)
     for epoch in range(1, int(setting["epochs"]) + 1):
         net.train()
-        for pick in torch.randperm(len(split.train.y), generator=stream(trial.seed, "order", epoch)).split(batch):
+        order = torch.randperm(len(split.train.y), generator=stream(trial.seed, "order", epoch))
+        for pick in order.to(DEVICE).split(batch):
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(net(split.train.x[pick].contiguous(memory_format=layout)), split.train.y[pick]).backward()
             optimizer.step()
@@ -244,6 +259,68 @@ def expert_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
             logits = torch.cat([net(x.contiguous(memory_format=layout)) for x in split.val.x.split(EVALUATION_ROWS)])
         result = cross_entropy(logits, split.val.y).item(), (logits.argmax(1) == split.val.y).float().mean().item()
         report(epoch, result)
+    return result
+
+
+# A captured loop, on a GPU.
+
+
+def graph_grid(recipe: Recipe, flags: str, every: int, _folder: Path) -> list[Trained]:
+    """Every so many-th trial, one after another."""
+    split, done = on_device(flags), []
+    for trial in list(recipe.grid.trials())[::every]:
+        begin = time.time()
+        done.append(Trained(trial.number, begin, time.time(), graph_trial(trial, split)))
+    return done
+
+
+def graph_trial(trial: Trial, split: Split) -> Result:
+    """A trial whose whole minibatches replay one captured step; a last smaller one is trained as usual."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from sweep.engine.streams import stream
+
+    setting, net = trial.setting, start(trial, split)
+    batch, rows = int(setting["batch_size"]), len(split.train.y)
+    betas = float(setting["beta1"]), float(setting["beta2"])
+    optimizer = torch.optim.Adam(net.parameters(), lr=float(setting["lr"]), betas=betas, fused=True, capturable=True)
+    x, y = split.train.x[:batch].clone(), split.train.y[:batch].clone()
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        cross_entropy(net(x), y).backward()
+        optimizer.step()
+
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step(x, y)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.cuda.graph(graph):
+        step(x, y)
+    net.load_state_dict(before)
+    for state in optimizer.state.values():
+        for value in state.values():
+            value.zero_()
+    result = (math.nan, math.nan)
+    for epoch in range(1, int(setting["epochs"]) + 1):
+        net.train()
+        for pick in torch.randperm(rows, generator=stream(trial.seed, "order", epoch)).to(DEVICE).split(batch):
+            if len(pick) == batch:
+                x.copy_(split.train.x[pick])
+                y.copy_(split.train.y[pick])
+                graph.replay()
+            else:
+                step(split.train.x[pick], split.train.y[pick])
+        net.eval()
+        with torch.inference_mode():
+            logits = torch.cat([net(piece) for piece in split.val.x.split(EVALUATION_ROWS)])
+        result = cross_entropy(logits, split.val.y).item(), (logits.argmax(1) == split.val.y).float().mean().item()
     return result
 
 
@@ -300,6 +377,7 @@ PEERS: dict[str, Callable[[Recipe, str, int, Path], list[Trained]]] = {
     "optuna": optuna_grid,
     "expert": joblib_grid,
     "ray": ray_grid,
+    "graph": graph_grid,
 }
-NEEDS = {"optuna": "optuna", "expert": "joblib", "ray": "ray"}
+NEEDS = {"optuna": "optuna", "expert": "joblib", "ray": "ray", "graph": "torch", "bf16": "torch"}
 """The package that each peer needs beside sweep's own."""

@@ -3,7 +3,7 @@
 Every column is a real process, timed from its start to its end, and trains the same settings and seeds on the same
 split, with the same networks, initial weights, minibatches in the same order, and a validation pass after every
 epoch. sweep: `sweep grid`, by way of `watched.py`, which notes when the first trial began. The peers, `optuna`,
-`expert` and `ray`, are in `peers.py`. A peer may train a part of the trials only; its trials per minute are then those
+`expert`, `ray` and, on a GPU, `graph`, are in `peers.py`; `bf16` is sweep with --precision bf16. A peer may train a part of the trials only; its trials per minute are then those
 of the whole grid at the pace measured, what it takes before its first trial and after its last counted once, and the
 notes say so.
 
@@ -12,6 +12,7 @@ The float32 limit is what all cores would do if each trial took nothing but its 
 less than half of it, a second table says where its time goes.
 
     python tests/benchmarks/run.py [WORKLOAD ...] [--peers LIST] [--short] [--repeat N] [--json FILE] [--data-dir DIR]
+                                   [--device NAME]
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from breakdown import KINDS, REST, operations
-from peers import NEEDS, PEERS, Result, cores
+from peers import NEEDS, Result, cores
 
 from sweep.data import describe
 from sweep.ledger import Ledger
@@ -44,6 +45,7 @@ Flags = dict[str, str]
 
 EIGHTEEN = {"lr": "0.1,0.01,0.001", "beta1": "0.8,0.88,0.9", "batch_norm": "on,off"}
 DEFAULT_PEERS = ("optuna", "expert")
+DEVICE = os.environ.get("SWEEP_BENCHMARK_DEVICE", "cpu")
 EXPLAINED_BELOW = 0.5
 """The share of the float32 limit below which a workload's time is accounted for."""
 
@@ -139,7 +141,8 @@ class Row:
     """A workload's figures, by column: trials per minute; trials trained; the best validation loss of those.
 
     ratio: sweep over each peer; best_of_same: sweep's best among the trials that each peer trained. Differences are of
-    the validation loss, between sweep and the peer `compared_with`. limit: trials per minute at the float32 limit.
+    the validation loss, between sweep and the peer `compared_with`. limit: trials per minute at the float32
+    limit. seconds: what sweep took; planned: what `sweep plan` says afterwards.
     """
 
     workload: str
@@ -157,6 +160,8 @@ class Row:
     gflop_a_trial: float
     limit: float
     share: float
+    seconds: float
+    planned: float
     where: Where | None
 
 
@@ -181,7 +186,7 @@ def timed(command: list[str], **environment: str) -> tuple[float, float]:
 def grid_command(flags: Flags, folder: Path, *more: str) -> list[str]:
     """`sweep grid` on a new ledger in a folder, watched; what is noted is in its `watched.json`."""
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
-    study = ["--study", "benchmark", "--results", str(folder)]
+    study = ["--study", "benchmark", "--results", str(folder), "--device", DEVICE]
     return [sys.executable, str(HERE / "watched.py"), str(folder / "watched.json"), "grid", *study, *words, *more]
 
 
@@ -212,8 +217,9 @@ def run_peer(name: str, flags: Flags, every: int, folder: Path) -> Run:
 def run_column(column: str, workload: Workload) -> Run:
     """One column of a workload, once, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="sweep-benchmark-", ignore_cleanup_errors=True) as folder:
-        if column == "sweep":
-            return run_sweep(workload.flags, Path(folder))
+        if column in ("sweep", "bf16"):
+            precision = {"precision": "bf16"} if column == "bf16" else {}
+            return run_sweep(workload.flags | precision, Path(folder))
         return run_peer(column, workload.flags, workload.every.get(column, 1), Path(folder))
 
 
@@ -235,10 +241,20 @@ def account(run: Run, flags: Flags) -> Where:
     return Where(run.seconds, run.startup, training, run.end, other, profile)
 
 
+def planned_seconds(flags: Flags) -> float:
+    """What `sweep plan` expects of the whole grid."""
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    command = [sys.executable, "-m", "sweep", "plan", "--json", "--device", DEVICE, *words]
+    seconds = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["seconds"]
+    return float(seconds)
+
+
 def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) -> Row:
     """All columns of a workload, one after another, `repeat` times; the time is the median."""
     columns = ("sweep", *peers)
     speed = side_process("product_speed")
+    cache = tempfile.mkdtemp(prefix="sweep-benchmark-")  # sweep measures this machine as on its first day
+    os.environ["XDG_CACHE_HOME"] = cache
     runs: dict[str, list[Run]] = {column: [] for column in columns}
     for _ in range(repeat):
         for column in columns:
@@ -268,6 +284,8 @@ def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) ->
         gflop_a_trial=sum(work) / len(work) / 1e9,
         limit=limit,
         share=share,
+        seconds=median_run.seconds,
+        planned=planned_seconds(workload.flags),
         where=account(median_run, workload.flags) if share < EXPLAINED_BELOW else None,
     )
 
@@ -307,6 +325,8 @@ def figures(peers: Sequence[str]) -> Columns:
         **{f"x {peer}": lambda row, c=peer: f"{row.ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
         "limit/min": lambda row: f"{row.limit:,.0f}",
         "of limit": lambda row: percent(row.share),
+        "took s": lambda row: f"{row.seconds:.1f}",
+        "planned s": lambda row: f"{row.planned:.1f}",
         **{f"best {column}": lambda row, c=column: f"{row.best_val_loss[c]:.5f}" for column in columns},  # type: ignore[misc]
         **(DIFFERENCES if peers else {}),
     }
@@ -409,12 +429,15 @@ def environment() -> dict[str, Any]:
 def chosen_peers(text: str, parser: argparse.ArgumentParser) -> list[str]:
     """The peers named, those whose package is there; the others get a line."""
     names = [name for name in text.split(",") if name and name != "none"]
-    unknown = [name for name in names if name not in PEERS]
+    unknown = [name for name in names if name not in NEEDS]
     if unknown:
-        parser.error(f"no peer {', '.join(unknown)}; expected some of {', '.join(PEERS)}, or none")
+        parser.error(f"no peer {', '.join(unknown)}; expected some of {', '.join(NEEDS)}, or none")
     for name in names:
         if importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name}: skipped, the package {NEEDS[name]} is not installed", flush=True)
+    if "graph" in names and not DEVICE.startswith("cuda"):
+        print("graph: skipped, it needs --device cuda", flush=True)
+        names.remove("graph")
     return [name for name in dict.fromkeys(names) if importlib.util.find_spec(NEEDS[name])]
 
 
@@ -426,8 +449,9 @@ def main(arguments: list[str]) -> None:
         "--peers",
         default=",".join(DEFAULT_PEERS),
         metavar="LIST",
-        help=f"of {','.join(PEERS)}, or none; {','.join(DEFAULT_PEERS)} by default",
+        help=f"of {','.join(NEEDS)}, or none; {','.join(DEFAULT_PEERS)} by default",
     )
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="of sweep and its peers: cpu, cuda, cuda:N")
     parser.add_argument("--short", action="store_true", help="smaller grids and fractions")
     parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
@@ -445,6 +469,8 @@ def main(arguments: list[str]) -> None:
     unknown = [name for name in given.workloads if name not in WORKLOADS]
     if unknown:
         parser.error(f"no workload {', '.join(unknown)}; expected some of {', '.join(WORKLOADS)}")
+    global DEVICE
+    DEVICE = os.environ["SWEEP_BENCHMARK_DEVICE"] = given.device
     peers = chosen_peers(given.peers, parser)
 
     rows = []
