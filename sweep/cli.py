@@ -82,6 +82,9 @@ def grid(
 
     The flag that comes first varies slowest.
     """
+    from sweep.host import ahead
+
+    ahead()
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid
     from sweep.progress import watcher
@@ -158,6 +161,9 @@ def resume(
     """Finish an interrupted study."""
     import dataclasses
 
+    from sweep.host import ahead
+
+    ahead()
     from sweep.ledger import Ledger
     from sweep.progress import watcher
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import statistics
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -30,6 +32,8 @@ class _Progress:
         self.console = console
 
     def started(self, study: Study, start: Start) -> None:
+        # The leaderboard at the end needs pandas; importing it takes as long as the workers take to start, so now.
+        threading.Thread(target=importlib.import_module, args=("sweep.analysis",), daemon=True).start()
         self.study, self.total = study, start.total
         self.done = start.done
         self.before, self.begin = self.done, time.monotonic()

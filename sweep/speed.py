@@ -129,7 +129,7 @@ def remember(costs: Mapping[str, Iterable[Cost]], start: Mapping[str, tuple[floa
 
 def _machine() -> str:
     """This machine and its torch, so that a cache on a shared disk serves several."""
-    model = platform.processor() or platform.machine()
+    model = platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)

@@ -24,8 +24,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.data import load
+from sweep.data import Source, load
 from sweep.errors import DataError, SweepError, UsageError
+from sweep.host import start
 from sweep.plan import Unit
 from sweep.space import EpochRecord
 from sweep.speed import Cost, Measurement
@@ -110,19 +111,7 @@ class Pool:
 
     def __init__(self, devices: Sequence[str], data: DataRequest) -> None:
         """devices: one for each worker."""
-        ours, theirs = socket.socketpair()
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        # glibc: keep freed memory instead of giving it back to the system and faulting it in again at every step
-        memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
-        cuda = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # the host must not start CUDA: its forks could not use it then
-        self._host = subprocess.Popen(
-            [sys.executable, "-c", "from sweep.workers import host; host()", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **threads, **memory, **cuda},
-        )
-        theirs.close()
-        self._connection = Connection(ours.detach())
+        self._host, self._connection = start()
         self._connection.send((tuple(devices), data))
         self._begin = time.monotonic()
 
@@ -184,19 +173,20 @@ def host() -> None:
 
 
 def _serve(study: Connection) -> None:
-    devices, request = study.recv()
+    requests: list[DataRequest] = []
     try:
-        stock = _Stock(request, devices)
+        stock = _Stock(study, requests)
+    except EOFError:
+        return  # nobody wanted a host after all
     except SweepError as error:
         study.send(Message(-1, "refused", str(error)))
         return
     except Exception:
-        study.send(
-            Message(
-                1, "refused", f"{request.name}: cannot be loaded: {traceback.format_exc().strip().splitlines()[-1]}"
-            )
-        )
+        name = requests[0].name if requests else "host"
+        last = traceback.format_exc().strip().splitlines()[-1]
+        study.send(Message(1, "refused", f"{name}: cannot be loaded: {last}"))
         return
+    devices = stock.devices
     study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory))
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(len(devices)):
@@ -225,32 +215,38 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 continue
             worker = owners[ready]
             try:
-                study.send(ready.recv())
-            except OSError:
-                return
-            except Exception:  # EOF, or a message torn by the worker's death
+                message = ready.recv()
+            except Exception:  # EOF, a reset if it left something unread, or a message torn by the worker's death
                 pid, pipe = workers.pop(worker)
                 pipe.close()
                 _, status = os.waitpid(pid, 0)
                 study.send(Message(worker, "died", _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
+            else:
+                study.send(message)
 
 
 class _Stock:
     """What every worker inherits: torch, the engine, the data. Loaded once, in the host."""
 
-    def __init__(self, request: DataRequest, devices: Sequence[str]) -> None:
-        self.checkpoints, self.keep, self.precision, self.devices = (
-            request.checkpoints, request.keep, request.precision, devices
-        )  # fmt: skip
-        with ThreadPoolExecutor(1) as aside:  # the data are read while torch is imported
-            source = aside.submit(load, request.name, request.data_dir, request.split_seed)
+    def __init__(self, study: Connection, requests: list[DataRequest]) -> None:
+        """Waits for the study's request, which goes to `requests`, and loads its data while torch is imported."""
+
+        def prepare() -> tuple[Sequence[str], DataRequest, Source]:
+            devices, request = study.recv()
+            requests.append(request)
+            return devices, request, load(request.name, request.data_dir, request.split_seed)
+
+        with ThreadPoolExecutor(1) as aside:
+            prepared = aside.submit(prepare)
             import torch
 
             import sweep.engine  # so that no fork has to
 
             torch.set_num_threads(1)
-            self.source = source.result()
+            devices, request, self.source = prepared.result()
+        self.devices, self.precision = devices, request.precision
+        self.checkpoints, self.keep = request.checkpoints, request.keep
         if any(device.startswith("cuda") for device in devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
         if "mps" in devices and not torch.backends.mps.is_available():
