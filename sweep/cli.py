@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sweep import __version__
-from sweep.errors import Interrupted, SweepError
+from sweep.errors import DataError, Interrupted, SweepError
 from sweep.flags import (
     DEFAULT_RESULTS,
     Device,
@@ -130,7 +130,12 @@ def plan(
     trials = plan_grid(loaded, data).trials  # complains of a bad grid before it is measured
     devices = choose_devices(device, jobs)[:trials]
     precision_note(loaded.precision, devices[0])
-    speeds = measured(loaded, data, devices) if measure else recall()
+    speeds = recall()
+    if measure:
+        try:
+            speeds = measured(loaded, data, devices)
+        except DataError as error:
+            print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     planned = plan_grid(loaded, data, len(devices), lanes, speeds, speed_kind(devices, loaded))
     _print(plan_to_dict(planned) if as_json else plan_table(planned, name))
 

@@ -13,7 +13,7 @@ import platform
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,13 @@ class Speeds:
     start: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def choose(self, key: str, most: int) -> Cost | None:
-        """The measured cost of the best number of lanes up to `most`; the fewest that are within a twentieth of it."""
-        costs = [cost for cost in self.costs.get(key, ()) if cost.lanes <= most]
-        if not costs:
+        """The cost of the best number of lanes up to `most`, measured or `most` itself; the fewest that are within a
+        twentieth of it."""
+        costs = [cost for cost in self.costs.get(key, ()) if cost.lanes < most]
+        last = self.at(key, most)
+        if last is None:
             return None
+        costs.append(last if last.lanes <= most else replace(last, lanes=most))
         best = min(cost.step for cost in costs)
         return next(cost for cost in costs if cost.step <= 1.05 * best)
 
@@ -102,25 +105,26 @@ def cache_file() -> Path:
 
 def recall() -> Speeds:
     """What has been measured on this machine with this torch."""
-    speeds = Speeds()
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    try:
         mine = json.loads(cache_file().read_text(encoding="utf-8"))[_machine()]
-        speeds.start = {str(name): (float(seconds), int(size)) for name, (seconds, size) in mine["start"].items()}
-        speeds.costs = {key: tuple(Cost(*row) for row in rows) for key, rows in mine["costs"].items()}
-    return speeds
+        start = {str(name): (float(seconds), int(size)) for name, (seconds, size) in mine["start"].items()}
+        return Speeds({key: tuple(Cost(*row) for row in rows) for key, rows in mine["costs"].items()}, start)
+    except (OSError, ValueError, TypeError, AttributeError, LookupError):
+        return Speeds()
 
 
 def remember(costs: Mapping[str, Iterable[Cost]], start: Mapping[str, tuple[float, int]]) -> None:
     """Adds to the file. A file that cannot be written is no failure: it is measured again another time."""
-    file = cache_file()
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        known: dict[str, Any] = {}
+    now, file = recall(), cache_file()
+    now.costs |= {key: tuple(some) for key, some in costs.items()}
+    now.start |= start
+    rows = {key: [[c.lanes, c.step, c.row, c.memory] for c in some] for key, some in now.costs.items()}
+    with suppress(OSError):
+        known: Any = None
         with suppress(OSError, ValueError):
             known = json.loads(file.read_text(encoding="utf-8"))
-        mine = known.setdefault(_machine(), {"start": {}, "costs": {}})
-        mine["start"] |= start
-        rows = {key: [[c.lanes, c.step, c.row, c.memory] for c in some] for key, some in costs.items()}
-        mine["costs"] |= rows
+        known = known if isinstance(known, dict) else {}
+        known[_machine()] = {"start": now.start, "costs": rows}
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
             json.dump(known, temporary)

@@ -17,6 +17,12 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _nothing_remembered(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What this machine's user has measured does not matter here, and is not written over."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     import torch
 
@@ -42,7 +48,7 @@ def sweep(tmp_path: Path) -> Run:
         *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = tmp_path, **kwargs
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sweep", *map(str, args)]
-        mine = {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        mine = {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results")}
         settings = os.environ | mine | (env or {})
         result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, **kwargs)
         assert "Traceback" not in result.stderr, result.stderr
