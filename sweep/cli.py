@@ -16,6 +16,9 @@ from sweep.errors import Interrupted, SweepError
 from sweep.flags import (
     DEFAULT_RESULTS,
     Direction,
+    Enqueue,
+    From,
+    InFlight,
     Jobs,
     Json,
     Keep,
@@ -24,9 +27,12 @@ from sweep.flags import (
     Metric,
     RecipeFile,
     Results,
+    Sampler,
+    SearchSeed,
     StudyFlag,
     StudyName,
     TimeLimit,
+    Trials,
     Where,
     with_space,
 )
@@ -91,6 +97,47 @@ def grid(
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         _train(ledger, found, seen, options)
+
+
+@app.command(rich_help_panel="Train")
+@with_space
+def search(
+    flags: dict[str, str],
+    trials: Trials,
+    recipe: RecipeFile = None,
+    sampler: Sampler = None,
+    in_flight: InFlight = None,
+    search_seed: SearchSeed = None,
+    enqueue: Enqueue = None,
+    warm: From = None,
+    study: StudyFlag = None,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+) -> None:
+    """Let a sampler choose settings of a space, learning from those before; N trials in all.
+
+    VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
+    """
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_search
+    from sweep.progress import watcher
+    from sweep.search import check_sampler
+    from sweep.study import begun_with, opened
+
+    given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
+    loaded, name = _load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
+    plan = plan_search(loaded, _describe(loaded), trials)
+    check_sampler(loaded)
+    options = _options(jobs, lanes, time_limit, max_trials, keep_checkpoints)
+    seen = watcher(_console(stderr=True))
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        loaded = begun_with(ledger, name, loaded, enqueue or [], warm)
+        with opened(ledger, name, loaded, plan, seen) as found:
+            _train(ledger, found, seen, options)
 
 
 @app.command(rich_help_panel="Train")
@@ -337,13 +384,16 @@ def remove(
     print(f"removed {study}")
 
 
-def _load(recipe: Path | None, flags: dict[str, str], study: str | None) -> tuple[Recipe, str]:
+def _load(
+    recipe: Path | None, flags: dict[str, str], study: str | None, search: dict[str, Any] | None = None
+) -> tuple[Recipe, str]:
     """The recipe, and the name of its study: as given, else after the file, else by its digest."""
     from sweep.recipe import load_recipe
     from sweep.study import check_name
 
-    loaded = load_recipe(recipe, flags)
-    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"grid-{loaded.digest()}")
+    loaded = load_recipe(recipe, flags, search)
+    kind = "grid" if search is None else "search"
+    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"{kind}-{loaded.digest()}")
 
 
 def _describe(recipe: Recipe) -> Any:

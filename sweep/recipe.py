@@ -70,6 +70,13 @@ class Recipe:
         """The grid that the axes and seeds span."""
         return Grid(self.axes, self.seeds)
 
+    def listed(self, name: str) -> tuple[Value, ...]:
+        """The values of a hyperparameter as far as they are named: its default if it is not there, none of an open range."""
+        axis = next((axis for axis in self.axes if axis.name == name), None)
+        if axis is None:
+            return (TABLE[name].default,)
+        return () if isinstance(axis.values, Range) and axis.values.open else Grid((axis,), ()).points[name]
+
     @property
     def swept(self) -> tuple[str, ...]:
         """The names of the hyperparameters that take more than one value."""
@@ -328,7 +335,7 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
 def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
     """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges."""
     where = f"{row.flag}: "
-    if ":" in text:
+    if ":" in text and row.kind in ("int", "float"):
         try:
             return _parse_range(row, text)
         except UsageError as error:

@@ -20,7 +20,6 @@ from sweep import checkpoint
 from sweep.checkpoint import Saved
 from sweep.data import DataInfo
 from sweep.errors import DataError, SweepError, UsageError
-from sweep.hyperparameters import TABLE
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Plan, Unit, fold_text, measurements, units
 from sweep.recipe import Recipe
@@ -137,6 +136,28 @@ def check_name(name: str) -> str:
     return name
 
 
+def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
+    """A search's recipe with what it is started with: settings to train first, and what another study found, copied so
+    that nothing that happens to the other study matters later. A study that is there keeps its own where none is given.
+    """
+    from sweep.search import enqueued, warm_results
+
+    assert recipe.search is not None
+    there = ledger.find(name)
+    search = recipe.search
+    before = there.recipe.search if there else None
+    if enqueue:
+        search = replace(search, enqueue=enqueued(recipe, enqueue))
+    elif before:
+        search = replace(search, enqueue=before.enqueue)
+    if warm is not None:
+        other = ledger.study(warm)
+        search = replace(search, warm=warm_results(recipe, other.recipe, ledger.results(other), warm))
+    elif before:
+        search = replace(search, warm=before.warm)
+    return replace(recipe, search=search)
+
+
 @contextmanager
 def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
@@ -156,11 +177,20 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
             raise
         return
     difference = study.recipe.difference(recipe)
+    if difference and (recipe.search or study.recipe.search):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); a search can grow in --trials only, "
+            f"since what it asks depends on all the rest; give --study another name, or `sweep rm {name}`"
+        )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
             f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
             f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
         )
+    total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
+    if total != study.trials:
+        watcher.note(f"{name}: {study.trials} trials there, {total} here")
+        study = ledger.grow(study, study.recipe, total)
     if difference:
         watcher.note(f"{name} grows: {'; '.join(difference)}")
         study = ledger.grow(study, recipe, plan.trials)
@@ -182,25 +212,30 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     left = start.total - start.done
     room = left if options.max_trials is None else min(left, max(0, options.max_trials - start.done))
     stopped = "trials" if room < left else ""
+    trains = room > 0
     with _interrupts() as interrupts, closing(watcher):
         watcher.started(study, start)
-        if room:
-            trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
+        if trains:
+            windows = _generations(ledger, study, watcher)
+            if not study.recipe.search:
+                windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room))
             jobs = min(options.jobs, room)
             speeds = recall()
             with Pool(jobs, _data_request(study.recipe, folder, options.keep)) as pool:
                 loop = _Loop(ledger, study, watcher, pool, interrupts, deadline)
-                if options.lanes is None:
+                if options.lanes is None and not study.recipe.search:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS), speeds)
-                for window in _windows(trials):
+                for window in windows:
                     ledger.add(study, window)
-                    loop.train(units(window, data, jobs, options.lanes, saved, speeds))
-                    if loop.stopping:
+                    loop.train(units(window[:room], data, jobs, options.lanes, saved, speeds))
+                    room -= len(window)
+                    if loop.stopping or room <= 0:
                         break
-                stopped = loop.stopping or stopped
+                study = ledger.study(study.name)
+                stopped = loop.stopping or (stopped if room <= 0 else "")
     ledger.close_run(study, time.monotonic() - begin)
     counts = ledger.counts(study)
-    if room and not options.keep and not counts["waiting"] + counts["running"]:
+    if trains and not options.keep and not counts["waiting"] + counts["running"]:
         checkpoint.clear(folder)
     summary = Summary(counts, study.trials, time.monotonic() - begin, stopped)
     watcher.ended(summary)
@@ -294,12 +329,30 @@ def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed
             yield Trial(number, setting, seed)
 
 
+def _generations(ledger: Ledger, study: Study, watcher: Watcher) -> Iterator[list[Trial]]:
+    """The trials of a search: first those that wait in the ledger, then a generation at a time, each asked once the
+    one before is trained. Where nothing new can be asked, the study has as many trials as it got."""
+    waiting = [result.trial for result in ledger.results(study) if result.state == "waiting"]
+    if waiting:
+        yield waiting
+    from sweep.search import AskTell
+
+    asking = AskTell(study.recipe, ledger.results(study))
+    while (left := study.trials - ledger.rows(study)) > 0:
+        trials = asking.ask(left)
+        if not trials:
+            watcher.note(f"{asking.ended}; the search ends")
+            ledger.grow(study, study.recipe, ledger.rows(study))
+            return
+        yield trials
+        asking.tell(ledger.results(study, trials[0].number))
+
+
 def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
-    points = recipe.grid.points
     forms = tuple(
         (str(normalize), size if isinstance(size, str) else int(size))
-        for normalize in points.get("normalize", (TABLE["normalize"].default,))
-        for size in points.get("train_size", (TABLE["train_size"].default,))
+        for normalize in recipe.listed("normalize")
+        for size in recipe.listed("train_size")
     )
     return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep)
 

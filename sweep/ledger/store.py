@@ -34,7 +34,7 @@ from sweep.ledger.schema import (
     VERSION,
 )
 from sweep.recipe import Recipe, recipe_from_dict
-from sweep.space import EpochRecord, Trial, setting_key
+from sweep.space import EpochRecord, Result, Trial, setting_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,6 +171,17 @@ class Ledger:
         """The number and state of every trial that has a row, by setting and seed."""
         rows = self._read("SELECT setting, seed, number, state FROM trials WHERE study = ?", study.id)
         return {(setting, seed): (number, state) for setting, seed, number, state in rows}
+
+    def results(self, study: Study, first: int = 0) -> list[Result]:
+        """Every trial that has a row, from a number on, with the recipe's metric."""
+        query = (
+            f"SELECT number, setting, seed, state, {study.recipe.metric} FROM trials WHERE study = ? AND number >= ?"
+        )
+        rows = self._read(f"{query} ORDER BY number", study.id, first)
+        return [
+            Result(Trial(number, json.loads(setting), seed), state, value)
+            for number, setting, seed, state, value in rows
+        ]
 
     def begun(self, study: Study) -> int:
         """Trials that wait but had begun: something stopped them, or their epochs were raised."""
