@@ -129,21 +129,21 @@ def test_a_sampler_that_learns_beats_chance():
 
 
 def test_a_setting_asked_twice_is_told_again_and_not_trained_again():
-    one = recipe({"lr": "0.1,0.01,0.001", "hidden": "4,8"}, "random", in_flight=3)
+    one = recipe({"lr": "0.1,0.03,0.01,0.001", "hidden": "4,8,16"}, "random", in_flight=3)
     asking = AskTell(one)
-    results = trained(asking, 6)
+    results = trained(asking, 12)
     keys = [setting_key(result.trial.setting) for result in results]
-    assert len(set(keys)) == len(keys) == 6
+    assert len(set(keys)) == len(keys) == 12
     values = {tuple(trial.params.values()): set() for trial in asking.study.get_trials()}
-    assert results[-1].trial.number > 8  # so the first three generations are told, with some settings twice
+    assert results[-1].trial.number > 14
     told = asking.study.get_trials(states=[TrialState.COMPLETE])
     assert len(told) == results[-1].trial.number // 3 * 3
     for trial in told:
         values[tuple(trial.params.values())].add(trial.value)
     assert all(len(found) <= 1 for found in values.values())
     assert len({tuple(trial.params.values()) for trial in told}) < len(told)
-    for cut in range(1, 6):  # the numbers that have no trial are asked again when it is rebuilt
-        assert trained(AskTell(one, results[:cut]), 6, results[:cut]) == results
+    for cut in range(1, 12):  # the numbers that have no trial are asked again when it is rebuilt
+        assert trained(AskTell(one, results[:cut]), 12, results[:cut]) == results
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp"])
