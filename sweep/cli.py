@@ -333,14 +333,22 @@ def trial(
 def export(
     study: StudyName,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
             help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.",
         ),
-    ],
+    ] = None,
+    optuna: Annotated[
+        str | None,
+        typer.Option(
+            "--optuna",
+            metavar="STORAGE",
+            help="Write a study for Optuna's tools instead: sqlite:///FILE.db, or a journal FILE.log.",
+        ),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     metric: Metric = None,
     direction: Direction = None,
@@ -353,8 +361,20 @@ def export(
 ) -> None:
     """Write the leaderboard, or every epoch, to a file."""
     from sweep.analysis import csv_columns, leaderboard
+    from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
+
+    if optuna is not None:
+        from sweep.study import export_optuna
+
+        with Ledger(results) as ledger:
+            written = export_optuna(ledger, ledger.study(study), optuna)
+        print(f"wrote {written} trials to {optuna}")
+    if output is None:
+        if optuna is None:
+            raise UsageError("missing option --output (-o) FILE, or --optuna STORAGE")
+        return
 
     with Ledger(results) as ledger:
         found = ledger.study(study)

@@ -535,6 +535,17 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                     return Reproduction(number, len(records), _first_difference(stored, records))
 
 
+def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
+    """Writes a study to one of Optuna's storages; returns the number of trials. Raises UsageError if it cannot be."""
+    from sweep.search import write_optuna
+
+    metric, curves = study.recipe.metric, dict[int, dict[int, float]]()
+    for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
+        curves.setdefault(int(number), {})[int(epoch)] = float(value)
+    rows = (ledger.trial(study, result.trial.number) for result in ledger.results(study))
+    return write_optuna(url, study.name, study.recipe, ({**row, "setting": setting} for row, setting in rows), curves)
+
+
 def _first_difference(
     stored: Sequence[Mapping[Any, Any]], made: list[EpochRecord]
 ) -> tuple[int, str, object, object] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -382,3 +383,44 @@ def test_a_study_of_a_search_keeps_its_sampler(sweep):
     assert 'search.sampler: "random" there, "tpe" here' in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert "another recipe" in sweep("grid", "--lr", "0.01:1:3", "--epochs", 1, "--study", "k", code=2).stderr
+
+
+# Optuna's world
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///o.db", "o.log"])
+def test_an_export_opens_in_optuna(sweep, tmp_path, storage, monkeypatch):
+    flags = ["--lr", "1e-3:10:log", "--optimizer", "adam,sgd", "--momentum", "0:0.9:step=0.3", "--epochs", 2]
+    sweep("search", *flags, "--depth", 6, "--trials", 8, "--study", "s")
+    assert "wrote 8 trials" in sweep("export", "s", "--optuna", storage).stdout
+    monkeypatch.chdir(tmp_path)
+    backend = optuna.storages.journal.JournalFileBackend
+    study = optuna.load_study(
+        study_name="s", storage=storage if "://" in storage else optuna.storages.JournalStorage(backend(storage))
+    )
+    frame = table(sweep, "s").set_index("trial")
+    curves = table(sweep, "s", "--curves")
+    assert study.user_attrs["metric"] == "val_loss"
+    assert len(study.trials) == len(frame) == 8
+    for trial in study.trials:
+        row = frame.loc[str(trial.user_attrs["trial"])]
+        assert trial.params["lr"] == float(row["lr"])
+        assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
+        assert trial.distributions["optimizer"].choices == ("adam", "sgd")
+        assert trial.value == (float(row["val_loss"]) if row["state"] == "complete" else math.inf)
+        assert trial.user_attrs["state"] == row["state"]
+        mine = curves[curves["trial"] == str(trial.user_attrs["trial"])]
+        assert [str(epoch) for epoch in trial.intermediate_values] == mine["epoch"].tolist()
+        assert not any("test" in name for name in trial.user_attrs)
+    assert study.best_trial.user_attrs["trial"] == int(table(sweep, "s")["trial"][0])
+    assert optuna.importance.get_param_importances(study, params=["lr"]) == {"lr": 1.0}
+    refused = sweep("export", "s", "--optuna", storage, code=2).stderr
+    assert "has a study 's' already" in refused
+
+
+@pytest.mark.parametrize("storage", ["nowhere.txt", "sqlite:////no/such/folder/o.db", "martian://x"])
+def test_a_storage_that_cannot_be_gets_one_clear_line(sweep, storage):
+    sweep("grid", "--lr", "0.1", "--epochs", 1, "--study", "g")
+    refused = sweep("export", "g", "--optuna", storage, code=2).stderr
+    assert f"--optuna {storage}: cannot be written" in refused
+    assert len(refused.splitlines()) == 1
