@@ -176,7 +176,8 @@ class AskTell:
 
     def _add(self, setting: Mapping[str, Value], value: float | None, state: TrialState | None = None) -> int:
         """Adds a trial to the study as one of its own; returns its number there."""
-        state = state or (TrialState.FAIL if value is None else TrialState.COMPLETE)
+        if state is None:
+            state = TrialState.FAIL if value is None else TrialState.COMPLETE
         params = self._params(setting)
         spread = {name: self.distributions[name] for name in params}
         frozen = optuna.trial.create_trial(state=state, value=value, params=params, distributions=spread)
@@ -316,7 +317,7 @@ def write_optuna(
     for row in trials:
         if row["state"] not in (*states, "pruned"):
             continue
-        params = {key: _own(one, row["setting"][key]) for key, one in spread.items() if key in row["setting"]}
+        params = {key: row["setting"][key] for key in spread if key in row["setting"]}
         attributes = {key: row[key] for key in ("trial", "seed", "state", "epochs", "seconds", "reason")}
         measured = {key: row[key] for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")}
         frozen.append(
