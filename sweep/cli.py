@@ -25,7 +25,10 @@ from sweep.flags import (
     Lanes,
     MaxTrials,
     Metric,
+    MinEpochs,
+    Pruner,
     RecipeFile,
+    Reduction,
     Results,
     Sampler,
     SearchSeed,
@@ -108,6 +111,9 @@ def search(
     sampler: Sampler = None,
     in_flight: InFlight = None,
     search_seed: SearchSeed = None,
+    pruner: Pruner = None,
+    min_epochs: MinEpochs = None,
+    reduction: Reduction = None,
     enqueue: Enqueue = None,
     warm: From = None,
     study: StudyFlag = None,
@@ -125,13 +131,15 @@ def search(
     from sweep.ledger import Ledger
     from sweep.plan import plan_search
     from sweep.progress import watcher
-    from sweep.search import check_sampler
+    from sweep.search import check_pruner, check_sampler
     from sweep.study import begun_with, opened
 
     given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
+    given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
     loaded, name = _load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
     plan = plan_search(loaded, _describe(loaded), trials)
     check_sampler(loaded)
+    check_pruner(loaded)
     options = _options(jobs, lanes, time_limit, max_trials, keep_checkpoints)
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name):

@@ -114,6 +114,33 @@ InFlight = Annotated[
         rich_help_panel="Search",
     ),
 ]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        "--pruner",
+        metavar="NAME",
+        help="Who stops trials early: none, median or asha (successive halving). [dim]\\[default none][/]",
+        rich_help_panel="Search",
+    ),
+]
+MinEpochs = Annotated[
+    int | None,
+    typer.Option(
+        "--min-epochs",
+        metavar="N",
+        help="Epochs after which a pruner first compares. [dim]\\[default 1][/]",
+        rich_help_panel="Search",
+    ),
+]
+Reduction = Annotated[
+    int | None,
+    typer.Option(
+        "--reduction",
+        metavar="R",
+        help="A pruner compares again after R times as many epochs; asha keeps the best of R. [dim]\\[default 3][/]",
+        rich_help_panel="Search",
+    ),
+]
 SearchSeed = Annotated[
     int | None,
     typer.Option(

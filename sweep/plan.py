@@ -80,18 +80,20 @@ class Plan:
 class Unit:
     """What one worker trains at a time: trials of one cohort, as lanes of one program.
 
-    attempt: from 1; checkpoint: where some of it has been trained already.
+    attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after which it stops, to be
+    gone on with, if not the last.
     """
 
     trials: tuple[Trial, ...]
     attempt: int = 1
     checkpoint: Path | None = None
+    until: int | None = None
 
     def halves(self) -> list[Unit]:
         """The same trials in two programs, one attempt later; one trial stays as it is."""
         middle = (len(self.trials) + 1) // 2
         parts = self.trials[:middle], self.trials[middle:]
-        return [Unit(part, self.attempt + 1, self.checkpoint) for part in parts if part]
+        return [replace(self, trials=part, attempt=self.attempt + 1) for part in parts if part]
 
 
 def plan_grid(

@@ -29,25 +29,34 @@ RECIPE_KEYS = ("data", "data_dir", "split_seed", "seeds", "metric", "direction",
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
 """The samplers a search may ask; each is Optuna's own."""
 
+PRUNERS = ("none", "median", "asha")
+"""Who stops trials early."""
+
 
 @dataclass(frozen=True)
 class Search:
     """How a search asks for settings; part of a study's identity, since all of it decides which trials there are.
 
     in_flight: settings that are asked before the first of them is told; seed: of the sampler; enqueue: values of
-    hyperparameters to be trained first; warm: (values of swept hyperparameters, metric) of another study's settings,
+    hyperparameters to be trained first; pruner: who stops trials early, first after min_epochs, then after `reduction`
+    times as many and so on; warm: (values of swept hyperparameters, metric) of another study's settings,
     the metric None where they diverged.
     """
 
     sampler: str = "tpe"
     in_flight: int = 16
     seed: int = 0
+    pruner: str = "none"
+    min_epochs: int = 1
+    reduction: int = 3
     enqueue: tuple[Mapping[str, Value], ...] = ()
     warm: tuple[tuple[Mapping[str, Value], float | None], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a recipe's table [search], and what a study was started with."""
-        out = {"sampler": self.sampler, "in_flight": self.in_flight, "seed": self.seed}
+        out: dict[str, Any] = {"sampler": self.sampler, "in_flight": self.in_flight, "seed": self.seed}
+        if self.pruner != "none":
+            out |= {"pruner": self.pruner, "min_epochs": self.min_epochs, "reduction": self.reduction}
         started = {"enqueue": [dict(values) for values in self.enqueue], "warm": [list(pair) for pair in self.warm]}
         return out | {key: value for key, value in started.items() if value}
 
@@ -418,8 +427,24 @@ def _in_flight(key: str, value: object, where: str) -> int:
     return count
 
 
-_SEARCH = {"sampler": _choice(SAMPLERS), "in_flight": _in_flight, "seed": _whole}
-_SEARCH_FLAGS = {"in_flight": "in-flight", "seed": "search-seed", "warm": "from"}
+def _at_least(least: int) -> Any:
+    def check(key: str, value: object, where: str) -> int:
+        if _whole(key, value, where) < least:
+            raise UsageError(f"{where}{key} = {value}: expected a whole number >= {least}")
+        return int(str(value))
+
+    return check
+
+
+_SEARCH = {
+    "sampler": _choice(SAMPLERS),
+    "in_flight": _in_flight,
+    "seed": _whole,
+    "pruner": _choice(PRUNERS),
+    "min_epochs": _at_least(1),
+    "reduction": _at_least(2),
+}
+_SEARCH_FLAGS = {"in_flight": "in-flight", "min_epochs": "min-epochs", "seed": "search-seed", "warm": "from"}
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:

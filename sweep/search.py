@@ -108,7 +108,8 @@ class AskTell:
             if whole and self.search.sampler not in _WITH_STATE:
                 for number in numbers:
                     self._note(setting_key(asked[number]))
-                    self._add(asked[number], self._value(setting_key(asked[number])))
+                    key = setting_key(asked[number])
+                    self._add(asked[number], self._value(key), epochs=self._pruned(key))
                 self.number += size
             else:
                 for number in numbers:
@@ -163,9 +164,18 @@ class AskTell:
         if self.number % self.search.in_flight:
             return
         for trial, key in self.flying:
-            value = self._value(key)
-            self.study.tell(trial, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
+            value, epochs = self._value(key), self._pruned(key)
+            if epochs and value is not None:
+                if isinstance(trial, optuna.Trial):
+                    trial.report(value, epochs)
+                self.study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self.study.tell(trial, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
         self.flying.clear()
+
+    def _pruned(self, key: str) -> int:
+        """The epochs after which a setting was pruned, 0 if it was not."""
+        return max((one.epochs for one in self.results.get(key, {}).values() if one.state == "pruned"), default=0)
 
     def _value(self, key: str) -> float | None:
         return told(list(self.results.get(key, {}).values()), self.worst)
@@ -174,13 +184,18 @@ class AskTell:
         """What varies of a setting, in the sampler's own numbers."""
         return {name: _own(one, setting[name]) for name, one in self.distributions.items() if name in setting}
 
-    def _add(self, setting: Mapping[str, Value], value: float | None, state: TrialState | None = None) -> int:
+    def _add(
+        self, setting: Mapping[str, Value], value: float | None, state: TrialState | None = None, epochs: int = 0
+    ) -> int:
         """Adds a trial to the study as one of its own; returns its number there."""
         if state is None:
-            state = TrialState.FAIL if value is None else TrialState.COMPLETE
+            state = TrialState.FAIL if value is None else TrialState.PRUNED if epochs else TrialState.COMPLETE
         params = self._params(setting)
         spread = {name: self.distributions[name] for name in params}
-        frozen = optuna.trial.create_trial(state=state, value=value, params=params, distributions=spread)
+        curve = {epochs: value} if epochs and value is not None else {}
+        frozen = optuna.trial.create_trial(
+            state=state, value=value, params=params, distributions=spread, intermediate_values=curve
+        )
         self.study.add_trial(frozen)
         return len(self.study.get_trials(deepcopy=False)) - 1
 
@@ -188,10 +203,46 @@ class AskTell:
 def told(results: Sequence[Result], worst: float) -> float | None:
     """What a sampler is told of a setting: the mean over its seeds; `worst`, which is worse than anything finished, if
     one of them diverged; None if one of them failed."""
-    if not results or any(result.state not in ("complete", "diverged") for result in results):
+    if not results or any(result.state not in ("complete", "pruned", "diverged") for result in results):
         return None
-    values = [result.value for result in results if result.state == "complete" and result.value is not None]
+    values = [result.value for result in results if result.state != "diverged" and result.value is not None]
     return statistics.fmean(values) if len(values) == len(results) else worst
+
+
+def rungs(search: Search, trial: Trial) -> list[int]:
+    """The epochs after which a trial may be pruned."""
+    out, epochs = [], search.min_epochs
+    while epochs < int(trial.setting["epochs"]):
+        out.append(epochs)
+        epochs *= search.reduction
+    return out
+
+
+def losers(search: Search, direction: str, numbers: Sequence[int], values: Mapping[int, float | None]) -> list[int]:
+    """Those of the trials that are pruned, by the values of all trials that were trained to that epoch so far (None is
+    worse than any): with median, what is worse than the median; else all but the best of each `reduction`, one at
+    least (ASHA, Li et al. 2020, a generation at a time). Equal ones by their number."""
+    sign = 1.0 if direction == "minimize" else -1.0
+    score = {number: math.inf if value is None else sign * value for number, value in values.items()}
+    if search.pruner == "median":
+        middle = statistics.median(score.values()) if score else 0.0
+        return [number for number in numbers if score[number] > middle]
+    best = sorted(score, key=lambda number: (score[number], number))[: max(1, len(score) // search.reduction)]
+    return [number for number in numbers if number not in best]
+
+
+def check_pruner(recipe: Recipe) -> None:
+    """Raises UsageError if the pruner cannot work in this search."""
+    assert recipe.search is not None
+    if recipe.search.pruner == "none":
+        return
+    axis = next((axis for axis in recipe.axes if axis.name == "epochs"), None)
+    values = (TABLE["epochs"].default,) if axis is None else axis.values
+    most = int(values.high) if isinstance(values, Range) else max(int(value) for value in values)
+    if recipe.search.min_epochs > most:
+        raise UsageError(f"--min-epochs {recipe.search.min_epochs}: trials have {most} epochs; expected at most that")
+    if len(recipe.seeds) > 1:
+        raise UsageError(f"--pruner {recipe.search.pruner}: compares settings of one seed; given {len(recipe.seeds)}")
 
 
 def distributions(recipe: Recipe) -> dict[str, BaseDistribution]:

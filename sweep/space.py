@@ -80,11 +80,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What the ledger holds of a trial: its state, and the metric it is ranked on (None where it is not finite)."""
+    """What the ledger holds of a trial: its state, the metric it is ranked on (None where it is not finite), and the
+    epochs it was trained."""
 
     trial: Trial
     state: str
     value: float | None
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

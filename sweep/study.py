@@ -22,7 +22,7 @@ from sweep.data import DataInfo
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Plan, Unit, fold_text, measurements, units
-from sweep.recipe import Recipe
+from sweep.recipe import Recipe, Search
 from sweep.space import EpochRecord, Grid, Trial, setting_key
 from sweep.speed import Cost, Measurement, Speeds, recall, remember
 from sweep.workers import DataRequest, Message, Pool
@@ -101,6 +101,9 @@ class Watcher(Protocol):
 
     def failed(self, unit: Unit, reason: str, again: bool) -> None:
         """A unit broke off; `again`: it is tried once more."""
+
+    def pruned(self, trials: int) -> None:
+        """So many trials have been stopped early."""
 
     def note(self, text: str) -> None:
         """Something worth a line, in words."""
@@ -227,7 +230,16 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS), speeds)
                 for window in windows:
                     ledger.add(study, window)
-                    loop.train(units(window[:room], data, jobs, options.lanes, saved, speeds))
+
+                    def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
+                        return units(trials, data, jobs, options.lanes, saved, speeds)
+
+                    if study.recipe.search and study.recipe.search.pruner != "none":
+                        _halve(loop, study.recipe.search, window, make)
+                        if not loop.stopping and not options.keep:
+                            checkpoint.clear(folder)
+                    else:
+                        loop.train(make(window[:room]))
                     room -= len(window)
                     if loop.stopping or room <= 0:
                         break
@@ -348,6 +360,38 @@ def _generations(ledger: Ledger, study: Study, watcher: Watcher) -> Iterator[lis
         asking.tell(ledger.results(study, trials[0].number))
 
 
+def _halve(
+    loop: _Loop, search: Search, window: list[Trial], make: Callable[[list[Trial], list[Saved]], list[Unit]]
+) -> None:
+    """Trains a generation from rung to rung; at each, the pruner's losers leave. What it decides follows from the
+    recorded values of this and earlier generations, so it comes out the same after an interruption."""
+    from sweep.search import losers, rungs
+
+    ledger, study = loop.ledger, loop.study
+    alive, known = {trial.number: trial for trial in window}, {trial.number: rungs(search, trial) for trial in window}
+
+    def train(numbers: list[int], until: int | None) -> bool:
+        made = make([alive[number] for number in numbers], checkpoint.scan(loop.folder))
+        loop.train([replace(unit, until=until) for unit in made])
+        waiting = {one.trial.number for one in ledger.results(study, window[0].number) if one.state == "waiting"}
+        for number in set(alive) - waiting:
+            del alive[number]
+        return not loop.stopping
+
+    for rung in sorted({rung for places in known.values() for rung in places}):
+        here = [number for number in alive if rung in known[number]]
+        there = ledger.values_at(study, rung)
+        if not train([number for number in here if number not in there], rung):
+            return
+        values = ledger.values_at(study, rung)
+        out = losers(search, study.recipe.direction, [number for number in here if number in alive], values)
+        ledger.mark(study, out, "pruned")
+        loop.watcher.pruned(len(out))
+        for number in out:
+            del alive[number]
+    train(list(alive), None)
+
+
 def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
     forms = tuple(
         (str(normalize), size if isinstance(size, str) else int(size))
@@ -464,7 +508,7 @@ class _Loop:
         reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(
             message.kind
         ) or message.text.strip().splitlines()[-1]
-        left = Unit(tuple(self._unfinished(unit)), unit.attempt)
+        left = replace(unit, trials=tuple(self._unfinished(unit)), checkpoint=None)
         if not left.trials:
             return
         alone = len(left.trials) == 1
@@ -518,7 +562,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
     records: list[EpochRecord] = []
-    unit = Unit((Trial(number, setting, row["seed"]),))
+    unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)
     with Pool(1, _data_request(study.recipe, None)) as pool:
         while True:
             for message in pool.messages(1.0):
@@ -531,7 +575,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                     pool.give(message.worker, unit)
                 elif message.kind in ("error", "memory", "died"):
                     raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
-                elif message.kind == "done":
+                elif message.kind in ("done", "stopped"):
                     return Reproduction(number, len(records), _first_difference(stored, records))
 
 

@@ -274,7 +274,7 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
         return pipe.recv() if pipe.poll() else ""
 
     saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep) if stock.checkpoints else None
-    training = Training(unit.trials, stock.split(unit.trials[0].setting), saver, asked)
+    training = Training(unit.trials, stock.split(unit.trials[0].setting), saver, asked, unit.until)
     for records in training:
         pipe.send(Message(worker, "epoch", outcomes=tuple(records)))
         if training.trouble:

@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Setting, canonical
-from sweep.recipe import SAMPLERS, Recipe, load_recipe
-from sweep.search import AGAIN, AskTell, check_sampler, enqueued, finite_grid, warm_results
+from sweep.recipe import SAMPLERS, Recipe, Search, load_recipe
+from sweep.search import AGAIN, AskTell, check_sampler, enqueued, finite_grid, losers, rungs, warm_results
 from sweep.space import Result, Trial, setting_key
 from tests.processes import family, kill, numbers, query, start, table, wait_for
 
@@ -383,6 +383,13 @@ def test_begun_with_a_grid_and_a_setting(sweep):
         (["--lr", "0.1:1", "--seeds", 2, "--trials", 5], ["--trials 5", "2 seeds", "multiple"]),
         (["--model", "cnn", "--depth", "1:4", "--trials", 5], ["depth = 4", "too deep"]),
         (["--lr", "0.1:1", "--trials", 5, "--from", "nobody"], ["nobody"]),
+        (["--lr", "0.1:1", "--trials", 5, "--pruner", "x"], ["--pruner", "none, median, asha"]),
+        (
+            ["--lr", "0.1:1", "--trials", 5, "--pruner", "asha", "--reduction", 1],
+            ["--reduction", "reduction = 1", ">= 2"],
+        ),
+        (["--lr", "0.1:1", "--trials", 5, "--pruner", "asha", "--min-epochs", 11], ["--min-epochs 11", "10 epochs"]),
+        (["--lr", "0.1:1", "--trials", 6, "--pruner", "asha", "--seeds", 2], ["--pruner asha", "one seed"]),
         (["--lr", "0.1:1", "--trials", 5, "--enqueue", "lr=2"], ["--enqueue", "outside"]),
     ],
 )
@@ -441,3 +448,68 @@ def test_a_storage_that_cannot_be_gets_one_clear_line(sweep, storage):
     refused = sweep("export", "g", "--optuna", storage, code=2).stderr
     assert f"--optuna {storage}: cannot be written" in refused
     assert len(refused.splitlines()) == 1
+
+
+# Pruning
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_losers_at_a_rung(direction):
+    sign = 1 if direction == "minimize" else -1
+    values = {0: 0.5 * sign, 1: None, 2: 0.1 * sign, 3: 0.1 * sign, 4: 0.9 * sign, 5: 0.3 * sign, 6: 0.7 * sign}
+    asha, median = Search(pruner="asha", reduction=3), Search(pruner="median")
+    assert losers(asha, direction, [4, 5, 6], values) == [4, 5, 6]  # of seven so far the best two are 2 and 3
+    assert losers(asha, direction, [0, 1, 2, 3], values) == [0, 1]
+    assert losers(asha, direction, [0], {0: 0.5}) == []
+    assert losers(median, direction, [0, 1, 2, 4, 5], values) == [1, 4]
+    assert rungs(asha, Trial(0, canonical({"epochs": 10}), 0)) == [1, 3, 9]
+    assert rungs(Search(min_epochs=4, reduction=2), Trial(0, canonical({"epochs": 16}), 0)) == [4, 8]
+
+
+def test_pruned_is_told_with_its_epochs():
+    one = recipe({"lr": "1e-4:1:log"}, in_flight=2, pruner="asha")
+    asking = AskTell(one)
+    first, second = asking.ask(2)
+    results = [Result(first, "pruned", 0.5, 3), Result(second, "complete", 0.1, 10)]
+    asking.tell(results)
+    asked = asking.ask(2)
+    for study in (asking.study, AskTell(one, results).study):
+        assert [trial.state.name for trial in study.get_trials()[:2]] == ["PRUNED", "COMPLETE"]
+        assert study.get_trials()[0].intermediate_values == {3: 0.5}
+    assert AskTell(one, results).ask(2) == asked
+
+
+PRUNED = [*SEARCH[:-4], "--epochs", 12, "--in-flight", 6, "--trials", 18, "--pruner", "asha", "--reduction", 2]
+
+
+def test_pruning_changes_no_bit_of_those_that_stay_and_resumes_after_a_kill(sweep, tmp_path):
+    """Trained again alone, complete and pruned trials are the same to the bit; an interrupted search equals one that
+    was left alone, at any number of workers."""
+    sweep("search", *PRUNED, "--jobs", 1, "--study", "whole")
+    database = tmp_path / "results" / "sweep.db"
+    states = query(database, "SELECT state, epochs FROM trials ORDER BY number")
+    assert len(states) == 18
+    assert {epochs for state, epochs in states if state == "pruned"} >= {1, 2}
+    assert {epochs for state, epochs in states if state == "complete"} == {12}
+    assert sum(epochs for _, epochs in states) < 0.6 * 18 * 12
+    process = start(tmp_path, "search", *PRUNED, "--jobs", 2, "--study", "cut")
+    gone = "SELECT count(*) FROM trials JOIN studies ON id = study WHERE name = 'cut' AND state = 'pruned'"
+    for limit in (0, 4):
+        wait_for(lambda n=limit: query(database, gone) > [(n,)], process)
+        hosts, workers = family(process)
+        for pid in (process.pid, *hosts, *workers):
+            kill(pid)
+        process.communicate(timeout=60)
+        process = start(tmp_path, "resume", "cut", "--jobs", 2)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    board = table(sweep, "whole")
+    kinds = board["state"].tolist()
+    assert kinds == sorted(kinds)  # complete, then pruned
+    stopped = board[board["state"] == "pruned"].astype({"epochs": int, "val_loss": float})
+    assert list(stopped.index) == list(stopped.sort_values(["epochs", "val_loss"], ascending=[False, True]).index)
+    complete = board["trial"][kinds.index("complete")]
+    number = board["trial"][kinds.index("pruned")]
+    assert "identical" in sweep("reproduce", "whole", complete).stdout
+    assert "identical" in sweep("reproduce", "whole", number).stdout
