@@ -165,7 +165,10 @@ def test_different_losses_are_ranked_on_accuracy(read):
 def test_the_shipped_recipes_are_read(file):
     recipe = load_recipe(file, {})
     assert recipe.swept
-    assert recipe.grid.combinations > 1
+    if file.stem == "search":  # its ranges have no points
+        assert load_recipe(file, {}, {}).search.sampler == "tpe"
+    else:
+        assert recipe.grid.combinations > 1
 
 
 # What is wrong with a recipe: what was given, what was expected, where
