@@ -53,7 +53,8 @@ def leaderboard(
     where: str = "",
     unfinished: bool = False,
 ) -> Board:
-    """Ranks trials on a metric: complete ones by it (then by number), then pruned, then diverged; failed ones last, unranked.
+    """Ranks trials on a metric: complete ones by it (then by number), then pruned ones (those that came furthest
+    first, among equals by it), then diverged; failed ones last, unranked.
 
     `unfinished` adds the trials that wait or run. Raises UsageError for a metric or condition that cannot be.
     """
@@ -72,11 +73,14 @@ def leaderboard(
     order = pd.DataFrame(
         {
             "state": rows["state"].map(_STATE_ORDER),
-            "value": value.where(rows["state"] == "complete"),
+            "trained": -rows["epochs"].where(rows["state"] == "pruned", 0),
+            "value": value.where(rows["state"].isin(["complete", "pruned"])),
             "number": rows["number"],
         }
     )
-    rows = rows.loc[order.sort_values(["state", "value", "number"], na_position="last").index].reset_index(drop=True)
+    rows = rows.loc[order.sort_values(["state", "trained", "value", "number"], na_position="last").index].reset_index(
+        drop=True
+    )
     ranked = rows["state"].isin(["complete", "pruned", "diverged"])
     rows.insert(0, "rank", pd.Series(range(1, len(rows) + 1), index=rows.index, dtype="Int64").where(ranked))
     rows = rows.rename(columns={"number": "trial"})

@@ -17,17 +17,26 @@ from sweep.flags import (
     DEFAULT_RESULTS,
     Device,
     Direction,
+    Enqueue,
+    From,
+    InFlight,
     Jobs,
     Json,
     Keep,
     Lanes,
     MaxTrials,
     Metric,
+    MinEpochs,
+    Pruner,
     RecipeFile,
+    Reduction,
     Results,
+    Sampler,
+    SearchSeed,
     StudyFlag,
     StudyName,
     TimeLimit,
+    Trials,
     Where,
     with_space,
 )
@@ -97,6 +106,57 @@ def grid(
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         _train(ledger, found, seen, options)
+
+
+@app.command(rich_help_panel="Train")
+@with_space
+def search(
+    flags: dict[str, str],
+    trials: Trials,
+    recipe: RecipeFile = None,
+    sampler: Sampler = None,
+    in_flight: InFlight = None,
+    search_seed: SearchSeed = None,
+    pruner: Pruner = None,
+    min_epochs: MinEpochs = None,
+    reduction: Reduction = None,
+    enqueue: Enqueue = None,
+    warm: From = None,
+    study: StudyFlag = None,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+) -> None:
+    """Let a sampler choose settings of a space, learning from those before; N trials in all.
+
+    VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
+    """
+    from sweep.host import ahead
+
+    ahead()
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_search
+    from sweep.progress import watcher
+    from sweep.search import check_pruner, check_sampler
+    from sweep.study import begun_with, opened, precision_note
+
+    given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
+    given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
+    loaded, name = _load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
+    plan = plan_search(loaded, _describe(loaded), trials)
+    check_sampler(loaded)
+    check_pruner(loaded)
+    options = _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    precision_note(loaded.precision, options.devices[0])
+    seen = watcher(_console(stderr=True))
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        loaded = begun_with(ledger, name, loaded, enqueue or [], warm)
+        with opened(ledger, name, loaded, plan, seen) as found:
+            _train(ledger, found, seen, options)
 
 
 @app.command(rich_help_panel="Train")
@@ -306,14 +366,22 @@ def trial(
 def export(
     study: StudyName,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
             help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.",
         ),
-    ],
+    ] = None,
+    optuna: Annotated[
+        str | None,
+        typer.Option(
+            "--optuna",
+            metavar="STORAGE",
+            help="Write a study for Optuna's tools instead: sqlite:///FILE.db, or a journal FILE.log.",
+        ),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     metric: Metric = None,
     direction: Direction = None,
@@ -326,8 +394,20 @@ def export(
 ) -> None:
     """Write the leaderboard, or every epoch, to a file."""
     from sweep.analysis import csv_columns, leaderboard
+    from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
+
+    if optuna is not None:
+        from sweep.study import export_optuna
+
+        with Ledger(results) as ledger:
+            written = export_optuna(ledger, ledger.study(study), optuna)
+        print(f"wrote {written} trials to {optuna}")
+    if output is None:
+        if optuna is None:
+            raise UsageError("missing option --output (-o) FILE, or --optuna STORAGE")
+        return
 
     with Ledger(results) as ledger:
         found = ledger.study(study)
@@ -357,13 +437,16 @@ def remove(
     print(f"removed {study}")
 
 
-def _load(recipe: Path | None, flags: dict[str, str], study: str | None) -> tuple[Recipe, str]:
+def _load(
+    recipe: Path | None, flags: dict[str, str], study: str | None, search: dict[str, Any] | None = None
+) -> tuple[Recipe, str]:
     """The recipe, and the name of its study: as given, else after the file, else by its digest."""
     from sweep.recipe import load_recipe
     from sweep.study import check_name
 
-    loaded = load_recipe(recipe, flags)
-    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"grid-{loaded.digest()}")
+    loaded = load_recipe(recipe, flags, search)
+    kind = "grid" if search is None else "search"
+    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"{kind}-{loaded.digest()}")
 
 
 def _describe(recipe: Recipe) -> Any:

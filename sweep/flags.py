@@ -103,6 +103,78 @@ Keep = Annotated[
         rich_help_panel="Running",
     ),
 ]
+Trials = Annotated[
+    int, typer.Option("--trials", min=1, metavar="N", help="Trials in all; more later go on.", rich_help_panel="Search")
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        "--sampler",
+        metavar="NAME",
+        help="Who chooses settings: tpe, gp, cmaes, random or qmc. [dim]\\[default tpe][/]",
+        rich_help_panel="Search",
+    ),
+]
+InFlight = Annotated[
+    int | None,
+    typer.Option(
+        "--in-flight",
+        metavar="K",
+        help="Settings asked at a time; the next K are asked when all of them are trained. [dim]\\[default 16][/]",
+        rich_help_panel="Search",
+    ),
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        "--pruner",
+        metavar="NAME",
+        help="Who stops trials early: none, median or asha (successive halving). [dim]\\[default none][/]",
+        rich_help_panel="Search",
+    ),
+]
+MinEpochs = Annotated[
+    int | None,
+    typer.Option(
+        "--min-epochs",
+        metavar="N",
+        help="Epochs after which a pruner first compares. [dim]\\[default 1][/]",
+        rich_help_panel="Search",
+    ),
+]
+Reduction = Annotated[
+    int | None,
+    typer.Option(
+        "--reduction",
+        metavar="R",
+        help="A pruner compares again after R times as many epochs; asha keeps the best of R. [dim]\\[default 3][/]",
+        rich_help_panel="Search",
+    ),
+]
+SearchSeed = Annotated[
+    int | None,
+    typer.Option(
+        "--search-seed", metavar="N", help="Seed of the sampler. [dim]\\[default 0][/]", rich_help_panel="Search"
+    ),
+]
+Enqueue = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--enqueue",
+        metavar="VALUES",
+        help="Train this setting first, such as 'lr=0.001,beta1=0.9'; the sampler adds what it leaves out. Repeatable.",
+        rich_help_panel="Search",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STUDY",
+        help="Give the sampler the finished trials of another study over the same hyperparameters.",
+        rich_help_panel="Search",
+    ),
+]
 DEFAULT_RESULTS = Path("results")
 
 _RECIPE_FLAGS = {

@@ -10,16 +10,16 @@ import math
 import os
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
 from sweep.errors import UsageError
-from sweep.hyperparameters import Setting, canonical
+from sweep.hyperparameters import TABLE, Setting, canonical
 from sweep.recipe import Recipe
-from sweep.space import Trial, program_key
+from sweep.space import Range, Trial, program_key
 from sweep.speed import Cost, Measurement, Speeds, cost_key
 
 MAX_LANES = 64
@@ -86,18 +86,20 @@ class Plan:
 class Unit:
     """What one worker trains at a time: trials of one cohort, as lanes of one program.
 
-    attempt: from 1; checkpoint: where some of it has been trained already.
+    attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after which it stops, to be
+    gone on with, if not the last.
     """
 
     trials: tuple[Trial, ...]
     attempt: int = 1
     checkpoint: Path | None = None
+    until: int | None = None
 
     def halves(self) -> list[Unit]:
         """The same trials in two programs, one attempt later; one trial stays as it is."""
         middle = (len(self.trials) + 1) // 2
         parts = self.trials[:middle], self.trials[middle:]
-        return [Unit(part, self.attempt + 1, self.checkpoint) for part in parts if part]
+        return [replace(self, trials=part, attempt=self.attempt + 1) for part in parts if part]
 
 
 def plan_grid(
@@ -151,6 +153,23 @@ def plan_grid(
         seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
         memory=start[1] + busy * memory if start else None,
     )
+
+
+def plan_search(recipe: Recipe, data: DataInfo, trials: int) -> Plan:
+    """A search in numbers, after checking that the networks at the corners of its space fit the data.
+
+    Raises UsageError as `plan_grid` does, and for a total that is no multiple of the seeds.
+    """
+    seeds = len(recipe.seeds)
+    if trials % seeds:
+        raise UsageError(f"--trials {trials}: every setting is trained with {seeds} seeds; expected a multiple of that")
+    corners = [
+        replace(axis, values=(TABLE[axis.name].check(axis.values.low), TABLE[axis.name].check(axis.values.high)))
+        if isinstance(axis.values, Range)
+        else axis
+        for axis in recipe.axes
+    ]
+    return replace(plan_grid(replace(recipe, axes=tuple(corners)), data), folded={}, trials=trials)
 
 
 def measurements(

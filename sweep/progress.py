@@ -69,6 +69,9 @@ class _Progress:
         numbers = ", ".join(str(trial.number) for trial in unit.trials[:5]) + (", …" if len(unit.trials) > 5 else "")
         self.note(f"trial {numbers}: {reason}; {'trying again' if again else 'failed'}")
 
+    def pruned(self, trials: int) -> None:
+        self.done += trials
+
     def tick(self) -> None: ...
 
     def close(self) -> None: ...

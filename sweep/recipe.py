@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,41 @@ DIRECTIONS = ("minimize", "maximize")
 PRECISIONS = ("float32", "tf32", "bf16")
 """What matrix products are made of: float32; TensorFloat-32, on GPUs that have it; bfloat16 with sums in float32."""
 
-RECIPE_KEYS = ("data", "data_dir", "split_seed", "precision", "seeds", "metric", "direction", "space")
+RECIPE_KEYS = ("data", "data_dir", "split_seed", "precision", "seeds", "metric", "direction", "space", "search")
+
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+"""The samplers a search may ask; each is Optuna's own."""
+
+PRUNERS = ("none", "median", "asha")
+"""Who stops trials early."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a search asks for settings; part of a study's identity, since all of it decides which trials there are.
+
+    in_flight: settings that are asked before the first of them is told; seed: of the sampler; enqueue: values of
+    hyperparameters to be trained first; pruner: who stops trials early, first after min_epochs, then after `reduction`
+    times as many and so on; warm: (values of swept hyperparameters, metric) of another study's settings,
+    the metric None where they diverged.
+    """
+
+    sampler: str = "tpe"
+    in_flight: int = 16
+    seed: int = 0
+    pruner: str = "none"
+    min_epochs: int = 1
+    reduction: int = 3
+    enqueue: tuple[Mapping[str, Value], ...] = ()
+    warm: tuple[tuple[Mapping[str, Value], float | None], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a recipe's table [search], and what a study was started with."""
+        out: dict[str, Any] = {"sampler": self.sampler, "in_flight": self.in_flight, "seed": self.seed}
+        if self.pruner != "none":
+            out |= {"pruner": self.pruner, "min_epochs": self.min_epochs, "reduction": self.reduction}
+        started = {"enqueue": [dict(values) for values in self.enqueue], "warm": [list(pair) for pair in self.warm]}
+        return out | {key: value for key, value in started.items() if value}
 
 
 @dataclass(frozen=True)
@@ -42,11 +76,19 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
     metric: str = "val_loss"
     direction: str = "minimize"
+    search: Search | None = None
 
     @property
     def grid(self) -> Grid:
         """The grid that the axes and seeds span."""
         return Grid(self.axes, self.seeds)
+
+    def listed(self, name: str) -> tuple[Value, ...]:
+        """The values of a hyperparameter as far as they are named: its default if it is not there, none of an open range."""
+        axis = next((axis for axis in self.axes if axis.name == name), None)
+        if axis is None:
+            return (TABLE[name].default,)
+        return () if isinstance(axis.values, Range) and axis.values.open else Grid((axis,), ()).points[name]
 
     @property
     def swept(self) -> tuple[str, ...]:
@@ -70,11 +112,14 @@ class Recipe:
             "metric": self.metric,
             "direction": self.direction,
             "space": space,
+            **({"search": self.search.to_dict()} if self.search else {}),
         }
 
     def identity(self) -> dict[str, Any]:
-        """What decides which trials there are and what their numbers mean: not where the data lie, nor the ranking."""
-        return {key: value for key, value in self.to_dict().items() if key not in ("data_dir", "metric", "direction")}
+        """What decides which trials there are and what their numbers mean: not where the data lie, nor the ranking
+        (but for a search, which goes by it)."""
+        other = ("data_dir",) if self.search else ("data_dir", "metric", "direction")
+        return {key: value for key, value in self.to_dict().items() if key not in other}
 
     def digest(self) -> str:
         """Six hexadecimal digits of the identity, for naming a study that nobody named."""
@@ -96,11 +141,13 @@ class Recipe:
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""
         axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
-        return TABLE["epochs"].default if axis is None else None if axis.swept else self.grid.points["epochs"][0]
+        return TABLE["epochs"].default if axis is None else None if axis.swept else axis.values[0]  # type: ignore[index]
 
     def includes(self, smaller: Recipe) -> bool:
         """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
-        there, more epochs or as many."""
+        there, more epochs or as many. A search cannot: what it asks depends on all of its recipe."""
+        if self.search or smaller.search:
+            return not self.difference(smaller)
         if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
             return False
         if not set(self.seeds) >= set(smaller.seeds):
@@ -118,13 +165,25 @@ class Recipe:
         return True
 
 
-def load_recipe(path: Path | None, flags: Mapping[str, str]) -> Recipe:
+def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a TOML file (or none) with command-line flags, in the order they were typed, winning over it.
 
-    `flags` maps hyperparameter and recipe keys to their text, unparsed.
+    `flags` maps hyperparameter and recipe keys to their text, unparsed. `search`: for a search, the keys of its table
+    [search] that were given as flags; without it the recipe is a grid's.
     """
+    recipe = _load(path, flags, search)
+    if search is None:
+        return replace(recipe, search=None)
+    if not recipe.swept:
+        raise UsageError(
+            "a search needs something to vary: give a list (--lr 0.1,0.01) or a range (--lr 1e-4:1e-1:log)"
+        )
+    return recipe
+
+
+def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:
     if path is None:
-        return _build({}, flags, "")
+        return _build({}, flags, "", search=search)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -137,7 +196,7 @@ def load_recipe(path: Path | None, flags: Mapping[str, str]) -> Recipe:
         raise UsageError(f"{path}: not a recipe: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise UsageError(f"{path}: not valid TOML: {error}") from None
-    return _build(table, flags, str(path), text)
+    return _build(table, flags, str(path), text, search)
 
 
 def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
@@ -145,7 +204,13 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
     return _build(table, {}, "ledger")
 
 
-def _build(table: Mapping[str, Any], flags: Mapping[str, str], file: str, text: str = "") -> Recipe:
+def _build(
+    table: Mapping[str, Any],
+    flags: Mapping[str, str],
+    file: str,
+    text: str = "",
+    search: Mapping[str, Any] | None = None,
+) -> Recipe:
     entries = _entries(table, file, text)
     if "seed" in flags or "seeds" in flags:
         for key in ("seed", "seeds"):  # a flag for one wins over the other of the recipe
@@ -173,7 +238,23 @@ def _build(table: Mapping[str, Any], flags: Mapping[str, str], file: str, text: 
     if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
         plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
+    if search is not None or "search" in table:
+        plain["search"] = _search(table.get("search", {}), search or {}, file, text)
     return Recipe(axes=tuple(axes), **plain)
+
+
+def _search(table: object, flags: Mapping[str, Any], file: str, text: str) -> Search:
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{_where(file, text, 'search')}search = {shown(table)}: expected a table: [search]")
+    entries = {key: (value, _where(file, text, key)) for key, value in table.items()}
+    entries |= {key: (value, f"--{_SEARCH_FLAGS.get(key, key)}: ") for key, value in flags.items()}
+    plain: dict[str, Any] = {}
+    for key, (value, where) in entries.items():
+        started = key in ("enqueue", "warm") and (key in flags or file == "ledger")
+        if key not in _SEARCH and not started:
+            raise unknown("key of [search]", key, _SEARCH, where)
+        plain[key] = _SEARCH[key](key, value, where) if key in _SEARCH else tuple(value)
+    return Search(**plain)
 
 
 def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
@@ -182,7 +263,7 @@ def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[
     space = table.get("space", {})
     if not isinstance(space, Mapping):
         raise UsageError(f"{_where(file, text, 'space')}space = {shown(space)}: expected a table: [space]")
-    for section in ({key: value for key, value in table.items() if key != "space"}, space):
+    for section in ({key: value for key, value in table.items() if key not in ("space", "search")}, space):
         for key, value in section.items():
             where = _where(file, text, key)
             known = [*TABLE] if section is space else [*RECIPE_KEYS, *TABLE]
@@ -220,8 +301,8 @@ def _axis(row: Hyperparameter, value: object, where: str) -> Axis:
 
 def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
     for key in table:
-        if key not in ("low", "high", "log", "n"):
-            raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n"))
+        if key not in ("low", "high", "log", "n", "step"):
+            raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n", "step"))
     for key in ("low", "high"):
         if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
             raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {shown(dict(table))}")
@@ -230,7 +311,10 @@ def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
         raise UsageError(f"{row.name}: log = {shown(log)}: expected true or false")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
         raise UsageError(f"{row.name}: n = {shown(n)}: expected a whole number of points")
-    return _check_range(row, Range(table["low"], table["high"], log, n))
+    step = table.get("step")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
+        raise UsageError(f"{row.name}: step = {shown(step)}: expected a number")
+    return _check_range(row, Range(table["low"], table["high"], log, n, step))
 
 
 def _check_range(row: Hyperparameter, given: Range) -> Range:
@@ -245,13 +329,27 @@ def _check_range(row: Hyperparameter, given: Range) -> Range:
         raise UsageError(f"{row.name}: log range from {low:g}; expected low > 0")
     if given.n is not None and not 1 <= given.n <= 1_000_000:
         raise UsageError(f"{row.name}: n = {shown(given.n)}: expected 1 to 1000000 points")
-    return Range(low, high, given.log, given.n)
+    if given.step is not None:
+        _check_step(row, given, low, high)
+    return Range(low, high, given.log, given.n, given.step)
+
+
+def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> None:
+    assert given.step is not None
+    if given.log or given.n is not None:
+        other = "log" if given.log else "n"
+        raise UsageError(f"{row.name}: step and {other} both given for one range; expected one of them")
+    if not 0 < given.step <= high - low or (row.kind == "int" and given.step != int(given.step)):
+        whole = "a whole number" if row.kind == "int" else "a number"
+        raise UsageError(f"{row.name}: step = {given.step:g}: expected {whole} > 0 and at most high - low")
+    if (high - low) / given.step > 1_000_000:
+        raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
 
 
 def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
-    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5` are ranges."""
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges."""
     where = f"{row.flag}: "
-    if ":" in text:
+    if ":" in text and row.kind in ("int", "float"):
         try:
             return _parse_range(row, text)
         except UsageError as error:
@@ -267,13 +365,15 @@ def _parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
 
 def _parse_range(row: Hyperparameter, text: str) -> Range:
     low, high, *rest = (part.strip() for part in text.split(":"))
-    counts = [part.removeprefix("n=") for part in rest if part != "log"]
+    steps = [part.removeprefix("step=") for part in rest if part.startswith("step=")]
+    counts = [part.removeprefix("n=") for part in rest if part != "log" and not part.startswith("step=")]
     try:
-        if len(counts) > 1 or rest.count("log") > 1:
+        if len(counts) > 1 or len(steps) > 1 or rest.count("log") > 1:
             raise ValueError("given twice")
-        return Range(float(low), float(high), "log" in rest, int(counts[0]) if counts else None)
+        step = float(steps[0]) if steps else None
+        return Range(float(low), float(high), "log" in rest, int(counts[0]) if counts else None, step)
     except ValueError:
-        form = "expected LOW:HIGH, LOW:HIGH:log or LOW:HIGH:log:N"
+        form = "expected LOW:HIGH, LOW:HIGH:log, LOW:HIGH:log:N or LOW:HIGH:step=S"
         raise UsageError(f"{row.name} = {shown(text)}: {form}") from None
 
 
@@ -326,5 +426,34 @@ _PLAIN = {
 }
 
 
+def _in_flight(key: str, value: object, where: str) -> int:
+    count = _whole(key, value, where)
+    if not 1 <= count <= 100_000:
+        raise UsageError(f"{where}{key} = {count}: expected 1 to 100000 settings")
+    return count
+
+
+def _at_least(least: int) -> Any:
+    def check(key: str, value: object, where: str) -> int:
+        if _whole(key, value, where) < least:
+            raise UsageError(f"{where}{key} = {value}: expected a whole number >= {least}")
+        return int(str(value))
+
+    return check
+
+
+_SEARCH = {
+    "sampler": _choice(SAMPLERS),
+    "in_flight": _in_flight,
+    "seed": _whole,
+    "pruner": _choice(PRUNERS),
+    "min_epochs": _at_least(1),
+    "reduction": _at_least(2),
+}
+_SEARCH_FLAGS = {"in_flight": "in-flight", "min_epochs": "min-epochs", "seed": "search-seed", "warm": "from"}
+
+
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: value for key, value in table.items() if key != "space"}, **table["space"]}
+    tables = ("space", "search")
+    search = {f"search.{key}": value for key, value in table.get("search", {}).items()}
+    return {**{key: value for key, value in table.items() if key not in tables}, **table["space"], **search}

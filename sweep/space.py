@@ -19,15 +19,26 @@ DECIDING = frozenset(name for row in IN_SETTING for name in (*row.when, *(name f
 
 @dataclass(frozen=True)
 class Range:
-    """An interval of one numeric hyperparameter; a grid takes `n` points of it, ends included."""
+    """An interval of one numeric hyperparameter. A grid takes `n` points of it, ends included, or one every `step`;
+    a search takes any value in it, or of those points."""
 
     low: float
     high: float
     log: bool = False
     n: int | None = None
+    step: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it names no points, which only a search can take."""
+        return self.n is None and self.step is None
 
     def points(self, row: Hyperparameter) -> tuple[Value, ...]:
-        """The `n` points, evenly spaced (in the logarithm if `log`), whole numbers for an int hyperparameter."""
+        """The `n` points, evenly spaced (in the logarithm if `log`), whole numbers for an int hyperparameter; or those
+        every `step` from `low`."""
+        if self.step is not None:
+            count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
+            return tuple(row.check(float(f"{self.low + place * self.step:.12g}")) for place in range(count))
         if self.n is None:
             raise UsageError(
                 f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag)"
@@ -65,6 +76,17 @@ class Trial:
     number: int
     setting: Setting
     seed: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the ledger holds of a trial: its state, the metric it is ranked on (None where it is not finite), and the
+    epochs it was trained."""
+
+    trial: Trial
+    state: str
+    value: float | None
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

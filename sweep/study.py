@@ -20,10 +20,9 @@ from sweep import checkpoint
 from sweep.checkpoint import Saved
 from sweep.data import DataInfo
 from sweep.errors import DataError, SweepError, UsageError
-from sweep.hyperparameters import TABLE
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Plan, Unit, fold_text, measurements, units
-from sweep.recipe import Recipe
+from sweep.recipe import Recipe, Search
 from sweep.space import EpochRecord, Grid, Trial, setting_key
 from sweep.speed import Cost, Measurement, Speeds, recall, remember
 from sweep.workers import DataRequest, Message, Pool
@@ -103,6 +102,9 @@ class Watcher(Protocol):
     def failed(self, unit: Unit, reason: str, again: bool) -> None:
         """A unit broke off; `again`: it is tried once more."""
 
+    def pruned(self, trials: int) -> None:
+        """So many trials have been stopped early."""
+
     def note(self, text: str) -> None:
         """Something worth a line, in words."""
 
@@ -137,6 +139,28 @@ def check_name(name: str) -> str:
     return name
 
 
+def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
+    """A search's recipe with what it is started with: settings to train first, and what another study found, copied so
+    that nothing that happens to the other study matters later. A study that is there keeps its own where none is given.
+    """
+    from sweep.search import enqueued, warm_results
+
+    assert recipe.search is not None
+    there = ledger.find(name)
+    search = recipe.search
+    before = there.recipe.search if there else None
+    if enqueue:
+        search = replace(search, enqueue=enqueued(recipe, enqueue))
+    elif before:
+        search = replace(search, enqueue=before.enqueue)
+    if warm is not None:
+        other = ledger.study(warm)
+        search = replace(search, warm=warm_results(recipe, other.recipe, ledger.results(other), warm))
+    elif before:
+        search = replace(search, warm=before.warm)
+    return replace(recipe, search=search)
+
+
 @contextmanager
 def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
@@ -156,11 +180,20 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
             raise
         return
     difference = study.recipe.difference(recipe)
+    if difference and (recipe.search or study.recipe.search):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); a search can grow in --trials only, "
+            f"since what it asks depends on all the rest; give --study another name, or `sweep rm {name}`"
+        )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
             f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
             f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
         )
+    total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
+    if total != study.trials:
+        watcher.note(f"{name}: {study.trials} trials there, {total} here")
+        study = ledger.grow(study, study.recipe, total)
     if difference:
         watcher.note(f"{name} grows: {'; '.join(difference)}")
         study = ledger.grow(study, recipe, plan.trials)
@@ -182,10 +215,13 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     left = start.total - start.done
     room = left if options.max_trials is None else min(left, max(0, options.max_trials - start.done))
     stopped = "trials" if room < left else ""
+    trains = room > 0
     with _interrupts() as interrupts, closing(watcher):
         watcher.started(study, start)
-        if room:
-            trials = itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room)
+        if trains:
+            windows = _generations(ledger, study, watcher)
+            if not study.recipe.search:
+                windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room))
             devices = options.devices[:room]
             if note := precision_note(study.recipe.precision, devices[0]):
                 watcher.note(note)
@@ -193,17 +229,28 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
             speeds = recall()
             with Pool(devices, _data_request(study.recipe, folder, options.keep)) as pool:
                 loop = _Loop(ledger, study, watcher, pool, interrupts, deadline)
-                if options.lanes is None:
+                if options.lanes is None and not study.recipe.search:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS, kind), speeds)
-                for window in _windows(trials):
+                for window in windows:
                     ledger.add(study, window)
-                    loop.train(units(window, data, jobs, options.lanes, saved, speeds, kind))
-                    if loop.stopping:
+
+                    def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
+                        return units(trials, data, jobs, options.lanes, saved, speeds, kind)
+
+                    if study.recipe.search and study.recipe.search.pruner != "none":
+                        _halve(loop, study.recipe.search, window, make)
+                        if not loop.stopping and not options.keep:
+                            checkpoint.clear(folder)
+                    else:
+                        loop.train(make(window[:room]))
+                    room -= len(window)
+                    if loop.stopping or room <= 0:
                         break
-                stopped = loop.stopping or stopped
+                study = ledger.study(study.name)
+                stopped = loop.stopping or (stopped if room <= 0 else "")
     ledger.close_run(study, time.monotonic() - begin)
     counts = ledger.counts(study)
-    if room and not options.keep and not counts["waiting"] + counts["running"]:
+    if trains and not options.keep and not counts["waiting"] + counts["running"]:
         checkpoint.clear(folder)
     summary = Summary(counts, study.trials, time.monotonic() - begin, stopped)
     watcher.ended(summary)
@@ -313,12 +360,62 @@ def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed
             yield Trial(number, setting, seed)
 
 
+def _generations(ledger: Ledger, study: Study, watcher: Watcher) -> Iterator[list[Trial]]:
+    """The trials of a search: first those that wait in the ledger, then a generation at a time, each asked once the
+    one before is trained. Where nothing new can be asked, the study has as many trials as it got."""
+    waiting = [result.trial for result in ledger.results(study) if result.state == "waiting"]
+    if waiting:
+        yield waiting
+    from sweep.search import AskTell
+
+    asking = AskTell(study.recipe, ledger.results(study))
+    while (left := study.trials - ledger.rows(study)) > 0:
+        trials = asking.ask(left)
+        if not trials:
+            watcher.note(f"{asking.ended}; the search ends")
+            ledger.grow(study, study.recipe, ledger.rows(study))
+            return
+        yield trials
+        asking.tell(ledger.results(study, trials[0].number))
+
+
+def _halve(
+    loop: _Loop, search: Search, window: list[Trial], make: Callable[[list[Trial], list[Saved]], list[Unit]]
+) -> None:
+    """Trains a generation from rung to rung; at each, the pruner's losers leave. What it decides follows from the
+    recorded values of this and earlier generations, so it comes out the same after an interruption."""
+    from sweep.search import losers, rungs
+
+    ledger, study = loop.ledger, loop.study
+    alive, known = {trial.number: trial for trial in window}, {trial.number: rungs(search, trial) for trial in window}
+
+    def train(numbers: list[int], until: int | None) -> bool:
+        made = make([alive[number] for number in numbers], checkpoint.scan(loop.folder))
+        loop.train([replace(unit, until=until) for unit in made])
+        waiting = {one.trial.number for one in ledger.results(study, window[0].number) if one.state == "waiting"}
+        for number in set(alive) - waiting:
+            del alive[number]
+        return not loop.stopping
+
+    for rung in sorted({rung for places in known.values() for rung in places}):
+        here = [number for number in alive if rung in known[number]]
+        there = ledger.values_at(study, rung)
+        if not train([number for number in here if number not in there], rung):
+            return
+        values = ledger.values_at(study, rung)
+        out = losers(search, study.recipe.direction, [number for number in here if number in alive], values)
+        ledger.mark(study, out, "pruned")
+        loop.watcher.pruned(len(out))
+        for number in out:
+            del alive[number]
+    train(list(alive), None)
+
+
 def _data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
-    points = recipe.grid.points
     forms = tuple(
         (str(normalize), size if isinstance(size, str) else int(size))
-        for normalize in points.get("normalize", (TABLE["normalize"].default,))
-        for size in points.get("train_size", (TABLE["train_size"].default,))
+        for normalize in recipe.listed("normalize")
+        for size in recipe.listed("train_size")
     )
     return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision)
 
@@ -430,7 +527,7 @@ class _Loop:
         reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(
             message.kind
         ) or message.text.strip().splitlines()[-1]
-        left = Unit(tuple(self._unfinished(unit)), unit.attempt)
+        left = replace(unit, trials=tuple(self._unfinished(unit)), checkpoint=None)
         if not left.trials:
             return
         alone = len(left.trials) == 1
@@ -484,7 +581,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
     records: list[EpochRecord] = []
-    unit = Unit((Trial(number, setting, row["seed"]),))
+    unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)
     with Pool(["cpu"], _data_request(study.recipe, None)) as pool:
         while True:
             for message in pool.messages(1.0):
@@ -497,8 +594,19 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                     pool.give(message.worker, unit)
                 elif message.kind in ("error", "memory", "died"):
                     raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
-                elif message.kind == "done":
+                elif message.kind in ("done", "stopped"):
                     return Reproduction(number, len(records), _first_difference(stored, records))
+
+
+def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
+    """Writes a study to one of Optuna's storages; returns the number of trials. Raises UsageError if it cannot be."""
+    from sweep.search import write_optuna
+
+    metric, curves = study.recipe.metric, dict[int, dict[int, float]]()
+    for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
+        curves.setdefault(int(number), {})[int(epoch)] = float(value)
+    rows = (ledger.trial(study, result.trial.number) for result in ledger.results(study))
+    return write_optuna(url, study.name, study.recipe, ({**row, "setting": setting} for row, setting in rows), curves)
 
 
 def _first_difference(

@@ -336,7 +336,7 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
 
     saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep) if stock.checkpoints else None
     split = stock.split(unit.trials[0].setting)
-    training = Training(unit.trials, split, saver, asked, device=stock.device, precision=stock.precision)
+    training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
     for records in training:
         pipe.send(Message(worker, "epoch", outcomes=tuple(records)))
         if training.trouble:

@@ -165,7 +165,10 @@ def test_different_losses_are_ranked_on_accuracy(read):
 def test_the_shipped_recipes_are_read(file):
     recipe = load_recipe(file, {})
     assert recipe.swept
-    assert recipe.grid.combinations > 1
+    if file.stem == "search":  # its ranges have no points
+        assert load_recipe(file, {}, {}).search.sampler == "tpe"
+    else:
+        assert recipe.grid.combinations > 1
 
 
 # What is wrong with a recipe: what was given, what was expected, where
@@ -531,3 +534,54 @@ def _parses(text: str) -> bool:
     except tomllib.TOMLDecodeError:
         return False
     return True
+
+
+# Searches
+
+
+def test_a_search_takes_ranges_without_points_and_records_how_it_asks():
+    recipe = load_recipe(None, {"lr": "1e-4:1e-1:log", "dropout": "0:0.5:step=0.1"}, {"sampler": "gp", "in_flight": 4})
+    assert recipe.axes[1].values == Range(0.0, 0.5, step=0.1)
+    assert (recipe.search.sampler, recipe.search.in_flight, recipe.search.seed) == ("gp", 4, 0)
+    assert recipe_from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    other = load_recipe(None, {"lr": "1e-4:1e-1:log", "dropout": "0:0.5:step=0.1"}, {"sampler": "tpe", "in_flight": 4})
+    assert other.difference(recipe) == ['search.sampler: "tpe" there, "gp" here']
+    assert not other.includes(recipe)
+
+
+def test_the_table_search_is_read_and_a_flag_wins_over_it(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('[space]\nlr = [0.1, 0.01]\n[search]\nsampler = "qmc"\nin_flight = 3\n')
+    recipe = load_recipe(path, {}, {"in_flight": 5})
+    assert (recipe.search.sampler, recipe.search.in_flight) == ("qmc", 5)
+    assert load_recipe(path, {}).search is None  # a grid of the same recipe
+
+
+def test_a_grid_takes_the_points_of_a_step():
+    assert load_recipe(None, {"dropout": "0:0.35:step=0.1"}).grid.points["dropout"] == (0.0, 0.1, 0.2, 0.3)
+    assert load_recipe(None, {"hidden": "8:24:step=8"}).grid.points["hidden"] == (8, 16, 24)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr = [1, 2]\n[search]\nsampler = 'tpee'", ["line 3", "sampler", "did you mean 'tpe'?"]),
+        ("lr = [1, 2]\n[search]\nsampler = 'annealing'", ["line 3", "tpe, gp, cmaes, random, qmc"]),
+        ("lr = [1, 2]\n[search]\nin_flight = 0", ["line 3", "in_flight = 0", "1 to 100000"]),
+        ("lr = [1, 2]\n[search]\nseed = -1", ["line 3", "seed = -1"]),
+        ("lr = [1, 2]\n[search]\nwarm = []", ["line 3", "'warm'", "sampler"]),
+        ("search = 3", ["line 1", "[search]"]),
+        ("lr = 0.1", ["something to vary"]),
+        ("lr = { low = 1, high = 2, step = 0 }", ["line 1", "step = 0", "> 0"]),
+        ("lr = { low = 1, high = 2, step = 3 }", ["line 1", "step = 3", "high - low"]),
+        ("lr = { low = 1, high = 2, step = 0.1, log = true }", ["step and log"]),
+        ("lr = { low = 1, high = 2, step = 0.1, n = 4 }", ["step and n"]),
+        ("hidden = { low = 1, high = 9, step = 0.5 }", ["step = 0.5", "whole number"]),
+    ],
+)
+def test_searches_that_cannot_be(tmp_path, text, words):
+    path = tmp_path / "r.toml"
+    path.write_text(text + "\n")
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path, {}, {})
+    assert not [word for word in words if word not in str(caught.value)], str(caught.value)

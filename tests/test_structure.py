@@ -24,6 +24,7 @@ ORDER = [
     {"sweep.engine"},
     {"sweep.workers"},
     {"sweep.ledger"},
+    {"sweep.search"},
     {"sweep.study"},
     {"sweep.analysis"},
     {"sweep.report"},

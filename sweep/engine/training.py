@@ -46,6 +46,7 @@ class Training:
     training (those of a checkpoint's epochs first). A trial whose loss is no longer finite has diverged: that epoch
     is its last.
 
+    until: the epoch after which to stop, if not the last one.
     asked: says "" to go on, "epoch" to stop after this epoch, "now" to stop after this step. `stopped` tells
     afterwards whether it did stop early; where it stood is in a checkpoint if there is a saver.
     """
@@ -58,10 +59,12 @@ class Training:
         asked: Callable[[], str] = lambda: "",
         device: str = "cpu",
         precision: str = "float32",
+        until: int | None = None,
     ) -> None:
         self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
         self.device, self.precision = device, precision
         self.epochs = int(trials[0].setting["epochs"])
+        self.until = min(until or self.epochs, self.epochs)
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
         self.trouble = ""
@@ -78,7 +81,7 @@ class Training:
         if not resumed:
             self.program.begin_epoch(1)
         self._saved = self._looked = time.perf_counter()
-        while self.trials and self.program.epoch <= self.epochs:
+        while self.trials and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
             while self.program.step < self.program.epoch_steps:
                 self.program.train_step()
@@ -88,9 +91,12 @@ class Training:
             records = self._end_epoch(begin)
             yield records
             self._go_on(records)
-            if self.trials and self.program.epoch <= self.epochs and self._request():
+            if self.trials and self.program.epoch <= self.until and self._request():
                 self._stop(0.0)
                 return
+        if self.trials and self.until < self.epochs:
+            self._stop(0.0)
+            return
         self._conclude()
 
     def _new_program(self) -> Program:

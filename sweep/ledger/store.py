@@ -34,7 +34,7 @@ from sweep.ledger.schema import (
     VERSION,
 )
 from sweep.recipe import Recipe, recipe_from_dict
-from sweep.space import EpochRecord, Trial, setting_key
+from sweep.space import EpochRecord, Result, Trial, setting_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,6 +171,20 @@ class Ledger:
         """The number and state of every trial that has a row, by setting and seed."""
         rows = self._read("SELECT setting, seed, number, state FROM trials WHERE study = ?", study.id)
         return {(setting, seed): (number, state) for setting, seed, number, state in rows}
+
+    def results(self, study: Study, first: int = 0) -> list[Result]:
+        """Every trial that has a row, from a number on, with the recipe's metric."""
+        names = f"number, setting, seed, state, {study.recipe.metric}, epochs"
+        query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
+        return [
+            Result(Trial(number, json.loads(setting), seed), *rest)
+            for number, setting, seed, *rest in self._read(query, study.id, first)
+        ]
+
+    def values_at(self, study: Study, epoch: int) -> dict[int, float | None]:
+        """The recipe's metric of every trial that has trained that epoch, by number."""
+        query = f"SELECT trial, {study.recipe.metric} FROM epochs WHERE study = ? AND epoch = ?"
+        return dict(self._read(query, study.id, epoch))
 
     def begun(self, study: Study) -> int:
         """Trials that wait but had begun: something stopped them, or their epochs were raised."""
@@ -343,7 +357,7 @@ class Ledger:
     def mark(
         self, study: Study, numbers: Sequence[int], state: str, reason: str | None = None, traceback: str | None = None
     ) -> None:
-        """Sets trials to waiting or failed; the epochs they have trained stay until they begin again."""
+        """Sets trials to waiting, failed or pruned; the epochs they have trained stay until they begin again."""
         with self._transaction():
             self._connection.executemany(
                 "UPDATE trials SET state = ?, reason = ?, traceback = ? WHERE study = ? AND number = ?",
