@@ -77,17 +77,18 @@ def test_what_is_remembered_is_recalled_and_a_damaged_file_is_as_good_as_none(tm
         assert speed.recall() == Speeds(costs)
 
 
-def test_a_plan_measures_once_and_tells_time_and_memory(sweep):
+def test_a_plan_measures_once_and_tells_time_and_memory(sweep, tmp_path):
     flags = ["--lr", "0.1,0.01", "--hidden", 8, "--epochs", 2]
-    unmeasured = json.loads(sweep("plan", *flags, "--no-measure", "--json").stdout)
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}  # where no other test has measured
+    unmeasured = json.loads(sweep("plan", *flags, "--no-measure", "--json", env=env).stdout)
     assert unmeasured["seconds"] is None
-    first = json.loads(sweep("plan", *flags, "--jobs", 1, "--json").stdout)
+    first = json.loads(sweep("plan", *flags, "--jobs", 1, "--json", env=env).stdout)
     assert first["seconds"] > 0
     assert first["memory"] > 50e6
     assert first["cohorts"][0]["seconds"] > 0
-    again = json.loads(sweep("plan", *flags, "--jobs", 1, "--no-measure", "--json").stdout)
+    again = json.loads(sweep("plan", *flags, "--jobs", 1, "--no-measure", "--json", env=env).stdout)
     assert again == first  # remembered
-    assert "expected: " in sweep("plan", *flags, "--jobs", 1).stdout
+    assert "expected: " in sweep("plan", *flags, "--jobs", 1, env=env).stdout
 
 
 def test_any_number_of_jobs_and_lanes_exports_the_same_numbers(sweep):
