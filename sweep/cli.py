@@ -97,12 +97,11 @@ def grid(
     from sweep.ledger import Ledger
     from sweep.plan import plan_grid
     from sweep.progress import watcher
-    from sweep.study import opened, precision_note
+    from sweep.study import opened
 
     loaded, name = _load(recipe, flags, study)
     plan = plan_grid(loaded, _describe(loaded))
     options = _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
-    precision_note(loaded.precision, options.devices[0])  # refused before there is a study
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         _train(ledger, found, seen, options)
@@ -142,7 +141,7 @@ def search(
     from sweep.plan import plan_search
     from sweep.progress import watcher
     from sweep.search import check_pruner, check_sampler
-    from sweep.study import begun_with, opened, precision_note
+    from sweep.study import begun_with, opened
 
     given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
     given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
@@ -151,7 +150,6 @@ def search(
     check_sampler(loaded)
     check_pruner(loaded)
     options = _options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
-    precision_note(loaded.precision, options.devices[0])
     seen = watcher(_console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         loaded = begun_with(ledger, name, loaded, enqueue or [], warm)

@@ -13,6 +13,10 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection
 
+_DEAF = "from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal; [signal(n, SIG_IGN) for n in (SIGINT, SIGTERM, SIGHUP)]"
+"""Before its imports, during which Ctrl-C would leave a traceback: signals reach the whole group, and the study process
+decides what they mean."""
+
 _waiting: list[tuple[subprocess.Popen[bytes], Connection]] = []
 
 
@@ -33,7 +37,7 @@ def start() -> tuple[subprocess.Popen[bytes], Connection]:
     memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
     cuda = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # the host must not start CUDA: its forks could not use it then
     host = subprocess.Popen(
-        [sys.executable, "-c", "from sweep.workers import host; host()", str(theirs.fileno())],
+        [sys.executable, "-c", f"{_DEAF}; from sweep.workers import host; host()", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         env={**os.environ, **threads, **memory, **cuda},

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from sweep import checkpoint
 from sweep.checkpoint import Saved
 from sweep.data import DataInfo
-from sweep.errors import DataError, SweepError, UsageError
+from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Plan, Unit, fold_text, measurements, units
 from sweep.recipe import Recipe, Search
@@ -175,7 +175,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
         study = ledger.create(name, recipe, plan.trials)
         try:
             yield study
-        except DataError:
+        except UsageError:  # nothing can be trained as asked
             ledger.remove(study)
             raise
         return

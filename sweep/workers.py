@@ -165,8 +165,6 @@ class Pool:
 
 def host() -> None:
     """The host process: loads the data, forks the workers, passes messages on, replaces the dead."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the study process decides what they mean
     with suppress(EOFError, OSError):  # the study is gone, so there is nothing left to do
         _serve(Connection(int(sys.argv[1])))
         os._exit(0)  # taking torch down in order takes over half a second, and the study waits
