@@ -39,6 +39,9 @@ ROOMS = {
     "optuna": {"sweep.search"},
     "sqlite3": {"sweep.ledger"},
     "typer": {"sweep.cli", "sweep.flags"},
+    "scipy": {"sweep.analysis"},
+    "altair": {"sweep.report"},
+    "vl_convert": {"sweep.report"},
 }
 
 

@@ -1,4 +1,4 @@
-"""Numbers in, numbers out: ranking trials, filtering them, what was swept and what was selected. Needs pandas."""
+"""The leaderboard: ranking trials, filtering them, what was swept and what was selected. Needs pandas."""
 
 from __future__ import annotations
 
@@ -58,17 +58,10 @@ def leaderboard(
 
     `unfinished` adds the trials that wait or run. Raises UsageError for a metric or condition that cannot be.
     """
-    metric = metric or recipe.metric
-    if metric.startswith("test_"):
-        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(RANKED_ON)}")
-    if metric not in RANKED_ON:
-        raise unknown("metric", metric, RANKED_ON, "--metric: ")
-    direction = direction or (recipe.direction if metric == recipe.metric else RANKED_ON[metric])
-    if direction not in ("minimize", "maximize"):
-        raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
-    swept, constant = _axes(trials, recipe)
+    metric, direction = chosen_metric(recipe, metric, direction)
+    swept, constant = axes(trials, recipe)
     rows = trials if unfinished else trials[~trials["state"].isin(["waiting", "running"])]
-    rows = _filter(rows, where) if where else rows
+    rows = filtered(rows, where) if where else rows
     value = rows[metric] if direction == "minimize" else -rows[metric]
     order = pd.DataFrame(
         {
@@ -88,6 +81,19 @@ def leaderboard(
     return Board(rows, metric, direction, swept, constant, selected, bool(where))
 
 
+def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
+    """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
+    metric = metric or recipe.metric
+    if metric.startswith("test_"):
+        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(RANKED_ON)}")
+    if metric not in RANKED_ON:
+        raise unknown("metric", metric, RANKED_ON, "--metric: ")
+    direction = direction or (recipe.direction if metric == recipe.metric else RANKED_ON[metric])
+    if direction not in ("minimize", "maximize"):
+        raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
+    return metric, direction
+
+
 def csv_columns(board: Board, test: bool) -> list[str]:
     """The fixed columns of an exported leaderboard."""
     measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
@@ -102,7 +108,7 @@ def csv_columns(board: Board, test: bool) -> list[str]:
     ]
 
 
-def _axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
+def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
     """Which hyperparameter columns vary by the recipe, in its order; the values of the others that are there."""
     names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in TABLE if name != "seed"}
     swept = [names[name] for name in recipe.swept]
@@ -118,7 +124,7 @@ def _axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, An
     return swept, constant
 
 
-def _filter(trials: pd.DataFrame, where: str) -> pd.DataFrame:
+def filtered(trials: pd.DataFrame, where: str) -> pd.DataFrame:
     """The trials that meet every comparison of a text such as `lr<0.01, batch_norm=on`."""
     for text in re.split(r",|\band\b|&", where):
         match = re.fullmatch(r"\s*(\w+)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)\s*", text)

@@ -1,0 +1,64 @@
+"""The command line: parse, call, print, exit code. No logic. Needs typer; everything else is imported when it is used.
+
+base    the application, and what its commands share
+train   grid, search, plan, resume
+read    ls, show, trial, export
+upkeep  reproduce, doctor, rm
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+import typer
+
+from sweep.cli import read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli.base import app
+from sweep.errors import Interrupted, SweepError
+
+
+def main() -> None:
+    """Runs the command line: errors become one line and an exit code here, and nowhere else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the terminal has no ▾, print ? and go on
+    try:
+        code = app(prog_name="sweep", standalone_mode=False)
+    except SweepError as error:
+        code = _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        # Typer's own usage errors: an unknown flag, a missing argument. Their class has moved between its releases.
+        if not hasattr(error, "format_message"):
+            raise
+        code = _fail(_usage(error), 2)
+    sys.exit(code)
+
+
+def _usage(error: Any) -> str:
+    import difflib
+
+    option = getattr(error, "option_name", None)
+    if option and hasattr(error, "possibilities"):
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
+        near = difflib.get_close_matches(option, known, n=1)
+        return f"unknown flag {option}: {f'did you mean {near[0]}?' if near else f'`{error.ctx.command_path} --help` lists them' if error.ctx else ''}"
+    return " ".join(str(error.format_message()).split())
+
+
+def _fail(text: str, code: int) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    text = " ".join(text.split())
+    if not text:  # `sweep` alone has printed its help
+        return 0
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("sweep: ", "bold red"), text), highlight=False)
+    return code

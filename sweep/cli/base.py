@@ -1,0 +1,107 @@
+"""The application, and what its commands share: loading a recipe, running a study, printing. Needs typer."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from sweep import __version__
+
+if TYPE_CHECKING:
+    from sweep.ledger import Ledger, Study
+    from sweep.recipe import Recipe
+    from sweep.study import Options, Watcher
+
+app = typer.Typer(
+    name="sweep",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Hyperparameter sweeps of small neural networks: many trials train as one program, none is lost, none is trained twice.",
+    epilog="A first run: [bold]sweep grid --lr 0.1,0.01,0.001 --batch-norm on,off[/]",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"sweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Hyperparameter sweeps of small neural networks."""
+
+
+def load(
+    recipe: Path | None, flags: dict[str, str], study: str | None, search: dict[str, Any] | None = None
+) -> tuple[Recipe, str]:
+    """The recipe, and the name of its study: as given, else after the file, else by its digest."""
+    from sweep.recipe import load_recipe
+    from sweep.study import check_name
+
+    loaded = load_recipe(recipe, flags, search)
+    kind = "grid" if search is None else "search"
+    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"{kind}-{loaded.digest()}")
+
+
+def describe(recipe: Recipe) -> Any:
+    """The recipe's data in a few figures, without loading them."""
+    from sweep.data import describe
+
+    return describe(recipe.data)
+
+
+def run_options(
+    jobs: int | None, device: str, lanes: int | None, time_limit: str | None, max_trials: int | None, keep: bool
+) -> Options:
+    """The flags that say how to run a study. Raises UsageError."""
+    from sweep.study import Options, parse_duration
+    from sweep.workers import choose_devices
+
+    seconds = parse_duration(time_limit) if time_limit is not None else None
+    return Options(choose_devices(device, jobs), lanes, seconds=seconds, max_trials=max_trials, keep=keep)
+
+
+def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:
+    """Runs a study, shows its leaderboard and leaves with the run's exit code."""
+    from sweep.analysis import leaderboard
+    from sweep.report import board_table
+    from sweep.study import run
+
+    summary = run(ledger, study, describe(study.recipe), watcher, options)
+    if summary.stopped != "interrupted":
+        board = leaderboard(ledger.trials(study), study.recipe)
+        say("")
+        say(board_table(board, 10, console().width))
+        more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
+        say(f"\nMore: {more}")
+    raise typer.Exit(summary.exit_code)
+
+
+def console(stderr: bool = False) -> Any:
+    """A rich console, wide where there is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() or "COLUMNS" in os.environ else 160  # a pipe has no width to fit into
+    return Console(stderr=stderr, width=wide)
+
+
+def say(what: Any) -> None:
+    """Prints a rich renderable, or plain values as JSON."""
+    if isinstance(what, dict | list):
+        print(json.dumps(what, indent=1))
+    else:
+        from rich.text import Text
+
+        console().print(what, highlight=False, soft_wrap=isinstance(what, Text))

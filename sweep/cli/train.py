@@ -1,0 +1,206 @@
+"""Commands that train: grid, search, plan, resume. Needs typer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sweep.cli.base import app, console, describe, load, run_options, run_study, say
+from sweep.errors import DataError
+from sweep.flags import (
+    DEFAULT_RESULTS,
+    Device,
+    Enqueue,
+    From,
+    InFlight,
+    Jobs,
+    Json,
+    Keep,
+    Lanes,
+    MaxTrials,
+    MinEpochs,
+    Pruner,
+    RecipeFile,
+    Reduction,
+    Results,
+    Sampler,
+    SearchSeed,
+    StudyFlag,
+    StudyName,
+    TimeLimit,
+    Trials,
+    with_space,
+)
+
+
+@app.command(rich_help_panel="Train")
+@with_space
+def grid(
+    flags: dict[str, str],
+    recipe: RecipeFile = None,
+    study: StudyFlag = None,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+) -> None:
+    """Train every setting of a grid; of a study that is there already, what is missing.
+
+    VALUES: one value (0.01), a list (0.1,0.01) or a range with its number of points (1e-4:1e-1:log:4).
+
+    The flag that comes first varies slowest.
+    """
+    from sweep.host import ahead
+
+    ahead()
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_grid
+    from sweep.progress import watcher
+    from sweep.study import opened
+
+    loaded, name = load(recipe, flags, study)
+    plan = plan_grid(loaded, describe(loaded))
+    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    seen = watcher(console(stderr=True))
+    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
+        run_study(ledger, found, seen, options)
+
+
+@app.command(rich_help_panel="Train")
+@with_space
+def search(
+    flags: dict[str, str],
+    trials: Trials,
+    recipe: RecipeFile = None,
+    sampler: Sampler = None,
+    in_flight: InFlight = None,
+    search_seed: SearchSeed = None,
+    pruner: Pruner = None,
+    min_epochs: MinEpochs = None,
+    reduction: Reduction = None,
+    enqueue: Enqueue = None,
+    warm: From = None,
+    study: StudyFlag = None,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+) -> None:
+    """Let a sampler choose settings of a space, learning from those before; N trials in all.
+
+    VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
+    """
+    from sweep.host import ahead
+
+    ahead()
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_search
+    from sweep.progress import watcher
+    from sweep.search import check_pruner, check_sampler
+    from sweep.study import begun_with, opened
+
+    given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
+    given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
+    loaded, name = load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
+    plan = plan_search(loaded, describe(loaded), trials)
+    check_sampler(loaded)
+    check_pruner(loaded)
+    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    seen = watcher(console(stderr=True))
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        loaded = begun_with(ledger, name, loaded, enqueue or [], warm)
+        with opened(ledger, name, loaded, plan, seen) as found:
+            run_study(ledger, found, seen, options)
+
+
+@app.command(rich_help_panel="Train")
+@with_space
+def plan(
+    flags: dict[str, str],
+    recipe: RecipeFile = None,
+    study: StudyFlag = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Measure on this machine, for a few seconds, what is not remembered yet.",
+            rich_help_panel="Running",
+        ),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Show what a grid would run, without training: settings, trials, folded combinations, cohorts, lanes, time, memory."""
+    from sweep.plan import plan_grid, plan_to_dict
+    from sweep.report import plan_table
+    from sweep.speed import recall
+    from sweep.study import measured, precision_note, speed_kind
+    from sweep.workers import choose_devices
+
+    loaded, name = load(recipe, flags, study)
+    data = describe(loaded)
+    trials = plan_grid(loaded, data).trials  # complains of a bad grid before it is measured
+    devices = choose_devices(device, jobs)[:trials]
+    precision_note(loaded.precision, devices[0])
+    speeds = recall()
+    if measure:
+        try:
+            speeds = measured(loaded, data, devices)
+        except DataError as error:
+            print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
+    planned = plan_grid(loaded, data, len(devices), lanes, speeds, speed_kind(devices, loaded))
+    say(plan_to_dict(planned) if as_json else plan_table(planned, name))
+
+
+@app.command(rich_help_panel="Train")
+def resume(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Folder of the data set's files, if they have moved.",
+            rich_help_panel="Running",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")
+    ] = False,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+) -> None:
+    """Finish an interrupted study."""
+    import dataclasses
+
+    from sweep.host import ahead
+
+    ahead()
+    from sweep.ledger import Ledger
+    from sweep.progress import watcher
+
+    options = dataclasses.replace(
+        run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
+    )
+    with Ledger(results) as ledger:
+        ledger.study(study)
+        with ledger.lock(study):
+            found = ledger.study(study)
+            if data_dir:
+                found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
+            run_study(ledger, found, watcher(console(stderr=True)), options)

@@ -1,0 +1,77 @@
+"""Commands that look after a results folder: reproduce, doctor, rm. Needs typer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweep.cli.base import app, say
+from sweep.errors import SweepError
+from sweep.flags import (
+    DEFAULT_RESULTS,
+    Json,
+    Results,
+    StudyName,
+)
+
+
+@app.command(rich_help_panel="Look after")
+def reproduce(
+    study: StudyName,
+    number: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Train one trial again, alone, from the ledger only, and compare every epoch to the bit."""
+    from sweep import study as studies
+    from sweep.ledger import Ledger, machine, versions
+    from sweep.report import reproduction_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        outcome = studies.reproduce(ledger, found, number)
+    then, now = (found.versions | found.machine, versions() | machine())
+    if as_json:
+        say({"study": study, **vars(outcome), "identical": outcome.difference is None, "then": then, "now": now})
+    else:
+        say(reproduction_report(outcome, then, now))
+    raise typer.Exit(0 if outcome.difference is None else 1)
+
+
+@app.command(rich_help_panel="Look after")
+def doctor(
+    results: Results = DEFAULT_RESULTS,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend what can be mended; without it, only say what would be done.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with a results folder; with --mend, mend it. Exit code 1 while something is wrong."""
+    from sweep import ledger
+    from sweep.report import findings_report
+
+    findings = ledger.mend(results) if mend else [(finding, None) for finding in ledger.diagnose(results)]
+    if as_json:
+        say([{"finding": f.what, "mending": f.mending, "mended": done} for f, done in findings])
+    else:
+        say(findings_report(findings))
+    raise typer.Exit(1 if any(done is None for _, done in findings) else 0)
+
+
+@app.command("rm", rich_help_panel="Look after")
+def remove(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a study with all its trials; asks first."""
+    from sweep.ledger import Ledger
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        with ledger.lock(study):
+            if not yes and not typer.confirm(f"Remove study {study!r} with its {found.trials} trials?"):
+                raise SweepError(f"study {study!r} is kept")
+            ledger.remove(found)
+    print(f"removed {study}")

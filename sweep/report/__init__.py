@@ -1,0 +1,31 @@
+"""What people and scripts see of the numbers: tables, curves, CSV and its kin. Needs rich; pandas for files.
+
+text    how numbers, times and counts are written
+tables  the leaderboard, the studies, the plan
+trial   one trial, trained again or not; what the doctor found
+files   CSV, Parquet, JSON, Markdown
+"""
+
+from sweep.report.files import export_table, plain, records, to_json
+from sweep.report.tables import board_table, plan_table, selected_line, studies_table
+from sweep.report.text import count, show_metric, show_seconds, sparkline
+from sweep.report.trial import curves, findings_report, reproduction_report, trial_report
+
+__all__ = [
+    "board_table",
+    "count",
+    "curves",
+    "export_table",
+    "findings_report",
+    "plain",
+    "plan_table",
+    "records",
+    "reproduction_report",
+    "selected_line",
+    "show_metric",
+    "show_seconds",
+    "sparkline",
+    "studies_table",
+    "to_json",
+    "trial_report",
+]

@@ -1,0 +1,91 @@
+"""Files that scripts and papers read: CSV, Parquet, JSON, Markdown. Needs pandas."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import SweepError, UsageError, unknown
+from sweep.hyperparameters import show_value
+from sweep.report.text import missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".parquet", ".json", ".md")
+
+
+def export_table(frame: pd.DataFrame, target: str) -> None:
+    """Writes a table as its suffix says, beside the target and then renamed; `-` is CSV on standard output."""
+    if target == "-":
+        sys.stdout.write(_csv(frame))
+        return
+    path = Path(target)
+    if path.suffix not in SUFFIXES:
+        raise unknown("suffix", path.suffix or target, SUFFIXES, f"-o {target}: ")
+    if path.is_dir():
+        raise UsageError(f"-o {target}: a folder; expected a file")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".parquet":
+            frame.to_parquet(part, index=False)
+        else:
+            text = {".csv": _csv, ".json": to_json, ".md": _markdown}[path.suffix](frame)
+            part.write_text(text, encoding="utf-8", newline="")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        raise SweepError(f"-o {target}: cannot be written: {error.strerror or error}") from None
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """Floats in the shortest form that reads back to the same number; text that a spreadsheet would run is quoted."""
+    buffer = io.StringIO()
+    _plain(frame).map(_safe).to_csv(buffer, index=False, lineterminator="\n")
+    return buffer.getvalue()
+
+
+def _safe(cell: Any) -> Any:
+    if isinstance(cell, float) and not isinstance(cell, bool):
+        return repr(float(cell)) if math.isfinite(cell) else None
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+
+
+def to_json(frame: pd.DataFrame) -> str:
+    """A list of objects, one a row; what is missing is null."""
+    return json.dumps(records(frame), indent=1) + "\n"
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain values, None where one is missing or not finite."""
+    return [
+        {name: plain(value) for name, value in zip(frame.columns, row, strict=True)}
+        for row in frame.itertuples(index=False)
+    ]
+
+
+def plain(value: Any) -> Any:
+    """A cell as a plain Python value, None if missing or not finite."""
+    if missing(value):
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    rows = [
+        [("" if cell is None else show_value(cell)).replace("|", "\\|") for cell in row.values()]
+        for row in records(frame)
+    ]
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Booleans as true and false, which every spreadsheet and pandas read back."""
+    return frame.astype(object).map(lambda cell: str(cell).lower() if isinstance(cell, bool) else cell)

@@ -1,0 +1,167 @@
+"""Tables of many: the leaderboard, the studies, the plan. Needs rich."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sweep.hyperparameters import PROGRAM, TABLE, show_value
+from sweep.plan import fold_text
+from sweep.report.text import STATE_STYLE, count, missing, plain_table, show_metric, show_seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis import Board
+    from sweep.plan import Plan
+
+
+def board_table(board: Board, top: int | None, width: int) -> RenderableType:
+    """The leaderboard: what is constant above, one row a trial, what was selected below; fewer columns if narrow."""
+    rows = board.rows if top is None else board.rows.head(top)
+    metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
+    columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    columns += [board.metric, *(name for name in metrics if name != board.metric)]
+    cells = {name: [_board_cell(name, row) for _, row in rows.iterrows()] for name in columns}
+    complete = bool((rows["state"] == "complete").all())
+    for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
+        if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
+            columns = [column for column in columns if column != name or name == board.metric]
+    table = plain_table()
+    for name in columns:
+        table.add_column(f"{name} ▾" if name == board.metric else name, justify="left" if name == "state" else "right")
+    for place, (_, row) in enumerate(rows.iterrows()):
+        styles = [STATE_STYLE[row["state"]] if name == "state" else "" for name in columns]
+        best = board.selected is not None and row["trial"] == board.selected["trial"]
+        table.add_row(
+            *(Text(cells[name][place], style) for name, style in zip(columns, styles, strict=True)),
+            style="bold" if best else "",
+        )
+    parts: list[RenderableType] = [Text(_constants(board.constant), "dim"), Text(), table]
+    hidden = len(board.rows) - len(rows)
+    if hidden:
+        parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
+    parts += [Text(), selected_line(board)]
+    return Group(*parts)
+
+
+def _board_cell(name: str, row: pd.Series) -> str:
+    value = row[name]
+    if name == "state":
+        return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
+    if name.endswith(("loss", "accuracy")):
+        return show_metric(name, value)
+    if name == "seconds":
+        return "–" if missing(value) else f"{value:.2f}"
+    return "–" if missing(value) else show_value(value)
+
+
+def selected_line(board: Board) -> Text:
+    """Which trial was selected, on what, and its test score: the only one that is shown."""
+    best = board.selected
+    if best is None:
+        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
+        return Text(f"{why}, so none is selected.", "yellow")
+    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not missing(best[name]))
+    line = Text("Selected on ").append(board.metric, "bold").append(f": trial {best['trial']}")
+    line.append(f" ({values})" if values else "")
+    line.append(f"; {board.metric} {show_metric(board.metric, best[board.metric])}")
+    if board.filtered:  # selecting again among some would show the test score of any trial one likes
+        return line.append(" (among those that meet the condition).")
+    accuracy, loss = (show_metric(name, best[name]) for name in ("test_accuracy", "test_loss"))
+    line.append(f", on test data {accuracy} (loss {loss}).")
+    return line
+
+
+def _constants(constant: dict[str, Any]) -> str:
+    """The constant hyperparameters that are not at their default, then how many are."""
+    told = {name: value for name, value in constant.items() if not is_default(name, value, constant)}
+    shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
+    rest = f"{len(constant) - len(told)} other hyperparameters at their defaults"
+    return f"{shown}; {rest}" if shown else rest
+
+
+def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
+    """Whether a hyperparameter has its default, given the others."""
+    row = TABLE[name]
+    return bool(value == row.default_for(constant))
+
+
+def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
+    """One line a study."""
+    table = plain_table()
+    states = [
+        "complete",
+        *(state for state in ("pruned", "diverged", "failed", "left") if any(row[state] for row in rows)),
+    ]
+    for name in ("study", "data", "trials", *states, "best", "time", "created"):
+        table.add_column(
+            name, justify="left" if name in ("study", "data", "best", "created") else "right", no_wrap=name != "data"
+        )
+    for row in rows:
+        best = f"{row['metric']} {show_metric(row['metric'], row['best'])}"
+        counts = (str(row[name]) for name in ("trials", *states))
+        table.add_row(
+            row["name"], row["data"], *counts, best, show_seconds(row["seconds"]), row["created"][:16].replace("T", " ")
+        )
+    return table
+
+
+def plan_table(plan: Plan, name: str) -> RenderableType:
+    """What would run: counts, then a line a cohort."""
+    data = plan.data
+    shape = " x ".join(map(str, data.shape))
+    lines = [
+        Text.assemble(
+            (name, "bold"),
+            f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}",
+        ),
+        Text(
+            f"data {data.name}: rows of {shape}, {data.classes} classes; {data.train:,} to train, {data.val:,} to validate, {data.test:,} to test"
+        ),
+    ]
+    if plan.folded:
+        lines.append(Text(f"folded: {fold_text(plan)}"))
+    table = plain_table()
+    varying = [name for name in plan.swept if name in PROGRAM]
+    for column in (
+        "cohort",
+        *varying,
+        "settings",
+        "trials",
+        "parameters",
+        "lanes",
+        *["time"] * (plan.seconds is not None),
+    ):
+        table.add_column(column, justify="right")
+    for number, cohort in enumerate(plan.cohorts[:40]):
+        cells = [str(number), *(show_value(cohort.program.get(key)) for key in varying)]
+        cells += [f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters, cohort.lanes)]
+        if plan.seconds is not None:
+            cells.append(show_seconds((cohort.seconds or 0.0) / plan.jobs))
+        table.add_row(*cells)
+    more = [Text(f"… and {plan.cohort_count - 40:,} more cohorts", "dim")] if plan.cohort_count > 40 else []
+    return Group(
+        *lines,
+        Text(f"{count(plan.cohort_count, 'cohort')}, each trained as lanes of one program:"),
+        Text(),
+        table,
+        *more,
+        Text(),
+        _expected(plan),
+    )
+
+
+def _expected(plan: Plan) -> Text:
+    """What a run would take, in words."""
+    if plan.seconds is None or plan.memory is None:
+        return Text("time and memory: not measured on this machine yet", "dim")
+    return Text.assemble(
+        "expected: ",
+        (show_seconds(plan.seconds, whole=True), "bold"),
+        f" with {count(plan.jobs, 'worker')}, {plan.memory / 2**30:.1f} GiB of memory (measured on this machine)",
+    )

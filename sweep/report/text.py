@@ -1,0 +1,62 @@
+"""How numbers, times and counts are written, and the plain table. Needs rich."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+STATE_STYLE = {
+    "complete": "green",
+    "diverged": "red",
+    "failed": "bold red",
+    "pruned": "yellow",
+    "running": "cyan",
+    "waiting": "dim",
+}
+
+
+def show_metric(name: str, value: Any) -> str:
+    """A metric: accuracies in percent, losses with four digits."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return (
+        f"{100 * value:.2f}%" if name.endswith("accuracy") else f"{value:.4g}" if abs(value) >= 1000 else f"{value:.4f}"
+    )
+
+
+def show_seconds(seconds: float, whole: bool = False) -> str:
+    """A length of time: 0.31 s (1 s if whole), 12 s, 3:05, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 9.995 and not whole else f"{math.ceil(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """The last `width` finite values as block characters, low to high."""
+    finite = [value for value in values if math.isfinite(value)][-width:]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in finite)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 trial, 1,000 trials."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NA."""
+    return value is None or str(value) in ("<NA>", "nan", "NaT")
+
+
+def plain_table() -> Table:
+    """A table without lines: bold headers, two spaces between columns."""
+    return Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))

@@ -1,0 +1,134 @@
+"""One trial: its setting, numbers and curve, trained again; and what the doctor found. Needs rich."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweep.hyperparameters import show_value
+from sweep.report.tables import is_default
+from sweep.report.text import STATE_STYLE, count, plain_table, show_metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.ledger import Finding
+    from sweep.study import Reproduction
+
+
+def trial_report(
+    row: dict[str, Any], setting: dict[str, Any], epochs: pd.DataFrame, test: bool, width: int
+) -> RenderableType:
+    """One trial: its setting, state, numbers and learning curve."""
+    parts: list[RenderableType] = [
+        Text.assemble(
+            ("trial ", "bold"),
+            (str(row["trial"]), "bold"),
+            f", seed {row['seed']}: ",
+            (row["state"], STATE_STYLE[row["state"]]),
+        )
+    ]
+    if row["reason"]:
+        parts[0] = Text.assemble(parts[0], f" ({row['reason']})")  # type: ignore[arg-type]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in setting.items():
+        default = is_default(name, value, setting)
+        grid.add_row(Text(name, "dim" if default else "bold"), Text(show_value(value), "dim" if default else "bold"))
+    parts += [Text(), grid, Text()]
+    if len(epochs):
+        parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
+        table = plain_table()
+        names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
+        for name in names:
+            table.add_column(name, justify="right")
+        for place in sorted({round(i * (len(epochs) - 1) / 11) for i in range(12)}):
+            values = epochs.iloc[place]
+            table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
+        parts.append(table)
+    if test:
+        parts.append(
+            Text(
+                f"on test data: accuracy {show_metric('test_accuracy', row['test_accuracy'])}, loss {show_metric('test_loss', row['test_loss'])}"
+            )
+        )
+    if row.get("traceback"):
+        parts += [Text(), Text(str(row["traceback"]), "dim")]
+    return Group(*parts)
+
+
+def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[str, Any]) -> RenderableType:
+    """Whether a trial came out the same, and on what it was trained then and now."""
+    if outcome.difference is None:
+        first = Text(
+            f"identical: trial {outcome.trial}, {count(outcome.epochs, 'epoch')}, every metric to the bit", "green"
+        )
+    else:
+        epoch, metric, old, new = outcome.difference
+        first = Text(
+            f"different: trial {outcome.trial}, first in epoch {epoch}: {metric} was {old!r}, is {new!r}", "red"
+        )
+    table = plain_table()
+    for name in ("", "then", "now"):
+        table.add_column(name)
+    for name in now:
+        same = then.get(name) == now[name]
+        table.add_row(name, str(then.get(name, "–")), str(now[name]), style="dim" if same else "bold")
+    return Group(first, Text(), table)
+
+
+def findings_report(findings: Sequence[tuple[Finding, str | None]]) -> Text:
+    """What the doctor found, and what was or would be done."""
+    if not findings:
+        return Text("nothing is wrong", "green")
+    lines = []
+    for finding, done in findings:
+        lines.append(Text(finding.what, "bold"))
+        if done is not None:
+            lines.append(Text(f"  {done}", "green"))
+        elif finding.mending:
+            lines.append(Text(f"  would {finding.mending}", "yellow"))
+    if any(done is None and finding.mending for finding, done in findings):
+        lines.append(Text("\nNothing was changed. `sweep doctor --mend` does it."))
+    return Text("\n").join(lines)
+
+
+def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
+    """Curves over epochs as braille dots (2 x 4 a character), a colour each, on one scale."""
+    finite = [value for values in series.values() for value in values if math.isfinite(value)]
+    if not finite:
+        return Text("no finite value to draw", "dim")
+    low, high = min(finite), max(finite)
+    labels = [show_metric("loss", high), show_metric("loss", low)]
+    margin = max(map(len, labels))
+    columns = max(8, width - margin - 2)
+    cells: dict[tuple[int, int], tuple[int, str]] = {}
+    for (_, values), style in zip(series.items(), ("cyan", "yellow", "magenta"), strict=False):
+        for x in range(2 * columns):
+            position = x * (len(values) - 1) / (2 * columns - 1)
+            a, b = values[math.floor(position)], values[math.ceil(position)]
+            value = a + (b - a) * (position - math.floor(position))
+            if math.isfinite(value):
+                y = round((high - value) / (high - low) * (4 * height - 1)) if high > low else 4 * height - 1
+                bits, _ = cells.get((y // 4, x // 2), (0, style))
+                cells[y // 4, x // 2] = (
+                    bits | (0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80)[(y % 4) * 2 + x % 2],
+                    style,
+                )
+    text = Text()
+    for line in range(height):
+        label = labels[0] if line == 0 else labels[1] if line == height - 1 else ""
+        text.append(f"{label:>{margin}} │", "dim")
+        for column in range(columns):
+            bits, style = cells.get((line, column), (0, ""))
+            text.append(chr(0x2800 + bits) if bits else " ", style)
+        text.append("\n")
+    length = len(next(iter(series.values())))
+    text.append(f"{'':>{margin}} └{'─' * columns}\n{'':>{margin}}  epoch 1 to {length}: ", "dim")
+    for name, style in zip(series, ("cyan", "yellow", "magenta"), strict=False):
+        text.append(f"{name} ", style)
+    return text
