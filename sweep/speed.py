@@ -137,5 +137,5 @@ def _machine() -> str:
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    text = json.dumps([1, model, os.cpu_count(), metadata.version("torch")])
+    text = json.dumps([2, model, os.cpu_count(), metadata.version("torch")])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

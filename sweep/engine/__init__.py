@@ -1,7 +1,8 @@
 """The engine: trains a cohort's trials as lanes of one program. Needs torch, nets and a data split.
 
 products    matrix products that give every lane the bits it would get alone
-layers      the lane form of each kind of layer: forward and backward on tensors with a leading lane axis
+layers      the lane form of each kind of layer of vectors: forward and backward on tensors with a leading lane axis
+images      the same for a cnn's layers of images
 losses      the two losses, per lane
 parameters  the trained numbers of all lanes in flat tensors
 optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules

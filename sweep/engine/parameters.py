@@ -26,8 +26,7 @@ class Parameters:
     """The parameters of L lanes, each a `Block` of `blocks` by its name in the one-trial module.
 
     values, grads: the same numbers as flat tensors [L, P], zeros between blocks. A parameter `alone` has a tensor of its
-    own, so that its lanes, one after another in memory, are one big matrix. The weights of a convolution lie with the
-    input channels innermost.
+    own, so that its lanes, one after another in memory, are one big matrix.
     """
 
     def __init__(self, initial: Mapping[str, Tensor], alone: str | None = None) -> None:
@@ -63,11 +62,7 @@ class Parameters:
 
 def _view(flat: Tensor, start: int, shape: Sequence[int]) -> Tensor:
     """The block [L, *shape] that begins at column `start`."""
-    piece = flat[:, start : start + math.prod(shape)]
-    if len(shape) == 4:
-        out, channels, height, width = shape
-        return piece.view(-1, out, height, width, channels).permute(0, 1, 4, 2, 3)
-    return piece.view(-1, *shape)
+    return flat[:, start : start + math.prod(shape)].view(-1, *shape)
 
 
 def aligned(numbers: int) -> int:

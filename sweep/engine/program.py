@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import layers
+from sweep.engine import images, layers
 from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
@@ -24,7 +24,7 @@ from sweep.hyperparameters import Setting
 EVALUATION_ROWS = 500
 """Rows of one piece of an mlp's evaluation; no sum may depend on the number of lanes, so it is a constant."""
 
-EVALUATION_PIXELS = 2**17
+EVALUATION_PIXELS = 2**16
 """The same for a cnn, in pixels of one channel: so that what the layers leave stays near the cache."""
 
 GATHERED_NUMBERS = 2**16
@@ -260,34 +260,41 @@ class Program:
         self.buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
         self.dropout = layers.Rates(torch.empty(0))
         lowered: list[layers.Layer] = []
+        form = images.form(self.device, self.dtype) if first["model"] == "cnn" else None
         for name, module in net.named_children():
-            layer = self._lane_form(name, module, first=not lowered)
+            layer = self._lane_form(name, module, form, first=not lowered)
             if layer is not None:
                 lowered.append(layer)
-        return layers.fuse(lowered)
+            if isinstance(module, nn.Flatten):
+                form = None
+        return images.fuse(lowered)
 
-    def _lane_form(self, name: str, module: nn.Module, first: bool) -> layers.Layer | None:
+    def _lane_form(self, name: str, module: nn.Module, form: images.Form | None, first: bool) -> layers.Layer | None:
+        """The lane form of a layer of vectors, or where `form` says how they lie in memory, of images."""
         blocks = self.parameters.blocks
         if isinstance(module, nn.Linear):
             return layers.Linear(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first, self.low)
-        if isinstance(module, nn.Conv2d):
-            assert module.padding == (1, 1)
-            assert module.kernel_size == (3, 3)
-            return layers.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first, self.low)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.momentum is not None
             running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
-            return layers.BatchNorm(
+            norm = layers.BatchNorm(
                 blocks.get(f"{name}.weight"), blocks.get(f"{name}.bias"), *running, module.momentum, module.eps
             )
+            return norm if form is None else images.Norm(norm, form)
         if isinstance(module, nn.Dropout):
             return layers.Dropout(self.dropout)
-        if isinstance(module, nn.MaxPool2d):
-            return layers.MaxPool2d()
         if isinstance(module, nn.Flatten):
-            return None if first else layers.Flatten()
+            return None if form is None else images.Flatten(form)
         if type(module) in layers.ACTIVATIONS:
-            return layers.ACTIVATIONS[type(module)]()
+            make = layers.ACTIVATIONS[type(module)]
+            return make() if form is None else images.ReLU() if make is layers.ReLU else images.Elementwise(make, form)
+        assert form is not None
+        if isinstance(module, nn.MaxPool2d):
+            return images.MaxPool2d(form)
+        if isinstance(module, nn.Conv2d):
+            assert module.padding == (1, 1)
+            assert module.kernel_size == (3, 3)
+            return images.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), form, first, self.low)
         raise NotImplementedError(f"no lane form for {type(module).__name__}")
 
     def _forward(self, batch: Batch, training: bool) -> Tensor:
