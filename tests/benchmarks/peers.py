@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from sweep.data import Split
+    from sweep.data import Part, Split
     from sweep.hyperparameters import Setting
     from sweep.recipe import Recipe
     from sweep.space import Trial
@@ -52,12 +52,14 @@ every workload; the losses had no say."""
 
 @dataclass(frozen=True)
 class Trained:
-    """One trial that a peer trained, by its number in sweep's grid. begin, end: the moments between which it did."""
+    """One trial that a peer trained, by its number in sweep's grid. begin, end: the moments between which it did;
+    testing: seconds of those in which it scored the test part, as sweep does of every trial."""
 
     number: int
     begin: float
     end: float
     result: Result
+    testing: float = 0.0
 
 
 def main(arguments: list[str]) -> None:
@@ -69,6 +71,7 @@ def main(arguments: list[str]) -> None:
         "begin": min(one.begin for one in done),
         "end": max(one.end for one in done),
         "trained": len(done),
+        "testing": sum(one.testing for one in done),
         "grid": math.prod(map(len, axes(recipe).values())) if name == "optuna" else len(list(recipe.grid.trials())),
         "results": {one.number: one.result for one in done},
     }
@@ -173,16 +176,16 @@ def optuna_grid(recipe: Recipe, flags: str, every: int, folder: Path) -> list[Tr
 
     def objective(trial: Trial, asked: Any) -> float:
         begin = time.time()
-        result = beginner_trial(trial, split, lambda epoch, result: asked.report(result[0], epoch))
-        done.append(Trained(trial.number, begin, time.time(), result))
+        result, testing = beginner_trial(trial, split, lambda epoch, result: asked.report(result[0], epoch))
+        done.append(Trained(trial.number, begin, time.time(), result, testing))
         return result[0]
 
     grid_study(recipe, every, objective, f"sqlite:///{folder / 'optuna.db'}")
     return done
 
 
-def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
-    """A trial as a beginner trains it."""
+def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> tuple[Result, float]:
+    """A trial as a beginner trains it, and the seconds that scoring the test part took."""
     import torch
     from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
@@ -190,15 +193,10 @@ def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> Resul
 
     setting, net = trial.setting, start(trial, split)
     batch, optimizer, criterion = int(setting["batch_size"]), adam(net, setting), torch.nn.CrossEntropyLoss()
-    rows, held_out = TensorDataset(split.train.x, split.train.y), TensorDataset(split.val.x, split.val.y)
-    result = (math.nan, math.nan)
-    for epoch in range(1, int(setting["epochs"]) + 1):
-        net.train()
-        for x, y in DataLoader(rows, batch, sampler=RandomSampler(rows, generator=stream(trial.seed, "order", epoch))):
-            x, y = x.to(DEVICE), y.to(DEVICE)
-            optimizer.zero_grad()
-            criterion(net(x), y).backward()
-            optimizer.step()
+    rows = TensorDataset(split.train.x, split.train.y)
+
+    def scored(part: Part) -> Result:
+        held_out = TensorDataset(part.x, part.y)
         net.eval()
         loss, accuracy = 0.0, 0.0
         with torch.no_grad():
@@ -207,9 +205,26 @@ def beginner_trial(trial: Trial, split: Split, report: Report = silent) -> Resul
                 logits = net(x)
                 loss += criterion(logits, y).item() * len(y)
                 accuracy += (logits.argmax(1) == y).sum().item()
-        result = loss / len(held_out), accuracy / len(held_out)
+        return loss / len(held_out), accuracy / len(held_out)
+
+    result = (math.nan, math.nan)
+    for epoch in range(1, int(setting["epochs"]) + 1):
+        net.train()
+        for x, y in DataLoader(rows, batch, sampler=RandomSampler(rows, generator=stream(trial.seed, "order", epoch))):
+            x, y = x.to(DEVICE), y.to(DEVICE)
+            optimizer.zero_grad()
+            criterion(net(x), y).backward()
+            optimizer.step()
+        result = scored(split.val)
         report(epoch, result)
-    return result
+    return result, seconds_of(lambda: scored(split.test))
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
 
 
 # An expert's joblib version.
@@ -231,12 +246,12 @@ def joblib_task(trial: Trial, flags: str) -> Trained:
     torch.set_num_threads(1)
     split = on_device(flags)
     begin = time.time()
-    result = expert_trial(trial, split)
-    return Trained(trial.number, begin, time.time(), result)
+    result, testing = expert_trial(trial, split)
+    return Trained(trial.number, begin, time.time(), result, testing)
 
 
-def expert_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
-    """A trial as an expert trains it."""
+def expert_trial(trial: Trial, split: Split, report: Report = silent) -> tuple[Result, float]:
+    """A trial as an expert trains it, and the seconds that scoring the test part took."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -246,6 +261,13 @@ def expert_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
     layout = torch.channels_last if setting["model"] == "cnn" else torch.contiguous_format
     net = net.to(memory_format=layout)
     batch, optimizer = int(setting["batch_size"]), adam(net, setting, fused=True)
+
+    def scored(part: Part) -> Result:
+        net.eval()
+        with torch.inference_mode():
+            logits = torch.cat([net(x.contiguous(memory_format=layout)) for x in part.x.split(EVALUATION_ROWS)])
+        return cross_entropy(logits, part.y).item(), (logits.argmax(1) == part.y).float().mean().item()
+
     result = (math.nan, math.nan)
     for epoch in range(1, int(setting["epochs"]) + 1):
         net.train()
@@ -254,12 +276,9 @@ def expert_trial(trial: Trial, split: Split, report: Report = silent) -> Result:
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(net(split.train.x[pick].contiguous(memory_format=layout)), split.train.y[pick]).backward()
             optimizer.step()
-        net.eval()
-        with torch.inference_mode():
-            logits = torch.cat([net(x.contiguous(memory_format=layout)) for x in split.val.x.split(EVALUATION_ROWS)])
-        result = cross_entropy(logits, split.val.y).item(), (logits.argmax(1) == split.val.y).float().mean().item()
+        result = scored(split.val)
         report(epoch, result)
-    return result
+    return result, seconds_of(lambda: scored(split.test))
 
 
 # A captured loop, on a GPU.
@@ -270,12 +289,14 @@ def graph_grid(recipe: Recipe, flags: str, every: int, _folder: Path) -> list[Tr
     split, done = on_device(flags), []
     for trial in list(recipe.grid.trials())[::every]:
         begin = time.time()
-        done.append(Trained(trial.number, begin, time.time(), graph_trial(trial, split)))
+        result, testing = graph_trial(trial, split)
+        done.append(Trained(trial.number, begin, time.time(), result, testing))
     return done
 
 
-def graph_trial(trial: Trial, split: Split) -> Result:
-    """A trial whose whole minibatches replay one captured step; a last smaller one is trained as usual."""
+def graph_trial(trial: Trial, split: Split) -> tuple[Result, float]:
+    """A trial whose whole minibatches replay one captured step; a last smaller one is trained as usual. And the seconds
+    that scoring the test part took."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -307,6 +328,13 @@ def graph_trial(trial: Trial, split: Split) -> Result:
     for state in optimizer.state.values():
         for value in state.values():
             value.zero_()
+
+    def scored(part: Part) -> Result:
+        net.eval()
+        with torch.inference_mode():
+            logits = torch.cat([net(piece) for piece in part.x.split(EVALUATION_ROWS)])
+        return cross_entropy(logits, part.y).item(), (logits.argmax(1) == part.y).float().mean().item()
+
     result = (math.nan, math.nan)
     for epoch in range(1, int(setting["epochs"]) + 1):
         net.train()
@@ -317,11 +345,8 @@ def graph_trial(trial: Trial, split: Split) -> Result:
                 graph.replay()
             else:
                 step(split.train.x[pick], split.train.y[pick])
-        net.eval()
-        with torch.inference_mode():
-            logits = torch.cat([net(piece) for piece in split.val.x.split(EVALUATION_ROWS)])
-        result = cross_entropy(logits, split.val.y).item(), (logits.argmax(1) == split.val.y).float().mean().item()
-    return result
+        result = scored(split.val)
+    return result, seconds_of(lambda: scored(split.test))
 
 
 # Ray Tune.
@@ -347,8 +372,10 @@ def ray_grid(recipe: Recipe, flags: str, every: int, folder: Path) -> list[Train
         raise results.errors[0]
     done = []
     for one in results:
-        begin, end, loss, accuracy = (one.metrics[name] for name in ("begin", "end", "loss", "accuracy"))
-        done.append(Trained(trials[one.config["place"]].number, begin, end, (loss, accuracy)))
+        begin, end, loss, accuracy, testing = (
+            one.metrics[name] for name in ("begin", "end", "loss", "accuracy", "testing")
+        )
+        done.append(Trained(trials[one.config["place"]].number, begin, end, (loss, accuracy), testing))
     ray.shutdown()
     return done
 
@@ -362,10 +389,12 @@ def ray_task(config: dict[str, Any], trials: list[Trial], split: Split) -> None:
     warm_up()
     begin = time.time()
 
-    def report(_epoch: int, result: Result) -> None:
-        tune.report({"loss": result[0], "accuracy": result[1], "begin": begin, "end": time.time()})
+    def report(_epoch: int, result: Result, testing: float = 0.0) -> None:
+        of_trial = {"begin": begin, "end": time.time(), "testing": testing}
+        tune.report({"loss": result[0], "accuracy": result[1], **of_trial})
 
-    expert_trial(trials[config["place"]], split, report)
+    trial = trials[config["place"]]
+    report(int(trial.setting["epochs"]), *expert_trial(trial, split, report))
 
 
 def cores() -> int:

@@ -103,7 +103,8 @@ class Run:
 
     trained: how many trials it trained; grid: how many it would have to for the whole grid. Both differ from the
     number of results where a peer does not know that two combinations are the same trial. training: seconds that its
-    workers spent on trials, each worker's added up (sweep only).
+    workers spent on trials, each worker's added up (sweep only). testing: seconds of a peer's run in which it scored the
+    test part.
     """
 
     seconds: float
@@ -113,11 +114,14 @@ class Run:
     trained: int
     grid: int
     training: float = math.nan
+    testing: float = 0.0
 
-    def minute(self, trials: int) -> float:
-        """Trials per minute for the whole grid of `trials`, at the pace of those it trained; start and end count once."""
+    def minute(self, trials: int, testing: bool = True) -> float:
+        """Trials per minute for the whole grid of `trials`, at the pace of those it trained; start and end count once.
+        testing: whether what a peer took to score the test part counts."""
         once = self.startup + self.end
-        return 60 * trials / (once + (self.seconds - once) * self.grid / self.trained)
+        each = self.seconds - once - (0.0 if testing else self.testing)
+        return 60 * trials / (once + each * self.grid / self.trained)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Where:
 class Row:
     """A workload's figures, by column: trials per minute; trials trained; the best validation loss of those.
 
-    ratio: sweep over each peer; best_of_same: sweep's best among the trials that each peer trained. Differences are of
+    ratio: sweep over each peer; bare_ratio: over the peer without its scoring of test rows; best_of_same: sweep's best among the trials that each peer trained. Differences are of
     the validation loss, between sweep and the peer `compared_with`. limit: trials per minute at the float32
     limit. seconds: what sweep took; planned: what `sweep plan` says afterwards.
     """
@@ -150,6 +154,7 @@ class Row:
     per_minute: dict[str, float]
     trained: dict[str, int]
     ratio: dict[str, float]
+    bare_ratio: dict[str, float]
     best_val_loss: dict[str, float]
     best_of_same: dict[str, float]
     compared_with: str | None
@@ -211,7 +216,9 @@ def run_peer(name: str, flags: Flags, every: int, folder: Path) -> Run:
     found = json.loads(out.read_text())
     results = {int(number): tuple(result) for number, result in found["results"].items()}
     startup, end = found["begin"] - begin, begin + seconds - found["end"]
-    return Run(seconds, startup, end, results, found["trained"], found["grid"])
+    processes = cores() if name in ("expert", "ray") else 1
+    testing = found["testing"] / processes
+    return Run(seconds, startup, end, results, found["trained"], found["grid"], testing=testing)
 
 
 def run_column(column: str, workload: Workload) -> Run:
@@ -262,6 +269,7 @@ def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) ->
     recipe = load_recipe(None, workload.flags)
     work = [operations(trial.setting, describe(recipe.data)) for trial in recipe.grid.trials()]
     per_minute = {column: statistics.median(run.minute(len(work)) for run in done) for column, done in runs.items()}
+    bare = {peer: statistics.median(run.minute(len(work), testing=False) for run in runs[peer]) for peer in peers}
     limit = 60 * len(work) * cores() * speed / sum(work)
     share = per_minute["sweep"] / limit
     losses = {column: {number: loss for number, (loss, _) in done[0].results.items()} for column, done in runs.items()}
@@ -274,6 +282,7 @@ def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) ->
         per_minute=per_minute,
         trained={column: done[0].trained for column, done in runs.items()},
         ratio={peer: per_minute["sweep"] / per_minute[peer] for peer in peers},
+        bare_ratio={peer: per_minute["sweep"] / bare[peer] for peer in peers},
         best_val_loss={column: best(found) for column, found in losses.items()},
         best_of_same={peer: best({number: losses["sweep"].get(number) for number in losses[peer]}) for peer in peers},
         compared_with=reference,
@@ -323,6 +332,7 @@ def figures(peers: Sequence[str]) -> Columns:
         "trials": lambda row: str(row.trials),
         **{f"{column}/min": lambda row, c=column: f"{row.per_minute[c]:,.0f}" for column in columns},  # type: ignore[misc]
         **{f"x {peer}": lambda row, c=peer: f"{row.ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
+        **{f"x bare {peer}": lambda row, c=peer: f"{row.bare_ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
         "limit/min": lambda row: f"{row.limit:,.0f}",
         "of limit": lambda row: percent(row.share),
         "took s": lambda row: f"{row.seconds:.1f}",
@@ -375,7 +385,7 @@ def table(columns: Columns, rows: Sequence[Row]) -> str:
 def notes(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
     """What a reader must know of each row to judge it."""
     out = [
-        "/min: trials per minute, start-up included; x: sweep over that peer; best: lowest validation loss over the trials that the column trained.",
+        "/min: trials per minute, start-up included; x: sweep over that peer; x bare: over that peer without its time for test rows; best: lowest validation loss over the trials that the column trained.",
         "limit: all cores on matrix products and convolutions alone, in float32, at the speed of one core in a large product times the cores.",
     ]
     for row in rows:
