@@ -51,6 +51,7 @@ def columns(*peers: str) -> list[str]:
     names = ("sweep", *peers)
     return [
         *("workload", "trials", *(f"{name}/min" for name in names), *(f"x {peer}" for peer in peers)),
+        *(f"x bare {peer}" for peer in peers),
         *(
             "limit/min",
             "of limit",
@@ -157,9 +158,12 @@ def test_the_peers_train_what_the_engine_trains(peers, digits, model):
     for lane, trial in enumerate(trials):
         for peer in (peers.beginner_trial, peers.expert_trial):
             reported = []
-            loss, accuracy = peer(trial, digits, lambda epoch, result, told=reported: told.append((epoch, *result)))
+            (loss, accuracy), testing = peer(
+                trial, digits, lambda epoch, result, told=reported: told.append((epoch, *result))
+            )
             assert [epoch for epoch, *_ in reported] == [1, 2]
             assert reported[-1][1:] == (loss, accuracy)
+            assert testing > 0
             assert loss == pytest.approx(ours.val_loss[lane], rel=1e-4)
             assert accuracy == pytest.approx(ours.val_accuracy[lane], abs=0.003)
 
@@ -202,6 +206,9 @@ def test_an_extrapolated_pace_counts_start_and_end_once(run):
     assert run.Run(12.5, 2.0, 0.5, results, 5, 50).minute(50) == pytest.approx(60 * 50 / (2.5 + 10 * 10))
     # A peer that would train 80 for the 50 trials of the grid
     assert run.Run(12.5, 2.0, 0.5, results, 5, 80).minute(50) == pytest.approx(60 * 50 / (2.5 + 10 * 16))
+    # Two of its ten seconds went to test rows
+    peer = run.Run(12.5, 2.0, 0.5, results, 5, 50, testing=2.0)
+    assert peer.minute(50, testing=False) == pytest.approx(60 * 50 / (2.5 + 8 * 10))
 
 
 def test_the_arithmetic_of_a_trial_by_hand(breakdown):
