@@ -8,8 +8,8 @@ starting  what a search begins with: given settings, another study
 storages  a study written to one of Optuna's storages
 """
 
-from sweep.search.asking import AGAIN, AskTell, told
-from sweep.search.pruners import check_pruner, losers, rungs
+from sweep.search.asking import AGAIN, AskTell, objectives, told
+from sweep.search.pruners import FEWEST, Pruner, check_pruner
 from sweep.search.samplers import check_sampler
 from sweep.search.spaces import distributions, finite_grid
 from sweep.search.starting import enqueued, warm_results
@@ -17,14 +17,15 @@ from sweep.search.storages import write_optuna
 
 __all__ = [
     "AGAIN",
+    "FEWEST",
     "AskTell",
+    "Pruner",
     "check_pruner",
     "check_sampler",
     "distributions",
     "enqueued",
     "finite_grid",
-    "losers",
-    "rungs",
+    "objectives",
     "told",
     "warm_results",
     "write_optuna",

@@ -18,9 +18,11 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
+from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import WITH_STATE, check_sampler, make_sampler, quietly
+from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, make_sampler, quietly
 from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
 from sweep.space import Result, Trial, setting_key
 
@@ -35,27 +37,29 @@ MOST_AGAIN = 1000
 class AskTell:
     """A search by ask and tell, as far as the ledger's results go."""
 
-    def __init__(self, recipe: Recipe, results: Iterable[Result] = ()) -> None:
+    def __init__(self, recipe: Recipe, results: Iterable[Result] = (), data: DataInfo | None = None) -> None:
+        """data: needed where the network's size is an objective."""
         assert recipe.search is not None
         check_sampler(recipe)
-        self.search, self.seeds = recipe.search, recipe.seeds
+        self.search, self.seeds, self.metric, self.data = recipe.search, recipe.seeds, recipe.metric, data
         self.distributions = distributions(recipe)
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings
-        self.worst = math.inf if recipe.direction == "minimize" else -math.inf
+        self.aims = objectives(recipe)
+        self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study = optuna.create_study(direction=StudyDirection[recipe.direction.upper()])
+        self.study = optuna.create_study(directions=[StudyDirection[way.upper()] for _, way in self.aims])
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before
         self.seen: set[str] = set()
         self.results: dict[str, dict[int, Result]] = {}  # by setting and seed
         self.flying: list[tuple[optuna.Trial | int, str]] = []  # asked in this generation, not told yet
-        if self.search.sampler == "qmc":  # takes its sequence's dimensions from the first trial: all that may vary
+        if self.search.sampler in SEQUENCES:  # takes its sequence's dimensions from the first trial: all that may vary
             first = {name: first_of(one) for name, one in self.distributions.items()}
             self._add(first, None, TrialState.PRUNED)
         for values, value in self.search.warm:
-            self._add({**self.fixed, **values}, value if value is not None else self.worst)
+            self._add({**self.fixed, **values}, self.worst if value is None else (value,))
         self._rebuild(list(results))
 
     def ask(self, trials: int) -> list[Trial]:
@@ -100,7 +104,7 @@ class AskTell:
                 for number in numbers:
                     self._note(setting_key(asked[number]))
                     key = setting_key(asked[number])
-                    self._add(asked[number], self._value(key), epochs=self._pruned(key))
+                    self._add(asked[number], self._values(key), epochs=self._pruned(key))
                 self.number += size
             else:
                 for number in numbers:
@@ -155,46 +159,79 @@ class AskTell:
         if self.number % self.search.in_flight:
             return
         for trial, key in self.flying:
-            value, epochs = self._value(key), self._pruned(key)
-            if epochs and value is not None:
+            values, epochs = self._values(key), self._pruned(key)
+            if values is None:
+                self.study.tell(trial, state=TrialState.FAIL)
+            elif epochs:
                 if isinstance(trial, optuna.Trial):
-                    trial.report(value, epochs)
+                    trial.report(values[0], epochs)
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
-                self.study.tell(trial, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
+                self.study.tell(trial, values)
         self.flying.clear()
 
     def _pruned(self, key: str) -> int:
-        """The epochs after which a setting was pruned, 0 if it was not."""
-        return max((one.epochs for one in self.results.get(key, {}).values() if one.state == "pruned"), default=0)
+        """The epochs after which a setting was pruned, 0 if it was not: one that only got no further seeds, or that
+        diverged, is told as what it is."""
+        found = self.results.get(key, {}).values()
+        if any(one.state == "diverged" for one in found):
+            return 0
+        return max((one.epochs for one in found if one.state == "pruned"), default=0)
 
-    def _value(self, key: str) -> float | None:
-        return told(list(self.results.get(key, {}).values()), self.worst)
+    def _values(self, key: str) -> tuple[float, ...] | None:
+        """What the sampler is told of a setting, one number an objective."""
+        results = list(self.results.get(key, {}).values())
+        value = told(results, self.worst[0])
+        if value is None or not self.search.objectives:
+            return None if value is None else (value,)
+        if any(one.state == "diverged" for one in results):
+            return self.worst
+        return tuple(self._objective(place, results) for place in range(len(self.aims)))
+
+    def _objective(self, place: int, results: list[Result]) -> float:
+        name = self.aims[place][0]
+        if name == "parameters":
+            assert self.data is not None
+            return float(parameter_count(results[0].trial.setting, self.data))
+        values = [one.value if name == self.metric else one.others[name] for one in results]
+        finite = [value for value in values if value is not None]
+        return statistics.fmean(finite) if len(finite) == len(values) else self.worst[place]
 
     def _params(self, setting: Mapping[str, Value]) -> dict[str, Value]:
         """What varies of a setting, in the sampler's own numbers."""
         return {name: own(one, setting[name]) for name, one in self.distributions.items() if name in setting}
 
     def _add(
-        self, setting: Mapping[str, Value], value: float | None, state: TrialState | None = None, epochs: int = 0
+        self,
+        setting: Mapping[str, Value],
+        values: tuple[float, ...] | None,
+        state: TrialState | None = None,
+        epochs: int = 0,
     ) -> int:
         """Adds a trial to the study as one of its own; returns its number there."""
         if state is None:
-            state = TrialState.FAIL if value is None else TrialState.PRUNED if epochs else TrialState.COMPLETE
+            state = TrialState.FAIL if values is None else TrialState.PRUNED if epochs else TrialState.COMPLETE
         params = self._params(setting)
         spread = {name: self.distributions[name] for name in params}
-        curve = {epochs: value} if epochs and value is not None else {}
+        curve = {epochs: values[0]} if epochs and values is not None else {}
         frozen = optuna.trial.create_trial(
-            state=state, value=value, params=params, distributions=spread, intermediate_values=curve
+            state=state, values=values, params=params, distributions=spread, intermediate_values=curve
         )
         self.study.add_trial(frozen)
         return len(self.study.get_trials(deepcopy=False)) - 1
 
 
+def objectives(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """What a search goes by, each with its direction: its objectives if there are several, else its metric."""
+    several = recipe.search.objectives if recipe.search else ()
+    return several or ((recipe.metric, recipe.direction),)
+
+
 def told(results: Sequence[Result], worst: float) -> float | None:
-    """What a sampler is told of a setting: the mean over its seeds; `worst`, which is worse than anything finished, if
-    one of them diverged; None if one of them failed."""
-    if not results or any(result.state not in ("complete", "pruned", "diverged") for result in results):
+    """What a sampler is told of a setting: the mean over the seeds it was trained with; `worst`, which is worse than
+    anything finished, if one of them diverged; None if one of them failed."""
+    begun = [result for result in results if result.epochs or result.state != "pruned"]
+    if not begun or any(result.state not in ("complete", "pruned", "diverged") for result in begun):
         return None
-    values = [result.value for result in results if result.state != "diverged" and result.value is not None]
-    return statistics.fmean(values) if len(values) == len(results) else worst
+    values = [result.value for result in begun if result.state != "diverged" and result.value is not None]
+    return statistics.fmean(values) if len(values) == len(begun) else worst

@@ -15,7 +15,10 @@ from sweep.hyperparameters import TABLE
 from sweep.recipe import Recipe, Search
 from sweep.search.spaces import distributions
 
-WITH_STATE = ("cmaes", "qmc")
+SEQUENCES = {"qmc": "sobol", "halton": "halton"}
+"""Samplers that go through a quasi-random sequence, with Optuna's name of it."""
+
+WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
 
 
@@ -23,7 +26,7 @@ def check_sampler(recipe: Recipe) -> None:
     """Raises UsageError if the sampler cannot work here or cannot take the space."""
     assert recipe.search is not None
     name = recipe.search.sampler
-    needed = {"cmaes": ("cmaes", "cmaes"), "gp": ("torch", "torch"), "qmc": ("scipy", "scipy")}
+    needed = {"cmaes": ("cmaes", "cmaes"), "gp": ("torch", "torch"), **dict.fromkeys(SEQUENCES, ("scipy", "scipy"))}
     if name in needed:
         module, package = needed[name]
         try:
@@ -31,6 +34,8 @@ def check_sampler(recipe: Recipe) -> None:
         except ImportError as error:
             raise UsageError(f"--sampler {name}: needs the package {package}, which cannot be used: {error}") from None
     if name == "cmaes":
+        if recipe.search.objectives:
+            raise UsageError("--sampler cmaes: takes one objective; choose tpe, gp, random, qmc or halton for several")
         ranges = [key for key, one in distributions(recipe).items() if not isinstance(one, CategoricalDistribution)]
         always = [key for key in ranges if not TABLE[key].when]
         if len(always) < 2:
@@ -52,9 +57,13 @@ def make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
         return samplers.GPSampler(seed=seed, independent_sampler=other)
     if search.sampler == "cmaes":
         return samplers.CmaEsSampler(seed=seed, independent_sampler=other, warn_independent_sampling=False)
-    if search.sampler == "qmc":  # one sequence, scrambled by the search's seed
+    if search.sampler in SEQUENCES:  # one sequence, scrambled by the search's seed
         return samplers.QMCSampler(
-            seed=search.seed, scramble=True, independent_sampler=other, warn_independent_sampling=False
+            qmc_type=SEQUENCES[search.sampler],
+            seed=search.seed,
+            scramble=True,
+            independent_sampler=other,
+            warn_independent_sampling=False,
         )
     return other
 

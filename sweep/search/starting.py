@@ -19,6 +19,8 @@ def warm_results(
     """What another study's finished trials say of this search's space: (values of what varies, metric) of each setting,
     the metric None where it diverged. Raises UsageError if it is over other hyperparameters, or nothing of it is inside.
     """
+    if recipe.search and recipe.search.objectives:
+        raise UsageError(f"--from {name}: gives a sampler one metric; with several objectives there is no such start")
     there, here = set(other.swept), set(recipe.swept)
     if there != here:
         told_apart = [f"{key} varies {'there' if key in there else 'here'} only" for key in sorted(there ^ here)]

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from sweep.errors import UsageError
 from sweep.recipe import Recipe
+from sweep.search.asking import objectives
 from sweep.search.samplers import quietly
 from sweep.search.spaces import distributions
 
@@ -22,11 +23,13 @@ def write_optuna(
 ) -> int:
     """Writes a study for Optuna's own tools: distributions, states, attributes; returns the number of its trials.
 
-    trials: rows of the ledger with their setting; those that wait or run are left out. curves: each trial's metric by
+    trials: rows of the ledger with their setting, and `parameters` where that is an objective; those that wait or run
+    are left out. curves: each trial's metric by
     epoch. Diverged trials are complete there with an infinite value, as a sampler is told. Raises UsageError.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    spread, worst = distributions(recipe), math.inf if recipe.direction == "minimize" else -math.inf
+    spread, aims = distributions(recipe), objectives(recipe)
+    worst = [math.inf if way == "minimize" else -math.inf for _, way in aims]
     states = {"complete": TrialState.COMPLETE, "diverged": TrialState.COMPLETE, "failed": TrialState.FAIL}
     frozen = []
     for row in trials:
@@ -38,7 +41,7 @@ def write_optuna(
         frozen.append(
             optuna.trial.create_trial(
                 state=states.get(row["state"], TrialState.PRUNED),
-                value=worst if row["state"] == "diverged" else row[recipe.metric] if row["state"] != "failed" else None,
+                values=worst if row["state"] == "diverged" else _measured(row, aims),
                 params=params,
                 distributions={key: spread[key] for key in params},
                 user_attrs={key: value for key, value in (attributes | measured).items() if value is not None},
@@ -47,8 +50,9 @@ def write_optuna(
         )
     try:
         with quietly():
-            direction = StudyDirection[recipe.direction.upper()]
-            study = optuna.create_study(storage=_storage(url), study_name=name, direction=direction)
+            directions = [StudyDirection[way.upper()] for _, way in aims]
+            study = optuna.create_study(storage=_storage(url), study_name=name, directions=directions)
+            study.set_metric_names([name for name, _ in aims])
             study.set_user_attr("metric", recipe.metric)
             study.set_user_attr("recipe", json.dumps(recipe.to_dict()))
             study.add_trials(frozen)
@@ -60,6 +64,11 @@ def write_optuna(
             f"--optuna {url}: cannot be written: {reason}; expected sqlite:///FILE.db or a journal FILE.log"
         ) from None
     return len(frozen)
+
+
+def _measured(row: Mapping[str, Any], aims: Iterable[tuple[str, str]]) -> list[float] | None:
+    values = [row[name] for name, _ in aims]
+    return None if row["state"] == "failed" or None in values else values
 
 
 def _storage(url: str) -> Any:

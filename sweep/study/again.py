@@ -34,6 +34,10 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     row, setting = ledger.trial(study, number)
     if row["state"] not in FINISHED:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
+    if not row["epochs"]:
+        raise UsageError(
+            f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
+        )
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
     records: list[EpochRecord] = []
     unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)

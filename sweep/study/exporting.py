@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from sweep.data import describe
+from sweep.hyperparameters import Setting
 from sweep.ledger import Ledger, Study
+from sweep.plan import parameter_count
 
 
 def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
@@ -13,4 +18,15 @@ def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
     for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
         curves.setdefault(int(number), {})[int(epoch)] = float(value)
     rows = (ledger.trial(study, result.trial.number) for result in ledger.results(study))
-    return write_optuna(url, study.name, study.recipe, ({**row, "setting": setting} for row, setting in rows), curves)
+    size = _sizes(study)
+    trials = ({**row, "setting": setting, **size(setting)} for row, setting in rows)
+    return write_optuna(url, study.name, study.recipe, trials, curves)
+
+
+def _sizes(study: Study) -> Callable[[Setting], dict[str, int]]:
+    """Gives the network's size of a setting as an attribute, where it is an objective."""
+    search = study.recipe.search
+    if not search or "parameters" not in dict(search.objectives):
+        return lambda _: {}
+    data = describe(study.recipe.data)
+    return lambda setting: {"parameters": parameter_count(setting, data)}

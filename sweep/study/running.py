@@ -21,7 +21,7 @@ from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Unit, measurements, units
 from sweep.space import Grid, Trial, setting_key
 from sweep.speed import recall
-from sweep.study.generations import generations, halve
+from sweep.study.generations import generations, train_pruned
 from sweep.study.loop import Loop, checkpoints
 from sweep.study.speeds import data_request, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
@@ -78,7 +78,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
     with _interrupts() as interrupts, closing(watcher):
         watcher.started(study, start)
         if trains:
-            windows = generations(ledger, study, watcher)
+            windows = generations(ledger, study, data, watcher)
             if not study.recipe.search:
                 windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room))
             devices = options.devices[:room]
@@ -97,7 +97,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                         return units(trials, data, jobs, options.lanes, saved, speeds, kind)
 
                     if study.recipe.search and study.recipe.search.pruner != "none":
-                        halve(loop, study.recipe.search, window, make)
+                        train_pruned(loop, window, make)
                         if not loop.stopping and not options.keep:
                             checkpoint.clear(folder)
                     else:
