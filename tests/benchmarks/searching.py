@@ -10,12 +10,15 @@ strategy would have chosen; its luck is taken out by training it on fresh seeds 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 EPOCHS = 27
@@ -74,17 +77,17 @@ def chosen(frame: pd.DataFrame, column: str, most: float) -> pd.Series | None:
 
 
 def settle(folder: Path, settings: list[tuple], seeds: int) -> dict[tuple, float]:
-    """The mean validation loss of each setting over fresh seeds; infinite if one diverged."""
-    out: dict[tuple, float] = {}
-    for setting in dict.fromkeys(settings):
-        values = dict(zip(NAMES, setting, strict=True))
-        given = {name.replace("_", "-"): str(value).lower() for name, value in values.items()}
-        name = f"fresh-{len(out)}"
-        fresh = ",".join(str(1000 + seed) for seed in range(seeds))
-        sweep(folder, "grid", *flags(given), "--epochs", EPOCHS, "--seed", fresh, "--study", name)
-        frame = trials(folder, name)
-        out[setting] = frame["val_loss"].mean() if (frame["state"] == "complete").all() else float("inf")
-    return out
+    """The mean validation loss of each setting over fresh seeds; infinite if one diverged. They are trained as a search
+    that begins, and ends, with settings that it is given."""
+    distinct = list(dict.fromkeys(settings))
+    texts = [",".join(f"{n}={str(v).lower()}" for n, v in zip(NAMES, one, strict=True)) for one in distinct]
+    given = [word for text in texts for word in ("--enqueue", text)]
+    fresh = ",".join(str(1000 + seed) for seed in range(seeds))
+    size = ["--trials", len(distinct) * seeds, "--in-flight", len(distinct), "--sampler", "random"]
+    sweep(folder, "search", *flags(SPACE), "--epochs", EPOCHS, "--seed", fresh, *size, *given, "--study", "fresh")
+    frame = trials(folder, "fresh")
+    frame["val_loss"] = frame["val_loss"].where(frame["state"] == "complete", np.inf)
+    return {key(group.iloc[0]): group["val_loss"].mean() for _, group in frame.groupby(frame["trial"] // seeds)}
 
 
 def table(frame: pd.DataFrame) -> str:
