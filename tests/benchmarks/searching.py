@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--keep", type=Path, help="folder for the studies; what is there is not trained again")
     given = parser.parse_args()
-    grid = GRID if not given.short else GRID | {"lr": "0.001,0.01,0.1", "beta2": "0.999", "hidden": "16,64"}
+    grid = GRID if not given.short else GRID | {"lr": "0.001,0.01,0.1", "beta2": "0.99,0.999", "hidden": "16,64"}
     studies = given.studies or (2 if given.short else 10)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
