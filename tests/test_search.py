@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+import signal
 import statistics
+import urllib.request
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -515,6 +520,34 @@ def test_a_storage_that_cannot_be_gets_one_clear_line(sweep, storage):
     sweep("grid", "--lr", "0.1", "--epochs", 1, "--study", "g")
     refused = sweep("export", "g", "--optuna", storage, code=2).stderr
     assert f"--optuna {storage}: cannot be written" in refused
+    assert len(refused.splitlines()) == 1
+
+
+def test_the_dashboard_is_served_until_ctrl_c(sweep, tmp_path):
+    """The real optuna-dashboard, asked over HTTP for what it knows of the study."""
+    pytest.importorskip("optuna_dashboard")
+    sweep("grid", "--lr", "0.1,0.01", "--epochs", 2, "--study", "g")
+    process = start(tmp_path, "dashboard", "g", "--port", 0, env={"PYTHONUNBUFFERED": "1"})
+    url = re.search(r"http://\S+", process.stdout.readline())[0]
+    assert b"<title>Optuna Dashboard</title>" in urllib.request.urlopen(f"{url}dashboard").read()
+    studies = json.load(urllib.request.urlopen(f"{url}api/studies"))["study_summaries"]
+    assert [study["study_name"] for study in studies] == ["g"]
+    detail = json.load(urllib.request.urlopen(f"{url}api/studies/{studies[0]['study_id']}"))
+    assert [len(trial["intermediate_values"]) for trial in detail["trials"]] == [2, 2]
+    taken = sweep("dashboard", "g", "--port", url.rsplit(":", 1)[1].strip("/"), code=2).stderr
+    assert "choose another --port" in taken
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_without_optuna_dashboard_the_command_says_how_to_get_it(sweep, tmp_path):
+    sweep("grid", "--lr", "0.1", "--epochs", 1, "--study", "g")
+    (tmp_path / "optuna_dashboard.py").write_text("raise ImportError")
+    refused = sweep(
+        "dashboard", "g", code=2, env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    ).stderr
+    assert "pip install 'sweep[dashboard]'" in refused
     assert len(refused.splitlines()) == 1
 
 

@@ -13,12 +13,13 @@ from sweep.search.pruners import FEWEST, Pruner, check_pruner
 from sweep.search.samplers import check_sampler
 from sweep.search.spaces import distributions, finite_grid
 from sweep.search.starting import enqueued, warm_results
-from sweep.search.storages import write_optuna
+from sweep.search.storages import Exported, serve_dashboard, write_optuna
 
 __all__ = [
     "AGAIN",
     "FEWEST",
     "AskTell",
+    "Exported",
     "Pruner",
     "check_pruner",
     "check_sampler",
@@ -26,6 +27,7 @@ __all__ = [
     "enqueued",
     "finite_grid",
     "objectives",
+    "serve_dashboard",
     "told",
     "warm_results",
     "write_optuna",
