@@ -111,7 +111,7 @@ Sampler = Annotated[
     typer.Option(
         "--sampler",
         metavar="NAME",
-        help="Who chooses settings: tpe, gp, cmaes, random or qmc. [dim]\\[default tpe][/]",
+        help="Who chooses settings: tpe, gp, cmaes, random, qmc (Sobol's sequence) or halton. [dim]\\[default tpe][/]",
         rich_help_panel="Search",
     ),
 ]
@@ -129,7 +129,8 @@ Pruner = Annotated[
     typer.Option(
         "--pruner",
         metavar="NAME",
-        help="Who stops trials early: none, median or asha (successive halving). [dim]\\[default none][/]",
+        help="Who stops trials early: none, median, asha (successive halving), hyperband (in brackets), or wilcoxon, "
+        "which gives a setting no further seeds once it is shown to be worse than the best. [dim]\\[default none][/]",
         rich_help_panel="Search",
     ),
 ]
@@ -147,9 +148,23 @@ Reduction = Annotated[
     typer.Option(
         "--reduction",
         metavar="R",
-        help="A pruner compares again after R times as many epochs; asha keeps the best of R. [dim]\\[default 3][/]",
+        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. [dim]\\[default 3][/]",
         rich_help_panel="Search",
     ),
+]
+Minimize = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--minimize",
+        metavar="NAME",
+        help="Make this small; with several of --minimize and --maximize the search looks for the best trade-offs. "
+        "A metric, parameters (of the network) or seconds (wall clock). Repeatable.",
+        rich_help_panel="Search",
+    ),
+]
+Maximize = Annotated[
+    list[str] | None,
+    typer.Option("--maximize", metavar="NAME", help="Make this large. Repeatable.", rich_help_panel="Search"),
 ]
 SearchSeed = Annotated[
     int | None,

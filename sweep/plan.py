@@ -163,6 +163,9 @@ def plan_search(recipe: Recipe, data: DataInfo, trials: int) -> Plan:
     seeds = len(recipe.seeds)
     if trials % seeds:
         raise UsageError(f"--trials {trials}: every setting is trained with {seeds} seeds; expected a multiple of that")
+    if recipe.search and recipe.search.pruner != "none":  # which compares whole generations
+        generation = recipe.search.in_flight * seeds
+        trials = math.ceil(trials / generation) * generation
     corners = [
         replace(axis, values=(TABLE[axis.name].check(axis.values.low), TABLE[axis.name].check(axis.values.high)))
         if isinstance(axis.values, Range)

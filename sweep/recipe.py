@@ -29,11 +29,14 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 RECIPE_KEYS = ("data", "data_dir", "split_seed", "precision", "seeds", "metric", "direction", "space", "search")
 
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
-"""The samplers a search may ask; each is Optuna's own."""
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "halton")
+"""The samplers a search may ask; each is Optuna's own. qmc is Sobol's sequence, halton Halton's."""
 
-PRUNERS = ("none", "median", "asha")
+PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon")
 """Who stops trials early."""
+
+OBJECTIVES = (*METRICS, "parameters", "seconds")
+"""What a search may have as one of several objectives: a metric, the size of the network, the time of its training."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Search:
 
     in_flight: settings that are asked before the first of them is told; seed: of the sampler; enqueue: values of
     hyperparameters to be trained first; pruner: who stops trials early, first after min_epochs, then after `reduction`
-    times as many and so on; warm: (values of swept hyperparameters, metric) of another study's settings,
+    times as many and so on; objectives: names and directions where there are several; warm: (values of swept hyperparameters, metric) of another study's settings,
     the metric None where they diverged.
     """
 
@@ -52,6 +55,7 @@ class Search:
     pruner: str = "none"
     min_epochs: int = 1
     reduction: int = 3
+    objectives: tuple[tuple[str, str], ...] = ()
     enqueue: tuple[Mapping[str, Value], ...] = ()
     warm: tuple[tuple[Mapping[str, Value], float | None], ...] = ()
 
@@ -60,6 +64,9 @@ class Search:
         out: dict[str, Any] = {"sampler": self.sampler, "in_flight": self.in_flight, "seed": self.seed}
         if self.pruner != "none":
             out |= {"pruner": self.pruner, "min_epochs": self.min_epochs, "reduction": self.reduction}
+        for way in DIRECTIONS:
+            if names := [name for name, direction in self.objectives if direction == way]:
+                out[way] = names
         started = {"enqueue": [dict(values) for values in self.enqueue], "warm": [list(pair) for pair in self.warm]}
         return out | {key: value for key, value in started.items() if value}
 
@@ -237,9 +244,10 @@ def _build(
             plain[key] = _PLAIN[key](key, value, where)
     if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
         plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
-    plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     if search is not None or "search" in table:
         plain["search"] = _search(table.get("search", {}), search or {}, file, text)
+        plain = _aimed(plain)
+    plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     return Recipe(axes=tuple(axes), **plain)
 
 
@@ -247,6 +255,8 @@ def _search(table: object, flags: Mapping[str, Any], file: str, text: str) -> Se
     if not isinstance(table, Mapping):
         raise UsageError(f"{_where(file, text, 'search')}search = {shown(table)}: expected a table: [search]")
     entries = {key: (value, _where(file, text, key)) for key, value in table.items()}
+    if any(way in flags for way in DIRECTIONS):
+        entries = {key: entry for key, entry in entries.items() if key not in DIRECTIONS}
     entries |= {key: (value, f"--{_SEARCH_FLAGS.get(key, key)}: ") for key, value in flags.items()}
     plain: dict[str, Any] = {}
     for key, (value, where) in entries.items():
@@ -254,7 +264,30 @@ def _search(table: object, flags: Mapping[str, Any], file: str, text: str) -> Se
         if key not in _SEARCH and not started:
             raise unknown("key of [search]", key, _SEARCH, where)
         plain[key] = _SEARCH[key](key, value, where) if key in _SEARCH else tuple(value)
-    return Search(**plain)
+    objectives = tuple((name, way) for way in DIRECTIONS for name in plain.pop(way, ()))
+    return Search(**plain, objectives=objectives)
+
+
+def _aimed(plain: dict[str, Any]) -> dict[str, Any]:
+    """A search's metric and direction follow from its objectives; a single one is no more than that."""
+    search: Search = plain["search"]
+    if not search.objectives:
+        return plain
+    told, ways = ", ".join(f"{way} {name}" for name, way in search.objectives), dict(search.objectives)
+    if len(ways) < len(search.objectives):
+        raise UsageError(f"objectives {told}: one of them is given twice")
+    ranked = [name for name in ways if name in METRICS]
+    if not ranked:
+        raise UsageError(
+            f"objectives {told}: trials are ranked on one of {', '.join(METRICS)}; expected one of those too"
+        )
+    metric = plain.get("metric", ranked[0])
+    if metric not in ways:
+        raise UsageError(f"metric = {metric}: not among the objectives ({told}); give one of those, or none")
+    if plain.get("direction", ways[metric]) != ways[metric]:
+        raise UsageError(f"direction = {plain['direction']}: the objectives say {ways[metric]} {metric}")
+    several = search.objectives if len(ways) > 1 else ()
+    return plain | {"metric": metric, "direction": ways[metric], "search": replace(search, objectives=several)}
 
 
 def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
@@ -442,6 +475,19 @@ def _at_least(least: int) -> Any:
     return check
 
 
+def _objectives(key: str, value: object, where: str) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise UsageError(f"{where}{key} = {shown(value)}: expected some of {', '.join(OBJECTIVES)}")
+    flat = [part.strip() for name in names for part in str(name).split(",")]
+    for name in flat:
+        if name.startswith("test_"):
+            raise UsageError(f"{where}{name}: nothing is selected on test data; choose from {', '.join(OBJECTIVES)}")
+        if name not in OBJECTIVES:
+            raise unknown("objective", name[:60], OBJECTIVES, where)
+    return tuple(flat)
+
+
 _SEARCH = {
     "sampler": _choice(SAMPLERS),
     "in_flight": _in_flight,
@@ -449,6 +495,8 @@ _SEARCH = {
     "pruner": _choice(PRUNERS),
     "min_epochs": _at_least(1),
     "reduction": _at_least(2),
+    "minimize": _objectives,
+    "maximize": _objectives,
 }
 _SEARCH_FLAGS = {"in_flight": "in-flight", "min_epochs": "min-epochs", "seed": "search-seed", "warm": "from"}
 

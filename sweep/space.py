@@ -6,8 +6,8 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sweep.errors import UsageError
@@ -80,13 +80,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What the ledger holds of a trial: its state, the metric it is ranked on (None where it is not finite), and the
-    epochs it was trained."""
+    """What the ledger holds of a trial: its state, the metric it is ranked on (None where it is not finite), the epochs
+    it was trained and, where there are several objectives, those that are measured, by name."""
 
     trial: Trial
     state: str
     value: float | None
     epochs: int = 0
+    others: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+import signal
+import statistics
+import urllib.request
+import warnings
 from collections.abc import Callable, Sequence
 
 import optuna
@@ -11,10 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
+from sweep.data import describe
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Setting, canonical
-from sweep.recipe import SAMPLERS, Recipe, Search, load_recipe
-from sweep.search import AGAIN, AskTell, check_sampler, enqueued, finite_grid, losers, rungs, warm_results
+from sweep.plan import parameter_count
+from sweep.recipe import SAMPLERS, Recipe, load_recipe, recipe_from_dict
+from sweep.search import AGAIN, FEWEST, AskTell, Pruner, check_sampler, enqueued, finite_grid, warm_results
 from sweep.space import Result, Trial, setting_key
 from tests.processes import family, kill, numbers, query, start, table, wait_for
 
@@ -29,7 +38,7 @@ MIXED = {
     "batch_size": "16,32,full",
 }
 RANGES = {"lr": "1e-4:1:log", "dropout": "0:0.5:step=0.1", "hidden": "4:64:log"}
-SPACES = {"tpe": MIXED, "random": MIXED, "qmc": MIXED, "cmaes": RANGES, "gp": RANGES}
+SPACES = {"tpe": MIXED, "random": MIXED, "qmc": MIXED, "halton": MIXED, "cmaes": RANGES, "gp": RANGES}
 
 
 def recipe(flags: dict[str, str], sampler: str = "tpe", in_flight: int = 4, **search) -> Recipe:
@@ -65,7 +74,7 @@ def trained(
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.sampled_from(["tpe", "random", "qmc"]), st.integers(0, 2**31 - 1), st.integers(1, 7))
+@given(st.sampled_from(["tpe", "random", "qmc", "halton"]), st.integers(0, 2**31 - 1), st.integers(1, 7))
 def test_settings_are_canonical_and_inside_the_space(sampler, seed, in_flight):
     asked = [result.trial.setting for result in trained(AskTell(recipe(MIXED, sampler, in_flight, seed=seed)), 14)]
     assert len({setting_key(setting) for setting in asked}) == 14
@@ -185,6 +194,55 @@ def test_states_are_told_as_what_they_mean(direction):
     assert asking.study.best_trial.number == 0
 
 
+def test_several_objectives_are_told_together_and_what_diverges_is_worst_in_all():
+    two = load_recipe(
+        None, {"lr": "1e-4:1:log", "hidden": "4:64"}, {"in_flight": 3, "minimize": ["val_loss", "parameters"]}
+    )
+    assert (two.metric, two.direction) == ("val_loss", "minimize")
+    data = describe("digits")
+    asking = AskTell(two, data=data)
+    first = asking.ask(3)
+    results = [Result(first[0], "complete", 0.5), Result(first[1], "diverged", 0.9), Result(first[2], "failed", None)]
+    asking.tell(results)
+    asked = asking.ask(3)
+    trials = asking.study.get_trials()
+    assert trials[0].values == [0.5, parameter_count(first[0].setting, data)]
+    assert trials[1].values == [math.inf, math.inf]
+    assert trials[2].state == TrialState.FAIL
+    assert [trial.number for trial in asking.study.best_trials] == [0]
+    assert AskTell(two, results, data).ask(3) == asked
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc"])
+def test_a_search_for_several_objectives_goes_on_as_one_that_never_stopped(sampler):
+    aims = {"minimize": ["val_loss", "train_loss"], "maximize": ["val_accuracy"]}
+    one = recipe(RANGES, sampler, **aims)
+
+    def train(trial: Trial) -> Result:
+        made = outcome(trial)
+        return Result(
+            trial,
+            made.state,
+            made.value,
+            10,
+            {"val_loss": made.value, "train_loss": trial.setting["lr"], "val_accuracy": 0.5},
+        )
+
+    whole = trained(AskTell(one), 12, train=train)
+    for cut in (1, 4, 7, 10):
+        assert trained(AskTell(one, whole[:cut]), 12, whole[:cut], train) == whole, cut
+
+
+def test_one_objective_is_the_metric():
+    one = load_recipe(None, {"lr": "0.1:1"}, {"maximize": ["val_accuracy"]})
+    assert (one.metric, one.direction, one.search.objectives) == ("val_accuracy", "maximize", ())
+    assert recipe_from_dict(one.to_dict()) == one
+    two = load_recipe(None, {"lr": "0.1:1"}, {"maximize": ["val_accuracy"], "minimize": ["seconds,parameters"]})
+    assert two.search.objectives == (("seconds", "minimize"), ("parameters", "minimize"), ("val_accuracy", "maximize"))
+    assert (two.metric, two.direction) == ("val_accuracy", "maximize")
+    assert recipe_from_dict(two.to_dict()) == two
+
+
 def test_seeds_are_told_as_their_mean():
     asking = AskTell(load_recipe(None, {"lr": "1e-4:1:log", "seeds": "2"}, {"in_flight": 2}))
     trials = asking.ask(4)
@@ -295,6 +353,7 @@ def test_a_sampler_whose_library_is_missing_is_refused(monkeypatch):
 
 # Through the command line
 
+BOTH = ["--minimize", "val_loss", "--minimize", "parameters"]
 SEARCH = [
     *("--lr", "1e-3:1:log", "--optimizer", "adam,sgd", "--beta1", "0.8:0.95", "--hidden", "4:16:step=4"),
     *("--epochs", 12, "--in-flight", 6),
@@ -375,7 +434,7 @@ def test_begun_with_a_grid_and_a_setting(sweep):
         (["--lr", "0.1:1", "--trials", 0], ["--trials", "1"]),
         (["--trials", 5], ["something to vary"]),
         (["--lr", "0.1:1", "--trials", 5, "--sampler", "tpee"], ["--sampler", "did you mean 'tpe'?"]),
-        (["--lr", "0.1:1", "--trials", 5, "--sampler", "x"], ["--sampler", "tpe, gp, cmaes, random, qmc"]),
+        (["--lr", "0.1:1", "--trials", 5, "--sampler", "x"], ["--sampler", "tpe, gp, cmaes, random, qmc, halton"]),
         (["--lr", "0.1:1", "--trials", 5, "--sampler", "cmaes"], ["--sampler cmaes", "two ranges"]),
         (["--lr", "0.1:1", "--trials", 5, "--in-flight", 0], ["--in-flight", "1 to 100000"]),
         (["--lr", "0.1:1:log:step=0.1", "--trials", 5], ["--lr", "step and log"]),
@@ -383,13 +442,27 @@ def test_begun_with_a_grid_and_a_setting(sweep):
         (["--lr", "0.1:1", "--seeds", 2, "--trials", 5], ["--trials 5", "2 seeds", "multiple"]),
         (["--model", "cnn", "--depth", "1:4", "--trials", 5], ["depth = 4", "too deep"]),
         (["--lr", "0.1:1", "--trials", 5, "--from", "nobody"], ["nobody"]),
-        (["--lr", "0.1:1", "--trials", 5, "--pruner", "x"], ["--pruner", "none, median, asha"]),
+        (["--lr", "0.1:1", "--trials", 5, "--pruner", "x"], ["--pruner", "none, median, asha, hyperband, wilcoxon"]),
         (
             ["--lr", "0.1:1", "--trials", 5, "--pruner", "asha", "--reduction", 1],
             ["--reduction", "reduction = 1", ">= 2"],
         ),
         (["--lr", "0.1:1", "--trials", 5, "--pruner", "asha", "--min-epochs", 11], ["--min-epochs 11", "10 epochs"]),
-        (["--lr", "0.1:1", "--trials", 6, "--pruner", "asha", "--seeds", 2], ["--pruner asha", "one seed"]),
+        (["--lr", "0.1:1", "--trials", 8, "--pruner", "wilcoxon", "--seeds", 4], ["--pruner wilcoxon", "--seeds 5"]),
+        (["--lr", "0.1:1", "--trials", 5, *BOTH, "--pruner", "asha"], ["--pruner asha", "several objectives"]),
+        (["--lr", "0.1:1", "--beta1", "0.8:0.9", "--trials", 5, *BOTH, "--sampler", "cmaes"], ["takes one objective"]),
+        (["--lr", "0.1:1", "--trials", 5, "--minimize", "parameters"], ["parameters", "val_loss, val_accuracy"]),
+        (["--lr", "0.1:1", "--trials", 5, "--minimize", "los"], ["--minimize", "objective 'los'", "val_loss"]),
+        (["--lr", "0.1:1", "--trials", 5, "--minimize", "test_loss"], ["--minimize", "test data"]),
+        (["--lr", "0.1:1", "--trials", 5, *BOTH, "--maximize", "val_loss"], ["val_loss", "given twice"]),
+        (
+            ["--lr", "0.1:1", "--trials", 5, *BOTH, "--metric", "val_accuracy"],
+            ["metric = val_accuracy", "minimize val_loss"],
+        ),
+        (
+            ["--lr", "0.1:1", "--trials", 5, *BOTH, "--direction", "maximize"],
+            ["direction = maximize", "minimize val_loss"],
+        ),
         (["--lr", "0.1:1", "--trials", 5, "--enqueue", "lr=2"], ["--enqueue", "outside"]),
     ],
 )
@@ -450,20 +523,114 @@ def test_a_storage_that_cannot_be_gets_one_clear_line(sweep, storage):
     assert len(refused.splitlines()) == 1
 
 
+def test_the_dashboard_is_served_until_ctrl_c(sweep, tmp_path):
+    """The real optuna-dashboard, asked over HTTP for what it knows of the study."""
+    pytest.importorskip("optuna_dashboard")
+    sweep("grid", "--lr", "0.1,0.01", "--epochs", 2, "--study", "g")
+    process = start(tmp_path, "dashboard", "g", "--port", 0, env={"PYTHONUNBUFFERED": "1"})
+    url = re.search(r"http://\S+", process.stdout.readline())[0]
+    assert b"<title>Optuna Dashboard</title>" in urllib.request.urlopen(f"{url}dashboard").read()
+    studies = json.load(urllib.request.urlopen(f"{url}api/studies"))["study_summaries"]
+    assert [study["study_name"] for study in studies] == ["g"]
+    detail = json.load(urllib.request.urlopen(f"{url}api/studies/{studies[0]['study_id']}"))
+    assert [len(trial["intermediate_values"]) for trial in detail["trials"]] == [2, 2]
+    taken = sweep("dashboard", "g", "--port", url.rsplit(":", 1)[1].strip("/"), code=2).stderr
+    assert "choose another --port" in taken
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_without_optuna_dashboard_the_command_says_how_to_get_it(sweep, tmp_path):
+    sweep("grid", "--lr", "0.1", "--epochs", 1, "--study", "g")
+    (tmp_path / "optuna_dashboard.py").write_text("raise ImportError")
+    refused = sweep(
+        "dashboard", "g", code=2, env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    ).stderr
+    assert "pip install 'sweep[dashboard]'" in refused
+    assert len(refused.splitlines()) == 1
+
+
 # Pruning
+
+
+def pruner(name: str, seeds: int = 1, direction: str = "minimize", epochs: int = 9, **search) -> Pruner:
+    flags = {"lr": "1e-4:1:log", "seeds": str(seeds), "epochs": str(epochs), "direction": direction}
+    return Pruner(load_recipe(None, flags, {"pruner": name, **search}))
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_losers_at_a_rung(direction):
     sign = 1 if direction == "minimize" else -1
     values = {0: 0.5 * sign, 1: None, 2: 0.1 * sign, 3: 0.1 * sign, 4: 0.9 * sign, 5: 0.3 * sign, 6: 0.7 * sign}
-    asha, median = Search(pruner="asha", reduction=3), Search(pruner="median")
-    assert losers(asha, direction, [4, 5, 6], values) == [4, 5, 6]  # of seven so far the best two are 2 and 3
-    assert losers(asha, direction, [0, 1, 2, 3], values) == [0, 1]
-    assert losers(asha, direction, [0], {0: 0.5}) == []
-    assert losers(median, direction, [0, 1, 2, 4, 5], values) == [1, 4]
-    assert rungs(asha, Trial(0, canonical({"epochs": 10}), 0)) == [1, 3, 9]
-    assert rungs(Search(min_epochs=4, reduction=2), Trial(0, canonical({"epochs": 16}), 0)) == [4, 8]
+    asha, median = pruner("asha", direction=direction), pruner("median", direction=direction)
+    assert asha.losers([4, 5, 6], values) == [4, 5, 6]  # of seven so far the best two are 2 and 3
+    assert asha.losers([0, 1, 2, 3], values) == [0, 1]
+    assert asha.losers([0], {0: 0.5}) == []
+    assert median.losers([0, 1, 2, 4, 5], values) == [1, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(["asha", "median", "hyperband"]), st.integers(1, 3), st.integers(2, 4))
+def test_seeds_leave_together_by_their_mean_and_no_better_setting_leaves_before_a_worse(data, name, seeds, reduction):
+    one = pruner(name, seeds, reduction=reduction, epochs=12)
+    numbers = st.floats(0, 9) | st.none()
+    values = dict(enumerate(data.draw(st.lists(numbers, min_size=8 * seeds, max_size=8 * seeds))))
+    lost = {number // seeds for number in one.losers(values, values)}
+    assert one.losers(values, values) == [number for number in values if number // seeds in lost]
+    for bracket in range(3):
+        means = {}
+        for setting in range(8):
+            mine = [values[setting * seeds + seed] for seed in range(seeds)]
+            if one.bracket(setting) == bracket:
+                means[setting] = math.inf if None in mine else statistics.fmean(mine)
+        finite = {setting: mean for setting, mean in means.items() if math.isfinite(mean)}
+        assert set(means) - set(finite) <= lost
+        assert all(finite[a] <= finite[b] for a in finite for b in finite if a not in lost and b in lost)
+        assert not finite or set(finite) - lost or name == "median"
+
+
+def test_rungs_grow_by_the_reduction_and_brackets_leave_out_the_first():
+    trials = [Trial(number, canonical({"epochs": 10}), 0) for number in range(200)]
+    assert pruner("asha", reduction=3).rungs(trials[0]) == [1, 3, 9]
+    assert pruner("asha", min_epochs=4, reduction=2, epochs=16).rungs(Trial(0, canonical({"epochs": 16}), 0)) == [4, 8]
+    band = pruner("hyperband", reduction=3)
+    assert {tuple(band.rungs(one)) for one in trials} == {(1, 3, 9), (3, 9), (9,)}
+    counts = [sum(band.bracket(number) == bracket for number in range(200)) for bracket in range(3)]
+    study = optuna.create_study()
+    theirs = optuna.pruners.HyperbandPruner(1, 9, 3)
+    trial = study.ask()
+    trial.report(1.0, 1)
+    theirs.prune(study, study.get_trials()[0])
+    shares = [budget / sum(theirs._trial_allocation_budgets) for budget in theirs._trial_allocation_budgets]
+    assert counts == pytest.approx([200 * share for share in shares], abs=2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.floats(0.01, 9), min_size=8, max_size=8), min_size=2, max_size=6), st.integers(FEWEST, 8))
+def test_wilcoxon_decides_as_optuna_does(rows, count):
+    """Beside Optuna's pruner in a study of Optuna's own, whose trials were told in that order."""
+    one = pruner("wilcoxon", seeds=8)
+    values = {place * 8 + seed: value for place, row in enumerate(rows) for seed, value in enumerate(row[:count])}
+    best = min(range(len(rows)), key=lambda place: (sum(rows[place][:count]), place))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=FEWEST)
+    study = optuna.create_study(pruner=theirs)
+    for place in (best, len(rows) - 1):
+        trial = study.ask()
+        for seed, value in enumerate(rows[place][:count]):
+            trial.report(value, seed)
+        if place != best:
+            assert one.worse([place], values, count) == [place] * trial.should_prune()
+        study.tell(trial, sum(rows[place][:count]) / count)
+
+
+def test_wilcoxon_gives_up_what_diverges_and_keeps_what_cannot_be_told():
+    one = pruner("wilcoxon", seeds=6)
+    rows = [[0.5, 0.6, 0.4, 0.5], [0.6, 0.7, 0.5, 0.6], [None] * 4, [0.4, 0.7, 0.5, 0.4], [0.5, 0.6, 0.4, 0.5]]
+    values = {6 * place + seed: value for place, row in enumerate(rows) for seed, value in enumerate(row)}
+    assert one.worse(range(5), values, 4) == [1, 2]
 
 
 def test_pruned_is_told_with_its_epochs():

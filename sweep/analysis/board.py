@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.errors import UsageError, unknown
+from sweep.analysis.front import with_front
+from sweep.data import DataInfo, describe
+from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import TABLE
 from sweep.ledger import PLANNED_EPOCHS
 from sweep.recipe import METRICS, Recipe
@@ -61,6 +63,8 @@ def leaderboard(
     metric, direction = chosen_metric(recipe, metric, direction)
     swept, constant = axes(trials, recipe)
     rows = trials if unfinished else trials[~trials["state"].isin(["waiting", "running"])]
+    if recipe.search and recipe.search.objectives:
+        rows = with_front(rows, swept, recipe.search.objectives, _data(recipe))
     rows = filtered(rows, where) if where else rows
     value = rows[metric] if direction == "minimize" else -rows[metric]
     order = pd.DataFrame(
@@ -96,7 +100,8 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
 
 def csv_columns(board: Board, test: bool) -> list[str]:
     """The fixed columns of an exported leaderboard."""
-    measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
+    aims = [name for name in ("parameters", "front") if name in board.rows]
+    measured = [*aims, "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
     return [
         "rank",
         "trial",
@@ -106,6 +111,14 @@ def csv_columns(board: Board, test: bool) -> list[str]:
         *measured,
         *(["test_loss", "test_accuracy"] if test else []),
     ]
+
+
+def _data(recipe: Recipe) -> DataInfo | None:
+    """What a network's size depends on; nothing if a file of data is gone."""
+    try:
+        return describe(recipe.data)
+    except SweepError:
+        return None
 
 
 def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:

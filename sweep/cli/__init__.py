@@ -1,9 +1,10 @@
 """The command line: parse, call, print, exit code. No logic. Needs typer; everything else is imported when it is used.
 
-base    the application, and what its commands share
-train   grid, search, plan, resume
-read    ls, show, trial, export
-upkeep  reproduce, doctor, rm
+base       the application, and what its commands share
+train      grid, search, plan, resume
+read       ls, show, trial, export
+dashboard  a study in the browser
+upkeep     reproduce, doctor, rm
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import typer
 
-from sweep.cli import read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli import dashboard, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 

@@ -19,8 +19,10 @@ from sweep.flags import (
     Json,
     Keep,
     Lanes,
+    Maximize,
     MaxTrials,
     MinEpochs,
+    Minimize,
     Pruner,
     RecipeFile,
     Reduction,
@@ -83,6 +85,8 @@ def search(
     pruner: Pruner = None,
     min_epochs: MinEpochs = None,
     reduction: Reduction = None,
+    minimize: Minimize = None,
+    maximize: Maximize = None,
     enqueue: Enqueue = None,
     warm: From = None,
     study: StudyFlag = None,
@@ -107,14 +111,17 @@ def search(
     from sweep.search import check_pruner, check_sampler
     from sweep.study import begun_with, opened
 
-    given = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
+    given: dict[str, object] = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
     given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
+    given |= {"minimize": minimize or None, "maximize": maximize or None}
     loaded, name = load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
     plan = plan_search(loaded, describe(loaded), trials)
     check_sampler(loaded)
     check_pruner(loaded)
     options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
     seen = watcher(console(stderr=True))
+    if loaded.search and "seconds" in dict(loaded.search.objectives):
+        seen.note("seconds are wall-clock time: what is asked then differs from run to run, after an interruption too")
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         loaded = begun_with(ledger, name, loaded, enqueue or [], warm)
         with opened(ledger, name, loaded, plan, seen) as found:

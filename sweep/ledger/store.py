@@ -173,18 +173,27 @@ class Ledger:
         return {(setting, seed): (number, state) for setting, seed, number, state in rows}
 
     def results(self, study: Study, first: int = 0) -> list[Result]:
-        """Every trial that has a row, from a number on, with the recipe's metric."""
-        names = f"number, setting, seed, state, {study.recipe.metric}, epochs"
+        """Every trial that has a row, from a number on, with the recipe's metric and, of a search with several
+        objectives, what was measured of those."""
+        search = study.recipe.search
+        others = [name for name, _ in search.objectives if name != "parameters"] if search else []
+        names = ", ".join(["number", "setting", "seed", "state", study.recipe.metric, "epochs", *others])
         query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
-        return [
-            Result(Trial(number, json.loads(setting), seed), *rest)
-            for number, setting, seed, *rest in self._read(query, study.id, first)
-        ]
+        out = []
+        for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
+            found = dict(zip(others, measured, strict=True))
+            out.append(Result(Trial(number, json.loads(setting), seed), state, value, epochs, found))
+        return out
 
-    def values_at(self, study: Study, epoch: int) -> dict[int, float | None]:
-        """The recipe's metric of every trial that has trained that epoch, by number."""
-        query = f"SELECT trial, {study.recipe.metric} FROM epochs WHERE study = ? AND epoch = ?"
-        return dict(self._read(query, study.id, epoch))
+    def values_at(self, study: Study, epoch: int | None = None) -> dict[int, float | None]:
+        """The recipe's metric of every trial that was trained to that epoch, or to its end, by number; None of one that
+        diverged by then."""
+        metric, diverged = study.recipe.metric, "SELECT number, NULL FROM trials WHERE study = ? AND state = 'diverged'"
+        if epoch is None:
+            query = f"SELECT number, {metric} FROM trials WHERE study = ? AND state = 'complete'"
+            return dict(self._read(query, study.id) + self._read(diverged, study.id))
+        query = f"SELECT trial, {metric} FROM epochs WHERE study = ? AND epoch = ?"
+        return dict(self._read(query, study.id, epoch) + self._read(f"{diverged} AND epochs <= ?", study.id, epoch))
 
     def begun(self, study: Study) -> int:
         """Trials that wait but had begun: something stopped them, or their epochs were raised."""

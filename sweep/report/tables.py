@@ -24,6 +24,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    columns += [name for name in ("front", "parameters") if name in board.rows]
     columns += [board.metric, *(name for name in metrics if name != board.metric)]
     cells = {name: [_board_cell(name, row) for _, row in rows.iterrows()] for name in columns}
     complete = bool((rows["state"] == "complete").all())
@@ -54,6 +55,10 @@ def _board_cell(name: str, row: pd.Series) -> str:
         return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
     if name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
+    if name == "front":
+        return "●" if value else ""
+    if name == "parameters":
+        return "–" if missing(value) else f"{int(value):,}"
     if name == "seconds":
         return "–" if missing(value) else f"{value:.2f}"
     return "–" if missing(value) else show_value(value)

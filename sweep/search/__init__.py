@@ -1,0 +1,34 @@
+"""The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package imports.
+
+spaces    the space as Optuna sees it
+samplers  one of Optuna's samplers, made for each asking
+pruners   who stops trials early: rungs, and the losers at each
+asking    the search by ask and tell, as far as the ledger's results go
+starting  what a search begins with: given settings, another study
+storages  a study written to one of Optuna's storages
+"""
+
+from sweep.search.asking import AGAIN, AskTell, objectives, told
+from sweep.search.pruners import FEWEST, Pruner, check_pruner
+from sweep.search.samplers import check_sampler
+from sweep.search.spaces import distributions, finite_grid
+from sweep.search.starting import enqueued, warm_results
+from sweep.search.storages import Exported, serve_dashboard, write_optuna
+
+__all__ = [
+    "AGAIN",
+    "FEWEST",
+    "AskTell",
+    "Exported",
+    "Pruner",
+    "check_pruner",
+    "check_sampler",
+    "distributions",
+    "enqueued",
+    "finite_grid",
+    "objectives",
+    "serve_dashboard",
+    "told",
+    "warm_results",
+    "write_optuna",
+]

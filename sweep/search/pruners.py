@@ -1,0 +1,152 @@
+"""Who stops trials early: when settings are compared, and which of them are trained no further.
+
+Each is judged against its own generation and all before it. Generations are whole: `--trials` is rounded up where there is a
+pruner. So a search that grows later decides as one that had all its trials from the start.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from sweep.errors import UsageError
+from sweep.recipe import Recipe
+from sweep.search.samplers import quietly
+from sweep.space import Range, Trial
+
+FEWEST = 4
+"""Pairs of seeds from which Wilcoxon's test can reach LEVEL: the smallest p of four is 1/16."""
+
+LEVEL = 0.1
+"""Of Wilcoxon's test, one-sided; Optuna's default."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+Values = Mapping[int, float | None]
+"""A metric by trial number; None where the trial diverged, which is worse than any."""
+
+
+class Pruner:
+    """The pruner of a search. A setting with several seeds is judged by their mean, and its seeds leave together."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        assert recipe.search is not None
+        self.search, self.seeds, self.direction = recipe.search, len(recipe.seeds), recipe.direction
+        self.sign = 1.0 if recipe.direction == "minimize" else -1.0
+        self.shares = _shares(recipe) if self.search.pruner == "hyperband" else [1.0]
+
+    def rungs(self, trial: Trial) -> list[int]:
+        """The epochs after which a trial may be pruned: in bracket b, the first b are left out."""
+        out, epochs = [], self.search.min_epochs * self.search.reduction ** self.bracket(trial.number // self.seeds)
+        while epochs < int(trial.setting["epochs"]):
+            out.append(epochs)
+            epochs *= self.search.reduction
+        return out
+
+    def bracket(self, setting: int) -> int:
+        """Hyperband's bracket of the setting that was asked as that number: multiples of the golden ratio fill the
+        brackets evenly, each by its share, whatever the size of a generation."""
+        place = (setting * _GOLDEN) % 1.0
+        ends = np.cumsum(self.shares)[:-1]
+        return int(np.searchsorted(ends, place, side="right"))
+
+    def losers(self, numbers: Iterable[int], values: Values) -> list[int]:
+        """Those of the trials that leave at a rung, by the values of all that were trained as far. With median, what
+        is worse than the median; else all but the best of each `reduction`, one at least (successive halving, Li et
+        al. 2020; Hyperband, Li et al. 2018, does so in each bracket). Of equal ones the first asked is better."""
+        scores = self._scores(values)
+        brackets: dict[int, list[int]] = {}
+        for setting in sorted(scores):
+            brackets.setdefault(self.bracket(setting), []).append(setting)
+        stay = {setting for members in brackets.values() for setting in self._stay(members, scores)}
+        return [number for number in numbers if number // self.seeds not in stay]
+
+    def worse(self, settings: Iterable[int], values: Values, count: int) -> list[int]:
+        """Those of the settings that are worse than the best so far on the first `count` seeds, by Optuna's
+        WilcoxonPruner (signed-rank test of the seeds' differences); values: of all trials that were trained to their
+        end."""
+        known: dict[int, dict[int, float]] = {}
+        for number, value in values.items():
+            setting, seed = divmod(number, self.seeds)
+            if seed < count:
+                known.setdefault(setting, {})[seed] = math.inf if value is None else self.sign * value
+        whole = [one for one, found in known.items() if len(found) == count]
+        if not whole:
+            return []
+        best = known[min(whole, key=lambda one: (statistics.fmean(known[one].values()), one))]
+        return [one for one in settings if one in known and known[one] != best and _worse(known[one], best)]
+
+    def _scores(self, values: Values) -> dict[int, float]:
+        """What each setting is judged by, less is better: the mean over its seeds, infinite if one diverged."""
+        found: dict[int, list[float]] = {}
+        for number, value in values.items():
+            found.setdefault(number // self.seeds, []).append(math.inf if value is None else self.sign * value)
+        return {setting: statistics.fmean(some) for setting, some in found.items()}
+
+    def _stay(self, settings: Sequence[int], scores: Mapping[int, float]) -> list[int]:
+        """Those of a bracket that go on; what diverged does not."""
+        finite = [setting for setting in settings if math.isfinite(scores[setting])]
+        if self.search.pruner == "median":
+            middle = statistics.median(scores[setting] for setting in settings)
+            return [setting for setting in finite if scores[setting] <= middle]
+        ranked = sorted(finite, key=lambda setting: (scores[setting], setting))
+        return ranked[: max(1, len(settings) // self.search.reduction)]
+
+
+def _worse(mine: Mapping[int, float], best: Mapping[int, float]) -> bool:
+    """Optuna's own decision, with seeds as its steps. A diverged seed is as far behind as a number can be."""
+
+    def frozen(values: Mapping[int, float], state: TrialState) -> optuna.trial.FrozenTrial:
+        finite = {seed: min(value, 1e300) for seed, value in values.items()}
+        return create_trial(state=state, value=statistics.fmean(finite.values()), intermediate_values=finite)
+
+    with quietly():
+        pruner = optuna.pruners.WilcoxonPruner(p_threshold=LEVEL, n_startup_steps=FEWEST)
+        study = optuna.create_study(direction=StudyDirection.MINIMIZE)
+        study.add_trial(frozen(best, TrialState.COMPLETE))
+        return pruner.prune(study, frozen(mine, TrialState.RUNNING))
+
+
+def _shares(recipe: Recipe) -> list[float]:
+    """The share of settings in each of Hyperband's brackets, those that are pruned from the first rung on foremost:
+    so that every bracket gets about the same number of epochs."""
+    assert recipe.search is not None
+    least, reduction, count = recipe.search.min_epochs, recipe.search.reduction, 1
+    while least * reduction**count <= most_epochs(recipe):
+        count += 1
+    budgets = [math.ceil(count * reduction**left / (left + 1)) for left in reversed(range(count))]
+    return [budget / sum(budgets) for budget in budgets]
+
+
+def most_epochs(recipe: Recipe) -> int:
+    """The most epochs that a trial of the recipe may have."""
+    axis = next((axis for axis in recipe.axes if axis.name == "epochs"), None)
+    if axis is not None and isinstance(axis.values, Range):
+        return int(axis.values.high)
+    return max(int(value) for value in recipe.listed("epochs"))
+
+
+def check_pruner(recipe: Recipe) -> None:
+    """Raises UsageError if the pruner cannot work in this search."""
+    search = recipe.search
+    assert search is not None
+    if search.pruner == "none":
+        return
+    if search.objectives:
+        raise UsageError(f"--pruner {search.pruner}: compares one metric; with several objectives use none")
+    if search.pruner == "wilcoxon":
+        if len(recipe.seeds) <= FEWEST:
+            raise UsageError(
+                f"--pruner wilcoxon: compares settings over their seeds, and p < {LEVEL} takes {FEWEST} of them; given "
+                f"{len(recipe.seeds)}, expected --seeds {FEWEST + 1} or more"
+            )
+        return
+    most = most_epochs(recipe)
+    if search.min_epochs > most:
+        raise UsageError(f"--min-epochs {search.min_epochs}: trials have {most} epochs; expected at most that")

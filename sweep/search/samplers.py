@@ -1,0 +1,76 @@
+"""Optuna's samplers: which there are, what each needs, one made for each asking."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution
+
+from sweep.errors import UsageError
+from sweep.hyperparameters import TABLE
+from sweep.recipe import Recipe, Search
+from sweep.search.spaces import distributions
+
+SEQUENCES = {"qmc": "sobol", "halton": "halton"}
+"""Samplers that go through a quasi-random sequence, with Optuna's name of it."""
+
+WITH_STATE = ("cmaes", *SEQUENCES)
+"""Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
+
+
+def check_sampler(recipe: Recipe) -> None:
+    """Raises UsageError if the sampler cannot work here or cannot take the space."""
+    assert recipe.search is not None
+    name = recipe.search.sampler
+    needed = {"cmaes": ("cmaes", "cmaes"), "gp": ("torch", "torch"), **dict.fromkeys(SEQUENCES, ("scipy", "scipy"))}
+    if name in needed:
+        module, package = needed[name]
+        try:
+            __import__(module)
+        except ImportError as error:
+            raise UsageError(f"--sampler {name}: needs the package {package}, which cannot be used: {error}") from None
+    if name == "cmaes":
+        if recipe.search.objectives:
+            raise UsageError("--sampler cmaes: takes one objective; choose tpe, gp, random, qmc or halton for several")
+        ranges = [key for key, one in distributions(recipe).items() if not isinstance(one, CategoricalDistribution)]
+        always = [key for key in ranges if not TABLE[key].when]
+        if len(always) < 2:
+            others = ", ".join(name for name in recipe.swept if name not in always)
+            raise UsageError(
+                f"--sampler cmaes: needs at least two ranges that are always active, given {', '.join(always) or 'none'}"
+                f"{f' (not {others})' if others else ''}; choose tpe for lists and conditions"
+            )
+
+
+def make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler for one asking: its draws come from the search's seed and the asking's number."""
+    samplers = optuna.samplers
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+    other = samplers.RandomSampler(seed=seed)
+    if search.sampler == "tpe":
+        return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    if search.sampler == "gp":
+        return samplers.GPSampler(seed=seed, independent_sampler=other)
+    if search.sampler == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, independent_sampler=other, warn_independent_sampling=False)
+    if search.sampler in SEQUENCES:  # one sequence, scrambled by the search's seed
+        return samplers.QMCSampler(
+            qmc_type=SEQUENCES[search.sampler],
+            seed=search.seed,
+            scramble=True,
+            independent_sampler=other,
+            warn_independent_sampling=False,
+        )
+    return other
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without Optuna's remarks that a feature is experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

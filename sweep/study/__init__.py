@@ -1,0 +1,37 @@
+"""The study: the only loop. Asks for trials, plans them, has them trained, records. Needs plan, workers, ledger, search.
+
+watching     who is told what a run does
+opening      a study by its name: made, opened, grown or refused
+speeds       how fast this machine is
+loop         units handed to workers, their records to the ledger
+generations  what a search trains: a generation at a time, from rung to rung
+running      one run: take stock, ask, plan, train, record, tell
+again        a finished trial trained again
+exporting    a study for Optuna's own tools
+"""
+
+from sweep.study.again import Reproduction, reproduce
+from sweep.study.exporting import dashboard, export_optuna
+from sweep.study.opening import begun_with, check_name, opened
+from sweep.study.running import Options, parse_duration, run
+from sweep.study.speeds import measured, precision_note, speed_kind
+from sweep.study.watching import Start, Summary, Watcher
+
+__all__ = [
+    "Options",
+    "Reproduction",
+    "Start",
+    "Summary",
+    "Watcher",
+    "begun_with",
+    "check_name",
+    "dashboard",
+    "export_optuna",
+    "measured",
+    "opened",
+    "parse_duration",
+    "precision_note",
+    "reproduce",
+    "run",
+    "speed_kind",
+]

@@ -1,0 +1,71 @@
+"""A finished trial trained again, beside what the ledger holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.errors import SweepError, UsageError
+from sweep.ledger import FINISHED, Ledger, Study
+from sweep.plan import Unit
+from sweep.space import EpochRecord, Trial
+from sweep.study.speeds import data_request
+from sweep.workers import Pool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A trial trained again beside what the ledger holds. difference: the first (epoch, metric, ledger's value, new
+    value) that is not the same to the bit, None if all are."""
+
+    trial: int
+    epochs: int
+    difference: tuple[int, str, object, object] | None
+
+
+def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
+    """Trains one finished trial again, alone, from its setting and seed in the ledger. Nothing is recorded.
+
+    Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
+    training breaks off.
+    """
+    row, setting = ledger.trial(study, number)
+    if row["state"] not in FINISHED:
+        raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
+    if not row["epochs"]:
+        raise UsageError(
+            f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
+        )
+    stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    records: list[EpochRecord] = []
+    unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)
+    with Pool(["cpu"], data_request(study.recipe, None)) as pool:
+        while True:
+            for message in pool.messages(1.0):
+                records += message.outcomes
+                if message.kind == "loaded" and study.data not in (None, message.text):
+                    raise UsageError(
+                        f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {message.text})"
+                    )
+                if message.kind == "ready" and not records:
+                    pool.give(message.worker, unit)
+                elif message.kind in ("error", "memory", "died"):
+                    raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
+                elif message.kind in ("done", "stopped"):
+                    return Reproduction(number, len(records), _first_difference(stored, records))
+
+
+def _first_difference(
+    stored: Sequence[Mapping[Any, Any]], made: list[EpochRecord]
+) -> tuple[int, str, object, object] | None:
+    for old, new in zip(stored, made, strict=False):
+        for name, value in old.items():
+            again = getattr(new, name)
+            # The ledger keeps no number where one was not finite.
+            if value != again and not (value != value and not math.isfinite(again)):
+                return new.epoch, name, value, again
+    if len(stored) != len(made):
+        return min(len(stored), len(made)) + 1, "epochs", len(stored), len(made)
+    return None

@@ -1,0 +1,162 @@
+"""Units handed to workers, their records to the ledger."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from sweep import checkpoint
+from sweep.errors import SweepError
+from sweep.ledger import Ledger, Study
+from sweep.plan import Unit
+from sweep.space import EpochRecord, Trial
+from sweep.speed import Measurement, Speeds
+from sweep.study.speeds import measure_costs
+from sweep.study.watching import Watcher
+from sweep.workers import Message, Pool
+
+DEATHS = 20
+"""Workers that die without work in hand before the run gives up: something kills them faster than they are forked."""
+
+
+ATTEMPTS = 3
+"""A lone trial whose worker died so many times has failed."""
+
+
+class Loop:
+    """Hands units to workers and their records to the ledger. Workers stay between windows.
+
+    stopping: why no more units are handed out: "", "interrupted" or "time".
+    """
+
+    def __init__(
+        self, ledger: Ledger, study: Study, watcher: Watcher, pool: Pool, interrupts: list[int], deadline: float | None
+    ) -> None:
+        self.ledger, self.study, self.watcher, self.pool = ledger, study, watcher, pool
+        self.folder = checkpoints(ledger, study)
+        self.interrupts, self.deadline = interrupts, deadline
+        self.ready: list[int] = []
+        self.busy: dict[int, Unit] = {}
+        self.finished: set[int] = set()
+        self.deaths = 0
+        self.stopping = ""
+
+    def measure(self, wanted: list[Measurement], speeds: Speeds) -> None:
+        """Has cohorts measured, adds the costs to `speeds` and remembers them."""
+        if not wanted:
+            return
+        self.watcher.note(f"measuring how many lanes suit this machine: {len(wanted)} kinds of program")
+
+        def stop() -> bool:
+            self.watcher.tick()
+            self._look_up()
+            return bool(self.stopping)
+
+        measure_costs(self.pool, wanted, speeds, self.study.recipe.data, self.ready, self._take, stop)
+
+    def train(self, queue: list[Unit]) -> None:
+        """Trains the units, or as many as the user's patience allows."""
+        self.queue = queue
+        while self.busy or (self.queue and not self.stopping):
+            while self.ready and self.queue and not self.stopping:
+                self._give(self.ready.pop(0), self.queue.pop(0))
+            outcomes: list[EpochRecord] = []
+            for message in self.pool.messages(0.25):
+                outcomes += message.outcomes
+                if message.kind != "epoch":  # what it does to trials comes after their epochs
+                    self._record(outcomes)
+                self._take(message)
+            self._record(outcomes)
+            self.watcher.tick()
+            self._look_up()
+
+    def _look_up(self) -> None:
+        """Whether it is time to stop."""
+        if not self.stopping and self.interrupts:
+            self.stopping = "interrupted"
+            self.pool.stop(now=False)
+            self.watcher.note("stopping at the end of the epoch; press Ctrl-C again to stop now")
+        elif not self.stopping and self.deadline is not None and time.monotonic() >= self.deadline:
+            self.stopping = "time"
+            self.pool.stop(now=True)
+        if len(self.interrupts) > 1:
+            self.stopping = "interrupted"
+            self._abandon()
+
+    def _give(self, worker: int, unit: Unit) -> None:
+        self.busy[worker] = unit
+        self.ledger.begin(self.study, [trial.number for trial in unit.trials])
+        self.pool.give(worker, unit)
+        self.watcher.training(worker, unit)
+
+    def _record(self, outcomes: list[EpochRecord]) -> None:
+        if outcomes:
+            self.ledger.record(self.study, outcomes)
+            outcomes.clear()
+
+    def _take(self, message: Message) -> None:
+        if message.kind == "loaded":
+            self.ledger.use_data(self.study, message.text)
+        elif message.kind == "trouble":
+            self.watcher.note(message.text)
+        elif message.kind == "ready":
+            self.ready.append(message.worker)
+        elif message.kind == "epoch":
+            self.finished.update(outcome.number for outcome in message.outcomes if outcome.state)
+            self.watcher.epoch(message.worker, self.busy[message.worker], message.outcomes)
+        elif message.worker in self.busy:
+            unit = self.busy.pop(message.worker)
+            self.watcher.idle(message.worker)
+            if message.kind == "stopped":
+                self._put_back(unit)
+            elif message.kind != "done":
+                self._again(unit, message)
+        elif message.kind == "died":
+            self.ready[:] = [worker for worker in self.ready if worker != message.worker]
+            self.deaths += 1
+            if self.deaths > DEATHS:
+                raise SweepError(
+                    f"idle workers die one after another ({message.text}); everything finished is recorded"
+                )
+
+    def _unfinished(self, unit: Unit) -> list[Trial]:
+        return [trial for trial in unit.trials if trial.number not in self.finished]
+
+    def _put_back(self, unit: Unit) -> None:
+        self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting", "interrupted")
+
+    def _again(self, unit: Unit, message: Message) -> None:
+        """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""
+        reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(
+            message.kind
+        ) or message.text.strip().splitlines()[-1]
+        left = replace(unit, trials=tuple(self._unfinished(unit)), checkpoint=None)
+        if not left.trials:
+            return
+        alone = len(left.trials) == 1
+        again = not alone or (message.kind == "died" and unit.attempt < ATTEMPTS)
+        numbers = [trial.number for trial in left.trials]
+        if again:
+            self.ledger.mark(self.study, numbers, "waiting", reason)
+            # Attempts count the deaths of a lone trial; until then lanes are halved.
+            halves = [replace(half, attempt=half.attempt if alone else 1) for half in left.halves()]
+            self.queue[:0] = [replace(half, checkpoint=self._latest(half)) for half in halves]
+        else:
+            self.ledger.mark(self.study, numbers, "failed", reason, message.text if message.kind == "error" else None)
+        self.watcher.failed(left, reason, again)
+
+    def _latest(self, unit: Unit) -> Path | None:
+        """The most advanced checkpoint that has all trials of a unit; its dead worker may have left one."""
+        keys = {checkpoint.trial_key(trial) for trial in unit.trials}
+        return next((saved.path for saved in checkpoint.scan(self.folder) if keys <= set(saved.keys)), None)
+
+    def _abandon(self) -> None:
+        for worker, unit in self.busy.items():
+            self._put_back(unit)
+            self.watcher.idle(worker)
+        self.busy.clear()
+
+
+def checkpoints(ledger: Ledger, study: Study) -> Path:
+    return ledger.path.parent / checkpoint.FOLDER / str(study.id)

@@ -1,0 +1,86 @@
+"""A study by its name: made, opened, grown or refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sweep.errors import UsageError
+from sweep.ledger import Ledger, Study
+from sweep.plan import Plan, fold_text
+from sweep.recipe import Recipe
+from sweep.study.watching import Watcher
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """The name of a study. Raises UsageError unless it is letters, digits, dots, dashes and underscores."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go to --results"
+        )
+    return name
+
+
+def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
+    """A search's recipe with what it is started with: settings to train first, and what another study found, copied so
+    that nothing that happens to the other study matters later. A study that is there keeps its own where none is given.
+    """
+    from sweep.search import enqueued, warm_results
+
+    assert recipe.search is not None
+    there = ledger.find(name)
+    search = recipe.search
+    before = there.recipe.search if there else None
+    if enqueue:
+        search = replace(search, enqueue=enqueued(recipe, enqueue))
+    elif before:
+        search = replace(search, enqueue=before.enqueue)
+    if warm is not None:
+        other = ledger.study(warm)
+        search = replace(search, warm=warm_results(recipe, other.recipe, ledger.results(other), warm))
+    elif before:
+        search = replace(search, warm=before.warm)
+    return replace(recipe, search=search)
+
+
+@contextmanager
+def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
+    """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
+
+    Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
+    taken back.
+    """
+    if plan.folded:
+        watcher.note(f"folded: {fold_text(plan)}")
+    study = ledger.find(name)
+    if study is None:
+        study = ledger.create(name, recipe, plan.trials)
+        try:
+            yield study
+        except UsageError:  # nothing can be trained as asked
+            ledger.remove(study)
+            raise
+        return
+    difference = study.recipe.difference(recipe)
+    if difference and (recipe.search or study.recipe.search):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); a search can grow in --trials only, "
+            f"since what it asks depends on all the rest; give --study another name, or `sweep rm {name}`"
+        )
+    if difference and not recipe.includes(study.recipe):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
+            f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
+        )
+    total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
+    if total != study.trials:
+        watcher.note(f"{name}: {study.trials} trials there, {total} here")
+        study = ledger.grow(study, study.recipe, total)
+    if difference:
+        watcher.note(f"{name} grows: {'; '.join(difference)}")
+        study = ledger.grow(study, recipe, plan.trials)
+    yield study

@@ -1,0 +1,87 @@
+"""How fast this machine is: measured by a run's own workers, or before a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from sweep.data import DataInfo
+from sweep.errors import UsageError
+from sweep.plan import measurements
+from sweep.recipe import Recipe
+from sweep.speed import Cost, Measurement, Speeds, recall, remember
+from sweep.workers import DataRequest, Message, Pool
+
+
+def speed_kind(devices: Sequence[str], recipe: Recipe) -> str:
+    """What speeds depend on besides the program and the number of workers: the kind of device, the precision."""
+    return f"{devices[0].partition(':')[0]} {recipe.precision}"
+
+
+def precision_note(precision: str, device: str) -> str:
+    """What to say of a precision on a device, if anything. Raises UsageError for one that the device does not have."""
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise UsageError(f"precision = tf32: TensorFloat-32 needs an NVIDIA GPU; expected float32 or bf16 on {device}")
+    if precision == "bf16" and device == "cpu":
+        with suppress(OSError):
+            if "bf16" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+                return "bf16: this processor has no bfloat16 products; expect it to be slower than float32"
+    return ""
+
+
+def measured(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
+    """What a plan needs to tell time: what is remembered of this machine, after measuring what was not.
+
+    Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
+    """
+    speeds = recall()
+    wanted = measurements(recipe, data, len(devices), speeds, kind=speed_kind(devices, recipe))
+    if wanted or data.name not in speeds.start:
+        with Pool(devices, data_request(recipe, None)) as pool:
+            measure_costs(pool, wanted, speeds, data.name)
+    return speeds
+
+
+def measure_costs(
+    pool: Pool,
+    wanted: list[Measurement],
+    speeds: Speeds,
+    data: str,
+    ready: list[int] | None = None,
+    other: Callable[[Message], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Has workers measure, adds what they find to `speeds` and remembers it. A measurement that breaks off is left out.
+
+    ready: workers that are, now and afterwards; other: is given the messages that say something else; stop: ends it early.
+    """
+    waiting, ready = list(wanted), [] if ready is None else ready
+    out, found, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
+    while (waiting or out or not (ready or found)) and not stop():
+        while ready and waiting:
+            pool.give(ready.pop(0), waiting.pop(0))
+            out += 1
+        for message in pool.messages(0.25):
+            if message.kind == "measured":
+                found[message.text] = message.costs
+            elif message.kind == "loaded":
+                start[data] = (pool.age(), message.memory)
+            if message.kind in ("measured", "error", "memory", "died"):
+                out -= 1
+            if message.kind == "ready":
+                ready.append(message.worker)
+            elif message.kind != "measured":
+                other(message)
+    speeds.costs |= found
+    speeds.start |= start
+    remember(found, start)
+
+
+def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
+    forms = tuple(
+        (str(normalize), size if isinstance(size, str) else int(size))
+        for normalize in recipe.listed("normalize")
+        for size in recipe.listed("train_size")
+    )
+    return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision)
