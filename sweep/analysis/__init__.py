@@ -3,19 +3,28 @@
 board  the leaderboard of trials: ranked, filtered, one selected
 front  the Pareto front of several objectives
 table  a study as one table, which every analysis reads
+settings  the leaderboard of settings: seeds averaged, ties, expected best, optimism
+statistics  what the analyses share
+importing  anyone's table of results, read as a study
 """
 
-from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard
+from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
 from sweep.analysis.front import parameter_column, pareto
+from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",
     "Board",
+    "SettingsBoard",
     "StudyTable",
     "csv_columns",
+    "fresh_score",
     "leaderboard",
     "parameter_column",
     "pareto",
+    "rank_settings",
+    "settings_columns",
     "study_table",
+    "test_columns",
 ]

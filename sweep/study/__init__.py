@@ -12,7 +12,7 @@ exporting    a study for Optuna's own tools
 
 from sweep.study.again import Reproduction, reproduce
 from sweep.study.exporting import dashboard, export_optuna
-from sweep.study.opening import begun_with, check_name, opened
+from sweep.study.opening import begun_with, check_name, check_trains, opened
 from sweep.study.running import Options, parse_duration, run
 from sweep.study.speeds import measured, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
@@ -25,6 +25,7 @@ __all__ = [
     "Watcher",
     "begun_with",
     "check_name",
+    "check_trains",
     "dashboard",
     "export_optuna",
     "measured",

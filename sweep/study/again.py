@@ -11,6 +11,7 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
+from sweep.study.opening import check_trains
 from sweep.study.speeds import data_request
 from sweep.workers import Pool
 
@@ -31,6 +32,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
     training breaks off.
     """
+    check_trains(study)
     row, setting = ledger.trial(study, number)
     if row["state"] not in FINISHED:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")

@@ -9,6 +9,7 @@ from sweep.data import describe
 from sweep.hyperparameters import Setting
 from sweep.ledger import Ledger, Study
 from sweep.plan import parameter_count
+from sweep.study.opening import check_trains
 
 if TYPE_CHECKING:
     from sweep.search import Exported
@@ -42,6 +43,7 @@ def _exported(ledger: Ledger, study: Study) -> Exported:
 
 def _sizes(study: Study) -> Callable[[Setting], dict[str, int]]:
     """Gives the network's size of a setting as an attribute, where it is an objective."""
+    check_trains(study)
     search = study.recipe.search
     if not search or "parameters" not in dict(search.objectives):
         return lambda _: {}

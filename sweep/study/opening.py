@@ -41,10 +41,19 @@ def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str]
         search = replace(search, enqueue=before.enqueue)
     if warm is not None:
         other = ledger.study(warm)
+        check_trains(other)
         search = replace(search, warm=warm_results(recipe, other.recipe, ledger.results(other), warm))
     elif before:
         search = replace(search, warm=before.warm)
     return replace(recipe, search=search)
+
+
+def check_trains(study: Study) -> None:
+    """Raises UsageError for a study that was imported: there is nothing to train it from."""
+    if study.recipe.imported:
+        raise UsageError(
+            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, not trained; give another study"
+        )
 
 
 @contextmanager
@@ -65,6 +74,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
             ledger.remove(study)
             raise
         return
+    check_trains(study)
     difference = study.recipe.difference(recipe)
     if difference and (recipe.search or study.recipe.search):
         raise UsageError(
