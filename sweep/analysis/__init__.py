@@ -1,10 +1,11 @@
 """Numbers in, numbers out: what a study's trials say. Needs pandas.
 
-board  the leaderboard of trials: ranked, filtered, one selected
-table  a study as one table, which every analysis reads
+board       the leaderboard of trials: ranked, filtered, one selected
+table       a study as one table, which every analysis reads
 cells       which trials are of one setting
 pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
+importance  which hyperparameters explain the metric
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard

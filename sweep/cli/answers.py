@@ -32,3 +32,31 @@ def effect(
         table = study_table(ledger, ledger.study(study), metric, direction, where)
     found = effects(table, names, by)
     say([effect_json(one) for one in found] if as_json else effect_report(found))
+
+
+@app.command(rich_help_panel="Ask")
+def importance(
+    study: StudyName,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="What two do together too, beyond each alone (whole grids).")
+    ] = False,
+    scale: Annotated[
+        str,
+        typer.Option("--scale", metavar="NAME", help="log or raw: how the metric is taken; auto is log for losses."),
+    ] = "auto",
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    as_json: Json = False,
+) -> None:
+    """Say which hyperparameters matter: the share of the metric's variance that each explains."""
+    from sweep.analysis.importance import importance as ask
+    from sweep.analysis.table import study_table
+    from sweep.ledger import Ledger
+    from sweep.report.answers import importance_json, importance_report
+
+    with Ledger(results) as ledger:
+        table = study_table(ledger, ledger.study(study), metric, direction, where)
+    found = ask(table, pairs, scale)
+    say(importance_json(found) if as_json else importance_report(found))
