@@ -217,7 +217,7 @@ def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, n
         known = np.sort(rng.choice(known, MOST_PED, replace=False))
     method = "fanova" if len(known) <= MOST_FANOVA else "ped-anova"
     mean = settings.mean[known]
-    value = table.sign * (np.log(mean) if log else mean)
+    value: Floats = table.sign * (np.log(mean) if log else mean)
     names = [told(name) for name in settings.names]
     columns = {told(name): _column(settings.rows[name].iloc[known]) for name in settings.names}
     rows = [np.arange(len(known))] + [np.sort(rng.permutation(len(known))[: len(known) // 2]) for _ in range(HALVES)]
@@ -225,8 +225,8 @@ def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, n
     if method == "ped-anova":
         found = found / np.maximum(found.sum(axis=1, keepdims=True), 1e-300)
     spread = 1.96 * found[1:].std(axis=0, ddof=1)
-    frame = pd.DataFrame({"name": names, "share": found[0]})
-    frame = frame.assign(low=np.clip(found[0] - spread, 0, 1), high=np.clip(found[0] + spread, 0, 1))
+    low, high = np.clip(found[0] - spread, 0, 1), np.clip(found[0] + spread, 0, 1)
+    frame = pd.DataFrame({"name": names, "share": found[0], "low": low, "high": high})
     if pairs:
         note += "; pairs need a whole grid"
     return Importance(
@@ -252,6 +252,5 @@ def _column(values: pd.Series) -> list[Any]:
     if any(isinstance(value, str | bool | np.bool_) for value in present):
         return [show_value(value) for value in values]
     numbers = values.astype(float).fillna(float(present.astype(float).median()))
-    if numbers.min() > 0 and numbers.max() / numbers.min() >= WIDE:
-        numbers = np.log(numbers)
-    return [float(number) for number in numbers]
+    wide = numbers.min() > 0 and numbers.max() / numbers.min() >= WIDE
+    return [math.log(number) if wide else float(number) for number in numbers]

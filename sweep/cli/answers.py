@@ -24,7 +24,8 @@ def effect(
     as_json: Json = False,
 ) -> None:
     """Say what a hyperparameter does: settings that differ in it alone are paired, seeds averaged first."""
-    from sweep.analysis import effects, study_table
+    from sweep.analysis import study_table
+    from sweep.analysis.effects import effects
     from sweep.ledger import Ledger
     from sweep.report.answers import effect_json, effect_report
 
@@ -51,8 +52,8 @@ def importance(
     as_json: Json = False,
 ) -> None:
     """Say which hyperparameters matter: the share of the metric's variance that each explains."""
+    from sweep.analysis import study_table
     from sweep.analysis.importance import importance as ask
-    from sweep.analysis.table import study_table
     from sweep.ledger import Ledger
     from sweep.report.answers import importance_json, importance_report
 

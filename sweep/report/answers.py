@@ -319,16 +319,10 @@ def _tuned_table(effect: Effect) -> Table:
     known = ("level", "value", "low", "high", "seeds", "settings", "expected")
     rest = [name for name in frame.columns if name not in known]
     interval = bool(frame["low"].notna().any())
-    table.add_column(effect.name, justify="right")
-    for name in (
-        effect.metric,
-        *(["95% interval"] if interval else []),
-        "seeds",
-        "best of",
-        *(["expected"] if unequal else []),
-        *rest,
-    ):
-        table.add_column(name, justify="right")
+    headers = [effect.name, effect.metric, *(["95% interval"] if interval else []), "seeds", "best of"]
+    for name in (*headers, *(["expected"] if unequal else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("with")
     for row in frame.to_dict("records"):
         if missing(row["value"]):
             table.add_row(show_value(row["level"]), "diverged", *([""] if interval else []), "", f"{row['settings']:,}")
@@ -339,7 +333,7 @@ def _tuned_table(effect: Effect) -> Table:
             cells.append("–" if missing(row["low"]) else " to ".join(ends))
         cells += [f"{row['seeds']:.0f}", f"{row['settings']:,}"]
         cells += [show_metric(effect.metric, row["expected"])] if unequal else []
-        table.add_row(*cells, *(show_value(row[name]) for name in rest))
+        table.add_row(*cells, ", ".join(f"{name} {show_value(row[name])}" for name in rest if not missing(row[name])))
     return table
 
 
