@@ -6,6 +6,10 @@ table  a study as one table, which every analysis reads
 settings  the leaderboard of settings: seeds averaged, ties, expected best, optimism
 statistics  what the analyses share
 importing  anyone's table of results, read as a study
+cells  which trials are of one setting; pairing  two levels in the cells that have both
+effects  what a hyperparameter does
+importance  which hyperparameters explain the metric
+check  what an experienced colleague would remark
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
