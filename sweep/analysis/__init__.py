@@ -14,12 +14,13 @@ check  what an experienced colleague would remark
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
 from sweep.analysis.front import parameter_column, pareto
-from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
+from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",
     "Board",
+    "Fresh",
     "SettingsBoard",
     "StudyTable",
     "csv_columns",
@@ -28,7 +29,7 @@ __all__ = [
     "parameter_column",
     "pareto",
     "rank_settings",
-    "settings_columns",
+    "settings_table",
     "study_table",
     "test_columns",
 ]
