@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -10,18 +9,14 @@ from sweep.hyperparameters import TABLE, Value, show_value
 from sweep.recipe import Recipe
 from sweep.space import Axis, Range
 
-_LEFT_OUT = {"split_seed": 0, "precision": "float32", "direction": None}
 
-
-def grow_command(
-    study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]] | None = None, seeds: int = 0
-) -> str:
+def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]]) -> str:
     """`sweep grid …` with every flag of the study, the axes of `more` replaced or added, in one line: run in the same
     results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name."""
-    if recipe is None:
+    if recipe is None or recipe.imported is not None:
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
-    values |= {name: ",".join(map(show_value, new)) for name, new in (more or {}).items()}
+    values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
     flags = [f"{TABLE[name].flag} {shlex.quote(text)}" for name, text in values.items()]
     command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
     if recipe.data != "digits":
@@ -31,18 +26,22 @@ def grow_command(
     for key, default in (("split_seed", 0), ("precision", "float32"), ("metric", "val_loss")):
         if getattr(recipe, key) != default:
             flags.append(f"--{key.replace('_', '-')} {getattr(recipe, key)}")
-    number = max(seeds, len(recipe.seeds))
-    if seeds or recipe.seeds != (0,):
-        plain = recipe.seeds == tuple(range(len(recipe.seeds)))
-        flags.append(f"--seeds {number}" if plain else f"--seeds {shlex.quote(json.dumps(list(recipe.seeds)))}")
+    if recipe.seeds != (0,):
+        first = recipe.seeds == tuple(range(len(recipe.seeds)))
+        flags.append(f"--seeds {len(recipe.seeds)}" if first else f"--seed {','.join(map(str, recipe.seeds))}")
     return f"sweep {command} {' '.join(flags)} --study {name}"
 
 
 def _axis(axis: Axis) -> str:
     """An axis as its flag takes it."""
     if not isinstance(axis.values, Range):
-        return ",".join(show_value(value) for value in axis.values)
+        return ",".join(map(_value, axis.values))
     one = axis.values
     text = f"{one.low!r}:{one.high!r}"
     text += ":log" if one.log else ""
     return text + (f":{one.n}" if one.n is not None else f":step={one.step!r}" if one.step is not None else "")
+
+
+def _value(value: Value) -> str:
+    """A value as a flag takes it, to its last digit."""
+    return repr(value) if isinstance(value, float) else show_value(value)

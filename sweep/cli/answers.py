@@ -61,3 +61,30 @@ def importance(
         table = study_table(ledger, ledger.study(study), metric, direction, where)
     found = ask(table, pairs, scale)
     say(importance_json(found) if as_json else importance_report(found))
+
+
+@app.command(rich_help_panel="Ask")
+def check(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    as_json: Json = False,
+) -> None:
+    """Read a study as an experienced colleague would: what to remark, on which numbers, what to run next."""
+    from sweep.analysis import study_table
+    from sweep.analysis.check import check as read
+    from sweep.ledger import Ledger
+    from sweep.report.answers import check_json, check_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        table = study_table(ledger, found, metric, direction, where)
+        epochs = ledger.epochs(found)
+    remarks = read(table, epochs, found.recipe)
+    if as_json:
+        say(check_json(table, remarks))
+    else:
+        for part in check_report(table, remarks):
+            say(part)

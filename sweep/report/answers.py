@@ -18,6 +18,8 @@ from sweep.report.text import count, missing, plain_table, show_metric
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweep.analysis import StudyTable
+    from sweep.analysis.check import Remark
     from sweep.analysis.effects import Effect
     from sweep.analysis.importance import Importance
     from sweep.analysis.pairing import Comparison
@@ -493,3 +495,39 @@ def importance_json(found: Importance) -> dict[str, Any]:
     frames = {"shares": records(found.shares), "pairs": records(found.pairs)}
     rest = {name: plain(value) for name, value in vars(found).items() if name not in frames}
     return rest | frames | {"text": [importance_method(found), *importance_sentences(found)]}
+
+
+# Remarks
+
+
+def check_report(table: StudyTable, remarks: list[Remark]) -> list[RenderableType]:
+    """The answer to `sweep check`, part by part; commands are texts of their own, that they can be copied whole."""
+    states = table.trials["state"].value_counts()
+    counts = ", ".join(f"{n:,} {state}" for state, n in states.items())
+    parts: list[RenderableType] = [
+        Group(Text.assemble("Study ", (table.name, "bold"), f", by {table.metric}: {counts}"))
+    ]
+    if not remarks:
+        return [*parts, Text("\nNothing to remark.", "green")]
+    for remark in remarks:
+        sentence = remark.text[0].upper() + remark.text[1:] + "."
+        parts += [Group(Text(), Text.assemble((f"{remark.kind}  ", "bold yellow"), sentence))]
+        parts += [Text(f"  {remark.command}", "cyan")] if remark.command else []
+    return parts
+
+
+def check_json(table: StudyTable, remarks: list[Remark]) -> dict[str, Any]:
+    """Remarks as plain values."""
+    rows = [
+        {
+            "kind": remark.kind,
+            "text": remark.text,
+            "command": remark.command,
+            "numbers": {
+                name: plain(value) if not isinstance(value, list | dict) else value
+                for name, value in remark.numbers.items()
+            },
+        }
+        for remark in remarks
+    ]
+    return {"study": table.name, "metric": table.metric, "direction": table.direction, "remarks": rows}
