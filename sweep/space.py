@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -117,6 +117,16 @@ class EpochRecord:
 def setting_key(setting: Setting) -> str:
     """The text by which equal settings compare equal; also the form that is stored."""
     return json.dumps(setting, separators=(",", ":"))
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Seeds in words: seed 42, seeds 0 to 9, seeds 1, 5, 7."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    seeds = sorted(seeds)
+    if seeds and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(map(str, seeds[:10]))}{', …' if len(seeds) > 10 else ''}"
 
 
 @dataclass(frozen=True)
