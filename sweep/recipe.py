@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, Hyperparameter, Value, shown
-from sweep.space import Axis, Grid, Range
+from sweep.hyperparameters import IN_SETTING, TABLE, Hyperparameter, Setting, Value, canonical, shown
+from sweep.space import Axis, Grid, Range, setting_key
 
 METRICS: dict[str, str] = {
     "val_loss": "minimize",
@@ -27,7 +27,18 @@ DIRECTIONS = ("minimize", "maximize")
 PRECISIONS = ("float32", "tf32", "bf16")
 """What matrix products are made of: float32; TensorFloat-32, on GPUs that have it; bfloat16 with sums in float32."""
 
-RECIPE_KEYS = ("data", "data_dir", "split_seed", "precision", "seeds", "metric", "direction", "space", "search")
+RECIPE_KEYS = (
+    "data",
+    "data_dir",
+    "split_seed",
+    "precision",
+    "seeds",
+    "metric",
+    "direction",
+    "settings",
+    "space",
+    "search",
+)
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "halton")
 """The samplers a search may ask; each is Optuna's own. qmc is Sobol's sequence, halton Halton's."""
@@ -89,8 +100,12 @@ class Imported:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them. A study that was
-    imported has no axes, but `imported`: its data is the name of a file, its metric the file's own."""
+    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them.
+
+    settings: where they are listed one by one, all of them; the axes then are the values that occur. confirms: the study
+    whose best settings these are, trained again with seeds of its own. A study that was imported has no axes, but
+    `imported`: its data is the name of a file, its metric the file's own.
+    """
 
     axes: tuple[Axis, ...] = ()
     data: str = "digits"
@@ -101,6 +116,8 @@ class Recipe:
     metric: str = "val_loss"
     direction: str = "minimize"
     search: Search | None = None
+    settings: tuple[Setting, ...] = ()
+    confirms: str | None = None
     imported: Imported | None = None
 
     @property
@@ -110,8 +127,12 @@ class Recipe:
 
     @property
     def grid(self) -> Grid:
-        """The grid that the axes and seeds span."""
-        return Grid(self.axes, self.seeds)
+        """The grid that the axes and seeds span, or what is listed of it."""
+        return Grid(self.axes, self.seeds, self.settings)
+
+    def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
+        """This recipe with settings listed one by one in place of its space, and with other changes."""
+        return replace(self, axes=_axes_of(settings), settings=tuple(settings), search=None, **changes)
 
     def listed(self, name: str) -> tuple[Value, ...]:
         """The values of a hyperparameter as far as they are named: its default if it is not there, none of an open range."""
@@ -133,7 +154,7 @@ class Recipe:
             plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
             return plain | {"space": {}, "imported": vars(self.imported)}
         space: dict[str, Any] = {}
-        for axis in self.axes:
+        for axis in () if self.settings else self.axes:
             if isinstance(axis.values, Range):
                 space[axis.name] = {key: value for key, value in vars(axis.values).items() if value is not None}
             else:
@@ -146,6 +167,8 @@ class Recipe:
             "seeds": list(self.seeds),
             "metric": self.metric,
             "direction": self.direction,
+            **({"confirms": self.confirms} if self.confirms else {}),
+            **({"settings": list(self.settings)} if self.settings else {}),
             "space": space,
             **({"search": self.search.to_dict()} if self.search else {}),
         }
@@ -165,7 +188,7 @@ class Recipe:
         mine, theirs = _flatten(self.identity()), _flatten(other.identity())
         names = [*mine, *(name for name in theirs if name not in mine)]
         lines = [
-            f"{name}: {json.dumps(mine.get(name))} there, {json.dumps(theirs.get(name))} here"
+            f"{name}: {_told(mine.get(name))} there, {_told(theirs.get(name))} here"
             for name in names
             if mine.get(name) != theirs.get(name)
         ]
@@ -185,8 +208,11 @@ class Recipe:
             return not self.difference(smaller)
         if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
             return False
-        if not set(self.seeds) >= set(smaller.seeds):
+        if not set(self.seeds) >= set(smaller.seeds) or self.confirms != smaller.confirms:
             return False
+        if self.settings or smaller.settings:
+            all_, some = (set(map(setting_key, recipe.settings)) for recipe in (self, smaller))
+            return bool(some) and all_ >= some
         mine, theirs = self.grid.points, smaller.grid.points
         for name in {*mine, *theirs}:
             row = TABLE[name]
@@ -209,6 +235,8 @@ def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str
     recipe = _load(path, flags, search)
     if search is None:
         return replace(recipe, search=None)
+    if recipe.settings:
+        raise UsageError("settings: a search chooses them itself; expected a space to choose from, or `sweep grid`")
     if not recipe.swept:
         raise UsageError(
             "a search needs something to vary: give a list (--lr 0.1,0.01) or a range (--lr 1e-4:1e-1:log)"
@@ -241,7 +269,8 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
         imported = Imported(read["metric"], tuple(read["swept"]), tuple(read["constant"]), read["test"])
         plain = {key: table[key] for key in ("data", "metric", "direction")}
         return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported)
-    return _build(table, {}, "ledger")
+    plain = {key: value for key, value in table.items() if key != "confirms"}
+    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"))
 
 
 def _build(
@@ -275,6 +304,9 @@ def _build(
                 axes.append(axis)
         else:
             plain[key] = _PLAIN[key](key, value, where)
+    if "settings" in plain:
+        plain["settings"] = _settings(plain["settings"], axes, entries["settings"][1])
+        axes = [*_axes_of(plain["settings"])]
     if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
         plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
     if search is not None or "search" in table:
@@ -282,6 +314,26 @@ def _build(
         plain = _aimed(plain)
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     return Recipe(axes=tuple(axes), **plain)
+
+
+def _settings(listed: Sequence[Mapping[str, Value]], axes: Sequence[Axis], where: str) -> tuple[Setting, ...]:
+    """The settings that are listed one by one, equal ones once, with what the space fixes for all of them."""
+    for axis in axes:
+        if axis.swept:
+            raise UsageError(
+                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one value, or one in each"
+            )
+        if any(axis.name in values for values in listed):
+            raise UsageError(f"{where}{axis.name} is given in a setting and for all of them; give it once")
+    fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in axes}  # type: ignore[index]
+    made = (canonical({**fixed, **values}) for values in listed)
+    return tuple({setting_key(setting): setting for setting in made}.values())
+
+
+def _axes_of(settings: Sequence[Setting]) -> tuple[Axis, ...]:
+    """Each hyperparameter with the values that occur."""
+    values = {row.name: tuple(dict.fromkeys(s[row.name] for s in settings if row.name in s)) for row in IN_SETTING}
+    return tuple(Axis(name, found) for name, found in values.items() if found)
 
 
 def _search(table: object, flags: Mapping[str, Any], file: str, text: str) -> Search:
@@ -481,7 +533,23 @@ def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
     return tuple(range(count))
 
 
+def _listed(key: str, value: object, where: str) -> list[dict[str, Value]]:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(item, Mapping) for item in value):
+        raise UsageError(
+            f"{where}{key} = {shown(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
+        )
+    known = [row.name for row in IN_SETTING]
+    for name in (name for item in value for name in item):
+        if name not in known:
+            raise unknown("hyperparameter", name, known, f"{where}{key}: ")
+    try:
+        return [{name: TABLE[name].check(given) for name, given in item.items()} for item in value]
+    except UsageError as error:
+        raise UsageError(f"{where}{key}: {error}") from None
+
+
 _PLAIN = {
+    "settings": _listed,
     "data": _text,
     "data_dir": _text,
     "split_seed": _whole,
@@ -532,6 +600,13 @@ _SEARCH = {
     "maximize": _objectives,
 }
 _SEARCH_FLAGS = {"in_flight": "in-flight", "min_epochs": "min-epochs", "seed": "search-seed", "warm": "from"}
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]
+        return f"{len(value)} listed ({digest})"
+    return json.dumps(value)
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:

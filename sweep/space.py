@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -120,13 +120,24 @@ def setting_key(setting: Setting) -> str:
     return json.dumps(setting, separators=(",", ":"))
 
 
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Seeds in words: seed 42, seeds 0 to 9, seeds 1, 5, 7."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    seeds = sorted(seeds)
+    if seeds and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(map(str, seeds[:10]))}{', …' if len(seeds) > 10 else ''}"
+
+
 @dataclass(frozen=True)
 class Grid:
     """The product of axes: the first-listed varies slowest, seeds fastest. A combination that differs from an
-    earlier one only in inactive hyperparameters is folded into it."""
+    earlier one only in inactive hyperparameters is folded into it. chosen: of all settings these alone, in this order."""
 
     axes: tuple[Axis, ...]
     seeds: tuple[int, ...]
+    chosen: tuple[Setting, ...] = ()
 
     @cached_property
     def points(self) -> dict[str, tuple[Value, ...]]:
@@ -139,11 +150,14 @@ class Grid:
 
     @property
     def combinations(self) -> int:
-        """The size of the full product, before folding and without seeds."""
-        return math.prod(len(values) for values in self.points.values())
+        """The size of the full product, before folding and without seeds; of what is chosen of it."""
+        return len(self.chosen) or math.prod(len(values) for values in self.points.values())
 
     def settings(self) -> Iterator[Setting]:
         """The settings, lazily, without repetition."""
+        if self.chosen:
+            yield from self.chosen
+            return
         names, firsts = list(self.points), [values[0] for values in self.points.values()]
         deciding = [place for place, name in enumerate(names) if name in DECIDING]
         # Which hyperparameters are active, and the defaults, follow from the deciding axes: looked up once for each
@@ -172,6 +186,8 @@ class Grid:
         Only the axes that decide which others are active are walked; all others only multiply, so that a grid of
         millions is counted at once.
         """
+        if self.chosen:
+            return _census(self.chosen)
         walked = {name: values for name, values in self.points.items() if name in DECIDING}
         rest = {name: values for name, values in self.points.items() if name not in DECIDING}
         total = math.prod(len(points) for points in rest.values())
@@ -237,6 +253,14 @@ class Census:
     def cohorts(self) -> Iterator[tuple[Setting, int]]:
         """Each cohort's program with its number of settings, lazily."""
         return ((program, group.settings // group.cohorts) for group in self.groups for program in group.programs())
+
+
+def _census(settings: tuple[Setting, ...]) -> Census:
+    groups: dict[str, Group] = {}
+    for setting in settings:
+        fixed = {name: value for name, value in setting.items() if name in PROGRAM}
+        groups.setdefault(setting_key(fixed), Group(fixed, {})).settings += 1
+    return Census(list(groups.values()), {})
 
 
 def program_key(setting: Setting) -> str:

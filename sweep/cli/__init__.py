@@ -4,6 +4,7 @@ base       the application, and what its commands share
 train      grid, search, plan, resume
 read       ls, show, trial, export
 answers    effect, importance, check
+confirm    confirm, compare
 importing  import
 dashboard  a study in the browser
 upkeep     reproduce, doctor, rm
@@ -18,7 +19,7 @@ from typing import Any
 
 import typer
 
-from sweep.cli import answers, dashboard, importing, read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli import answers, confirm, dashboard, importing, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 

@@ -1,0 +1,257 @@
+"""Studies side by side: what each cost, its best, the best to expect of equal budgets, what settings in common say.
+Needs pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.settings import rank_settings
+from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, signed_rank
+from sweep.analysis.table import StudyTable, study_table
+from sweep.errors import UsageError
+from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
+
+BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
+SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Of the smallest study's epochs: the budgets in epochs."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """Settings that two studies have in common. first, second: names; settings: how many; seeds: whether they were
+    compared on common seeds alone (else each over its own); identical: how many are equal to the bit; difference, low,
+    high: by how much the second is better on average over settings, in the metric's units, with its 95% interval over
+    settings; better: share of settings in which it is, equal ones counting half; p: Wilcoxon's signed rank; verdict: "second",
+    "first", "no difference shown" or "identical"; rows: one a setting, with its first trial in each, the swept hyperparameters,
+    the mean of each, and the difference with its 95% interval over common seeds.
+    """
+
+    first: str
+    second: str
+    settings: int
+    seeds: bool
+    identical: int
+    difference: float
+    low: float
+    high: float
+    better: float
+    p: float
+    verdict: str
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Studies beside each other.
+
+    studies: one row each: study, trials (finished), complete, settings, epochs (trained in all), seconds (of all runs),
+    best, low, high, n (mean over seeds of the best setting), number (its first trial), setting (its swept values).
+    by_trials, by_epochs: a column `trials` or `epochs` of budgets, then one a study: the best to expect; by_epochs is empty
+    where all trials of all studies have the same number. common: the first study against each other one.
+    notes: what the reader should know of how far they can be compared.
+    """
+
+    metric: str
+    direction: str
+    studies: pd.DataFrame
+    by_trials: pd.DataFrame
+    by_epochs: pd.DataFrame
+    common: list[Common]
+    notes: list[str]
+
+
+def compare_studies(
+    ledger: Ledger, studies: Sequence[Study], metric: str | None = None, direction: str | None = None
+) -> Comparison:
+    """Sets two or more studies side by side. Raises UsageError for fewer, for another metric, data or split."""
+    names = [study.name for study in studies]
+    if len(set(names)) < 2:
+        raise UsageError(f"compare: given {', '.join(names)}; expected two or more studies")
+    tables = [study_table(ledger, study, metric, direction) for study in studies]
+    for study, table in zip(studies, tables, strict=True):
+        _check(studies[0], tables[0], study, table)
+        if table.complete.empty:
+            raise UsageError(f"study {study.name!r}: no complete trial, so nothing to compare")
+    rows = pd.DataFrame([_row(study, table) for study, table in zip(studies, tables, strict=True)])
+    epochs = rows["epochs"] / rows["trials"]
+    trials = [k for k in BUDGETS if k < rows["trials"].min()] + [int(rows["trials"].min())]
+    by_trials = pd.DataFrame({"trials": trials})
+    budgets = sorted({max(1, round(share * rows["epochs"].min())) for share in SHARES})
+    by_epochs = pd.DataFrame({"epochs": budgets})
+    for place, (study, table) in enumerate(zip(studies, tables, strict=True)):
+        by_trials[study.name] = _expected(study, table, trials)
+        by_epochs[study.name] = _expected(study, table, np.asarray(budgets) / epochs[place])
+    if epochs.nunique() == 1:
+        by_epochs = by_epochs.iloc[:0]
+    common = [
+        made
+        for study, table in zip(studies[1:], tables[1:], strict=True)
+        if (made := _common(ledger, studies[0], tables[0], study, table)) is not None
+    ]
+    return Comparison(
+        tables[0].metric, tables[0].direction, rows, by_trials, by_epochs, common, _notes(studies, tables)
+    )
+
+
+def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) -> None:
+    """Raises UsageError where the numbers of two studies mean different things."""
+    a, b = first.recipe, other.recipe
+    fields = [
+        ("data", a.data, b.data),
+        ("split_seed", a.split_seed, b.split_seed),
+        ("metric", table.metric, others.metric),
+        ("direction", table.direction, others.direction),
+    ]
+    if first.data is not None and other.data is not None:
+        fields.append(("the rows of the data (fingerprint)", first.data, other.data))
+    if table.metric.endswith("loss"):
+        fields.append(("loss", sorted(set(_values(table, "loss"))), sorted(set(_values(others, "loss")))))
+    for name, mine, theirs in fields:
+        if mine != theirs:
+            hint = "; --metric NAME compares on one" if name == "metric" else ""
+            hint = "; --metric val_accuracy compares them" if name == "loss" else hint
+            raise UsageError(
+                f"{first.name} and {other.name} cannot be compared: {name} {_words(mine)} there, {_words(theirs)} here{hint}"
+            )
+
+
+def _words(value: object) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _values(table: StudyTable, name: str) -> list[Any]:
+    """The values of a hyperparameter that occur."""
+    if name in table.constant:
+        return [table.constant[name]]
+    return table.trials[name].dropna().unique().tolist() if name in table.trials else []
+
+
+def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
+    notes = []
+    for name, column in (("epochs", PLANNED_EPOCHS), ("train_size", "train_size")):
+        found = {table.name: sorted(_values(table, column), key=str) for table in tables}
+        if len({str(values) for values in found.values()}) > 1:
+            told = ", ".join(f"{study} {_words(values)}" for study, values in found.items())
+            notes.append(f"{name} differ: {told}; a longer training is part of what is compared")
+    precisions = {study.name: study.recipe.precision for study in studies}
+    if len(set(precisions.values())) > 1:
+        notes.append(f"precision differs: {', '.join(f'{study} {name}' for study, name in precisions.items())}")
+    for study in studies:
+        if study.recipe.search:
+            notes.append(
+                f"{study.name} is a search: its budgets show what it had after so many of its trials, one course without an interval"
+            )
+    for table in tables:
+        lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
+        if lost:
+            notes.append(
+                f"{table.name}: {lost} trials diverged, pruned or failed; drawn, they count as its worst complete one"
+            )
+    return notes
+
+
+def _row(study: Study, table: StudyTable) -> dict[str, Any]:
+    board = rank_settings(table)
+    best = board.rows.iloc[0]
+    ended = table.trials["state"].isin([*FINISHED, "failed"])
+    return {
+        "study": study.name,
+        "trials": int(ended.sum()),
+        "complete": len(table.complete),
+        "settings": int(table.trials["setting"].nunique()),
+        "epochs": int(table.trials["epochs"].sum()),
+        "seconds": study.seconds,
+        "best": best["mean"],
+        "low": best["low"],
+        "high": best["high"],
+        "n": int(best["n"]),
+        "number": int(best["number"]),
+        "setting": {name: best[name] for name in table.swept if not pd.isna(best[name])},
+    }
+
+
+def _expected(study: Study, table: StudyTable, budgets: Sequence[float] | Floats) -> Floats:
+    """The best to expect of so many trials: drawn at random from a grid's (Dodge et al. 2019), the first ones of a search,
+    whose trials are not drawn at random. A trial that did not complete counts as the worst that did."""
+    ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
+    whole = (ended["state"] == "complete") & ended[table.metric].notna()
+    score = (table.sign * ended[table.metric]).where(whole)
+    score = score.fillna(score.max()).to_numpy(float)
+    if study.recipe.search:
+        course = np.minimum.accumulate(score)
+        places = np.clip(np.floor(np.asarray(budgets, float)).astype(int), 1, len(course)) - 1
+        return table.sign * course[places]
+    return table.sign * expected_best(score, budgets, minimize=True)
+
+
+def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
+    """Pairs settings that both studies have, on common seeds where there are any; None if there is no such setting."""
+    longer = _values(a, PLANNED_EPOCHS) != _values(b, PLANNED_EPOCHS)
+    left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
+    both = left.merge(right, on=["text", "seed"], suffixes=("_a", "_b"))
+    seeds = len(both) > 0
+    if not seeds:
+        means = [
+            side.groupby("text", sort=False, as_index=False).agg(number=("number", "first"), value=("value", "mean"))
+            for side in (left, right)
+        ]
+        both = means[0].merge(means[1], on="text", suffixes=("_a", "_b"))
+    if both.empty:
+        return None
+    cells = both.groupby("text", sort=False).agg(
+        first=("number_a", "first"),
+        second=("number_b", "first"),
+        mean_a=("value_a", "mean"),
+        mean_b=("value_b", "mean"),
+    )
+    gaps = a.sign * (cells["mean_a"] - cells["mean_b"]).to_numpy(float)  # positive: the second is better
+    low, high = bootstrap_mean(gaps)
+    p = signed_rank(gaps)[1]
+    identical = int((gaps == 0).sum())
+    verdict = "no difference shown"
+    if identical == len(gaps):
+        verdict = "identical"
+    elif p < 0.05 and (low > 0 or high < 0):
+        verdict = "second" if low > 0 else "first"
+    swept = [name for name in dict.fromkeys([*a.swept, *b.swept]) if name in a.trials]
+    rows = a.trials.set_index("number").loc[cells["first"], swept].reset_index(names="first")
+    rows["second"] = cells["second"].to_numpy()
+    rows[[first.name, second.name]] = cells[["mean_a", "mean_b"]].to_numpy()
+    rows["difference"] = gaps
+    rows[["low", "high"]] = np.nan
+    if seeds:
+        each = both.assign(gap=a.sign * (both["value_a"] - both["value_b"]))
+        wide = each.pivot_table(index="text", columns="seed", values="gap", sort=False).reindex(cells.index)
+        rows[["low", "high"]] = bootstrap_means(wide.to_numpy(float))
+    return Common(
+        first=first.name,
+        second=second.name,
+        settings=len(cells),
+        seeds=seeds,
+        identical=identical,
+        difference=float(gaps.mean()),
+        low=low,
+        high=high,
+        better=float(np.mean((gaps > 0) + 0.5 * (gaps == 0))),
+        p=p,
+        verdict=verdict,
+        rows=rows,
+    )
+
+
+def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
+    """The complete trials: number, seed, value, and their setting as it is stored; without its epochs if the studies
+    train for `longer` or shorter."""
+    stored = {number: text for (text, _), (number, _) in ledger.known(study).items()}
+    complete = table.complete
+    text = complete["number"].map(stored)
+    if longer:
+        text = text.str.replace(r'"epochs":\d+,?', "", regex=True)
+    return pd.DataFrame(
+        {"number": complete["number"], "seed": complete["seed"], "value": complete[table.metric], "text": text}
+    )

@@ -1,0 +1,338 @@
+"""Confirmation: the best settings on seeds that did not help to select them, and what is left of their lead. Needs pandas.
+
+Who is first of many is in part the luckiest (the winner's curse), so its selecting score is too good: by 1.485 standard
+deviations of a score on average if the best of nine equals was picked. Fresh seeds know nothing of that.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.settings import rank_settings
+from sweep.analysis.statistics import Floats, bootstrap_mean, probability_of_improvement, seeds_needed, signed_rank
+from sweep.analysis.table import StudyTable, study_table
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE
+from sweep.ledger import Ledger, Study
+from sweep.recipe import METRICS, Recipe
+from sweep.space import seeds_text, setting_key
+
+TOP, SEEDS = 3, 10
+"""Settings and fresh seeds where nothing else is said."""
+
+MOST_SEEDS = 10_000
+"""Seeds past which it is said that more would not settle it."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """The first against the second on fresh seeds.
+
+    pairs: seeds that both completed; difference, low, high: by how much the first is better, in the metric's units, with
+    its 95% interval (of paired differences where there are two pairs or more, else Welch's); share: of the seeds that
+    both finished, those on which the first is better, equal ones counting half; improvement: the probability that any run
+    of the first is better than any of the second (a diverged run is worse than any other); p: Wilcoxon's signed rank;
+    apart: whether the first can be told from the second; more: how many more seeds would settle it, None where it is
+    settled or where no number of seeds is likely to.
+    """
+
+    pairs: int
+    difference: float
+    low: float
+    high: float
+    share: float
+    improvement: float
+    p: float
+    apart: bool
+    more: int | None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Settings on fresh seeds, in rank order.
+
+    rows: columns rank, number (the first fresh trial), the swept ones, n (complete fresh trials), mean, low, high (95%
+    interval), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
+    shrinkage_high (how much worse than that the fresh mean is, with the interval of the fresh mean: positive where it had
+    been lucky), diverged, pruned, failed, left (fresh trials; left are those not trained yet). constant: hyperparameters that differ in the study and not here;
+    candidates: settings it was selected from; selected_on, fresh: seeds; duel: None where there are no two to compare;
+    tests: the first one's (mean, low, high) on test data by name, empty where a condition chose what may be selected.
+    """
+
+    study: str
+    confirmation: str
+    rows: pd.DataFrame
+    metric: str
+    direction: str
+    swept: list[str]
+    constant: dict[str, Any]
+    candidates: int
+    selected_on: list[int]
+    fresh: list[int]
+    duel: Duel | None
+    tests: dict[str, tuple[float, float, float]]
+    trained: bool
+
+    @property
+    def held(self) -> bool:
+        """Whether the settings come in the order in which they were selected."""
+        return bool(self.rows.loc[self.rows["n"] > 0, "was"].is_monotonic_increasing)
+
+
+def choose(table: StudyTable, top: int | None, per: str | None) -> pd.DataFrame:
+    """The best settings of a study, or of each value of a hyperparameter: rows of its leaderboard of settings, by rank.
+
+    Raises UsageError if there are not so many.
+    """
+    rows = rank_settings(table).rows
+    rows = rows[rows["n"] > 0]
+    if not len(rows):
+        raise UsageError(f"study {table.name!r}: no complete trial, so nothing to confirm")
+    if per is None:
+        top = TOP if top is None else top
+        if top > len(rows):
+            raise UsageError(
+                f"--top {top}: study {table.name!r} has {len(rows)} settings with a complete trial; expected at most that"
+            )
+        return rows.head(top)
+    if per not in table.swept:
+        raise unknown("swept hyperparameter", per, table.swept, "--per: ")
+    return rows.groupby(per, sort=False, dropna=False).head(top or 1)
+
+
+def fresh_seeds(used: Sequence[int], there: Sequence[int], count: int | None, given: str | None) -> tuple[int, ...]:
+    """The seeds of a confirmation: those it has, then, up to `count` in all, the next after the largest that was used, or
+    those `given`. Raises UsageError for a seed that helped to select."""
+    if given is not None:
+        wanted = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        for seed in wanted:
+            if seed in used and seed not in there:
+                raise UsageError(
+                    f"--seed {seed}: the study used this seed to select; expected others than {seeds_text(used)}"
+                )
+        return tuple(dict.fromkeys([*there, *wanted]))
+    count = (len(there) or SEEDS) if count is None else count
+    taken = {*used, *there}
+    after = itertools.chain(range(max(taken) + 1, int(TABLE["seed"].high) + 1), range(max(taken)))
+    free = (seed for seed in after if seed not in taken)
+    return (*there, *itertools.islice(free, max(0, count - len(there))))
+
+
+def confirmation_recipe(
+    ledger: Ledger,
+    study: Study,
+    name: str,
+    top: int | None = None,
+    per: str | None = None,
+    seeds: int | None = None,
+    seed: str | None = None,
+    metric: str | None = None,
+    direction: str | None = None,
+    where: str = "",
+) -> Recipe:
+    """The recipe of a study's confirmation: everything as in the study but the seeds and which settings. What a
+    confirmation of that name has already, it keeps.
+
+    Raises UsageError if the study has nothing to confirm, or not what is asked for.
+    """
+    there = ledger.find(name)
+    if there and there.recipe.confirms != study.name:
+        raise UsageError(f"study {name!r} exists and is no confirmation of {study.name!r}; --study names another")
+    before = there.recipe if there else None
+    table = study_table(ledger, study, metric, direction, where)
+    table = _without(table, before.seeds if before else ())
+    settings = list(before.settings) if before else []
+    if not before or top is not None or per is not None:
+        chosen = (ledger.trial(study, int(number))[1] for number in choose(table, top, per)["number"])
+        settings += [setting for setting in chosen if setting not in settings]
+    again: dict[str, Any] = {"confirms": study.name}
+    again["seeds"] = fresh_seeds(study.recipe.seeds, before.seeds if before else (), seeds, seed)
+    if not before and table.metric in METRICS:
+        again |= {"metric": table.metric, "direction": table.direction}
+    return (before or study.recipe).of_settings(settings, **again)
+
+
+def confirmed(
+    ledger: Ledger,
+    study: Study,
+    confirmation: Study,
+    metric: str | None = None,
+    direction: str | None = None,
+    where: str = "",
+) -> Confirmation:
+    """What the trials of a confirmation say so far."""
+    table = study_table(ledger, study, metric, direction, where)
+    selecting = _without(table, confirmation.recipe.seeds)
+    again = study_table(ledger, confirmation, table.metric, table.direction)
+    codes = dict(zip(_texts(ledger, study, selecting), selecting.trials["setting"].tolist(), strict=True))
+    unseen = itertools.count(-1, -1)  # settings that do not meet the condition, or that the study has no more
+    for setting in confirmation.recipe.settings:
+        if setting_key(setting) not in codes:
+            codes[setting_key(setting)] = next(unseen)
+    places = [codes[text] for text in _texts(ledger, confirmation, again)]
+    again = replace(again, trials=again.trials.assign(setting=places))
+    chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
+    made = _confirmed(selecting, again, chosen, confirmation.recipe.seeds)
+    ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
+    rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
+    return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
+
+
+def split_by_seed(
+    table: StudyTable, top: int | None = None, per: str | None = None, selected_on: str | None = None
+) -> Confirmation:
+    """A confirmation from a study's own trials: those of some seeds select, those of all others confirm. selected_on: the
+    selecting seeds; by default those that every setting has, where some settings have more.
+
+    Raises UsageError where the seeds cannot be told apart so, or the chosen settings have no others.
+    """
+    seeds = _selecting_seeds(table, selected_on)
+    mine = table.trials["seed"].isin(seeds)
+    selecting = replace(table, trials=table.trials[mine])
+    numbers = choose(selecting, top, per)["number"].tolist()
+    chosen = selecting.trials.set_index("number").loc[numbers, "setting"].tolist()
+    again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
+    if again.complete.empty:
+        raise UsageError(
+            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial of another seed; "
+            "--top N takes more of them, --per NAME the best of each value"
+        )
+    return _confirmed(selecting, again, chosen, sorted(again.trials["seed"].unique().tolist()))
+
+
+def _confirmed(
+    selecting: StudyTable, again: StudyTable, chosen: Sequence[Hashable], fresh: Sequence[int]
+) -> Confirmation:
+    """chosen: codes of settings, which mean the same in both tables."""
+    was, now = _by_setting(selecting), _by_setting(again)
+    firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
+    values = firsts.reindex(index=chosen, columns=selecting.swept)
+    rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
+    rows["n"] = now["n"].reindex(chosen).fillna(0).astype(int)
+    rows[["mean", "low", "high"]] = now[["mean", "low", "high"]].reindex(chosen)
+    rows["sd"] = again.complete.groupby("setting")[again.metric].std().reindex(chosen)
+    rows["was"] = was["rank"].reindex(chosen).astype("Int64")
+    rows["selected"] = was["mean"].reindex(chosen)
+    ends = ["low", "high"] if selecting.sign > 0 else ["high", "low"]
+    for name, bound in zip(("shrinkage", "shrinkage_low", "shrinkage_high"), ["mean", *ends], strict=True):
+        rows[name] = selecting.sign * (rows[bound] - rows["selected"])
+    for state in ("diverged", "pruned", "failed"):
+        rows[state] = now[state].reindex(chosen).fillna(0).astype(int)
+    rows["left"] = 0
+    rows = rows.sort_values(["rank", "was"], na_position="last")
+    varying = [name for name in selecting.swept if values[name].nunique(dropna=False) > 1]
+    same = {name: values[name].iloc[0] for name in selecting.swept if name not in varying}
+    told = rank_settings(again)
+    return Confirmation(
+        study=selecting.name,
+        confirmation=selecting.name,
+        rows=rows.drop(columns=list(same)).reset_index(drop=True),
+        metric=selecting.metric,
+        direction=selecting.direction,
+        swept=varying,
+        constant={name: value for name, value in same.items() if not pd.isna(value)},
+        candidates=len(was),
+        selected_on=sorted(selecting.trials["seed"].unique().tolist()),
+        fresh=list(fresh),
+        duel=_duel(again, [code for code in rows.index if rows.loc[code, "n"] > 0], bool(now["tied"].iloc[:2].all())),
+        tests={} if selecting.filtered else told.tests,
+        trained=False,
+    )
+
+
+def _by_setting(table: StudyTable) -> pd.DataFrame:
+    """The leaderboard of settings by their codes."""
+    rows = rank_settings(table).rows
+    return rows.set_index(rows["number"].map(table.trials.set_index("number")["setting"]))
+
+
+def _duel(table: StudyTable, order: Sequence[Hashable], tied: bool) -> Duel | None:
+    """The first two settings of the order against each other; None if there are no two."""
+    from scipy import stats
+
+    if len(order) < 2:
+        return None
+    ended = table.trials[table.trials["state"].isin(["complete", "diverged"]) & table.trials["setting"].isin(order[:2])]
+    score = (-table.sign * ended[table.metric]).where(ended["state"] == "complete", -np.inf)  # more is better
+    wide = ended.assign(score=score).pivot(index="seed", columns="setting", values="score")
+    a, b = (wide[code].dropna().to_numpy(float) for code in order[:2])
+    both = wide[list(order[:2])].dropna().to_numpy(float)
+    gaps = (both[:, 0] - both[:, 1])[np.isfinite(both).all(axis=1)]
+    low, high = bootstrap_mean(gaps)
+    difference = float(gaps.mean()) if len(gaps) else 0.0
+    x, y = a[np.isfinite(a)], b[np.isfinite(b)]
+    if len(gaps) < 2 and len(x) > 1 and len(y) > 1:
+        interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+        difference, low, high = float(x.mean() - y.mean()), float(interval.low), float(interval.high)
+    improvement = probability_of_improvement(a, b)
+    apart = low > 0 and not tied
+    return Duel(
+        pairs=len(gaps),
+        difference=difference,
+        low=low,
+        high=high,
+        share=float(np.mean((both[:, 0] > both[:, 1]) + 0.5 * (both[:, 0] == both[:, 1]))) if len(both) else np.nan,
+        improvement=improvement,
+        p=signed_rank(gaps)[1],
+        apart=apart,
+        more=None if apart else _more(gaps if len(gaps) > 1 else None, improvement, min(len(x), len(y))),
+    )
+
+
+def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
+    """Seeds beyond the n there are that would show how often the first beats the second on a common seed (of the normal
+    distribution with the gaps' mean and spread; without pairs, the probability of improvement). None if no number is
+    likely to."""
+    from scipy import stats
+
+    gamma = improvement
+    if gaps is not None:
+        gamma = float(stats.norm.cdf(gaps.mean() / gaps.std(ddof=1))) if gaps.std() > 0 else 0.5
+    if not gamma > 0.5:
+        return None
+    needed = seeds_needed(min(gamma, 0.999))
+    return max(1, needed - n) if needed <= MOST_SEEDS else None
+
+
+def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
+    there = sorted(table.trials["seed"].unique().tolist())
+    if given is not None:
+        seeds = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        for seed in seeds:
+            if seed not in there:
+                raise UsageError(
+                    f"--selected-on {seed}: study {table.name!r} has no such seed; expected some of {seeds_text(there)}"
+                )
+        if len(set(seeds)) == len(there):
+            raise UsageError(f"--selected-on {given}: study {table.name!r} has no other seed, so none is fresh")
+        return seeds
+    settings = table.trials["setting"].nunique()
+    having = table.trials.drop_duplicates(["seed", "setting"])["seed"].value_counts()
+    seeds = sorted(int(seed) for seed in having.index[having == settings])
+    if len(seeds) == len(there):
+        raise UsageError(
+            f"study {table.name!r}: every setting has the same seeds ({seeds_text(there)}), so none is fresh; "
+            "--selected-on SEED,... says which selected"
+        )
+    if not seeds:
+        raise UsageError(
+            f"study {table.name!r}: no seed that every setting has, so it is not known which selected; --selected-on SEED,... says it"
+        )
+    return seeds
+
+
+def _without(table: StudyTable, seeds: Sequence[int]) -> StudyTable:
+    """A study without the trials of seeds that confirm it: it may have grown into them."""
+    return replace(table, trials=table.trials[~table.trials["seed"].isin(seeds)])
+
+
+def _texts(ledger: Ledger, study: Study, table: StudyTable) -> list[str]:
+    """The setting of each trial as it is stored."""
+    stored = {number: text for (text, _), (number, _) in ledger.known(study).items()}
+    return [stored[number] for number in table.trials["number"]]

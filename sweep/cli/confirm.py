@@ -1,0 +1,158 @@
+"""Commands about studies that others are held against: confirm, compare. Needs typer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sweep.cli.base import app, console, describe, run_options, say
+from sweep.flags import (
+    DEFAULT_RESULTS,
+    Device,
+    Direction,
+    Jobs,
+    Json,
+    Keep,
+    Lanes,
+    MaxTrials,
+    Metric,
+    Results,
+    StudyName,
+    TimeLimit,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from sweep.analysis.confirming import Confirmation
+
+
+@app.command(rich_help_panel="Ask")
+def confirm(
+    study: StudyName,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            min=1,
+            metavar="K",
+            help="The best K settings; with --per, of each value. [dim]\\[default 3, or 1][/]",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            max=100_000,
+            metavar="N",
+            help="Fresh seeds for each, the next after the study's largest; more later go on. [dim]\\[default 10][/]",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option("--seed", metavar="SEEDS", help="These fresh seeds instead, such as 100,101.")
+    ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option("--per", metavar="NAME", help="The best setting of each value of a hyperparameter."),
+    ] = None,
+    selected_on: Annotated[
+        str | None,
+        typer.Option(
+            "--selected-on",
+            metavar="SEEDS",
+            help="Train nothing: select on these seeds of the study, confirm on its others.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="Name of the confirmation, a study of its own. [dim]\\[default STUDY-confirm][/]",
+            rich_help_panel="Study",
+        ),
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    jobs: Jobs = None,
+    device: Device = "auto",
+    lanes: Lanes = None,
+    time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
+    keep_checkpoints: Keep = False,
+    as_json: Json = False,
+) -> None:
+    """Train a study's best settings on fresh seeds, and rank them again: what of the lead was luck?
+
+    Of an imported table nothing can be trained: the seeds that only some settings have are the fresh ones.
+    """
+    from sweep.analysis import study_table
+    from sweep.analysis.confirming import confirmation_recipe, confirmed, split_by_seed
+    from sweep.errors import UsageError
+    from sweep.ledger import Ledger
+    from sweep.plan import plan_grid
+    from sweep.progress import watcher
+    from sweep.study import check_name, opened, run
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        if found.recipe.imported or selected_on is not None:
+            if seeds is not None or seed is not None:
+                raise UsageError(
+                    "--seeds: nothing is trained here; --selected-on says which of the seeds there selected"
+                )
+            _tell(
+                split_by_seed(study_table(ledger, found, metric, direction, where), top, per, selected_on), 0, as_json
+            )
+        from sweep.host import ahead
+
+        ahead()
+        options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+        name = check_name(f"{study}-confirm" if name is None else name)
+        seen = watcher(console(stderr=True))
+        with ledger.lock(name):
+            recipe = confirmation_recipe(ledger, found, name, top, per, seeds, seed, metric, direction, where)
+            plan = plan_grid(recipe, describe(recipe))
+            with opened(ledger, name, recipe, plan, seen) as again:
+                summary = run(ledger, again, describe(recipe), seen, options)
+            made = confirmed(ledger, found, ledger.study(name), metric, direction, where)
+        if summary.stopped == "interrupted":
+            raise typer.Exit(summary.exit_code)
+        _tell(made, summary.exit_code, as_json)
+
+
+def _tell(made: Confirmation, code: int, as_json: bool) -> NoReturn:
+    from sweep.report.confirm import confirmation_record, confirmation_report
+
+    if as_json:
+        say(confirmation_record(made))
+    else:
+        say("" if made.trained else confirmation_report(made))
+        if made.trained:
+            say(confirmation_report(made))
+    raise typer.Exit(code)
+
+
+@app.command(rich_help_panel="Ask")
+def compare(
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Two or more studies; the first is what the others are held against."),
+    ],
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Settings in common to list, at most.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Set studies side by side: cost, best, best to expect of equal budgets, and what settings in common say."""
+    from sweep.analysis.comparing import compare_studies
+    from sweep.ledger import Ledger
+    from sweep.report.confirm import comparison_record, comparison_report
+
+    with Ledger(results) as ledger:
+        made = compare_studies(ledger, [ledger.study(name) for name in studies], metric, direction)
+    say(comparison_record(made) if as_json else comparison_report(made, top))

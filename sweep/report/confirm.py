@@ -1,0 +1,262 @@
+"""A confirmation and a comparison of studies as people read them. Needs rich."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sweep.hyperparameters import show_value
+from sweep.report.files import plain, records
+from sweep.report.text import count, missing, plain_table, show_metric, show_seconds
+from sweep.space import seeds_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis.comparing import Common, Comparison
+    from sweep.analysis.confirming import Confirmation, Duel
+
+
+def confirmation_report(made: Confirmation) -> RenderableType:
+    """The ranking on fresh seeds, whether the first can be told from the second, what had been luck."""
+    where = "" if made.confirmation == made.study else f"{made.confirmation}: "
+    chosen = f"{count(len(made.rows), 'setting')} of {made.candidates:,}, selected on {seeds_text(made.selected_on)}"
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (where, "bold"), f"{chosen}, on {count(len(made.fresh), 'fresh seed')} ({seeds_text(made.fresh)})"
+        )
+    ]
+    if made.constant:
+        parts.append(Text(f"all with {_settings_text(made.constant)}", "dim"))
+    parts += [Text(), _table(made), Text()]
+    parts += [line for line in (_order(made), _first_line(made), _luck(made), _left(made)) if line is not None]
+    return Group(*parts)
+
+
+def _table(made: Confirmation) -> RenderableType:
+    table = plain_table()
+    states = [name for name in ("diverged", "pruned", "failed", "left") if made.rows[name].any()]
+    names = ["rank", "was", *made.swept, "n", *states, "fresh ▾", "95% interval", "picked at", "shrinkage"]
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=name not in made.swept)
+    for place, row in made.rows.iterrows():
+        metric = [show_metric(made.metric, row["mean"]), interval_text(made.metric, row["low"], row["high"])]
+        metric += [show_metric(made.metric, row["selected"]), _signed(made.metric, row["shrinkage"])]
+        cells = ["–" if missing(row[name]) else str(row[name]) for name in ("rank", "was")]
+        cells += ["–" if missing(row[name]) else show_value(row[name]) for name in made.swept]
+        cells += [str(row[name]) for name in ("n", *states)]
+        table.add_row(*cells, *metric, style="bold" if place == 0 and row["n"] else "")
+    return table
+
+
+def _order(made: Confirmation) -> Text | None:
+    """Whether the fresh seeds gave the order that the selecting ones had."""
+    if (made.rows["n"] > 0).sum() < 2 or made.rows["was"].isna().any():
+        return None
+    if made.held:
+        return Text("Order: as when selected.", "green")
+    order = " ".join(f"#{was}" for was in made.rows.loc[made.rows["n"] > 0, "was"])
+    return Text(f"Order: not as when selected; by the ranks then, now {order}.", "yellow")
+
+
+def _first_line(made: Confirmation) -> Text | None:
+    """The first against the second, with the test score of the one that is selected now."""
+    if not (made.rows["n"] > 0).any():
+        return Text("No fresh trial is complete yet, so nothing is confirmed.", "yellow")
+    best = made.rows.iloc[0]
+    line = _duel_line(made, made.duel) if made.duel else Text()
+    names = ", ".join(f"{name} {show_value(best[name])}" for name in made.swept if not missing(best[name]))
+    if made.duel:
+        line.append("\n")
+    line.append("Selected on fresh seeds").append(f": {names}" if names else "", "bold")
+    line.append(f"; {made.metric} {show_metric(made.metric, best['mean'])}")
+    if best["n"] < 2:
+        line.append(" (one seed: no interval)")
+    told = [
+        f"{name.removeprefix('test_')} {show_metric(name, mean)} ({interval_text(name, low, high)})"
+        for name, (mean, low, high) in sorted(made.tests.items())
+    ]
+    return line.append(f"; on test data {', '.join(told)}." if told else ".")
+
+
+def _duel_line(made: Confirmation, duel: Duel) -> Text:
+    metric = made.metric
+    line = Text("First against second: ")
+    line.append(f"better by {_size(metric, duel.difference)}")
+    if not math.isnan(duel.low):
+        line.append(f" (95% interval {_size(metric, duel.low)} to {_size(metric, duel.high)})")
+    if not math.isnan(duel.share):
+        line.append(f", on {duel.share:.0%} of the common seeds")
+    line.append(f"; P(a run of it is better) {duel.improvement:.2f}, signed rank p {duel.p:.3f}: ")
+    if duel.apart:
+        return line.append("the first is better.", "bold green")
+    line.append("no difference shown", "bold yellow")
+    line.append(f", allowing for {len(made.rows)} settings." if duel.low > 0 else ".")
+    if duel.more is None:
+        return line.append(" No reasonable number of seeds would settle it: take either.") if duel.pairs > 1 else line
+    flag = f": --seeds {len(made.fresh) + duel.more}" if made.trained else ""
+    return line.append(f" About {count(duel.more, 'more seed')} would settle it{flag} (Noether 1987).")
+
+
+def _luck(made: Confirmation) -> Text | None:
+    """What the setting that had been first lost."""
+    was = made.rows[(made.rows["n"] > 0) & made.rows["was"].notna()].sort_values("was")
+    if not len(was):
+        return None
+    first = was.iloc[0]
+    then, now = (show_metric(made.metric, first[name]) for name in ("selected", "mean"))
+    line = Text(
+        f"What was first (#{first['was']} of {made.candidates:,}) had {then} when selected, {now} on fresh seeds: "
+    )
+    way = "less good" if first["shrinkage"] > 0 else "better"
+    line.append(f"{_size(made.metric, abs(first['shrinkage']))} {way}")
+    low, high = first["shrinkage_low"], first["shrinkage_high"]
+    if not math.isnan(low):
+        line.append(f" (shrinkage {_signed(made.metric, low)} to {_signed(made.metric, high)})")
+        line.append(": it had been lucky" if low > 0 else "")
+    return line.append(".")
+
+
+def _left(made: Confirmation) -> Text | None:
+    failed, left = int(made.rows["failed"].sum()), int(made.rows["left"].sum())
+    told = []
+    if left:
+        told.append(f"{count(left, 'trial')} left: sweep resume {made.confirmation}")
+    if failed and made.trained:
+        told.append(f"{count(failed, 'trial')} failed: sweep resume {made.confirmation} --retry-failed")
+    absent = int((made.rows["n"] == 0).sum()) if not made.trained else 0
+    if absent:
+        told.append(f"{count(absent, 'setting')} without a complete trial of another seed")
+    return Text("; ".join(told), "yellow") if told else None
+
+
+def confirmation_record(made: Confirmation) -> dict[str, Any]:
+    """A confirmation as plain values, for `--json`."""
+    best = made.rows.iloc[0] if (made.rows["n"] > 0).any() else None
+    chosen = None
+    if best is not None:
+        chosen = {name: plain(best[name]) for name in (*made.swept, "number", "n", "mean", "low", "high")}
+        chosen |= {name: plain(mean) for name, (mean, _, _) in made.tests.items()}
+    return {
+        "study": made.study,
+        "confirmation": made.confirmation,
+        "metric": made.metric,
+        "direction": made.direction,
+        "candidates": made.candidates,
+        "selected_on": made.selected_on,
+        "fresh": made.fresh,
+        "constant": {name: plain(value) for name, value in made.constant.items()},
+        "order_held": made.held,
+        "settings": records(made.rows),
+        "first_against_second": {name: plain(value) for name, value in vars(made.duel).items()} if made.duel else None,
+        "selected": chosen,
+    }
+
+
+def interval_text(metric: str, low: float, high: float) -> str:
+    """An interval of a metric: 0.0501 to 0.0562; – where there is none."""
+    return "–" if missing(low) else f"{show_metric(metric, low)} to {show_metric(metric, high)}"
+
+
+def _size(metric: str, value: float) -> str:
+    """A difference of a metric: accuracies in points of percent."""
+    return f"{100 * value:.2f} points" if metric.endswith("accuracy") else show_metric(metric, value)
+
+
+def _signed(metric: str, value: float) -> str:
+    """A difference with its sign, short enough for a table."""
+    if missing(value):
+        return "–"
+    return f"{100 * value:+.2f}" if metric.endswith("accuracy") else f"{value:+.4f}"
+
+
+def _settings_text(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {show_value(value)}" for name, value in values.items())
+
+
+def comparison_report(made: Comparison, top: int) -> RenderableType:
+    """What each study cost and found, budgets, then settings in common."""
+    table = plain_table()
+    names = ["study", "trials", "settings", "epochs", "time", f"{made.metric} ▾", "95% interval", "n", "best setting"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("study", "best setting") else "right")
+    best = made.studies["best"].min() if made.direction == "minimize" else made.studies["best"].max()
+    for row in made.studies.to_dict("records"):
+        told = [f"{row['trials']:,}", f"{row['settings']:,}", f"{row['epochs']:,}", show_seconds(row["seconds"])]
+        told += [show_metric(made.metric, row["best"]), interval_text(made.metric, row["low"], row["high"])]
+        style = "bold" if row["best"] == best else ""
+        table.add_row(row["study"], *told, str(row["n"]), _settings_text(row["setting"]) or "–", style=style)
+    parts: list[RenderableType] = [table, Text(), Text("Best to expect of equal budgets", "bold")]
+    parts += [_budgets(made.by_trials, made.metric)]
+    if len(made.by_epochs):
+        parts += [Text(), _budgets(made.by_epochs, made.metric)]
+    for common in made.common:
+        parts += [Text(), *_common(common, made.metric, top)]
+    missing_ = [name for name in made.studies["study"][1:] if name not in {common.second for common in made.common}]
+    if missing_:
+        parts += [Text(), Text(f"No setting in common with {made.studies['study'][0]}: {', '.join(missing_)}.", "dim")]
+    return Group(*parts, *(Text(f"note: {note}", "dim") for note in made.notes))
+
+
+def _budgets(frame: pd.DataFrame, metric: str) -> RenderableType:
+    table = plain_table()
+    for name in frame:
+        table.add_column(str(name), justify="right")
+    for budget, *values in frame.itertuples(index=False):
+        table.add_row(f"{budget:,}", *(show_metric(metric, value) for value in values))
+    return table
+
+
+def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
+    """One pair of studies: the verdict, then the settings that differ most."""
+    seeds = "the same seeds" if common.seeds else "each study's own seeds, none in common"
+    line = Text(f"{count(common.settings, 'setting')} of {common.first} in {common.second} too, on {seeds}: ")
+    if common.verdict == "identical":
+        return [line.append("identical to the last digit.", "bold green")]
+    way = "better" if common.difference > 0 else "worse"
+    line.append(f"{common.second} is {_size(metric, abs(common.difference))} {way} on average")
+    if not math.isnan(common.low):
+        line.append(f" (95% interval {_signed(metric, common.low)} to {_signed(metric, common.high)})")
+    line.append(f", better in {common.better:.0%}, signed rank p {common.p:.3f}: ")
+    shown = common.verdict == "no difference shown"
+    line.append(
+        "no difference shown." if shown else f"{getattr(common, common.verdict)} is better.",
+        "bold yellow" if shown else "bold green",
+    )
+    if not top:
+        return [line]
+    rows = common.rows.reindex(common.rows["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    swept = [name for name in rows.columns[1 : rows.columns.get_loc("second")] if rows[name].nunique(dropna=False) > 1]
+    table = plain_table()
+    for name in (*swept, common.first, common.second, "difference", "95% interval"):
+        table.add_column(name, justify="right")
+    for row in rows.head(top).to_dict("records"):
+        cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]
+        interval = "–" if missing(row["low"]) else f"{_signed(metric, row['low'])} to {_signed(metric, row['high'])}"
+        cells += [show_metric(metric, row[common.first]), show_metric(metric, row[common.second])]
+        table.add_row(*cells, _signed(metric, row["difference"]), interval)
+    more = [Text(f"… and {len(rows) - top:,} more that differ less (--top N)", "dim")] if len(rows) > top else []
+    return [line, table, *more]
+
+
+def comparison_record(made: Comparison) -> dict[str, Any]:
+    """A comparison as plain values, for `--json`."""
+    studies = records(made.studies.drop(columns="setting"))
+    for told, values in zip(studies, made.studies["setting"], strict=True):
+        told["setting"] = {name: plain(value) for name, value in values.items()}
+    common = [
+        {name: plain(value) for name, value in vars(one).items() if name != "rows"} | {"rows": records(one.rows)}
+        for one in made.common
+    ]
+    return {
+        "metric": made.metric,
+        "direction": made.direction,
+        "studies": studies,
+        "expected_by_trials": records(made.by_trials),
+        "expected_by_epochs": records(made.by_epochs),
+        "common": common,
+        "notes": made.notes,
+    }
