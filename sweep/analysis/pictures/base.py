@@ -175,13 +175,13 @@ class Buckets:
     log: bool
 
 
-def bucketed(values: pd.Series) -> Buckets:
+def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
     """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where there
     are many numbers; many words keep the most frequent ones and put the others together."""
     distinct = ordered(values)
     numeric = is_numeric(values)
     log = numeric and is_log([value for value in values.dropna()])
-    if len(distinct) <= FEW or not numeric:
+    if len(distinct) <= max(FEW, most) or not numeric:
         kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
         place = {value: index for index, value in enumerate(kept) if value is not None}
         other = len(kept)
@@ -191,12 +191,12 @@ def bucketed(values: pd.Series) -> Buckets:
     numbers = values.astype("float64")
     scaled = np.log(numbers) if log else numbers
     low, high = float(scaled.min()), float(scaled.max())
-    edges = np.linspace(low, high, BUCKETS + 1)
-    of = ((scaled - low) / (high - low) * BUCKETS).clip(0, BUCKETS - 1e-9)
+    edges = np.linspace(low, high, most + 1)
+    of = ((scaled - low) / (high - low) * most).clip(0, most - 1e-9)
     shown = np.exp(edges) if log else edges
     labels = [f"{_short(a)}–{_short(b)}" for a, b in zip(shown[:-1], shown[1:], strict=True)]
     if numbers.isna().any():
-        of, labels = of.fillna(BUCKETS), [*labels, "–"]
+        of, labels = of.fillna(most), [*labels, "–"]
     return Buckets(of.astype(int), labels, False, numeric, log)
 
 
@@ -208,8 +208,9 @@ def _short(value: float) -> str:
 
 def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict[str, float]:
     """How much of the settings' order each hyperparameter tells on its own, the most telling first: the share of the
-    variance of their ranks that lies between its buckets. Diverged settings rank last. Only to choose what to draw."""
+    variance of their ranks that lies between its buckets. Diverged settings rank last, pruned ones by the value they came to. Only to choose what to draw."""
     value = (sign * settings["mean"]).where(settings["state"] == "complete")
+    value = value.mask(settings["state"] == "pruned", sign * settings["reached"])
     value = value.mask(settings["state"] == "diverged", math.inf)
     ranks = value.rank()
     total = float(ranks.var(ddof=0))

@@ -93,7 +93,7 @@ def _kept(settings: pd.DataFrame, ranking: pd.DataFrame, ranks: dict[int, int]) 
 def _subtitle(table: StudyTable, best: int) -> str:
     seeds = int(table.trials["seed"].nunique())
     over = f"mean over {seeds} seeds, band from lowest to highest" if seeds > 1 else "one seed, so no band"
-    named = f"the best {best} of the last epoch named" if best > 1 else "the best named" if best else "no setting is complete"
+    named = f"the best {best} named" if best > 1 else "the best named" if best else "no setting is complete"
     return f"a line a setting, {over}; {named}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.pictures.base import (
+    BUCKETS,
     Axis,
     Buckets,
     Picture,
@@ -119,7 +120,8 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of all)."""
     settings = settings_of(table)
     across, down = chosen(table, settings, names, 2, "heatmap")
-    x, y = bucketed(settings[across]), bucketed(settings[down])
+    most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
+    x, y = bucketed(settings[across], most), bucketed(settings[down], most)
     frame = settings.assign(xi=x.of, yi=y.of)
     ranking = best_first(frame, table.sign).drop_duplicates(["xi", "yi"])
     cells = frame.groupby(["xi", "yi"])
@@ -266,7 +268,7 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
         "Expected best against budget",
         "the best of k settings drawn at random; band: 80 of 100 draws; steps: the best so far as this study went",
         ground_line(table, settings, data),
-        Axis("k", "settings tried, k", len(cost) > 20),
+        Axis("k", "settings tried, k", len(cost) > 20, domain=(1.0, float(max(2, len(cost))))),
         Axis("expected", metric_title(table), log, is_percent(table.metric)),
         marks,
         table.direction,
