@@ -87,7 +87,7 @@ def better(direction: str) -> str:
 
 
 def settings_of(table: StudyTable) -> pd.DataFrame:
-    """One row a setting, by the number of its first trial: number, the swept hyperparameters, n (complete trials), mean,
+    """One row a setting, by the number of its first trial: number, the swept hyperparameters (as `column`), n (complete trials), mean,
     low and high of the metric over them, counts of states, reached (mean metric of pruned trials, at the epoch they came
     to), seconds, and state: `diverged` if any seed of it diverged, else `pruned`, `complete`, `failed`.
 
@@ -106,16 +106,24 @@ def settings_of(table: StudyTable) -> pd.DataFrame:
     columns["reached"] = metric.where(trials["state"] == "pruned").groupby(group).mean()
     columns["epochs"] = trials["epochs"].groupby(group).max()
     columns["seconds"] = trials["seconds"].groupby(group).mean()
-    first = trials.groupby(group)[["number", *table.swept]].nth(0)
-    out = pd.concat([first.reset_index(drop=True), pd.DataFrame(columns).reset_index(drop=True)], axis=1)
+    first = trials.groupby(group)[["number", *table.swept]].nth(0).reset_index(drop=True)
+    first = first.set_axis(["number", *map(column, table.swept)], axis=1)
+    out = pd.concat([first, pd.DataFrame(columns).reset_index(drop=True)], axis=1)
     out["state"] = np.select(
         [out["diverged"] > 0, out["pruned"] > 0, out["n"] > 0], ["diverged", "pruned", "complete"], "failed"
     )
     return out
 
 
+def column(name: str) -> str:
+    """Where a hyperparameter stands in a frame of settings: none that was imported can cover another column."""
+    return f"={name}"
+
+
 def setting_ids(trials: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
     """A number for each trial, equal for trials that differ in their seed alone, in the order they first appear."""
+    if "setting" in trials:
+        return pd.Series(pd.factorize(trials["setting"])[0], index=trials.index)
     if not swept:
         return pd.Series(0, index=trials.index)
     return trials.groupby(list(swept), sort=False, dropna=False).ngroup()
@@ -129,7 +137,12 @@ def best_first(settings: pd.DataFrame, sign: float) -> pd.DataFrame:
 
 def setting_label(row: Any, names: Sequence[str]) -> str:
     """A setting in few words: lr 0.01, batch_norm on."""
-    return ", ".join(f"{name} {show_value(row[name])}" for name in names if not absent(row[name])) or "the one setting"
+    return ", ".join(f"{name} {show_short(row[column(name)])}" for name in names if not absent(row[column(name)])) or "the one setting"
+
+
+def show_short(value: Any) -> str:
+    """A value in four digits at most."""
+    return f"{value:.4g}" if isinstance(value, float) else show_value(value)
 
 
 def absent(value: Any) -> bool:
@@ -216,7 +229,7 @@ def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict
     total = float(ranks.var(ddof=0))
     shares = {}
     for name in swept:
-        buckets = bucketed(settings[name])
+        buckets = bucketed(settings[column(name)])
         mean, size = ranks.groupby(buckets.of).mean(), ranks.groupby(buckets.of).count()
         spread = float((size * (mean - ranks.mean()) ** 2).sum() / max(1, size.sum()))
         shares[name] = spread / total if total > 0 else 0.0

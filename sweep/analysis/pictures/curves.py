@@ -9,6 +9,7 @@ from sweep.analysis.pictures.base import (
     Axis,
     Picture,
     best_first,
+    column,
     ground_line,
     is_percent,
     metric_log,
@@ -45,7 +46,7 @@ def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top:
     lines["rank"] = lines["setting"].map(ranks).fillna(0).astype(int)
     ends = lines.loc[lines.groupby("setting")["epoch"].idxmax()].copy()
     best = settings.set_index("setting").loc[list(ranks)]
-    telling = [name for name in table.swept if best[name].map(str).nunique() > 1]
+    telling = [name for name in table.swept if best[column(name)].map(str).nunique() > 1]
     names = telling or table.swept
     ends["label"] = [setting_label(best.loc[s], names) if s in ranks else "" for s in ends["setting"]]
     shared = setting_label(best.iloc[0], [n for n in table.swept if n not in names]) if len(best) and telling else ""
@@ -103,7 +104,7 @@ def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[s
         notes.append(f"{left_out:,} further settings are not drawn; those that are lie evenly over the ranking")
     stopped = [f"{int((ends['state'] == state).sum()):,} {state}" for state in ("diverged", "pruned") if (ends["state"] == state).any()]
     if stopped:
-        notes.append(f"lines that end early are marked: {', '.join(stopped)}")
+        notes.append(f"lines that end early are marked, × diverged and – pruned: {', '.join(stopped)}")
     return tuple(notes)
 
 

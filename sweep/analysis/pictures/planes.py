@@ -17,11 +17,13 @@ from sweep.analysis.pictures.base import (
     better,
     bucketed,
     chosen,
+    column,
     ground_line,
     is_log,
     is_percent,
     metric_log,
     metric_title,
+    setting_ids,
     setting_label,
     settings_of,
 )
@@ -46,20 +48,20 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     """
     settings = settings_of(table)
     (name,) = chosen(table, settings, names, 1, "isolation")
-    buckets = bucketed(settings[name])
+    buckets = bucketed(settings[column(name)])
     marks = settings.assign(bucket=[buckets.labels[place] for place in buckets.of], place=buckets.of)
     ranking = best_first(marks, table.sign)
     marks["best"] = marks.index.isin(ranking.drop_duplicates("place").index)
     other = [swept for swept in table.swept if swept != name]
-    spread = buckets.numeric and not settings[name].isna().any()
-    marks["x"] = settings[name].astype("float64") if spread else marks["bucket"]
-    marks["label"] = [setting_label(row, table.swept) for row in settings[table.swept].to_dict("records")]
+    spread = buckets.numeric and not settings[column(name)].isna().any()
+    marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
+    marks["label"] = [setting_label(row, table.swept) for row in settings.to_dict("records")]
     rows = _bucket_rows(marks, buckets)
     drawn, notes = _thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
     words = f"a dot a setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
-    values = [] if not spread else sorted({float(value) for value in settings[name]})
+    values = [] if not spread else sorted({float(value) for value in settings[column(name)]})
     scale = ", log scale" if buckets.log and spread else ""
     return Picture(
         "isolation",
@@ -121,7 +123,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     settings = settings_of(table)
     across, down = chosen(table, settings, names, 2, "heatmap")
     most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
-    x, y = bucketed(settings[across], most), bucketed(settings[down], most)
+    x, y = bucketed(settings[column(across)], most), bucketed(settings[column(down)], most)
     frame = settings.assign(xi=x.of, yi=y.of)
     ranking = best_first(frame, table.sign).drop_duplicates(["xi", "yi"])
     cells = frame.groupby(["xi", "yi"])
@@ -137,7 +139,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
     words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
     hurt = int((marks["diverged"] > 0).sum())
-    notes = (f"✕ marks {_cells(hurt)} where settings diverged",) if hurt else ()
+    notes = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
     empty = len(x.labels) * len(y.labels) - len(marks)
     notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
     return Picture(
@@ -179,8 +181,8 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
     drawn, notes = _thinned(settings, settings["rank"] <= 10, LINES, table.sign)
     parts, ticks = [], []
     for name in axes:
-        at, labels = _positions(settings[name])
-        parts.append(drawn.assign(axis=name, at=at.loc[drawn.index], value=drawn[name].map(show_value)))
+        at, labels = _positions(settings[column(name)])
+        parts.append(drawn.assign(axis=name, at=at.loc[drawn.index], value=drawn[column(name)].map(show_value)))
         ticks += [{"axis": name, "at": place, "label": label} for place, label in labels]
     last = metric_title(table).split(" (")[0]
     at, labels = _metric_positions(settings, table)
@@ -268,13 +270,31 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
         "Expected best against budget",
         "the best of k settings drawn at random; band: 80 of 100 draws; steps: the best so far as this study went",
         ground_line(table, settings, data),
-        Axis("k", "settings tried, k", len(cost) > 20, domain=(1.0, float(max(2, len(cost))))),
-        Axis("expected", metric_title(table), log, is_percent(table.metric)),
+        Axis("k", "settings tried, k", len(cost) > 20, ticks=_budget_ticks(len(cost)), domain=(1.0, float(max(2, len(cost))))),
+        Axis("expected", metric_title(table), log, is_percent(table.metric), domain=_round_span(marks, seen, log)),
         marks,
         table.direction,
         tuple(notes),
         {"seen": pd.DataFrame({"k": seen.index + 1, "best": seen})},
     )
+
+
+def _budget_ticks(most: int) -> tuple[float, ...]:
+    """Whole numbers to write along the budget."""
+    if most <= 10:
+        return tuple(map(float, range(1, most + 1)))
+    if most <= 20:
+        return (1.0, *map(float, range(2, most + 1, 2)))
+    return tuple(float(k) for decade in range(7) for k in (10**decade, 2 * 10**decade, 5 * 10**decade) if k <= most)
+
+
+def _round_span(marks: pd.DataFrame, seen: pd.Series, log: bool) -> tuple[float, float]:
+    low = float(min(marks["low"].min(), marks["expected"].min(), seen.min()))
+    high = float(max(marks["high"].max(), marks["expected"].max(), seen.max()))
+    if log:
+        return low / 1.15, high * 1.1
+    pad = 0.05 * ((high - low) or abs(high) or 1.0)
+    return low - pad, high + pad
 
 
 def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.ndarray:
@@ -302,7 +322,7 @@ def pareto_picture(
     order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
-    marks["label"] = [setting_label(row, table.swept) for row in marks[table.swept].to_dict("records")]
+    marks["label"] = [setting_label(row, table.swept) for row in marks.to_dict("records")]
     drawn, notes = _thinned(marks, marks["front"], POINTS, table.sign)
     left = len(settings) - len(marks)
     notes += [f"{left} settings without a final value are not on the plane"] if left else []
@@ -329,7 +349,7 @@ def _cost(
     shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine"} & set(table.swept)
     name = names[0] if names else "parameters" if shaped and parameters is not None else "seconds"
     measured = [n for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs") if n != table.metric]
-    numeric = [n for n in table.swept if pd.to_numeric(settings[n], errors="coerce").notna().any()]
+    numeric = [n for n in table.swept if pd.to_numeric(settings[column(n)], errors="coerce").notna().any()]
     choices = [*measured, *(["parameters"] if parameters is not None else []), *numeric]
     if len(names) > 1:
         raise UsageError(f"pareto takes one cost beside the metric; given {', '.join(names)}")
@@ -340,13 +360,12 @@ def _cost(
     if name == "parameters":
         assert parameters is not None
         base = dict(table.constant)
-        rows = settings[table.swept].to_dict("records")
+        rows = settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1).to_dict("records")
         settings["x"] = [parameters({**base, **{k: v for k, v in row.items() if not absent(v)}}) for row in rows]
     elif name in numeric:
-        settings["x"] = pd.to_numeric(settings[name], errors="coerce")
+        settings["x"] = pd.to_numeric(settings[column(name)], errors="coerce")
     else:
         trials = table.complete
-        group = trials.groupby(table.swept, sort=False, dropna=False) if table.swept else None
-        means = trials.groupby("number")[name].first() if group is None else trials[name].groupby(group.ngroup()).transform("mean").set_axis(trials["number"])
+        means = trials[name].groupby(setting_ids(trials, table.swept)).transform("mean").set_axis(trials["number"])
         settings["x"] = settings["number"].map(means)
     return name, name.endswith("accuracy")

@@ -54,12 +54,12 @@ def _scale(axis: Axis, **more: Any) -> alt.Scale:
     return alt.Scale(domain=domain, zero=False, nice=not axis.domain, clamp=True, **more)
 
 
-def _y(axis: Axis, column: str = "") -> alt.Y:
+def _y(axis: Axis, column: str = "", above: int = 0) -> alt.Y:
     """The metric's axis, its title lying above it."""
     ticks: Any = alt.Undefined
     if axis.log and axis.domain:
         ticks = _log_ticks(*axis.domain)
-    look = alt.Axis(format=_format(axis), titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-44, titleY=-14, tickCount=6, values=ticks)
+    look = alt.Axis(format=_format(axis), titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-44, titleY=-14 - above, tickCount=6, values=ticks)
     title = f"{axis.title}{', log scale' if axis.log else ''}"
     return alt.Y(f"{column or axis.column}:Q", title=title, scale=_scale(axis), axis=look)
 
@@ -81,7 +81,7 @@ def _x(axis: Axis, width: int) -> alt.X:
         look = alt.Axis(labelAngle=tilt, grid=False)
         return alt.X(f"{axis.column}:N", title=axis.title, sort=list(axis.values), scale=alt.Scale(domain=list(axis.values), padding=0.6), axis=look)
     values: Any = list(axis.ticks) or alt.Undefined
-    look = alt.Axis(format="~s" if "parameters" in axis.title else ".3~g", values=values, tickCount=max(3, width // 110), labelOverlap="greedy")
+    look = alt.Axis(format="~s" if "parameters" in axis.title else "~g", values=values, tickCount=max(3, width // 110), labelOverlap="greedy")
     padding: Any = alt.Undefined if axis.domain else 14
     return alt.X(f"{axis.column}:Q", title=axis.title, scale=_scale(axis, padding=padding), axis=look)
 
@@ -122,18 +122,23 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
         layers.append(others.mark_point(style="others", filled=True, size=34, clip=True))
     stopped = ends[ends["state"].isin(["diverged", "pruned"])]
     if len(stopped):
-        layers.append(_stops(stopped[["number", "epoch", "mean", "state"]], x, y, picture.y))
+        layers += _stops(stopped[["number", "epoch", "mean", "state"]], x, y, picture.y)
     if not narrow:
         layers.append(_labels(best, names, picture.y, height, x))
     return alt.layer(*layers).properties(width=width - (0 if narrow else 210), height=height).resolve_scale(color="independent")
 
 
-def _stops(ends: pd.DataFrame, x: alt.X, y: alt.Y, axis: Axis) -> alt.Chart:
+def _stops(ends: pd.DataFrame, x: alt.X, y: alt.Y, axis: Axis) -> list[alt.Chart]:
     """Where lines end early: a cross where a setting diverged, a small bar where it was pruned."""
-    shape = alt.Shape("state:N", scale=alt.Scale(domain=["diverged", "pruned"], range=[CROSS, "stroke"]), legend=alt.Legend(title=None, orient="top-right", symbolStrokeWidth=2) )
     tip = _tip(("state:N", "ended as"), ("number:Q", "first trial"), ("epoch:Q", "epoch"), ("mean:Q", axis.title))
-    marked = alt.Chart(_data(ends)).mark_point(style="bad", filled=False, size=46, strokeWidth=1.8, opacity=0.9 if len(ends) < 60 else 0.5)
-    return marked.encode(x, y, shape, tooltip=tip)
+    faint = 0.9 if len(ends) < 60 else 0.5
+    layers = []
+    for state, shape, style in (("diverged", CROSS, "bad"), ("pruned", "stroke", "soft")):
+        part = ends[ends["state"] == state]
+        if len(part):
+            marks = alt.Chart(_data(part)).mark_point(style=style, filled=False, shape=shape, size=46, strokeWidth=1.8, opacity=faint)
+            layers.append(marks.encode(x, y, tooltip=tip))
+    return layers
 
 
 def _labels(best: pd.DataFrame, names: list[str], axis: Axis, height: int, x: alt.X) -> alt.LayerChart:
@@ -159,7 +164,8 @@ def _labels(best: pd.DataFrame, names: list[str], axis: Axis, height: int, x: al
 def _isolation(picture: Picture, width: int) -> alt.LayerChart:
     marks, height = picture.marks, 360 if width > 500 else 280
     columns = ["number", "x", "mean", "low", "high", "n", "label", "best", "state", "diverged", "pruned"]
-    x, y = _x(picture.x, width), _y(picture.y)
+    edges = int(marks.loc[marks["state"] != "complete", "state"].nunique()) if picture.direction == "minimize" else 0
+    x, y = _x(picture.x, width), _y(picture.y, above=17 * edges + 4 * bool(edges))
     complete = alt.Chart(_data(marks.loc[marks["state"] == "complete", columns]))
     tip = _tip(("label:N", "setting"), ("number:Q", "first trial"), ("mean:Q", picture.y.title), ("n:Q", "seeds"))
     crowded = 0.65 if len(marks) < 120 else 0.35 if len(marks) < 1000 else 0.18
@@ -169,7 +175,7 @@ def _isolation(picture: Picture, width: int) -> alt.LayerChart:
         complete.transform_filter("datum.best").mark_point(style="ring", filled=False, size=120, strokeWidth=1.9).encode(x, y, tooltip=tip),
         *_edge(marks, picture, x, height, columns),
     ]
-    return alt.layer(*[layer for layer in layers if layer]).properties(width=width, height=height)
+    return alt.layer(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
 
 
 def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns: list[str]) -> list[Any]:
@@ -186,7 +192,7 @@ def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns:
         tip = _tip(("label:N", "setting"), ("number:Q", "first trial"), ("diverged:Q", "seeds diverged"), ("pruned:Q", "seeds pruned"))
         crosses = alt.Chart(_data(part[columns])).mark_point(style="bad", filled=False, shape=shape, size=42, strokeWidth=1.8, opacity=0.85)
         out.append(crosses.encode(x, alt.YValue(at), tooltip=tip))
-        word = alt.Chart(_data(pd.DataFrame({"text": [f"{len(part):,} {state}"]}))).mark_text(style="bad", align="right", fontSize=11.5)
+        word = alt.Chart(_data(pd.DataFrame({"text": [f"{len(part):,} {state}"]}))).mark_text(style="bad", align="left", dx=12, fontSize=11.5)
         out.append(word.encode(alt.XValue("width"), alt.YValue(at), alt.Text("text:N")))
     return out
 
@@ -204,7 +210,7 @@ def _heatmap(picture: Picture, width: int) -> alt.LayerChart:
     side = min(150.0, step_x)
     small = side < 46
     marks["text"] = [_heat_text(row, percent, small) for row in marks.to_dict("records")]
-    marks["hurt"] = [f"✕{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}" if row["diverged"] else "" for row in marks.to_dict("records")]
+    marks["hurt"] = [f"×{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}" if row["diverged"] else "" for row in marks.to_dict("records")]
     x = alt.X("x:N", sort=list(picture.x.values), title=picture.x.title, scale=alt.Scale(domain=list(picture.x.values), paddingInner=0.04),
               axis=alt.Axis(labelAngle=-40 if max(map(len, picture.x.values)) * 7 > side else 0, domain=False, ticks=False))
     y = alt.Y("y:N", sort=list(picture.y.values)[::-1], title=picture.y.title, scale=alt.Scale(domain=list(picture.y.values)[::-1], paddingInner=0.04),
@@ -239,7 +245,7 @@ def _share(values: pd.Series, low: float, high: float, log: bool) -> pd.Series:
 def _heat_text(row: dict[str, Any], percent: bool, small: bool) -> str:
     value = row["value"]
     if value != value:
-        return "✕" if row["diverged"] else "pruned" if row["pruned"] and not small else "–"
+        return "×" if row["diverged"] else "pruned" if row["pruned"] and not small else "–"
     if percent:
         return f"{100 * value:.1f}%" if not small else f"{100 * value:.0f}"
     return f"{value:.2g}" if small else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"

@@ -22,7 +22,7 @@ def _theme(ink: str, soft: str, grid: str, paper: str, hues: list[str], bad: str
         "view": {"stroke": None},
         "title": {"anchor": "start", "color": ink, "subtitleColor": soft, "font": FONT, "subtitleFont": FONT,
                   "fontSize": 17, "fontWeight": 600, "subtitleFontSize": 12.5, "subtitleLineHeight": 17, "offset": 18,
-                  "subtitlePadding": 6, "frame": "group"},
+                  "subtitlePadding": 6, "frame": "bounds"},
         "axis": text | {"gridColor": grid, "domainColor": grid, "tickColor": grid, "labelFontSize": 12, "titleFontSize": 12.5,
                         "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10, "labelLimit": 150, "domain": False, "ticks": False},
         "axisX": {"grid": False, "domain": True, "ticks": True},
