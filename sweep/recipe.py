@@ -65,8 +65,25 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """The columns of a table of results that were not trained here. The ledger keeps the metric in its column val_loss
+    and the test metric, if there is one, in test_loss; swept and constant are the table's own hyperparameters."""
+
+    metric: str
+    swept: tuple[str, ...]
+    constant: tuple[str, ...] = ()
+    test: str | None = None
+
+    @property
+    def test_name(self) -> str | None:
+        """What the test metric is called in tables of trials: so that it is known to be one."""
+        return self.test if self.test is None or self.test.startswith("test_") else f"test_{self.test}"
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them."""
+    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them. A study that was
+    imported has no axes, but `imported`: its data is the name of a file, its metric the file's own."""
 
     axes: tuple[Axis, ...] = ()
     data: str = "digits"
@@ -77,6 +94,12 @@ class Recipe:
     metric: str = "val_loss"
     direction: str = "minimize"
     search: Search | None = None
+    imported: Imported | None = None
+
+    @property
+    def metric_column(self) -> str:
+        """The column of the ledger that holds the metric."""
+        return "val_loss" if self.imported else self.metric
 
     @property
     def grid(self) -> Grid:
@@ -93,10 +116,15 @@ class Recipe:
     @property
     def swept(self) -> tuple[str, ...]:
         """The names of the hyperparameters that take more than one value."""
+        if self.imported:
+            return self.imported.swept
         return tuple(axis.name for axis in self.axes if axis.swept)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values; `recipe_from_dict` reads it back."""
+        if self.imported:
+            plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
+            return plain | {"space": {}, "imported": vars(self.imported)}
         space: dict[str, Any] = {}
         for axis in self.axes:
             if isinstance(axis.values, Range):
@@ -201,6 +229,11 @@ def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any]
 
 def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
     """The recipe that `Recipe.to_dict` wrote."""
+    if "imported" in table:
+        read = table["imported"]
+        imported = Imported(read["metric"], tuple(read["swept"]), tuple(read["constant"]), read["test"])
+        plain = {key: table[key] for key in ("data", "metric", "direction")}
+        return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported)
     return _build(table, {}, "ledger")
 
 

@@ -155,10 +155,19 @@ def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str]
         search = replace(search, enqueue=before.enqueue)
     if warm is not None:
         other = ledger.study(warm)
+        check_trains(other)
         search = replace(search, warm=warm_results(recipe, other.recipe, ledger.results(other), warm))
     elif before:
         search = replace(search, warm=before.warm)
     return replace(recipe, search=search)
+
+
+def check_trains(study: Study) -> None:
+    """Raises UsageError for a study that was imported: there is nothing to train it from."""
+    if study.recipe.imported:
+        raise UsageError(
+            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, not trained; give another study"
+        )
 
 
 @contextmanager
@@ -179,6 +188,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
             ledger.remove(study)
             raise
         return
+    check_trains(study)
     difference = study.recipe.difference(recipe)
     if difference and (recipe.search or study.recipe.search):
         raise UsageError(
@@ -576,6 +586,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
     training breaks off.
     """
+    check_trains(study)
     row, setting = ledger.trial(study, number)
     if row["state"] not in FINISHED:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that has finished")
@@ -602,6 +613,7 @@ def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
     """Writes a study to one of Optuna's storages; returns the number of trials. Raises UsageError if it cannot be."""
     from sweep.search import write_optuna
 
+    check_trains(study)
     metric, curves = study.recipe.metric, dict[int, dict[int, float]]()
     for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
         curves.setdefault(int(number), {})[int(epoch)] = float(value)

@@ -2,9 +2,25 @@
 
 board  the leaderboard of trials: ranked, filtered, one selected
 table  a study as one table, which every analysis reads
+settings  the leaderboard of settings: seeds averaged, ties, expected best, optimism
+statistics  what the analyses share
+importing  anyone's table of results, read as a study
 """
 
-from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard
+from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
+from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
 from sweep.analysis.table import StudyTable, study_table
 
-__all__ = ["RANKED_ON", "Board", "StudyTable", "csv_columns", "leaderboard", "study_table"]
+__all__ = [
+    "RANKED_ON",
+    "Board",
+    "SettingsBoard",
+    "StudyTable",
+    "csv_columns",
+    "fresh_score",
+    "leaderboard",
+    "rank_settings",
+    "settings_columns",
+    "study_table",
+    "test_columns",
+]

@@ -34,7 +34,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 class Board:
     """A leaderboard. rows: trials in rank order with a `rank` column (empty where a trial has no rank); swept: the
     columns of hyperparameters that vary; constant: those that do not, by value; selected: the best complete trial;
-    filtered: whether only trials that meet a condition are there."""
+    filtered: whether only trials that meet a condition are there; imported: whether it was not trained here."""
 
     rows: pd.DataFrame
     metric: str
@@ -43,6 +43,7 @@ class Board:
     constant: dict[str, Any]
     selected: pd.Series | None
     filtered: bool = False
+    imported: bool = False
 
 
 def leaderboard(
@@ -61,7 +62,7 @@ def leaderboard(
     metric, direction = chosen_metric(recipe, metric, direction)
     swept, constant = axes(trials, recipe)
     rows = trials if unfinished else trials[~trials["state"].isin(["waiting", "running"])]
-    rows = filtered(rows, where) if where else rows
+    rows = filtered(rows, where, recipe) if where else rows
     value = rows[metric] if direction == "minimize" else -rows[metric]
     order = pd.DataFrame(
         {
@@ -78,17 +79,18 @@ def leaderboard(
     rows.insert(0, "rank", pd.Series(range(1, len(rows) + 1), index=rows.index, dtype="Int64").where(ranked))
     rows = rows.rename(columns={"number": "trial"})
     selected = rows.iloc[0] if len(rows) and rows["state"].iloc[0] == "complete" else None
-    return Board(rows, metric, direction, swept, constant, selected, bool(where))
+    return Board(rows, metric, direction, swept, constant, selected, bool(where), bool(recipe.imported))
 
 
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    if metric.startswith("test_"):
-        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(RANKED_ON)}")
-    if metric not in RANKED_ON:
-        raise unknown("metric", metric, RANKED_ON, "--metric: ")
-    direction = direction or (recipe.direction if metric == recipe.metric else RANKED_ON[metric])
+    known = {recipe.metric: recipe.direction} if recipe.imported else RANKED_ON
+    if metric.startswith("test_") and metric not in known:
+        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
+    if metric not in known:
+        raise unknown("metric", metric, known, "--metric: ")
+    direction = direction or (recipe.direction if metric == recipe.metric else known[metric])
     if direction not in ("minimize", "maximize"):
         raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
     return metric, direction
@@ -97,6 +99,8 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
 def csv_columns(board: Board, test: bool) -> list[str]:
     """The fixed columns of an exported leaderboard."""
     measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
+    if board.imported:
+        measured = [board.metric, "reason"]
     return [
         "rank",
         "trial",
@@ -104,13 +108,21 @@ def csv_columns(board: Board, test: bool) -> list[str]:
         "seed",
         *board.swept,
         *measured,
-        *(["test_loss", "test_accuracy"] if test else []),
+        *([name for name in test_columns(board.rows) if name != board.metric] if test else []),
     ]
+
+
+def test_columns(trials: pd.DataFrame) -> list[str]:
+    """The columns that hold scores on test data."""
+    return [name for name in trials.columns if str(name).startswith("test_")]
 
 
 def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
     """Which hyperparameter columns vary by the recipe, in its order; the values of the others that are there."""
-    names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in TABLE if name != "seed"}
+    listed = [name for name in TABLE if name != "seed"]
+    if recipe.imported:
+        listed = [*recipe.imported.swept, *recipe.imported.constant]
+    names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in listed}
     swept = [names[name] for name in recipe.swept]
     for column in swept:
         if column not in trials:
@@ -124,42 +136,61 @@ def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any
     return swept, constant
 
 
-def filtered(trials: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The trials that meet every comparison of a text such as `lr<0.01, batch_norm=on`."""
+def filtered(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> pd.DataFrame:
+    """The trials that meet every comparison of a text such as `lr<0.01, batch_norm=on`. Without a recipe, or with an
+    imported study's, what a column may be compared to is what it holds."""
+    own = recipe is not None and recipe.imported is None
     for text in re.split(r",|\band\b|&", where):
-        match = re.fullmatch(r"\s*(\w+)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)\s*", text)
+        match = re.fullmatch(r"\s*([\w.-]+?)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)\s*", text)
         if not match:
             raise UsageError(
                 f"--where {where!r}: {text.strip()!r} is no comparison; expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'"
             )
         name, symbol, value = match.groups()
         name = "number" if name == "trial" else name
-        columns = [c for c in trials.columns if c not in ("traceback", "reason") and not c.startswith("test_")]
-        if name.startswith("test_"):
+        hidden = [column for column in test_columns(trials) if recipe is not None and column != recipe.metric]
+        columns = [c for c in trials.columns if c not in ("traceback", "reason", "setting", *hidden)]
+        if name in hidden or (own and name.startswith("test_")):
             raise UsageError(f"--where {where!r}: nothing is selected on test data")
         if name not in columns:
             raise unknown("column", name, columns, f"--where {where!r}: ")
-        trials = trials[_compare(trials[name], symbol, value.strip("'\""), where)]
+        wanted = _wanted if own else _wanted_of
+        trials = trials[_compare(trials[name], symbol, wanted(trials[name], value.strip("'\""), where), where)]
     return trials
 
 
-def _compare(column: pd.Series, symbol: str, text: str, where: str) -> pd.Series:
+def _wanted(column: pd.Series, text: str, where: str) -> Any:
+    """The value that a text means beside one of sweep's own columns."""
     row = TABLE.get(str(column.name))
-    value: Any = text
     if row is not None and row.kind in ("bool", "choice"):
         try:
-            value = row.parse(text)
+            return row.parse(text)
         except UsageError as error:
             raise UsageError(f"--where {where!r}: {error}") from None
-    elif column.name != "state":
-        try:
-            value = float(text)
-        except ValueError:
-            if row is None or text not in row.words:
-                raise UsageError(f"--where {where!r}: {column.name} is a number; given {text!r}") from None
+    if column.name == "state" or (row is not None and text in row.words):
+        return text
+    return _number(column, text, where)
+
+
+def _wanted_of(column: pd.Series, text: str, where: str) -> Any:
+    """The value that a text means beside a column of someone else's."""
+    held = {type(cell) for cell in column if cell is not None and cell == cell}
+    if bool in held and text.lower() in ("on", "true", "off", "false"):
+        return text.lower() in ("on", "true")
+    return text if str in held else _number(column, text, where)
+
+
+def _number(column: pd.Series, text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--where {where!r}: {column.name} is a number; given {text!r}") from None
+
+
+def _compare(column: pd.Series, symbol: str, value: Any, where: str) -> pd.Series:
     compare = _OPERATORS[symbol]
     if isinstance(value, str | bool) and symbol not in ("=", "==", "!="):
-        raise UsageError(f"--where {where!r}: {column.name} {symbol} {text}: expected = or != with a name")
+        raise UsageError(f"--where {where!r}: {column.name} {symbol} {value}: expected = or != with a name")
 
     def meets(cell: Any) -> bool:
         missing = cell is None or cell != cell  # None where it is inactive, NaN where there is no number

@@ -201,3 +201,39 @@ def seeds_needed(gamma: float = 0.75, alpha: float = 0.05, beta: float = 0.05) -
 
     z = stats.norm.ppf(1 - alpha) - stats.norm.ppf(beta)
     return math.ceil(float((z / (0.5 - gamma)) ** 2 / 6))
+
+
+def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats, Floats]:
+    """Variances of many samples, each drawn towards what is usual among them, and their degrees of freedom [S], [S].
+
+    From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear models and empirical Bayes", section 6): an
+    inverse chi-square prior fitted to the log variances; no sample has more degrees of freedom than all together.
+    """
+    from scipy.special import digamma, polygamma
+
+    squares, freedom = np.asarray(squares, float), np.asarray(freedom, float)
+    own, known, pooled = squares / freedom, squares > 0, float(freedom.sum())
+    if known.sum() < 2:
+        return own, freedom
+    half = freedom[known] / 2
+    e = np.log(own[known]) - digamma(half) + np.log(half)
+    excess = float(e.var(ddof=1) - polygamma(1, half).mean())
+    if excess <= 0:  # no more different than samples of one variance are
+        return np.full_like(own, squares.sum() / pooled), np.full_like(own, pooled)
+    prior = 2 * _trigamma_inverse(excess)
+    center = math.exp(float(e.mean() + digamma(prior / 2)) - math.log(prior / 2))
+    return (prior * center + squares) / (prior + freedom), np.minimum(prior + freedom, pooled)
+
+
+def _trigamma_inverse(x: float) -> float:
+    """Newton's method on 1/trigamma, which is nearly linear (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    y = 0.5 + 1 / x
+    for _ in range(50):
+        trigamma = float(polygamma(1, y))
+        step = trigamma * (1 - trigamma / x) / float(polygamma(2, y))
+        y += step
+        if abs(step) < 1e-8 * y:
+            break
+    return y

@@ -16,7 +16,10 @@ from sweep.ledger import Ledger, Study
 class StudyTable:
     """What every analysis reads. trials: one row a trial, with columns number, seed, state, reason, epochs, the metrics and
     one a hyperparameter (None where a setting does not use it); metric and direction: what it is ranked on; swept: the
-    columns that vary by the recipe, in its order; constant: those that do not, by value."""
+    columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
+    that meet a condition are there; imported: whether it was not trained here.
+
+    `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
     name: str
     trials: pd.DataFrame
@@ -24,6 +27,8 @@ class StudyTable:
     direction: str
     swept: list[str]
     constant: dict[str, Any]
+    filtered: bool = False
+    imported: bool = False
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -44,4 +49,6 @@ def study_table(
     metric, direction = chosen_metric(study.recipe, metric, direction)
     trials = ledger.trials(study)
     swept, constant = axes(trials, study.recipe)
-    return StudyTable(study.name, filtered(trials, where) if where else trials, metric, direction, swept, constant)
+    kept = filtered(trials, where, study.recipe) if where else trials
+    imported = study.recipe.imported is not None
+    return StudyTable(study.name, kept, metric, direction, swept, constant, bool(where), imported)

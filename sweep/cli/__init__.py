@@ -4,6 +4,7 @@ base    the application, and what its commands share
 train   grid, search, plan, resume
 pictures  plot, report
 read    ls, show, trial, export
+importing  import
 upkeep  reproduce, doctor, rm
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 
 import typer
 
-from sweep.cli import pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli import importing, pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 

@@ -13,6 +13,7 @@ import typer
 from sweep import __version__
 
 if TYPE_CHECKING:
+    from sweep.analysis import StudyTable
     from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
     from sweep.study import Options, Watcher
@@ -74,18 +75,28 @@ def run_options(
 
 def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:
     """Runs a study, shows its leaderboard and leaves with the run's exit code."""
-    from sweep.analysis import leaderboard
-    from sweep.report import board_table
-    from sweep.study import run
+    from sweep.analysis import leaderboard, rank_settings, study_table
+    from sweep.report import settings_report
+    from sweep.study import check_trains, run
 
+    check_trains(study)
     summary = run(ledger, study, describe(study.recipe), watcher, options)
     if summary.stopped != "interrupted":
-        board = leaderboard(ledger.trials(study), study.recipe)
+        table = study_table(ledger, study)
+        board = leaderboard(table.trials, study.recipe)
         say("")
-        say(board_table(board, 10, console().width))
+        say(settings_report(rank_settings(table), board, 10, console().width))
         more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
         say(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)
+
+
+def confirmed(ledger: Ledger, study: Study, table: StudyTable) -> tuple[float, float, float, int] | None:
+    """The selected setting's score on the fresh seeds of the study that confirms this one, if there is one."""
+    from sweep.analysis import fresh_score, rank_settings, study_table
+
+    again = ledger.find(f"{study.name}-confirm")
+    return fresh_score(rank_settings(table), table, study_table(ledger, again)) if again else None
 
 
 def console(stderr: bool = False) -> Any:

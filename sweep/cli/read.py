@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.base import app, console, say
+from sweep.cli.base import app, confirmed, console, say
 from sweep.flags import (
     DEFAULT_RESULTS,
     Direction,
@@ -16,6 +16,9 @@ from sweep.flags import (
     StudyName,
     Where,
 )
+
+if TYPE_CHECKING:
+    from sweep.analysis import Board
 
 
 @app.command("ls", rich_help_panel="Read")
@@ -37,36 +40,52 @@ def show(
     direction: Direction = None,
     where: Where = "",
     top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
-    everything: Annotated[bool, typer.Option("--all", help="Every trial, those that wait or run too.")] = False,
+    trials: Annotated[bool, typer.Option("--trials", help="One row a trial, not one a setting.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every row, those that wait or run too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a study's leaderboard, ranked on validation; the test score is shown of the selected trial alone."""
-    from sweep.analysis import csv_columns, leaderboard
+    """Show a study's settings, ranked on validation, seeds averaged: mean, interval, who can be told from the best.
+
+    The test score is shown of the selected setting alone.
+    """
+    from dataclasses import replace
+
+    from sweep.analysis import leaderboard, rank_settings, settings_columns, study_table
     from sweep.ledger import Ledger
-    from sweep.report import board_table, plain, records
+    from sweep.report import board_table, settings_json, settings_report
 
     with Ledger(results) as ledger:
         found = ledger.study(study)
-        board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
-    if not as_json:
-        say(board_table(board, None if everything else top, console().width))
+        table = study_table(ledger, found, metric, direction, where)
+        fresh = None if trials else confirmed(ledger, found, table)
+    rows = None if everything else top
+    board = replace(leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where))
+    if trials:
+        say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))
         return
-    rows = board.rows if everything else board.rows.head(top)
+    ranked = rank_settings(table, everything)
+    if as_json:
+        say(settings_json(ranked, study, rows, settings_columns(ranked), fresh))
+    else:
+        say(settings_report(ranked, board, rows, console().width, fresh))
+
+
+def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:
+    """The leaderboard of trials as plain values."""
+    from sweep.analysis import csv_columns, test_columns
+    from sweep.report import plain, records
+
     best = board.selected
-    tests = () if board.filtered else ("test_loss", "test_accuracy")
-    names = ("trial", "seed", *board.swept, board.metric, *tests)
-    chosen = {name: plain(best[name]) for name in names} if best is not None else None
-    constant = {name: plain(value) for name, value in board.constant.items()}
-    say(
-        {
-            "study": study,
-            "metric": board.metric,
-            "direction": board.direction,
-            "constant": constant,
-            "selected": chosen,
-            "trials": records(rows[csv_columns(board, test=False)]),
-        }
-    )
+    tests = () if board.filtered else test_columns(board.rows)
+    names = dict.fromkeys(("trial", "seed", *board.swept, board.metric, *tests))
+    return {
+        "study": study,
+        "metric": board.metric,
+        "direction": board.direction,
+        "constant": {name: plain(value) for name, value in board.constant.items()},
+        "selected": {name: plain(best[name]) for name in names} if best is not None else None,
+        "trials": records((board.rows if top is None else board.rows.head(top))[csv_columns(board, test=False)]),
+    }
 
 
 @app.command(rich_help_panel="Read")
@@ -119,12 +138,15 @@ def export(
     where: Where = "",
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Export one row a setting, seeds averaged, instead of one a trial.")
+    ] = False,
     curves: Annotated[
         bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")
     ] = False,
 ) -> None:
-    """Write the leaderboard, or every epoch, to a file."""
-    from sweep.analysis import csv_columns, leaderboard
+    """Write the leaderboard of trials or settings, or every epoch, to a file."""
+    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_columns, study_table
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
@@ -140,8 +162,13 @@ def export(
             raise UsageError("missing option --output (-o) FILE, or --optuna STORAGE")
         return
 
+    if settings and (curves or test):
+        raise UsageError(f"--settings and {'--curves' if curves else '--test'} both given; expected one of them")
     with Ledger(results) as ledger:
         found = ledger.study(study)
+        if settings:
+            ranked = rank_settings(study_table(ledger, found, metric, direction, where), everything)
+            return export_table(ranked.rows[settings_columns(ranked)].rename(columns={"number": "trial"}), output)
         board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
         epochs = ledger.epochs(found) if curves else None
     if epochs is None:

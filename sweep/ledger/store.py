@@ -174,7 +174,7 @@ class Ledger:
 
     def results(self, study: Study, first: int = 0) -> list[Result]:
         """Every trial that has a row, from a number on, with the recipe's metric."""
-        names = f"number, setting, seed, state, {study.recipe.metric}, epochs"
+        names = f"number, setting, seed, state, {study.recipe.metric_column}, epochs"
         query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
         return [
             Result(Trial(number, json.loads(setting), seed), *rest)
@@ -183,7 +183,7 @@ class Ledger:
 
     def values_at(self, study: Study, epoch: int) -> dict[int, float | None]:
         """The recipe's metric of every trial that has trained that epoch, by number."""
-        query = f"SELECT trial, {study.recipe.metric} FROM epochs WHERE study = ? AND epoch = ?"
+        query = f"SELECT trial, {study.recipe.metric_column} FROM epochs WHERE study = ? AND epoch = ?"
         return dict(self._read(query, study.id, epoch))
 
     def begun(self, study: Study) -> int:
@@ -211,7 +211,7 @@ class Ledger:
         counts = self.counts(study)
         recipe = study.recipe
         best = "min" if recipe.direction == "minimize" else "max"
-        query = f"SELECT {best}({recipe.metric}) FROM trials WHERE study = ? AND state = 'complete'"
+        query = f"SELECT {best}({recipe.metric_column}) FROM trials WHERE study = ? AND state = 'complete'"
         return {
             "name": study.name,
             "data": recipe.data,
@@ -229,30 +229,34 @@ class Ledger:
 
     def trial(self, study: Study, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """One trial's row and setting. Raises UsageError if it has none."""
-        names = f"number, {', '.join(TRIAL_COLUMNS[2:])}"
+        columns = _columns(study.recipe)
+        del columns["number"], columns["setting"]
         made = 0 <= number < study.trials
         known = 0 <= number < 2**62
-        query = f"SELECT {names}, setting FROM trials WHERE study = ? AND number = ?"
+        query = f"SELECT number, {', '.join(columns)}, setting FROM trials WHERE study = ? AND number = ?"
         rows = self._read(query, study.id, number) if known else []
         if not rows:
             problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
         row = rows[0]
         *values, setting = row
-        return dict(zip(["trial", *TRIAL_COLUMNS[2:]], values, strict=True)), json.loads(setting)
+        return dict(zip(["trial", *columns.values()], values, strict=True)), json.loads(setting)
 
     def trials(self, study: Study) -> pd.DataFrame:
-        """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest."""
+        """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest.
+        `setting` is a whole number, the same for trials of one setting."""
         import pandas as pd
 
-        names = list(TRIAL_COLUMNS)
-        rows = self._read(f"SELECT {', '.join(names)} FROM trials WHERE study = ? ORDER BY number", study.id)
-        frame = pd.DataFrame.from_records(rows, columns=names)
-        settings = pd.DataFrame.from_records([json.loads(row[1]) for row in rows], index=frame.index)
-        settings = settings.rename(columns={"epochs": PLANNED_EPOCHS})
-        numbers = [name for name in names if name.endswith(("loss", "accuracy", "seconds"))]
+        columns = _columns(study.recipe)
+        rows = self._read(f"SELECT {', '.join(columns)} FROM trials WHERE study = ? ORDER BY number", study.id)
+        frame = pd.DataFrame.from_records(rows, columns=list(columns.values()))
+        codes, texts = pd.factorize(frame["setting"])
+        read = json.loads(f"[{','.join(texts)}]")  # each setting once
+        settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
+        numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
         frame[numbers] = frame[numbers].astype("float64")
-        return pd.concat([frame.drop(columns="setting"), settings.astype(object)], axis=1)
+        frame["setting"] = codes
+        return pd.concat([frame, settings.astype(object).take(codes).set_index(frame.index)], axis=1)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""
@@ -304,6 +308,21 @@ class Ledger:
             self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, versions, machine) VALUES (?, ?, ?, ?, ?, ?)",
                 (name, json.dumps(recipe.to_dict()), trials, _now(), json.dumps(versions()), json.dumps(machine())),
+            )
+        return self.study(name)
+
+    def add_results(self, name: str, recipe: Recipe, rows: Sequence[tuple[object, ...]]) -> Study:
+        """Adds a study of results that were not trained here, all of it or nothing. Rows are (setting as JSON, seed,
+        state, reason, metric, test metric). Its name must be new."""
+        names = f"study, number, setting, seed, state, reason, {recipe.metric_column}, test_loss"
+        with self._transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO studies (name, recipe, trials, created, finished, versions, machine) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, json.dumps(recipe.to_dict()), len(rows), _now(), _now(), "{}", "{}"),
+            )
+            self._connection.executemany(
+                f"INSERT INTO trials ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((cursor.lastrowid, number, *row) for number, row in enumerate(rows)),
             )
         return self.study(name)
 
@@ -435,6 +454,15 @@ class Ledger:
             return UsageError(f"{self.path.parent}: the results folder is read-only; --results names another")
         free = shutil.disk_usage(self.path.parent).free // 2**20 if self.path.parent.exists() else 0
         return SweepError(f"{self.path}: {text} ({free} MiB free on that disk); what was recorded before is kept")
+
+
+def _columns(recipe: Recipe) -> dict[str, str]:
+    """The columns of `trials` that a study fills, each with the name it has for readers."""
+    if recipe.imported is None:
+        return {name: name for name in TRIAL_COLUMNS}
+    told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}
+    tested = {"test_loss": recipe.imported.test_name} if recipe.imported.test_name else {}
+    return told | {recipe.metric_column: recipe.metric} | tested
 
 
 def _finite(value: float | None) -> float | None:

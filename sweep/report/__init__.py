@@ -1,14 +1,16 @@
 """What people and scripts see of the numbers: tables, curves, CSV and its kin. Needs rich; pandas for files.
 
 text    how numbers, times and counts are written
-tables  the leaderboard, the studies, the plan
+tables  the leaderboard of trials, the studies, the plan
+settings  the leaderboard of settings
 trial   one trial, trained again or not; what the doctor found
 files   CSV, Parquet, JSON, Markdown
 plots   charts (imported when one is drawn)
 terminal  the same pictures as text (imported when one is drawn)
 """
 
-from sweep.report.files import export_table, picture_records, plain, records, to_json
+from sweep.report.files import export_table, plain, records, to_json
+from sweep.report.settings import settings_json, settings_report, show_interval, show_ranks
 from sweep.report.tables import board_table, plan_table, selected_line, studies_table
 from sweep.report.text import count, show_metric, show_seconds, sparkline
 from sweep.report.trial import curves, findings_report, reproduction_report, trial_report
@@ -19,13 +21,16 @@ __all__ = [
     "curves",
     "export_table",
     "findings_report",
-    "picture_records",
     "plain",
     "plan_table",
     "records",
     "reproduction_report",
     "selected_line",
+    "settings_json",
+    "settings_report",
+    "show_interval",
     "show_metric",
+    "show_ranks",
     "show_seconds",
     "sparkline",
     "studies_table",

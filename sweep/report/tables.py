@@ -15,7 +15,7 @@ from sweep.report.text import STATE_STYLE, count, missing, plain_table, show_met
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.analysis import Board
+    from sweep.analysis import Board, SettingsBoard
     from sweep.plan import Plan
 
 
@@ -23,6 +23,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     """The leaderboard: what is constant above, one row a trial, what was selected below; fewer columns if narrow."""
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
+    metrics = metrics if not board.imported else ["state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
     columns += [board.metric, *(name for name in metrics if name != board.metric)]
     cells = {name: [_board_cell(name, row) for _, row in rows.iterrows()] for name in columns}
@@ -40,7 +41,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
             *(Text(cells[name][place], style) for name, style in zip(columns, styles, strict=True)),
             style="bold" if best else "",
         )
-    parts: list[RenderableType] = [Text(_constants(board.constant), "dim"), Text(), table]
+    parts: list[RenderableType] = [constants_line(board), Text(), table]
     hidden = len(board.rows) - len(rows)
     if hidden:
         parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
@@ -72,23 +73,35 @@ def selected_line(board: Board) -> Text:
     line.append(f"; {board.metric} {show_metric(board.metric, best[board.metric])}")
     if board.filtered:  # selecting again among some would show the test score of any trial one likes
         return line.append(" (among those that meet the condition).")
-    accuracy, loss = (show_metric(name, best[name]) for name in ("test_accuracy", "test_loss"))
-    line.append(f", on test data {accuracy} (loss {loss}).")
-    return line
+    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.metric)
+    return line.append(f", on test data {scores}." if scores else ".")
 
 
-def _constants(constant: dict[str, Any]) -> str:
-    """The constant hyperparameters that are not at their default, then how many are."""
-    told = {name: value for name, value in constant.items() if not is_default(name, value, constant)}
+def test_scores(scores: dict[str, Any], metric: str) -> str:
+    """Scores on test data: accuracy first and by value alone, others by name."""
+    if "test_accuracy" in scores and "test_loss" in scores:
+        loss = show_metric("test_loss", scores["test_loss"])
+        return f"{show_metric('test_accuracy', scores['test_accuracy'])} (loss {loss})"
+    return ", ".join(f"{name} {show_metric(name, value)}" for name, value in scores.items() if name != metric)
+
+
+def constants_line(board: Board | SettingsBoard) -> Text:
+    """The constant hyperparameters that are not at their default, then how many are; of an imported study all."""
+    told = {
+        name: value
+        for name, value in board.constant.items()
+        if board.imported or not is_default(name, value, board.constant)
+    }
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = f"{len(constant) - len(told)} other hyperparameters at their defaults"
-    return f"{shown}; {rest}" if shown else rest
+    rest = f"{len(board.constant) - len(told)} other hyperparameters at their defaults"
+    parts = [part for part in (shown, "" if board.imported else rest) if part]
+    return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 
 
 def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
-    """Whether a hyperparameter has its default, given the others."""
-    row = TABLE[name]
-    return bool(value == row.default_for(constant))
+    """Whether a hyperparameter has its default, given the others; one that is not sweep's own has none."""
+    row = TABLE.get(name)
+    return row is not None and bool(value == row.default_for(constant))
 
 
 def studies_table(rows: list[dict[str, Any]]) -> RenderableType:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
-from sweep.report.tables import is_default
+from sweep.report.tables import is_default, test_scores
 from sweep.report.text import STATE_STYLE, count, plain_table, show_metric
 
 if TYPE_CHECKING:
@@ -50,12 +50,18 @@ def trial_report(
             values = epochs.iloc[place]
             table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
         parts.append(table)
+    else:
+        told = [
+            name for name in row if name not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds")
+        ]
+        parts += [
+            Text(f"{name} {show_metric(name, row[name])}")
+            for name in told
+            if row[name] is not None and not name.startswith("test_")
+        ]
     if test:
-        parts.append(
-            Text(
-                f"on test data: accuracy {show_metric('test_accuracy', row['test_accuracy'])}, loss {show_metric('test_loss', row['test_loss'])}"
-            )
-        )
+        scores = test_scores({name: value for name, value in row.items() if name.startswith("test_")}, "")
+        parts.append(Text(f"on test data: {scores or 'no score'}"))
     if row.get("traceback"):
         parts += [Text(), Text(str(row["traceback"]), "dim")]
     return Group(*parts)

@@ -1,0 +1,258 @@
+"""The leaderboard of settings: seeds averaged, who can be told from the best, what having picked costs. Needs pandas.
+
+A setting that diverged or was pruned for some seed ranks after those that never did: an average over its survivors would
+flatter it. Settings without a complete trial come after all with one, pruned before diverged before failed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.board import test_columns
+from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, moderated_variances
+from sweep.analysis.table import StudyTable
+
+LEVEL = 0.05
+"""The chance that the best setting, or any other one, is wrongly told from the one that came out first."""
+
+BUDGETS = (1, 2, 5, 10, 100, 1_000, 10_000, 100_000)
+_COUNTED = ("diverged", "failed", "pruned")
+_LIKE = 200
+_OTHERS = ("val_loss", "val_accuracy", "train_loss", "seconds")
+
+
+@dataclass(frozen=True)
+class SettingsBoard:
+    """Settings in rank order.
+
+    rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
+    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, diverged, failed, pruned
+    (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
+    selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
+    seeds: the most complete trials of a setting; tied: settings that cannot be told from the first, that one among them,
+    0 where nothing is judged; expected: (k, expected best of k settings drawn at random); left_out: where seeds are shared, the mean
+    on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
+    """
+
+    rows: pd.DataFrame
+    metric: str
+    direction: str
+    swept: list[str]
+    constant: dict[str, Any]
+    selected: pd.Series | None
+    tests: dict[str, tuple[float, float, float]]
+    seeds: int
+    tied: int
+    expected: list[tuple[int, float]]
+    left_out: tuple[float, float] | None
+    filtered: bool = False
+    imported: bool = False
+
+
+def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
+    """Ranks a study's settings by their mean over seeds. `unfinished` adds those of which nothing has finished."""
+    trials = table.trials
+    if not unfinished:
+        trials = trials[~trials["state"].isin(["waiting", "running"])]
+    complete = table.complete
+    rows = _counted(table, trials, complete)
+    lost = rows["_lost"].to_numpy(float)
+    by = pd.DataFrame(
+        {"group": rows["_group"], "lost": lost, "value": table.sign * rows["_value"], "n": rows["number"]}
+    )
+    rows = rows.loc[by.sort_values(["group", "lost", "value", "n"], na_position="last").index]
+    selected_code = rows.index[0] if len(rows) and rows["_group"].iloc[0] == 0 else None
+    rows["tied"] = False
+    if selected_code is not None:
+        rivals = rows.index[(rows["_group"] == 0) & (rows["_lost"] == rows["_lost"].iloc[0])]
+        told = _told(complete, table.metric, table.sign, rivals, selected_code)
+        if told is not None:
+            rows.loc[rivals, "tied"] = ~told
+    rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
+    rows.insert(0, "rank", rank)
+    expected = _expected(rows, table)
+    left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
+    tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
+    tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
+    return SettingsBoard(
+        rows=tidy.reset_index(drop=True),
+        metric=table.metric,
+        direction=table.direction,
+        swept=table.swept,
+        constant=table.constant,
+        selected=None if selected_code is None else tidy.reset_index(drop=True).iloc[0],
+        tests=tests,
+        seeds=int(rows["n"].max()) if len(rows) else 0,
+        tied=int(rows["tied"].sum()),
+        expected=expected,
+        left_out=left_out,
+        filtered=table.filtered,
+        imported=table.imported,
+    )
+
+
+def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+    """One row a setting, by its code: counts, mean, interval; in columns with an underscore, what it is ranked by."""
+    first = trials.drop_duplicates("setting").set_index("setting")
+    values = complete.groupby("setting")[table.metric].agg(["size", "mean", "min", "max"]).reindex(first.index)
+    spread = pd.DataFrame(_intervals(complete, table.metric), columns=["code", "low", "high"]).set_index("code")
+    if table.metric.endswith("accuracy"):
+        spread = spread.clip(0.0, 1.0)
+    ends = ("min", "max") if table.direction == "minimize" else ("max", "min")
+    rows = pd.concat([first[["number", *table.swept]], spread.reindex(first.index)], axis=1)
+    rows.insert(len(rows.columns) - 2, "n", values["size"].fillna(0).astype(int))
+    rows.insert(len(rows.columns) - 2, "mean", values["mean"])
+    rows["best"], rows["worst"] = values[ends[0]], values[ends[1]]
+    for state in _COUNTED:
+        counts = trials["setting"][trials["state"] == state].value_counts()
+        rows[state] = counts.reindex(first.index, fill_value=0)
+    others = [name for name in _OTHERS if name in complete and name != table.metric]
+    if others:
+        rows[others] = complete.groupby("setting")[others].mean().reindex(first.index)
+    finished = rows["n"] + rows["pruned"] + rows["diverged"]
+    rows["_lost"] = ((rows["pruned"] + rows["diverged"]) / finished.where(finished > 0)).fillna(1.0)
+    group = np.select([rows["n"] > 0, rows["pruned"] > 0, rows["diverged"] > 0], [0, 1, 2], 3)
+    rows["_group"], rows["_value"] = group, rows["mean"]
+    if (group == 1).any():  # those that came furthest first, among equals by what they had reached
+        pruned = trials[trials["state"] == "pruned"].groupby("setting").agg({"epochs": "mean", table.metric: "mean"})
+        only = rows.index[group == 1]
+        rows.loc[only, "_lost"] = -pruned["epochs"].reindex(only).astype(float)
+        rows.loc[only, "_value"] = pruned[table.metric].reindex(only)
+    return rows
+
+
+def _intervals(complete: pd.DataFrame, metric: str) -> Floats:
+    """The interval of each setting's mean: code, low, high."""
+    ordered = complete.sort_values("setting", kind="stable")
+    codes, starts, sizes = np.unique(ordered["setting"].to_numpy(), return_index=True, return_counts=True)
+    out = np.full((len(codes), 3), np.nan)
+    out[:, 0] = codes
+    values = ordered[metric].to_numpy(float)
+    for n in np.unique(sizes[sizes >= 2]):
+        these = np.flatnonzero(sizes == n)
+        out[these, 1:] = bootstrap_means(values[starts[these, None] + np.arange(n)])
+    return out
+
+
+def _told(
+    complete: pd.DataFrame, metric: str, sign: float, rivals: pd.Index, best: Any
+) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """Whether each rival is told from the best; None where no setting has two seeds, so that nobody can know.
+
+    A t test of each difference of means, what a seed does to all settings taken out first (equal seeds mean equal batches and
+    initial draws; of two settings this is the paired t test), with variances that borrow from settings of like score (Smyth
+    2004; with one seed, taken to be as noisy as the noisiest of those), two-sided at LEVEL over the number of rivals
+    (Bonferroni). The correction holds for whichever setting came out first: the truly best one stays among the tied
+    with a chance of 1 - LEVEL or more.
+    """
+    from scipy import stats
+
+    rows = complete[complete["setting"].isin(rivals)]
+    code = pd.Index(rivals).get_indexer(rows["setting"])
+    y = sign * rows[metric].to_numpy(float)
+    n = np.bincount(code, minlength=len(rivals))
+    if n.max() < 2 or len(rivals) < 2:
+        return None
+    residual = y - (np.bincount(code, y, len(rivals)) / n)[code]
+    seeds = pd.factorize(rows["seed"])[0]
+    several = n[code] >= 2
+    effect = pd.Series(residual[several]).groupby(seeds[several]).agg(["median", "size"])
+    effect = effect.reindex(range(seeds.max() + 1))
+    shared = (effect["size"] >= 2).to_numpy()
+    shift = np.where(shared, effect["median"], 0.0)[seeds]
+    mean = np.bincount(code, y - shift, len(rivals)) / n
+    square = np.bincount(code, (y - shift - mean[code]) ** 2, len(rivals)).astype(float)
+    keeps = np.where(shared, 1 - 1 / effect["size"].where(shared, 2.0), 1.0)[
+        seeds
+    ]  # of a seed's freedom, once it is taken out
+    variance, freedom = _variances(square, (n - 1.0) * (np.bincount(code, keeps, len(rivals)) / n), mean)
+    place = int(pd.Index(rivals).get_indexer([best])[0])
+    error = np.sqrt(variance / n + variance[place] / n[place])
+    gap = np.abs(mean - mean[place])
+    t = np.divide(gap, error, out=np.where(gap > 0, np.inf, 0.0), where=error > 0)
+    p = 2 * stats.t.sf(t, np.minimum(freedom, freedom[place])) * (len(rivals) - 1)
+    told: np.ndarray[Any, np.dtype[np.bool_]] = p < LEVEL
+    told[place] = False
+    return told
+
+
+def _variances(square: Floats, freedom: Floats, mean: Floats) -> tuple[Floats, Floats]:
+    """Each setting's variance and its degrees of freedom, drawn towards what is usual among some `_LIKE` of like score;
+    with one seed, that of the noisiest among those."""
+    order = np.argsort(mean, kind="stable")
+    known, single = order[freedom[order] > 0], np.flatnonzero(freedom == 0)
+    variance, out = np.empty(len(mean)), np.empty(len(mean))
+    blocks = np.array_split(known, max(1, len(known) // _LIKE))
+    for block in blocks:
+        variance[block], out[block] = moderated_variances(square[block], freedom[block])
+    near = np.searchsorted(mean[[block[-1] for block in blocks[:-1]]], mean[single])
+    variance[single] = np.array([variance[block].max() for block in blocks])[near]
+    out[single] = np.array([max(freedom[block].sum(), 1.0) for block in blocks])[near]
+    return variance, out
+
+
+def _expected(rows: pd.DataFrame, table: StudyTable) -> list[tuple[int, float]]:
+    """Diverged and pruned settings were drawn as well: they count as the worst that finished."""
+    finished = rows[rows["_group"] < 3]
+    whole = finished["mean"].where((finished["_group"] == 0) & (finished["_lost"] == 0))
+    if whole.notna().sum() < 2:
+        return []
+    worst = whole.max() if table.direction == "minimize" else whole.min()
+    budgets = [k for k in BUDGETS if k <= len(finished)]
+    found = expected_best(whole.fillna(worst), budgets, minimize=table.direction == "minimize")
+    return list(zip(budgets, found.tolist(), strict=True))
+
+
+def _left_out(complete: pd.DataFrame, table: StudyTable, rows: pd.DataFrame, best: Any) -> tuple[float, float] | None:
+    """Of the settings that have all the best one's seeds: picked without a seed, then scored on it."""
+    seeds = complete.loc[complete["setting"] == best, "seed"]
+    shared = complete[complete["seed"].isin(seeds) & complete["setting"].isin(rows.index[rows["_lost"] == 0])]
+    wide = shared.groupby("setting")["seed"].transform("size") == len(seeds)
+    shared = shared[wide].sort_values(["setting", "seed"])
+    if len(seeds) < 2 or shared["setting"].nunique() < 2:
+        return None
+    y = shared[table.metric].to_numpy(float).reshape(-1, len(seeds))
+    without = (y.sum(axis=1, keepdims=True) - y) / (len(seeds) - 1)
+    picked, at = (table.sign * without).argmin(axis=0), np.arange(len(seeds))
+    return float(without[picked, at].mean()), float(y[picked, at].mean())
+
+
+def _tests(complete: pd.DataFrame, metric: str, best: Any) -> dict[str, tuple[float, float, float]]:
+    rows = complete[complete["setting"] == best]
+    out = {}
+    for name in test_columns(rows):
+        if name != metric and rows[name].notna().any():
+            low, high = bootstrap_mean(rows[name])
+            bounded = name.endswith("accuracy")
+            ends = (max(low, 0.0), min(high, 1.0)) if bounded and not math.isnan(low) else (low, high)
+            out[name] = (float(rows[name].mean()), *ends)
+    return out
+
+
+def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> tuple[float, float, float, int] | None:
+    """The selected setting's (mean, low, high, seeds) in another study, on seeds that did not help to select it; None
+    if it is not there."""
+    if board.selected is None:
+        return None
+    first = table.trials[table.trials["number"] == board.selected["number"]].iloc[0]
+    names = [*table.swept, *(name for name in table.constant if name in table.trials)]
+    same = again.complete[~again.complete["seed"].isin(table.trials["seed"])]
+    for name in names:
+        if name not in same:
+            return None
+        wanted = first[name]
+        same = same[same[name].isna() if pd.isna(wanted) else same[name] == wanted]
+    if not len(same) or again.metric != board.metric:
+        return None
+    return float(same[board.metric].mean()), *bootstrap_mean(same[board.metric]), len(same)
+
+
+def settings_columns(board: SettingsBoard) -> list[str]:
+    """The fixed columns of an exported leaderboard of settings."""
+    measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
+    return ["rank", "number", *board.swept, *measured]

@@ -1,0 +1,93 @@
+"""The command that makes a study of results from elsewhere: import. Needs typer."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.base import app
+from sweep.flags import DEFAULT_RESULTS, Results
+
+
+@app.command("import", rich_help_panel="Read")
+def import_table(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Table with one row a training: .csv, .csv.gz, .tsv or .parquet.")
+    ],
+    metric: Annotated[str, typer.Option("--metric", metavar="COLUMN", help="What settings are ranked on.")],
+    minimize: Annotated[
+        bool | None,
+        typer.Option(
+            "--minimize/--maximize", help="Whether less of the metric is better, or more.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            "--seed",
+            metavar="COLUMN",
+            help="The trainings' seeds, whole numbers. [dim]\\[default seed, if there is one][/]",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="COLUMNS", help="Columns that are no hyperparameters: a,b. Repeatable."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--columns",
+            metavar="COLUMNS",
+            help="The hyperparameters: a,b. [dim]\\[default all columns but those named][/]",
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option("--test", metavar="COLUMN", help="A metric on test data; shown of the selected setting alone."),
+    ] = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            "--where", metavar="CONDITION", help="Only rows that meet it, such as 'problem=mnist, epochs>=100'."
+        ),
+    ] = "",
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME", help="Name of the study; by default the file's.")
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Make a study of a table of results, to be read like any other: show, effect, importance, plot, export.
+
+    One row is one training; rows that agree in all hyperparameters are one setting, trained with several seeds.
+    """
+    from sweep.errors import UsageError
+    from sweep.ledger import Ledger
+    from sweep.report import count
+    from sweep.study import check_name
+
+    if minimize is None:
+        raise UsageError(f"--metric {metric}: is less better, or more? give --minimize or --maximize")
+    name = check_name(study if study is not None else re.sub(r"(\.csv|\.tsv|\.parquet|\.gz)+$", "", file.name))
+    from sweep.analysis.importing import read_results
+
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        if ledger.find(name) is not None:
+            raise UsageError(f"study {name!r} exists; give --study another name, or `sweep rm {name}`")
+        way = "minimize" if minimize else "maximize"
+        read = read_results(file, metric, way, seed, _listed(ignore), _listed(columns), test, where)
+        found = ledger.add_results(name, read.recipe, read.rows)
+    for note in read.notes:
+        print(f"sweep: {note}", file=sys.stderr)
+    swept = ", ".join(found.recipe.swept) or "nothing"
+    counts = (
+        f"{count(found.trials, 'trial')} of {count(read.settings, 'setting')}, {count(len(found.recipe.seeds), 'seed')}"
+    )
+    print(f"{name}: imported {counts}; varied: {swept}\n\nMore: sweep show {name}")
+
+
+def _listed(given: list[str] | None) -> list[str]:
+    return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]

@@ -1,0 +1,219 @@
+"""The leaderboard of settings: seeds averaged, who can be told from the best, what having picked costs. Needs rich."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sweep.hyperparameters import show_value
+from sweep.report.files import plain, records
+from sweep.report.tables import board_table, constants_line, test_scores
+from sweep.report.text import count, missing, plain_table, show_metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis import Board, SettingsBoard
+
+Fresh = tuple[float, float, float, int]
+"""A score on fresh seeds: mean, low, high, seeds."""
+
+_OPTIONAL = ("diverged", "failed", "pruned")
+
+
+def settings_report(
+    board: SettingsBoard, trials: Board, top: int | None, width: int, fresh: Fresh | None = None
+) -> RenderableType:
+    """The board with what it means below it. Where no setting has a second trial, the trials are the settings, and
+    their board is shown."""
+    if board.seeds < 2 and len(trials.rows) == len(board.rows):
+        return Group(board_table(trials, top, width), *_meaning(board, fresh))
+    rows = board.rows if top is None else board.rows.head(top)
+    parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
+    if len(board.rows) > len(rows):
+        parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
+    return Group(*parts, Text(), _selected(board), *_meaning(board, fresh))
+
+
+def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableType:
+    """One row a setting; fewer columns if narrow."""
+    metric = f"{board.metric} ▾"
+    also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
+    counted = [name for name in _OPTIONAL if rows[name].any()]
+    columns: dict[str, list[str]] = {"rank": [show_value(plain(value)) for value in rows["rank"]]}
+    if board.tied:
+        columns["≈"] = ["≈" if tied else "" for tied in rows["tied"]]
+    columns |= {"trial": [str(value) for value in rows["number"]]}
+    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.swept}
+    columns[metric] = [show_metric(board.metric, value) for value in rows["mean"]]
+    ends = zip(rows["low"], rows["high"], strict=True)
+    columns["95% interval"] = [show_interval(board.metric, low, high) for low, high in ends]
+    columns["seeds"] = [str(value) for value in rows["n"]]
+    columns["best"] = [show_metric(board.metric, value) for value in rows["best"]]
+    columns |= {name: [show_metric(name, value) for value in rows[name]] for name in also}
+    columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
+    titles = {name: name for name in columns}
+    if _wide(columns, titles) > width:
+        titles = {name: _broken(name) for name in columns}
+    for name in ("train_loss", "best", "val_loss", "val_accuracy", "trial", "95% interval"):
+        if _wide(columns, titles) > width:
+            columns.pop(name, None)
+    table = plain_table()
+    for name in columns:
+        style = {"diverged": "red", "failed": "red", "pruned": "yellow"}.get(name)
+        table.add_column(titles[name], justify="right", style=style, vertical="bottom")
+    few = (rows["n"] < board.seeds).tolist()
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        first = board.selected is not None and place == 0
+        line = [
+            Text(cell, "yellow" if name == "seeds" and few[place] else "")
+            for name, cell in zip(columns, cells, strict=True)
+        ]
+        table.add_row(*line, style="bold" if first else "")
+    return table
+
+
+def _wide(columns: dict[str, list[str]], titles: dict[str, str]) -> int:
+    """The characters that a table takes."""
+    lines = ([*titles[name].split("\n"), *cells] for name, cells in columns.items())
+    return sum(max(map(cell_len, texts)) + 2 for texts in lines) - 2
+
+
+def _broken(title: str) -> str:
+    """A title on two lines, broken after an underscore or at a space."""
+    places = [place for place in range(2, len(title)) if title[place - 1] in "_ "]
+    if not places or len(title) < 8:
+        return title
+    place = min(places, key=lambda place: max(place, len(title) - place))
+    return f"{title[:place].rstrip()}\n{title[place:]}"
+
+
+def show_interval(metric: str, low: Any, high: Any) -> str:
+    """An interval, from end to end; nothing where one seed gives none."""
+    if missing(low) or missing(high):
+        return "–"
+    return f"{show_metric(metric, low).removesuffix('%')}–{show_metric(metric, high)}"
+
+
+def show_ranks(ranks: Sequence[int], runs: int = 3) -> str:
+    """Ranks as runs: 1–4, 7; at most some of them."""
+    found = []
+    for _, group in itertools.groupby(enumerate(ranks), lambda pair: pair[1] - pair[0]):
+        run = [rank for _, rank in group]
+        found.append(f"{run[0]:,}" if len(run) == 1 else f"{run[0]:,}–{run[-1]:,}")
+    return ", ".join(found[:runs]) + (", …" if len(found) > runs else "")
+
+
+def _selected(board: SettingsBoard) -> Text:
+    """Which setting was selected, on what, and its test score: the only one that is shown."""
+    best = board.selected
+    if best is None:
+        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
+        return Text(f"{why}, so nothing is selected.", "yellow")
+    values = ", ".join(f"{name} {show_value(plain(best[name]))}" for name in board.swept if not missing(best[name]))
+    line = Text("Selected on ").append(board.metric, "bold").append(f": {values or 'the one setting'}")
+    line.append(f"; {board.metric} {show_metric(board.metric, best['mean'])}")
+    spread = show_interval(board.metric, best["low"], best["high"])
+    line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
+    if board.filtered:  # selecting again among some would show the test score of any setting one likes
+        return line.append(" (among those that meet the condition).")
+    scores = test_scores({name: mean for name, (mean, _, _) in board.tests.items()}, board.metric)
+    first = next(iter(sorted(board.tests)), None)
+    if first is None:
+        return line.append(".")
+    low, high = board.tests[first][1:]
+    within = "" if missing(low) else f", {first} {show_interval(first, low, high)}"
+    return line.append(f", on test data {scores}{within}.")
+
+
+def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
+    """What the ranks are worth, a line each."""
+    lines = [_ties(board), _expected(board), _optimism(board, fresh)]
+    return [Text(line) for line in lines if line]
+
+
+def _ties(board: SettingsBoard) -> str:
+    compared = int((board.rows["n"] > 0).sum())
+    if board.selected is None or compared < 2:
+        return ""
+    if board.seeds < 2:
+        return "One seed a setting: none can be told from another, a difference may be the seed's luck."
+    fewer = int((board.rows["n"].between(1, board.seeds - 1)).sum())
+    few = (
+        f" {count(fewer, 'setting')} {'has' if fewer == 1 else 'have'} fewer than {board.seeds} seeds." if fewer else ""
+    )
+    if not board.tied:
+        return f"Nothing to compare the first with: it lost a trial and no other lost as many.{few}"
+    how = f"t tests paired by seed, 5% over {count(compared - 1, 'comparison')}"
+    if board.tied == 1:
+        return f"The first is told from every other setting ({how}).{few}"
+    ranks = show_ranks([int(rank) for rank in board.rows.loc[board.rows["tied"], "rank"]])
+    return f"≈ {ranks} indistinguishable: {board.tied:,} settings cannot be told from the best ({how}).{few}"
+
+
+def _expected(board: SettingsBoard) -> str:
+    told = " · ".join(f"{k:,}: {show_metric(board.metric, value)}" for k, value in board.expected)
+    return f"Expected best of k settings drawn at random: {told}" if len(board.expected) > 1 else ""
+
+
+def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
+    if board.selected is None:
+        return ""
+    name, sign = board.metric, 1.0 if board.direction == "minimize" else -1.0
+
+    def worse(gap: float) -> str:
+        shown = show_metric(name, abs(gap))
+        return "no worse" if shown == show_metric(name, 0.0) else f"{shown} {'worse' if sign * gap > 0 else 'better'}"
+
+    told = []
+    if board.left_out is not None:
+        claimed, held = board.left_out
+        told.append(
+            f"with a seed left out {show_metric(name, claimed)}, on that seed {show_metric(name, held)} ({worse(held - claimed)})"
+        )
+    if fresh is not None:
+        mean, low, high, seeds = fresh
+        spread = "" if missing(low) else f", {show_interval(name, low, high)}"
+        told.append(
+            f"on {count(seeds, 'fresh seed')} {show_metric(name, mean)} ({worse(mean - board.selected['mean'])}{spread})"
+        )
+    twin = name.replace("val_", "test_", 1)
+    if twin in board.tests and not board.filtered:
+        mean = board.tests[twin][0]
+        told.append(f"on test data {show_metric(name, mean)} ({worse(mean - board.selected['mean'])})")
+    compared = int((board.rows["n"] > 0).sum())
+    return f"Optimism of having picked the best: {'; '.join(told)}." if told and compared > 1 else ""
+
+
+def settings_json(
+    board: SettingsBoard, study: str, top: int | None, columns: list[str], fresh: Fresh | None
+) -> dict[str, Any]:
+    """The board as plain values; test scores of the selected setting alone, and not among some."""
+    rows = board.rows if top is None else board.rows.head(top)
+    best = board.selected
+    chosen = None
+    if best is not None:
+        chosen = {name: plain(best[name]) for name in columns}
+        tests = {} if board.filtered else board.tests
+        chosen["test"] = {
+            name: dict(zip(("mean", "low", "high"), map(plain, of), strict=True)) for name, of in tests.items()
+        }
+    left_out = None if board.left_out is None else dict(zip(("picked", "left_out"), board.left_out, strict=True))
+    again = None if fresh is None else dict(zip(("mean", "low", "high", "seeds"), map(plain, fresh), strict=True))
+    return {
+        "study": study,
+        "metric": board.metric,
+        "direction": board.direction,
+        "constant": {name: plain(value) for name, value in board.constant.items()},
+        "seeds": board.seeds,
+        "tied": board.tied,
+        "selected": chosen,
+        "expected_best": [{"settings": k, "value": plain(value)} for k, value in board.expected],
+        "optimism": {"left_out": left_out, "fresh": again},
+        "settings": records(rows[columns]),
+    }
