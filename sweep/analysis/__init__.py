@@ -9,6 +9,13 @@ importing  anyone's table of results, read as a study
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
 from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
+cells       which trials are of one setting
+pairing     two levels compared in the cells that have both
+effects     what a hyperparameter does
+"""
+
+from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard
+from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
@@ -23,4 +30,11 @@ __all__ = [
     "settings_columns",
     "study_table",
     "test_columns",
+    "Effect",
+    "StudyTable",
+    "csv_columns",
+    "effect",
+    "effects",
+    "leaderboard",
+    "study_table",
 ]

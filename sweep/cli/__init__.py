@@ -5,6 +5,7 @@ train   grid, search, plan, resume
 pictures  plot, report
 read    ls, show, trial, export
 importing  import
+answers effect, importance, check
 upkeep  reproduce, doctor, rm
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import typer
 
-from sweep.cli import importing, pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli import answers, importing, pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 

@@ -1,0 +1,92 @@
+"""Settings as cells: which trials are of one setting, which settings agree on everything else. Needs numpy and pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sweep.analysis.table import StudyTable
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE, show_value
+from sweep.ledger import PLANNED_EPOCHS
+
+Codes = NDArray[np.int64]
+FINISHED = ("complete", "diverged")
+"""The states of a trial that was trained to its end: by its epochs, or by its loss. A pruned one got less, so it is
+compared with nothing; a failed one is an accident."""
+
+
+def finished(table: StudyTable) -> pd.DataFrame:
+    """The trials to compare, with `value`: the metric, NaN where it diverged. Raises UsageError if none is complete."""
+    trials = table.trials[table.trials["state"].isin(FINISHED)]
+    value = trials[table.metric].astype("float64").where(trials["state"] == "complete")
+    value = value.where(np.isfinite(value))
+    if not value.notna().any():
+        raise UsageError(f"study {table.name!r}: {_why_none(table)}")
+    return trials.assign(value=value).reset_index(drop=True)
+
+
+def _why_none(table: StudyTable) -> str:
+    states = table.trials["state"].value_counts().to_dict()
+    told = ", ".join(f"{number:,} {state}" for state, number in states.items()) or "it has none"
+    return f"no trial is complete with a finite {table.metric}, so there is nothing to compare ({told})"
+
+
+def combined(columns: Iterable[Codes], n: int) -> Codes:
+    """One code a row for the combination of codes: equal where all are equal, from 0 without gaps. [n]"""
+    out = np.zeros(n, np.int64)
+    for column in columns:
+        out = pd.factorize(out * (int(column.max(initial=0)) + 1) + column)[0].astype(np.int64)
+    return out
+
+
+def coded(column: pd.Series) -> tuple[Codes, list[Any]]:
+    """A column's values as codes into its levels, in a person's order: off before on, numbers by size, words as they
+    come; None, where a setting does not use it, is the code -1."""
+    codes, found = pd.factorize(column, use_na_sentinel=True)
+    levels = list(found)
+    words = any(isinstance(level, str) for level in levels)
+    order = list(range(len(levels))) if words else sorted(range(len(levels)), key=levels.__getitem__)
+    place = np.empty(len(levels) + 1, np.int64)
+    place[order] = np.arange(len(levels))
+    place[-1] = -1
+    return place[codes], [plain_value(levels[i]) for i in order]
+
+
+def plain_value(value: Any) -> Any:
+    """A value of plain Python."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def column_of(table: StudyTable, name: str, where: str = "") -> str:
+    """The swept column that a name means (batch-norm too, and epochs). Raises UsageError: unknown, or of one level."""
+    name = name.strip().lstrip("-").replace("-", "_") if name not in table.trials else name
+    column = PLANNED_EPOCHS if name == "epochs" and name not in table.swept else name
+    if column in table.swept and table.trials[column].nunique() > 1:
+        return column
+    varying = [told(n) for n in table.swept if table.trials[n].nunique() > 1]
+    choices = f"choose from {', '.join(varying)}" if varying else "nothing varies in it"
+    if name == "seed":
+        raise UsageError(f"{where}seed: seeds are averaged, not compared; {choices}")
+    if column in table.swept or name in table.constant or name in TABLE:
+        present = table.trials[column].dropna() if column in table.trials else pd.Series(dtype=object)
+        value = present.iloc[0] if len(present) else table.constant.get(name)
+        fixed = f"is {show_value(value)} in every trial" if value is not None else "has no value in any trial"
+        raise UsageError(
+            f"{where}{told(name)} {fixed} of study {table.name!r}; expected at least two levels; {choices}"
+        )
+    raise unknown("hyperparameter", name, varying, where)
+
+
+def told(column: str) -> str:
+    """A column's name as a person knows it."""
+    return "epochs" if column == PLANNED_EPOCHS else column
+
+
+def unit(metric: str) -> tuple[float, str]:
+    """What a difference of a metric is multiplied by, and its unit: accuracies in points."""
+    return (100.0, " points") if metric.endswith(("accuracy", "_acc")) else (1.0, "")
