@@ -75,7 +75,7 @@ def plot(
         table = study_table(ledger, found, metric, direction, where)
         picture = _picture(ledger, found, table, kind, names or [], top)
     if as_json:
-        from sweep.report import picture_records
+        from sweep.report.files import picture_records
 
         say(picture_records(picture))
     elif output is None:
