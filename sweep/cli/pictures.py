@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.base import app, console, say
+from sweep.cli.base import app, confirmed, console, say
 from sweep.flags import (
     DEFAULT_RESULTS,
     Direction,
@@ -83,9 +83,9 @@ def plot(
 
         say(terminal(picture, console().width))
     else:
-        from sweep.report.plots import chart, save_chart
+        from sweep.report.plots import save_chart
 
-        save_chart(chart(picture), output, theme, picture.title)
+        save_chart(picture, output, theme)
         print(f"wrote {output}")
 
 
@@ -99,7 +99,7 @@ def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: 
     if kind == "curves":
         return pictures.curves_picture(table, ledger.epochs(study), data, top)
     if kind == "pareto":
-        return pictures.pareto_picture(table, data, names, counter(study))
+        return pictures.pareto_picture(table, data, names, pictures.parameter_counter(data))
     if kind == "budget":
         return pictures.budget_picture(table, data)
     if kind == "importance":
@@ -113,8 +113,32 @@ def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: 
     return draw(table, data, names)
 
 
-def counter(study: Study):  # type: ignore[no-untyped-def]
-    """What counts a setting's parameters, where the study's networks and data are known here."""
-    from sweep.report.page import parameter_counter
+@app.command(rich_help_panel="Ask")
+def report(
+    study: StudyName,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File ending in .html; by default STUDY.html."),
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+) -> None:
+    """Write one HTML file that says what a study found, answers first; it opens offline.
 
-    return parameter_counter(study.recipe.data)
+    The winner and how sure it is, effects, importance, checks, figures, every trial, and how to get the numbers again.
+    """
+    from sweep.analysis import study_table
+    from sweep.analysis.pictures import parameter_counter
+    from sweep.ledger import Ledger
+    from sweep.report.page import Report, save_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        table = study_table(ledger, found, metric, direction, where)
+        fresh = confirmed(ledger, found, table)
+        told = Report(found, table, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+    target = output or f"{study}.html"
+    save_report(told, target)
+    print(f"wrote {target}")

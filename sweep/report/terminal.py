@@ -336,10 +336,60 @@ def _pareto(picture: Picture, width: int) -> RenderableType:
     return Group(_metric_line(picture.y), canvas.text(), Text(), Text("● none is better in both:"), table)
 
 
+def _effect(picture: Picture, width: int) -> RenderableType:
+    """A strip a comparison: dots of its cells, then its interval."""
+    span = picture.x.domain or (-1.0, 1.0)
+    lines: list[Text] = []
+    for row in picture.more["means"].to_dict("records"):
+        mine = picture.marks[picture.marks["row"] == row["row"]]
+        lines += [Text(row["label"], "bold"), _strip(mine["x"], mine["x"].iloc[:0], span, False, width, zero=0.0), _whisker(row, span, width)]
+        lines += [Text(row["said"], "green" if row["verdict"].startswith("shown") else "dim"), Text()]
+    factor = 100 if picture.x.percent else 1
+    first, last = (f"{factor * value:.3g}" for value in span)
+    title = picture.x.title
+    lines.append(Text(f"{first}{title:^{max(len(title), width - len(first) - len(last))}}{last}", "dim"))
+    return Group(*lines, Text("│ is 0; a dot a cell, ├◆┤ mean and 95% interval", "dim"))
+
+
+def _whisker(row: dict[str, Any], span: tuple[float, float], room: int) -> Text:
+    place = _unit(span, False)
+
+    def column(value: float) -> int | None:
+        return None if value != value else round(min(1.0, max(0.0, place(value))) * (room - 1))
+
+    low, mean, high, zero = (column(value) for value in (row["low"], row["mean"], row["high"], 0.0))
+    cells = [" "] * room
+    if zero is not None:
+        cells[zero] = "│"
+    if low is not None and high is not None:
+        cells[low : high + 1] = "─" * (high - low + 1)
+        cells[low], cells[high] = "├", "┤"
+    if mean is not None:
+        cells[mean] = "◆"
+    return Text("".join(cells), "bold")
+
+
+def _importance(picture: Picture, width: int) -> RenderableType:
+    marks = picture.marks
+    side = max(cell_len(name) for name in picture.y.values)
+    room = max(10, width - side - 26)
+    top = (picture.x.domain or (0, 1))[1]
+    lines = []
+    for row in marks.to_dict("records"):
+        size = max(0.0, row["share"]) / top * room
+        bar = "█" * int(size) + ("▌" if size % 1 >= 0.5 else "")
+        ends = "" if row["low"] != row["low"] else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+        line = Text(f"{row['name']:>{side}} ").append(f"{bar:<{room}} ", "cyan").append(f"{100 * row['share']:5.1f}%", "bold")
+        lines.append(line.append(ends, "dim"))
+    return Group(*lines)
+
+
 _DRAWN: dict[str, Callable[[Picture, int], RenderableType]] = {
     "curves": _curves,
     "isolation": _isolation,
     "heatmap": _heatmap,
+    "effect": _effect,
+    "importance": _importance,
     "parallel": _parallel,
     "budget": _budget,
     "pareto": _pareto,

@@ -236,6 +236,11 @@ def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
+def most_telling(settings: pd.DataFrame, table: StudyTable) -> list[str]:
+    """The swept hyperparameters, those that tell most of the settings' order first."""
+    return list(influence(settings, table.swept, table.sign))
+
+
 def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], wanted: int, kind: str) -> list[str]:
     """The hyperparameters to draw: those given, then the most telling ones. Raises UsageError if there are too few."""
     for name in given:
@@ -248,7 +253,7 @@ def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], want
         raise UsageError(f"{kind}: {', '.join(given)}: the same hyperparameter twice")
     if len(given) > wanted:
         raise UsageError(f"{kind} draws {wanted} hyperparameter{'s' if wanted > 1 else ''}; given {', '.join(given)}")
-    names = [*given, *(name for name in influence(settings, table.swept, table.sign) if name not in given)][:wanted]
+    names = [*given, *(name for name in most_telling(settings, table) if name not in given)][:wanted]
     if len(names) < wanted:
         raise UsageError(
             f"{kind} needs {wanted} swept hyperparameter{'s' if wanted > 1 else ''}; "

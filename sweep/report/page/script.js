@@ -2,27 +2,30 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const narrow = matchMedia("(max-width: 860px)");
 
   // Charts: drawn again when the theme or the width changes
   const charts = read("charts");
+  const size = () => {
+    const room = document.querySelector(".chart")?.clientWidth ?? 0;
+    return room >= 930 ? "wide" : room >= 610 ? "medium" : "narrow";
+  };
   const draw = async () => {
-    const theme = dark.matches ? "dark" : "light";
-    for (const [id, both] of Object.entries(charts.specs)) {
+    const theme = dark.matches ? "dark" : "light", width = size();
+    for (const [id, each] of Object.entries(charts.specs)) {
       const box = document.getElementById(id);
-      const spec = { ...both[narrow.matches ? "narrow" : "wide"], datasets: charts.datasets };
+      const spec = { ...each[width], datasets: charts.datasets };
       const options = { config: charts.themes[theme], renderer: "svg", actions: charts.actions, tooltip: { theme } };
       await vegaEmbed(box, spec, options);
       const svg = box.querySelector("svg");
-      if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", both.alt); }
+      if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", each.alt); }
       box.dataset.drawn = theme;
     }
-    document.documentElement.dataset.drawn = theme;
+    Object.assign(document.documentElement.dataset, { drawn: theme, width });
   };
   let waiting = draw();
   const again = () => { waiting = waiting.then(draw); };
   dark.addEventListener("change", again);
-  narrow.addEventListener("change", again);
+  addEventListener("resize", () => { if (size() !== document.documentElement.dataset.width) again(); });
 
   // The table: sorted by a click on a column, filtered by words and comparisons
   if (!document.getElementById("trials")) return;

@@ -14,21 +14,21 @@ from sweep.analysis.pictures import Axis, Picture
 from sweep.report.files import plain
 from sweep.report.plots.style import HEAT
 
-WIDE, NARROW = 720, 330
-"""Widths of a chart's plane in pixels: on paper and a screen, and on a phone."""
+WIDE = 720
+"""Width of a chart's plane in pixels."""
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 
 
 def chart(picture: Picture, width: int = WIDE, titled: bool = True) -> dict[str, Any]:
     """The specification of a picture; without `titled`, for a page that says title and subtitle itself."""
     drawn = _CHARTS[picture.kind](picture, width)
-    title: Any = alt.Undefined
+    said: dict[str, Any] = {"description": picture.said}
     if titled:
         letters = max(40, int(width / 6.1))
         lines = [picture.subtitle, picture.ground, *picture.notes]
         wrapped = [part for line in lines for part in textwrap.wrap(line, letters)]
-        title = alt.TitleParams(picture.title, subtitle=wrapped)
-    spec: dict[str, Any] = drawn.properties(title=title, description=picture.said).to_dict()
+        said["title"] = alt.TitleParams(picture.title, subtitle=wrapped)
+    spec: dict[str, Any] = drawn.properties(**said).to_dict()
     spec.pop("config", None)
     return spec
 
@@ -261,7 +261,7 @@ def _parallel(picture: Picture, width: int) -> alt.LayerChart:
     y = alt.Y("at:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
     base = alt.Chart(_data(marks))
     reverse = picture.direction != "minimize"
-    scale = alt.Scale(type="log" if picture.y.log else "linear", range="ramp", reverse=reverse, nice=False, zero=False)
+    scale = alt.Scale(type="log" if picture.y.log else "linear", range="ramp", reverse=reverse, nice=False)
     colour = alt.Color("mean:Q", scale=scale, legend=alt.Legend(title=f"{picture.y.title}{', log scale' if picture.y.log else ''}", orient="bottom", gradientLength=min(260, width * 0.8), format=_format(picture.y), direction="horizontal", tickCount=4))
     tip = _tip(("number:Q", "first trial"), ("axis:N", "axis"), ("value:N", "value"), ("mean:Q", picture.y.title), ("state:N", "state"))
     many = len(marks) / max(1, len(names))
@@ -313,10 +313,63 @@ def _pareto(picture: Picture, width: int) -> alt.LayerChart:
     ).properties(width=width, height=height)
 
 
+def _effect(picture: Picture, width: int) -> alt.LayerChart:
+    """A band a comparison: what it says above, its dots below, mean and interval beneath them."""
+    band, board = 96, picture.more["means"]
+    factor = 100 if picture.x.percent else 1
+    narrow = width < 500
+    height = band * len(board)
+    letters = max(30, int(width / 6.4))
+    marks = picture.marks.assign(x=picture.marks["x"] * factor)
+    marks["y"] = marks["row"] * band + 58 - 15 * marks["lift"].clip(-1, 1)
+    low, high = picture.x.domain or (-1, 1)
+    marks["clear"] = marks["x"] < 0 if picture.direction == "minimize" else marks["x"] > 0
+    board = board.assign(**{name: board[name] * factor for name in ("mean", "low", "high")})
+    board["y"], board["top"], board["text"] = board["row"] * band + 84, board["row"] * band + 14, board["row"] * band + 31
+    board["short"] = [textwrap.shorten(said, letters, placeholder=" …") for said in board["said"]]
+    x = alt.X("x:Q", title=picture.x.title, scale=alt.Scale(domain=[low * factor, high * factor], clamp=True, nice=False),
+              axis=alt.Axis(format=".4~g", grid=True, tickCount=4 if narrow else 7))
+    flat: dict[str, Any] = {"scale": alt.Scale(domain=[0, height], reverse=True, nice=False, zero=False), "axis": None}
+    dots = alt.Chart(_data(marks[["x", "y", "setting", "level_mean", "reference_mean", "seeds", "clear"]]))
+    words = alt.Chart(_data(board[["mean", "low", "high", "y", "top", "text", "label", "short", "said", "n"]]))
+    tip = _tip(("setting:N", "cell"), ("x:Q", picture.x.title), ("level_mean:Q", "with it"), ("reference_mean:Q", "with the reference"), ("seeds:Q", "seeds"))
+    said = _tip(("label:N", "comparison"), ("said:N", "says"))
+    faint = 0.75 if len(marks) < 100 else 0.4
+    zero = alt.Chart(_data(pd.DataFrame({"x": [0.0]}))).mark_rule(style="soft", strokeWidth=1.4)
+    return alt.layer(
+        zero.encode(x),
+        dots.transform_filter("datum.clear").mark_circle(style="main", size=52, opacity=faint).encode(x, alt.Y("y:Q", **flat), tooltip=tip),
+        dots.transform_filter("!datum.clear").mark_point(style="second", filled=False, size=44, strokeWidth=1.6, opacity=faint + 0.15).encode(x, alt.Y("y:Q", **flat), tooltip=tip),
+        words.mark_rule(style="ink", strokeWidth=3.2).encode(alt.X("low:Q"), alt.X2("high:Q"), alt.Y("y:Q", **flat), tooltip=said),
+        words.mark_point(style="ink", shape="diamond", filled=True, size=150, opacity=1).encode(alt.X("mean:Q"), alt.Y("y:Q", **flat), tooltip=said),
+        words.mark_text(style="halo", align="left", fontWeight=600, fontSize=13).encode(alt.XValue(0), alt.Y("top:Q", **flat), alt.Text("label:N")),
+        words.mark_text(style="ink", align="left", fontWeight=600, fontSize=13).encode(alt.XValue(0), alt.Y("top:Q", **flat), alt.Text("label:N")),
+        words.mark_text(style="halo", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
+        words.mark_text(style="soft", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
+    ).properties(width=width, height=height)
+
+
+def _importance(picture: Picture, width: int) -> alt.LayerChart:
+    marks = picture.marks.copy()
+    marks["said"] = [f"{100 * share:.1f}%" for share in marks["share"]]
+    marks["end"] = marks[["share", "high"]].max(axis=1)
+    x = alt.X("share:Q", title=picture.x.title, scale=alt.Scale(domain=list(picture.x.domain or (0, 1)), clamp=True), axis=alt.Axis(format=".0%", grid=True, tickCount=6))
+    y = alt.Y("name:N", sort=list(picture.y.values), title=None, axis=alt.Axis(labelFontSize=12.5, labelLimit=140))
+    base = alt.Chart(_data(marks)).encode(y)
+    tip = _tip(("name:N", "hyperparameter"), ("share:Q", "share"), ("low:Q", "from"), ("high:Q", "to"), form=".1%")
+    layers = [base.mark_bar(style="main", opacity=0.85, height=16, cornerRadiusEnd=3).encode(x, tooltip=tip)]
+    if marks["low"].notna().any():
+        layers.append(base.mark_rule(style="ink", strokeWidth=1.8).encode(alt.X("low:Q"), alt.X2("high:Q"), tooltip=tip))
+    layers.append(base.mark_text(style="ink", align="left", dx=7, fontSize=12).encode(alt.X("end:Q"), alt.Text("said:N")))
+    return alt.layer(*layers).properties(width=width - 120, height=30 * len(marks))
+
+
 _CHARTS: dict[str, Callable[[Picture, int], Any]] = {
     "curves": _curves,
     "isolation": _isolation,
     "heatmap": _heatmap,
+    "effect": _effect,
+    "importance": _importance,
     "parallel": _parallel,
     "budget": _budget,
     "pareto": _pareto,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError, UsageError, unknown
+from sweep.report.plots.charts import chart
 from sweep.report.plots.style import THEMES
+
+if TYPE_CHECKING:
+    from sweep.analysis.pictures import Picture
 
 SUFFIXES = (".html", ".png", ".svg")
 
 
-def save_chart(spec: dict[str, Any], target: str, theme: str = "light", title: str = "") -> None:
-    """Writes a Vega-Lite specification as its suffix says, beside the target and then renamed. Raises UsageError, SweepError."""
+def save_chart(picture: Picture, target: str, theme: str = "light") -> None:
+    """Writes a picture's chart as its suffix says, beside the target and then renamed. Raises UsageError, SweepError."""
     path = check_target(target, SUFFIXES)
     if theme not in THEMES:
         raise unknown("theme", theme, THEMES, "--theme: ")
-    write(path, target, _bytes(spec, path.suffix, theme, title))
+    write(path, target, _bytes(picture, path.suffix.lower(), theme))
 
 
 def check_target(target: str, suffixes: tuple[str, ...]) -> Path:
@@ -42,16 +46,17 @@ def write(path: Path, target: str, content: bytes) -> None:
         raise SweepError(f"-o {target}: cannot be written: {error.strerror or error}") from None
 
 
-def _bytes(spec: dict[str, Any], suffix: str, theme: str, title: str) -> bytes:
+def _bytes(picture: Picture, suffix: str, theme: str) -> bytes:
     import vl_convert
 
-    if suffix.lower() == ".svg":
-        return vl_convert.vegalite_to_svg(spec, config=THEMES[theme]).encode()
-    if suffix.lower() == ".png":
-        return vl_convert.vegalite_to_png(spec, config=THEMES[theme], scale=2)
-    from sweep.report.page import chart_page
+    if suffix == ".html":
+        from sweep.report.page import chart_page
 
-    return chart_page(spec, title).encode()
+        return chart_page(picture).encode()
+    spec = chart(picture)
+    if suffix == ".svg":
+        return vl_convert.vegalite_to_svg(spec, config=THEMES[theme]).encode()
+    return vl_convert.vegalite_to_png(spec, config=THEMES[theme], scale=2)
 
 
 def bundle() -> str:
