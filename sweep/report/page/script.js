@@ -15,7 +15,9 @@
       const box = document.getElementById(id);
       const spec = { ...each[width], datasets: charts.datasets };
       const options = { config: charts.themes[theme], renderer: "svg", actions: charts.actions, tooltip: { theme } };
-      await vegaEmbed(box, spec, options);
+      const inner = document.createElement("div");  // its class and padding stay off the box, which is measured
+      await vegaEmbed(inner, spec, options);
+      box.replaceChildren(inner);
       const svg = box.querySelector("svg");
       if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", each.alt); }
       box.dataset.drawn = theme;

@@ -111,11 +111,12 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
     base = alt.Chart(_data(marks[columns]))
     others = base.transform_filter("datum.rank === 0").encode(x, y, alt.Detail("setting:N"))
     top = base.transform_filter("datum.rank > 0").encode(x, y, colour)
+    plain = alt.Color("name:N", sort=names, scale=alt.Scale(domain=names, range="category"), legend=None)
     tip = _tip(("name:N", "setting"), ("epoch:Q", "epoch"), ("mean:Q", picture.y.title), ("low:Q", "lowest seed"), ("high:Q", "highest seed"))
     faint = 0.75 if len(ends) <= 30 else 0.45 if len(ends) <= 120 else 0.28
     layers: list[Any] = []
     if (marks["low"] < marks["high"]).any():
-        layers.append(top.mark_area(opacity=0.14, clip=True).encode(_y(picture.y, "low"), alt.Y2("high:Q")))
+        layers.append(top.mark_area(opacity=0.14, clip=True).encode(plain, _y(picture.y, "low"), alt.Y2("high:Q")))
     layers.append(others.mark_line(style="others", opacity=faint, strokeWidth=1.2, clip=True))
     layers.append(top.mark_line(strokeWidth=2.4, clip=True, point={"size": 46} if single else False).encode(tooltip=tip))
     if single:
