@@ -14,12 +14,14 @@ pictures    the numbers behind every picture (imported when one is drawn)
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
 from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
+from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",
     "Board",
     "Effect",
+    "Fresh",
     "SettingsBoard",
     "StudyTable",
     "csv_columns",
@@ -28,7 +30,7 @@ __all__ = [
     "fresh_score",
     "leaderboard",
     "rank_settings",
-    "settings_columns",
+    "settings_table",
     "study_table",
     "test_columns",
 ]

@@ -18,10 +18,7 @@ from sweep.report.text import count, missing, plain_table, show_metric
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.analysis import Board, SettingsBoard
-
-Fresh = tuple[float, float, float, int]
-"""A score on fresh seeds: mean, low, high, seeds."""
+    from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
 
@@ -196,20 +193,15 @@ def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
 
 
 def settings_json(
-    board: SettingsBoard, study: str, top: int | None, columns: list[str], fresh: Fresh | None
+    board: SettingsBoard, table: pd.DataFrame, study: str, top: int | None, fresh: Fresh | None
 ) -> dict[str, Any]:
-    """The board as plain values; test scores of the selected setting alone, and not among some."""
-    rows = board.rows if top is None else board.rows.head(top)
-    best = board.selected
-    chosen = None
-    if best is not None:
-        chosen = {name: plain(best[name]) for name in columns}
+    """The board, and its exported `table`, as plain values; test scores of the selected setting alone, and not among
+    some."""
+    rows = records(table if top is None else table.head(top))
+    chosen = None if board.selected is None else records(table.head(1))[0]
+    if chosen is not None:
         tests = {} if board.filtered else board.tests
-        chosen["test"] = {
-            name: dict(zip(("mean", "low", "high"), map(plain, of), strict=True)) for name, of in tests.items()
-        }
-    left_out = None if board.left_out is None else dict(zip(("picked", "left_out"), board.left_out, strict=True))
-    again = None if fresh is None else dict(zip(("mean", "low", "high", "seeds"), map(plain, fresh), strict=True))
+        chosen["test"] = {name: _named(of, "mean", "low", "high") for name, of in tests.items()}
     return {
         "study": study,
         "metric": board.metric,
@@ -219,6 +211,13 @@ def settings_json(
         "tied": board.tied,
         "selected": chosen,
         "expected_best": [{"settings": k, "value": plain(value)} for k, value in board.expected],
-        "optimism": {"left_out": left_out, "fresh": again},
-        "settings": records(rows[columns]),
+        "optimism": {
+            "left_out": _named(board.left_out, "picked", "left_out"),
+            "fresh": _named(fresh, "mean", "low", "high", "seeds"),
+        },
+        "settings": rows,
     }
+
+
+def _named(values: Sequence[Any] | None, *names: str) -> dict[str, Any] | None:
+    return None if values is None else dict(zip(names, map(plain, values), strict=True))
