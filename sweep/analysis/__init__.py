@@ -1,18 +1,22 @@
-"""Numbers in, numbers out: what a study's trials say. Needs pandas.
+"""Numbers in, numbers out: what a study's trials say. Needs pandas and scipy.
 
-board  the leaderboard of trials: ranked, filtered, one selected
-front  the Pareto front of several objectives
-table  a study as one table, which every analysis reads
-settings  the leaderboard of settings: seeds averaged, ties, expected best, optimism
+table       a study as one table, which every analysis reads
+board       the leaderboard of trials: ranked, filtered, one selected
+settings    the leaderboard of settings: seeds averaged, ties, expected best, optimism
+front       the Pareto front of several objectives
 statistics  what the analyses share
-importing  anyone's table of results, read as a study
-cells  which trials are of one setting; pairing  two levels in the cells that have both
-effects  what a hyperparameter does
+cells       which trials are of one setting
+pairing     two levels compared in the cells that have both
+effects     what a hyperparameter does
 importance  which hyperparameters explain the metric
-check  what an experienced colleague would remark
+check       what an experienced colleague would remark
+confirming  settings on fresh seeds
+comparing   studies side by side
+importing   anyone's table of results, read as a study
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
+from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.front import parameter_column, pareto
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
 from sweep.analysis.table import StudyTable, study_table
@@ -20,10 +24,13 @@ from sweep.analysis.table import StudyTable, study_table
 __all__ = [
     "RANKED_ON",
     "Board",
+    "Effect",
     "Fresh",
     "SettingsBoard",
     "StudyTable",
     "csv_columns",
+    "effect",
+    "effects",
     "fresh_score",
     "leaderboard",
     "parameter_column",

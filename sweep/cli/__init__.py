@@ -6,6 +6,7 @@ read       ls, show, trial, export
 answers    effect, importance, check
 confirm    confirm, compare
 importing  import
+pictures   plot, report
 dashboard  a study in the browser
 upkeep     reproduce, doctor, rm
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 import typer
 
-from sweep.cli import answers, confirm, dashboard, importing, read, train, upkeep  # noqa: F401 (each gives the application its commands)
+from sweep.cli import answers, confirm, dashboard, importing, pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 

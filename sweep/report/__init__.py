@@ -5,6 +5,8 @@ tables  the leaderboard of trials, the studies, the plan
 settings  the leaderboard of settings
 trial   one trial, trained again or not; what the doctor found
 files   CSV, Parquet, JSON, Markdown
+plots   charts (imported when one is drawn)
+terminal  the same pictures as text (imported when one is drawn)
 """
 
 from sweep.report.files import export_table, plain, records, to_json

@@ -17,6 +17,8 @@ from sweep.report.text import missing
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweep.analysis.pictures import Picture
+
 SUFFIXES = (".csv", ".parquet", ".json", ".md")
 
 
@@ -67,6 +69,13 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         {name: plain(value) for name, value in zip(frame.columns, row, strict=True)}
         for row in frame.itertuples(index=False)
     ]
+
+
+def picture_records(picture: Picture) -> dict[str, Any]:
+    """A picture's words and marks as plain values."""
+    words = {name: getattr(picture, name) for name in ("kind", "title", "subtitle", "ground", "direction")}
+    more = {name: records(frame) for name, frame in picture.more.items()}
+    return words | {"notes": list(picture.notes), "marks": records(picture.marks), **more}
 
 
 def plain(value: Any) -> Any:

@@ -134,6 +134,11 @@ def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
     return [Text(line) for line in lines if line]
 
 
+def meaning(board: SettingsBoard, fresh: Fresh | None) -> list[str]:
+    """What the ranks are worth, as plain sentences."""
+    return [text for text in (_ties(board), _expected(board), _optimism(board, fresh)) if text]
+
+
 def _ties(board: SettingsBoard) -> str:
     compared = int((board.rows["n"] > 0).sum())
     if board.selected is None or compared < 2:

@@ -1,0 +1,38 @@
+"""The numbers behind every picture of a study: what is drawn, in which place, and what is said beside it. Needs pandas.
+
+base     a picture, its axes, a study's settings in one frame
+curves   learning curves: a line a setting, over its seeds
+planes   isolation, heat map, parallel coordinates, Pareto front, expected best against budget
+costs    what a setting's network costs
+asked    effect and importance, from the analyses of those names
+
+A picture knows nothing of colours or files: `sweep.report` draws the same one as a chart and in the terminal.
+"""
+
+from sweep.analysis.pictures.asked import effect_picture, importance_picture
+from sweep.analysis.pictures.base import Axis, Picture, most_telling, settings_of
+from sweep.analysis.pictures.costs import parameter_counter
+from sweep.analysis.pictures.curves import curves_picture
+from sweep.analysis.pictures.planes import (
+    budget_picture,
+    heatmap_picture,
+    isolation_picture,
+    parallel_picture,
+    pareto_picture,
+)
+
+__all__ = [
+    "Axis",
+    "Picture",
+    "budget_picture",
+    "curves_picture",
+    "effect_picture",
+    "heatmap_picture",
+    "importance_picture",
+    "isolation_picture",
+    "most_telling",
+    "parallel_picture",
+    "parameter_counter",
+    "pareto_picture",
+    "settings_of",
+]

@@ -1,0 +1,185 @@
+"""Effect and importance as pictures, from the analyses of those names. Needs pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.effects import Effect, effects
+from sweep.analysis.importance import Importance, importance
+from sweep.analysis.pictures.base import (
+    Axis,
+    Picture,
+    better,
+    ground_line,
+    is_percent,
+    metric_title,
+    settings_of,
+    show_short,
+)
+from sweep.analysis.table import StudyTable
+from sweep.errors import UsageError
+from sweep.hyperparameters import show_value
+
+DOTS = 400
+"""At most so many cells of a comparison are drawn; its mean and interval are of all."""
+ROWS = 16
+"""At most so many comparisons are drawn, unless they are asked for by name."""
+_BINS = 48
+
+
+def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
+    """Paired cells: a dot each, at the difference that a level makes against the reference. marks: row (number of the
+    comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean, seeds.
+
+    more["means"]: row, label, said, mean, low, high, n, improved, verdict. Without names, every comparable one.
+    """
+    found, notes = _found(table, names)
+    settings = settings_of(table)
+    marks, means = [], []
+    for one in found:
+        alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
+        if alone or not one.comparisons:
+            notes.append(
+                f"{one.name}: not comparable{f' at {len(alone)} of {len(alone) + sum(1 for c in one.comparisons if c.pairs)} levels' if alone else ''}"
+            )
+        for comparison in one.comparisons:
+            if not comparison.pairs:
+                continue
+            row = len(means)
+            frame = one.differences
+            mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
+            marks.append(_dots(mine, row, one.others))
+            label = f"{one.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
+            judged = {
+                "mean": comparison.mean,
+                "low": comparison.low,
+                "high": comparison.high,
+                "n": comparison.n,
+                "improved": comparison.improved,
+            }
+            means.append(
+                {
+                    "row": row,
+                    "label": label,
+                    "name": one.name,
+                    "verdict": comparison.verdict,
+                    "p": comparison.p_holm,
+                    "unit": comparison.unit,
+                    **judged,
+                }
+            )
+    if not means:
+        raise UsageError(
+            f"study {table.name!r}: nothing is comparable: {'; '.join(notes) or 'no two settings agree on everything else'}"
+        )
+    kept = len(means) if names else min(len(means), ROWS)
+    if kept < len(means):
+        notes.append(f"{len(means) - kept} further comparisons are not drawn; name a hyperparameter to see its own")
+    points = pd.concat(marks[:kept], ignore_index=True)
+    board = pd.DataFrame(means[:kept])
+    board["said"] = [_said(row, is_percent(table.metric)) for row in board.to_dict("records")]
+    one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
+    unit = " (points)" if is_percent(table.metric) else f" ({_unit(table)})" if _unit(table) else ""
+    words = metric_title(table).split(" (")[0]
+    return Picture(
+        "effect",
+        f"Effect of {one_name} on {words}",
+        f"a dot a pair of settings that differ in it alone, seeds averaged; diamond and bar: mean and 95% interval; left of 0 is {'better' if table.sign > 0 else 'worse'}",
+        ground_line(table, settings, data),
+        Axis("x", f"difference of {words}{unit}", percent=is_percent(table.metric), domain=_span(points, board)),
+        Axis("row", ""),
+        points,
+        table.direction,
+        tuple(notes),
+        {"means": board},
+    )
+
+
+def _unit(table: StudyTable) -> str:
+    return "nats" if "(nats)" in metric_title(table) else ""
+
+
+def _found(table: StudyTable, names: Sequence[str]) -> tuple[list[Effect], list[str]]:
+    """The effects of what was asked for, or of everything that can be compared; why others cannot."""
+    if names:
+        return effects(table, names), []
+    good, notes = [], []
+    for name in table.swept:
+        try:
+            effects(table, [name])
+        except UsageError as error:
+            notes.append(str(error))
+        else:
+            good.append(name)
+    if not good:
+        raise UsageError(notes[0] if notes else f"study {table.name!r} sweeps nothing, so there is no effect to draw")
+    return effects(table, good), notes
+
+
+def _dots(frame: pd.DataFrame, row: int, others: Sequence[str]) -> pd.DataFrame:
+    """The cells of one comparison, those that would cover each other lifted apart."""
+    frame = frame[frame["difference"].notna()].sort_values("difference", kind="stable")
+    if len(frame) > DOTS:
+        frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, DOTS).round().astype(int))]
+    x = frame["difference"].to_numpy(float)
+    names = [name for name in others if name in frame]
+    said = [
+        ", ".join(f"{name} {show_short(value)}" for name, value in zip(names, cell, strict=True))
+        for cell in frame[names].itertuples(index=False)
+    ]
+    out = pd.DataFrame({"row": row, "x": x, "setting": said or [""] * len(x)})
+    out["level_mean"], out["reference_mean"], out["seeds"] = (
+        frame[name].to_numpy() for name in ("level_mean", "reference_mean", "seeds")
+    )
+    if len(x):
+        places = np.floor((x - x.min()) / ((x.max() - x.min()) or 1.0) * _BINS)
+        nth = pd.Series(places).groupby(places).cumcount().to_numpy()
+        most = max(4, int(nth.max()))
+        out["lift"] = np.where(nth % 2 == 0, 1, -1) * np.ceil(nth / 2) * 2 / most
+    return out
+
+
+def _span(points: pd.DataFrame, board: pd.DataFrame) -> tuple[float, float]:
+    """From and to, 0 within; the outermost hundredth of many dots may lie at the edge."""
+    values = points["x"]
+    inner = values if len(values) < 200 else values[values.between(values.quantile(0.005), values.quantile(0.995))]
+    low, high = min(0.0, float(inner.min())), max(0.0, float(inner.max()))
+    reach = 0.75 * (high - low)  # an interval of few cells may be many times as wide as they lie
+    low = max(min(low, float(board["low"].min(skipna=True))), low - reach) if board["low"].notna().any() else low
+    high = min(max(high, float(board["high"].max(skipna=True))), high + reach) if board["high"].notna().any() else high
+    pad = 0.06 * ((high - low) or 1.0)
+    return low - pad, high + pad
+
+
+def _said(row: dict[str, object], percent: bool) -> str:
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))  # type: ignore[arg-type]
+    shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
+    ends = "" if low != low else f" [{100 * low:+.2f}, {100 * high:+.2f}]" if percent else f" [{low:+.3g}, {high:+.3g}]"
+    return f"{shown}{ends}; better in {row['improved']} of {row['n']} {row['unit']}; {row['verdict']}"
+
+
+def importance_picture(table: StudyTable, data: str = "", found: Importance | None = None) -> Picture:
+    """Each hyperparameter's share of the variance of the metric. marks: name, share, low, high, in order."""
+    found = importance(table) if found is None else found
+    shares = found.shares[["name", "share", "low", "high"]].sort_values("share", ascending=False, kind="stable")
+    settings = settings_of(table)
+    scale = f"{'log ' if found.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
+    interval = ", bar: 95% interval" if shares["low"].notna().any() else ""
+    return Picture(
+        "importance",
+        "Importance of each hyperparameter",
+        f"share of the variance of {scale} that it tells on its own{interval} ({found.method})",
+        ground_line(table, settings, data).replace(f" · {better(table.direction)}", ""),
+        Axis(
+            "share",
+            "share of variance",
+            percent=True,
+            domain=(0.0, max(0.05, min(1.0, 1.05 * float(np.nanmax(shares[["share", "high"]].to_numpy(float)))))),
+        ),
+        Axis("name", "", values=tuple(map(str, shares["name"]))),
+        shares.reset_index(drop=True),
+        table.direction,
+    )

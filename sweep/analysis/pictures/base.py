@@ -1,0 +1,288 @@
+"""A picture, its axes, and a study's settings in one frame: what every kind of picture starts from. Needs pandas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.table import StudyTable
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import show_value
+
+BUCKETS = 8
+"""How many buckets a hyperparameter that takes many values is cut into."""
+FEW = 12
+"""Up to so many values, each is its own bucket."""
+
+_METRIC_WORDS = {
+    "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy",
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy",
+    "best_val_loss": "best validation loss over epochs",
+    "best_val_accuracy": "best validation accuracy over epochs",
+    "seconds": "training time (s)",
+    "parameters": "parameters",
+    "epochs": "epochs trained",
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What lies along one side of a picture. column: where in the marks; values: its categories in order, none for a
+    number; ticks: where to write numbers, if it matters; domain: from and to, if it is narrower than the marks."""
+
+    column: str
+    title: str
+    log: bool = False
+    percent: bool = False
+    values: tuple[str, ...] = ()
+    ticks: tuple[float, ...] = ()
+    domain: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a picture shows. marks: one row a mark, its columns named by the kind's function; notes: what the eye would
+    miss (left out, cut off, hidden); more: further frames that a kind needs."""
+
+    kind: str
+    title: str
+    subtitle: str
+    ground: str
+    x: Axis
+    y: Axis
+    marks: pd.DataFrame
+    direction: str = "minimize"
+    notes: tuple[str, ...] = ()
+    more: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """All of it in words, for who cannot see it."""
+        return ". ".join([f"{self.title}: {self.subtitle}", self.ground, *self.notes]) + "."
+
+
+def metric_title(table: StudyTable, metric: str | None = None) -> str:
+    """A metric as an axis names it, with its unit: validation loss (nats)."""
+    name = metric or table.metric
+    words = _METRIC_WORDS.get(name, name)
+    nats = name.endswith("loss") and table.constant.get("loss") == "cross_entropy" and "loss" not in table.swept
+    return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
+
+
+def is_percent(metric: str) -> bool:
+    """Whether a metric is a share, written in percent."""
+    return metric.endswith("accuracy") and metric in _METRIC_WORDS
+
+
+def better(direction: str) -> str:
+    """Which way is good, in words."""
+    return "lower is better" if direction == "minimize" else "higher is better"
+
+
+def settings_of(table: StudyTable) -> pd.DataFrame:
+    """One row a setting, by the number of its first trial: number, the swept hyperparameters (as `column`), n (complete trials), mean,
+    low and high of the metric over them, counts of states, reached (mean metric of pruned trials, at the epoch they came
+    to), seconds, and state: `diverged` if any seed of it diverged, else `pruned`, `complete`, `failed`.
+
+    Trials that wait or run are not there. Raises UsageError if none is left.
+    """
+    trials = table.trials[~table.trials["state"].isin(["waiting", "running"])]
+    if trials.empty:
+        raise UsageError(f"study {table.name!r}: no trial is finished (that meets the condition), so nothing is drawn")
+    group = setting_ids(trials, table.swept)
+    metric = trials[table.metric].astype("float64")
+    whole = metric.where(trials["state"] == "complete")
+    grouped = whole.groupby(group)
+    columns: dict[str, Any] = {
+        "n": grouped.count(),
+        "mean": grouped.mean(),
+        "low": grouped.min(),
+        "high": grouped.max(),
+    }
+    for state in ("pruned", "diverged", "failed"):
+        columns[state] = (trials["state"] == state).groupby(group).sum()
+    columns["reached"] = metric.where(trials["state"] == "pruned").groupby(group).mean()
+    columns["epochs"] = trials["epochs"].groupby(group).max()
+    columns["seconds"] = trials["seconds"].groupby(group).mean()
+    first = trials.groupby(group)[["number", *table.swept]].nth(0).reset_index(drop=True)
+    first = first.set_axis(["number", *map(column, table.swept)], axis=1)
+    out = pd.concat([first, pd.DataFrame(columns).reset_index(drop=True)], axis=1)
+    out["state"] = np.select(
+        [out["diverged"] > 0, out["pruned"] > 0, out["n"] > 0], ["diverged", "pruned", "complete"], "failed"
+    )
+    return out
+
+
+def column(name: str) -> str:
+    """Where a hyperparameter stands in a frame of settings: none that was imported can cover another column."""
+    return f"={name}"
+
+
+def setting_ids(trials: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
+    """A number for each trial, equal for trials that differ in their seed alone, in the order they first appear."""
+    if "setting" in trials:
+        return pd.Series(pd.factorize(trials["setting"])[0], index=trials.index)
+    if not swept:
+        return pd.Series(0, index=trials.index)
+    return trials.groupby(list(swept), sort=False, dropna=False).ngroup()
+
+
+def best_first(settings: pd.DataFrame, sign: float) -> pd.DataFrame:
+    """Complete settings by their mean, the best first."""
+    complete = settings[settings["state"] == "complete"]
+    return complete.loc[(sign * complete["mean"]).sort_values(kind="stable").index]
+
+
+def setting_label(row: Any, names: Sequence[str]) -> str:
+    """A setting in few words: lr 0.01, batch_norm on."""
+    return (
+        ", ".join(f"{name} {show_short(row[column(name)])}" for name in names if not absent(row[column(name)]))
+        or "the one setting"
+    )
+
+
+def show_short(value: Any) -> str:
+    """A value in four digits at most."""
+    return f"{value:.4g}" if isinstance(value, float) else show_value(value)
+
+
+def absent(value: Any) -> bool:
+    """Whether a setting does not use a hyperparameter."""
+    return value is None or value != value
+
+
+def is_numeric(values: pd.Series) -> bool:
+    """Whether a hyperparameter takes numbers alone."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.dropna().unique())
+
+
+def is_log(values: Sequence[float]) -> bool:
+    """Whether numbers are spread over orders of magnitude, as those of a logarithmic range are."""
+    finite = [float(value) for value in values if value == value]
+    if len(finite) < 2 or min(finite) <= 0 or max(finite) < 8 * min(finite):
+        return False
+    return float(np.median(finite)) < 0.6 * (min(finite) + max(finite)) / 2
+
+
+def metric_log(values: pd.Series) -> bool:
+    """Whether a metric is drawn on a logarithmic axis: positive, and over more than a factor of eight."""
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) > 1 and finite.min() > 0 and finite.max() > 8 * finite.min())
+
+
+def ordered(values: pd.Series) -> list[Any]:
+    """The distinct values of a hyperparameter, numbers by size, off before on, words by name; inactive (None) last."""
+    found = list(values.dropna().unique())
+    found.sort(key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
+    return [*found, *([None] if values.isna().any() else [])]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """A hyperparameter cut into buckets. of: each setting's bucket; labels: each bucket's name, in order; single:
+    whether each bucket is one value; numeric: whether it takes numbers only; log: whether they are spread logarithmically."""
+
+    of: pd.Series
+    labels: list[str]
+    single: bool
+    numeric: bool
+    log: bool
+
+
+def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
+    """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where there
+    are many numbers; many words keep the most frequent ones and put the others together."""
+    distinct = ordered(values)
+    numeric = is_numeric(values)
+    log = numeric and is_log([value for value in values.dropna()])
+    if len(distinct) <= max(FEW, most) or not numeric:
+        kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
+        place = {value: index for index, value in enumerate(kept) if value is not None}
+        other = len(kept)
+        of = values.map(lambda value: kept.index(None) if absent(value) and None in kept else place.get(value, other))
+        labels = [show_value(value) for value in kept] + (["others"] if len(kept) < len(distinct) else [])
+        return Buckets(of.astype(int), labels, len(labels) == len(distinct), numeric, log)
+    numbers = values.astype("float64")
+    scaled = np.log(numbers) if log else numbers
+    low, high = float(scaled.min()), float(scaled.max())
+    edges = np.linspace(low, high, most + 1)
+    of = ((scaled - low) / (high - low) * most).clip(0, most - 1e-9)
+    shown = np.exp(edges) if log else edges
+    labels = [f"{_short(a)}–{_short(b)}" for a, b in zip(shown[:-1], shown[1:], strict=True)]
+    if numbers.isna().any():
+        of, labels = of.fillna(most), [*labels, "–"]
+    return Buckets(of.astype(int), labels, False, numeric, log)
+
+
+def _short(value: float) -> str:
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict[str, float]:
+    """How much of the settings' order each hyperparameter tells on its own, the most telling first: the share of the
+    variance of their ranks that lies between its buckets. Diverged settings rank last, pruned ones by the value they came to. Only to choose what to draw."""
+    value = (sign * settings["mean"]).where(settings["state"] == "complete")
+    value = value.mask(settings["state"] == "pruned", sign * settings["reached"])
+    value = value.mask(settings["state"] == "diverged", math.inf)
+    ranks = value.rank()
+    total = float(ranks.var(ddof=0))
+    shares = {}
+    for name in swept:
+        buckets = bucketed(settings[column(name)])
+        mean, size = ranks.groupby(buckets.of).mean(), ranks.groupby(buckets.of).count()
+        spread = float((size * (mean - ranks.mean()) ** 2).sum() / max(1, size.sum()))
+        shares[name] = spread / total if total > 0 else 0.0
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def most_telling(settings: pd.DataFrame, table: StudyTable) -> list[str]:
+    """The swept hyperparameters, those that tell most of the settings' order first."""
+    return list(influence(settings, table.swept, table.sign))
+
+
+def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], wanted: int, kind: str) -> list[str]:
+    """The hyperparameters to draw: those given, then the most telling ones. Raises UsageError if there are too few."""
+    for name in given:
+        if name not in table.swept:
+            there = f"study {table.name!r}: "
+            if name in table.constant:
+                raise UsageError(
+                    f"{there}{name} is {show_value(table.constant[name])} in every trial; swept: {', '.join(table.swept) or 'nothing'}"
+                )
+            raise unknown("hyperparameter", name, table.swept, there)
+    if len(set(given)) < len(given):
+        raise UsageError(f"{kind}: {', '.join(given)}: the same hyperparameter twice")
+    if len(given) > wanted:
+        raise UsageError(f"{kind} draws {wanted} hyperparameter{'s' if wanted > 1 else ''}; given {', '.join(given)}")
+    names = [*given, *(name for name in most_telling(settings, table) if name not in given)][:wanted]
+    if len(names) < wanted:
+        raise UsageError(
+            f"{kind} needs {wanted} swept hyperparameter{'s' if wanted > 1 else ''}; "
+            f"study {table.name!r} sweeps {', '.join(table.swept) or 'none'}"
+        )
+    return names
+
+
+def ground_line(table: StudyTable, settings: pd.DataFrame, data: str) -> str:
+    """What stands under every picture: study, data, how many trials of what, which way is better."""
+    trials = len(table.trials[~table.trials["state"].isin(["waiting", "running"])])
+    seeds = int(table.trials["seed"].nunique())
+    many = (
+        f"{trials:,} trial{'s' if trials != 1 else ''} of {len(settings):,} setting{'s' if len(settings) != 1 else ''}"
+    )
+    states = [
+        f"{int(settings[state].sum()):,} {state}" for state in ("diverged", "pruned", "failed") if settings[state].sum()
+    ]
+    seed_words = f"{seeds} seeds" if seeds > 1 else "one seed"
+    return " · ".join(
+        [table.name, *([data] if data else []), f"{many}, {seed_words}", *states, better(table.direction)]
+    )

@@ -1,0 +1,27 @@
+"""What a setting's network costs: its parameters, counted without building it. Needs plan, data's `describe`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from sweep.data import describe
+from sweep.errors import SweepError
+from sweep.hyperparameters import PROGRAM, canonical
+from sweep.plan import parameter_count
+
+
+def parameter_counter(data: str) -> Callable[[dict[str, Any]], int] | None:
+    """What counts the parameters of a setting's network, each network once; None where the shape of the study's data is not
+    known here (a file that has gone, an imported table)."""
+    try:
+        info = describe(data)
+    except SweepError:
+        return None
+
+    @functools.cache
+    def counted(program: tuple[tuple[str, Any], ...]) -> int:
+        return parameter_count(canonical(dict(program)), info)
+
+    return lambda setting: counted(tuple((name, value) for name, value in setting.items() if name in PROGRAM))

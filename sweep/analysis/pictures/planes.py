@@ -1,0 +1,414 @@
+"""Settings laid out: isolation, heat map, parallel coordinates, Pareto front, expected best against budget. Needs pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.pictures.base import (
+    BUCKETS,
+    Axis,
+    Buckets,
+    Picture,
+    absent,
+    best_first,
+    better,
+    bucketed,
+    chosen,
+    column,
+    ground_line,
+    is_log,
+    is_percent,
+    metric_log,
+    metric_title,
+    setting_ids,
+    setting_label,
+    settings_of,
+)
+from sweep.analysis.statistics import expected_best
+from sweep.analysis.table import StudyTable
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import show_value
+
+POINTS = 3000
+"""At most so many settings are drawn one by one."""
+LINES = 400
+"""At most so many settings are drawn as lines of parallel coordinates."""
+AXES = 8
+"""At most so many hyperparameters stand side by side in parallel coordinates."""
+
+
+def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
+    """The metric against one hyperparameter, everything else varying (Godbole et al. 2023, isolation plots). marks: a
+    setting each, with number, x, mean, low, high, n, state, bucket, best (whether it is its bucket's best), label.
+
+    more["buckets"]: bucket (its label), x (where its best lies), best, number, settings, diverged.
+    """
+    settings = settings_of(table)
+    (name,) = chosen(table, settings, names, 1, "isolation")
+    buckets = bucketed(settings[column(name)])
+    marks = settings.assign(bucket=[buckets.labels[place] for place in buckets.of], place=buckets.of)
+    ranking = best_first(marks, table.sign)
+    marks["best"] = marks.index.isin(ranking.drop_duplicates("place").index)
+    other = [swept for swept in table.swept if swept != name]
+    spread = buckets.numeric and not settings[column(name)].isna().any()
+    marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
+    marks["label"] = [setting_label(row, table.swept) for row in settings.to_dict("records")]
+    rows = _bucket_rows(marks, buckets)
+    drawn, notes = _thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
+    notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
+    words = f"a dot a setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
+    log = metric_log(marks["mean"]) and not is_percent(table.metric)
+    values = [] if not spread else sorted({float(value) for value in settings[column(name)]})
+    scale = ", log scale" if buckets.log and spread else ""
+    return Picture(
+        "isolation",
+        f"{metric_title(table).split(' (')[0].capitalize()} against {name}",
+        words,
+        ground_line(table, settings, data),
+        Axis(
+            "x",
+            f"{name}{scale}",
+            buckets.log and spread,
+            values=() if spread else tuple(buckets.labels),
+            ticks=tuple(values) if len(values) <= 8 else (),
+        ),
+        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=_span(marks, log, table.sign)),
+        drawn,
+        table.direction,
+        tuple(notes),
+        {"buckets": rows},
+    )
+
+
+def _span(marks: pd.DataFrame, log: bool, sign: float) -> tuple[float, float] | None:
+    """From the best to the worst finite mean, less what would flatten all others."""
+    values = marks["mean"].where(marks["state"] == "complete").dropna()
+    if values.empty:
+        return None
+    low, high = float(values.min()), float(values.max())
+    if sign > 0 and not log and len(values) > 8:
+        edge = float(values.quantile(0.9))
+        high = min(high, edge + 3 * (edge - low)) if edge > low else high
+    if log:
+        return low / 1.15, max(high, low * 1.05) * 1.15
+    pad = 0.06 * ((high - low) or abs(high) or 1.0)
+    return low - pad, high + pad
+
+
+def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
+    grouped = marks.groupby("place")
+    best = marks[marks["best"]].set_index("place")
+    rows = pd.DataFrame(
+        {
+            "bucket": [buckets.labels[place] for place in grouped.groups],
+            "settings": grouped.size(),
+            "diverged": (marks["state"] == "diverged").groupby(marks["place"]).sum(),
+        }
+    )
+    return rows.join(best[["x", "mean", "number"]].rename(columns={"mean": "best"})).reset_index(drop=True)
+
+
+def _thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
+    """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the ranking."""
+    if len(marks) <= most:
+        return marks, []
+    order = marks.assign(always=always, key=sign * marks["mean"]).sort_values(
+        ["always", "key"], ascending=[False, True]
+    )
+    first = order[order["always"]].head(most // 2)
+    rest = order.drop(first.index)
+    places = np.linspace(0, len(rest) - 1, most - len(first)).round().astype(int)
+    kept = pd.concat([first, rest.iloc[np.unique(places)]]).drop(columns=["always", "key"])
+    return kept.sort_index(), [f"{len(kept):,} of {len(marks):,} settings are drawn, evenly over the ranking"]
+
+
+def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
+    """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with x
+    and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of all)."""
+    settings = settings_of(table)
+    across, down = chosen(table, settings, names, 2, "heatmap")
+    most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
+    x, y = bucketed(settings[column(across)], most), bucketed(settings[column(down)], most)
+    frame = settings.assign(xi=x.of, yi=y.of)
+    ranking = best_first(frame, table.sign).drop_duplicates(["xi", "yi"])
+    cells = frame.groupby(["xi", "yi"])
+    marks = pd.DataFrame({"settings": cells.size()})
+    for state in ("diverged", "pruned"):
+        marks[state] = (frame["state"] == state).groupby([frame["xi"], frame["yi"]]).sum()
+    best = ranking.set_index(["xi", "yi"])[["mean", "number"]].rename(columns={"mean": "value"})
+    marks = marks.join(best).reset_index()
+    marks["best"] = marks["number"].eq(ranking["number"].iloc[0]) if len(ranking) else False
+    marks["x"], marks["y"] = [x.labels[i] for i in marks["xi"]], [y.labels[i] for i in marks["yi"]]
+    rest = [name for name in table.swept if name not in (across, down)]
+    seeds = int(table.trials["seed"].nunique())
+    each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+    words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
+    hurt = int((marks["diverged"] > 0).sum())
+    notes = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
+    empty = len(x.labels) * len(y.labels) - len(marks)
+    notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
+    return Picture(
+        "heatmap",
+        f"{metric_title(table).split(' (')[0].capitalize()} by {across} and {down}",
+        words,
+        ground_line(table, settings, data),
+        Axis("x", across, values=tuple(x.labels)),
+        Axis("y", down, values=tuple(y.labels)),
+        marks.drop(columns=["xi", "yi"]),
+        table.direction,
+        notes,
+        {
+            "scale": pd.DataFrame(
+                {
+                    "title": [metric_title(table)],
+                    "percent": [is_percent(table.metric)],
+                    "log": [metric_log(marks["value"]) and not is_percent(table.metric)],
+                }
+            )
+        },
+    )
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell{'' if number == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"the {len(names)} others"
+
+
+def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
+    """A line a setting through one axis a hyperparameter and the metric's at the end. marks: a setting and axis each, with
+    setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
+
+    more["ticks"]: axis, at, label. The metric's axis has the best at the top, diverged settings below its end.
+    """
+    settings = settings_of(table)
+    if not table.swept:
+        raise UsageError(f"study {table.name!r}: nothing is swept, so parallel coordinates have no axis")
+    wanted = len(names) or min(AXES, len(table.swept))
+    axes = chosen(table, settings, names, max(1, wanted), "parallel")
+    axes = list(names) if names else [name for name in table.swept if name in axes]
+    order = best_first(settings, table.sign)
+    settings["rank"] = pd.Series(range(1, len(order) + 1), index=order.index)
+    drawn, notes = _thinned(settings, settings["rank"] <= 10, LINES, table.sign)
+    parts, ticks = [], []
+    for name in axes:
+        at, labels = _positions(settings[column(name)])
+        parts.append(drawn.assign(axis=name, at=at.loc[drawn.index], value=drawn[column(name)].map(show_value)))
+        ticks += [{"axis": name, "at": place, "label": label} for place, label in labels]
+    last = metric_title(table).split(" (")[0]
+    at, labels = _metric_positions(settings, table)
+    show = drawn["mean"].where(drawn["state"] == "complete").map(lambda value: "" if value != value else f"{value:.4g}")
+    parts.append(drawn.assign(axis=last, at=at.loc[drawn.index], value=show))
+    ticks += [{"axis": last, "at": place, "label": label} for place, label in labels]
+    columns = ["number", "axis", "at", "value", "mean", "state", "rank"]
+    marks = pd.concat(parts)[columns].sort_index(kind="stable").reset_index(names="setting")
+    hidden = [name for name in table.swept if name not in axes]
+    notes += [f"not drawn: {', '.join(hidden)}"] if hidden else []
+    return Picture(
+        "parallel",
+        "Parallel coordinates",
+        f"a line a setting, coloured by {metric_title(table)}; the best is at the top of the last axis",
+        ground_line(table, settings, data),
+        Axis("axis", "", values=(*axes, last)),
+        Axis(
+            "at",
+            metric_title(table),
+            metric_log(settings["mean"]) and not is_percent(table.metric),
+            is_percent(table.metric),
+        ),
+        marks,
+        table.direction,
+        tuple(notes),
+        {"ticks": pd.DataFrame(ticks)},
+    )
+
+
+def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
+    """Where each value lies on its axis, 0 to 1, and what is written there."""
+    buckets = bucketed(values)
+    if not buckets.numeric or buckets.single:
+        step = 1 / max(1, len(buckets.labels) - 1)
+        half = 0.5 if len(buckets.labels) == 1 else 0.0
+        return buckets.of * step + half, [(i * step + half, label) for i, label in enumerate(buckets.labels)]
+    numbers = values.astype("float64")
+    scaled = np.log(numbers) if buckets.log else numbers
+    low, high = float(scaled.min()), float(scaled.max())
+    at = (0.1 + 0.9 * (scaled - low) / (high - low)) if numbers.isna().any() else (scaled - low) / (high - low)
+    base = 0.1 if numbers.isna().any() else 0.0
+    middle = (low + high) / 2
+    written = [np.exp(v) if buckets.log else v for v in (low, middle, high)]
+    labels = [(base + (1 - base) * share, f"{value:.3g}") for share, value in zip((0, 0.5, 1), written, strict=True)]
+    return at.fillna(0.0), [*([(0.0, "–")] if numbers.isna().any() else []), *labels]
+
+
+def _metric_positions(settings: pd.DataFrame, table: StudyTable) -> tuple[pd.Series, list[tuple[float, str]]]:
+    values = settings["mean"].where(settings["state"] == "complete").astype("float64")
+    log = metric_log(values) and not is_percent(table.metric)
+    scaled = np.log(values) if log else values
+    low, high = (float(scaled.min()), float(scaled.max())) if values.notna().any() else (0.0, 1.0)
+    share = (scaled - low) / ((high - low) or 1.0)
+    at = 0.12 + 0.88 * ((1 - share) if table.sign > 0 else share)
+    worst = f"{'not complete' if (settings['state'] != 'diverged').any() else 'diverged'}"
+    ends = [(1.0, low if table.sign > 0 else high), (0.12, high if table.sign > 0 else low)]
+    show = [(place, _written(np.exp(value) if log else value, table)) for place, value in ends]
+    rest = [(0.0, worst)] if (settings["state"] != "complete").any() else []
+    return at.fillna(0.0), [*rest, *show]
+
+
+def _written(value: float, table: StudyTable) -> str:
+    return f"{100 * value:.1f}%" if is_percent(table.metric) else f"{value:.3g}"
+
+
+def budget_picture(table: StudyTable, data: str = "") -> Picture:
+    """The expected best of k settings drawn at random from those of the study (Dodge et al. 2019), with the range that
+    80 of 100 draws fall into. marks: k, expected, low, high. A diverged setting is a draw that is as bad as the worst.
+
+    more["seen"]: k, best: the best so far in the order of the study. Settings count once, their seeds averaged.
+    """
+    settings = settings_of(table)
+    complete = settings[settings["state"] == "complete"]
+    if complete.empty:
+        raise UsageError(f"study {table.name!r}: no setting is complete, so there is no best to expect")
+    worst = (table.sign * complete["mean"]).max()
+    cost = (table.sign * settings["mean"]).where(settings["state"] == "complete")
+    cost = cost.mask(settings["state"] == "diverged", worst).dropna()
+    budgets = np.unique(np.geomspace(1, len(cost), 60).round().astype(int))
+    expected = table.sign * np.asarray(expected_best(cost.to_numpy(), budgets, minimize=True, replacement=False))
+    values = np.sort(cost.to_numpy())
+    low, high = (table.sign * _best_quantile(values, budgets, share) for share in (0.1, 0.9))
+    marks = pd.DataFrame(
+        {"k": budgets, "expected": expected, "low": np.minimum(low, high), "high": np.maximum(low, high)}
+    )
+    seen = (table.sign * cost.cummin()).reset_index(drop=True)
+    notes = [f"{int((settings['state'] == 'diverged').sum())} diverged settings count as the worst"] * bool(
+        (settings["state"] == "diverged").any()
+    )
+    notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
+        (settings["state"] == "pruned").any()
+    )
+    log = metric_log(marks[["expected", "low", "high"]].stack()) and not is_percent(table.metric)
+    return Picture(
+        "budget",
+        "Expected best against budget",
+        "the best of k settings drawn at random; band: 80 of 100 draws; steps: the best so far as this study went",
+        ground_line(table, settings, data),
+        Axis(
+            "k",
+            "settings tried, k",
+            len(cost) > 20,
+            ticks=_budget_ticks(len(cost)),
+            domain=(1.0, float(max(2, len(cost)))),
+        ),
+        Axis("expected", metric_title(table), log, is_percent(table.metric), domain=_round_span(marks, seen, log)),
+        marks,
+        table.direction,
+        tuple(notes),
+        {"seen": pd.DataFrame({"k": seen.index + 1, "best": seen})},
+    )
+
+
+def _budget_ticks(most: int) -> tuple[float, ...]:
+    """Whole numbers to write along the budget."""
+    if most <= 10:
+        return tuple(map(float, range(1, most + 1)))
+    if most <= 20:
+        return (1.0, *map(float, range(2, most + 1, 2)))
+    return tuple(float(k) for decade in range(7) for k in (10**decade, 2 * 10**decade, 5 * 10**decade) if k <= most)
+
+
+def _round_span(marks: pd.DataFrame, seen: pd.Series, log: bool) -> tuple[float, float]:
+    low = float(min(marks["low"].min(), marks["expected"].min(), seen.min()))
+    high = float(max(marks["high"].max(), marks["expected"].max(), seen.max()))
+    if log:
+        return low / 1.15, high * 1.1
+    pad = 0.05 * ((high - low) or abs(high) or 1.0)
+    return low - pad, high + pad
+
+
+def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.ndarray:
+    """The value that the smallest of k draws without replacement from sorted values [n] stays below with this chance, for
+    each k [m]: P(min > v_i) = C(n - i - 1, k) / C(n, k)."""
+    n = len(values)
+    out = []
+    for k in budgets:
+        survive = np.cumprod(np.maximum(0.0, (n - k - np.arange(n)) / (n - np.arange(n))))
+        out.append(values[int(np.argmax(1 - survive >= share - 1e-12))])
+    return np.array(out)
+
+
+def pareto_picture(
+    table: StudyTable,
+    data: str = "",
+    names: Sequence[str] = (),
+    parameters: Callable[[dict[str, object]], int] | None = None,
+) -> Picture:
+    """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
+    less is better), mean, front, state, label. The cost is `names[0]`: a measured column, `parameters`, or a numeric hyperparameter."""
+    settings = settings_of(table)
+    name, goes_up = _cost(table, settings, names, parameters)
+    sign = -1.0 if goes_up else 1.0
+    marks = settings[(settings["state"] == "complete") & settings["x"].notna()].copy()
+    if marks.empty:
+        raise UsageError(f"study {table.name!r}: no complete setting has a value of {name}, so there is no front")
+    order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
+    smallest = order["b"].cummin()
+    marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
+    marks["label"] = [setting_label(row, table.swept) for row in marks.to_dict("records")]
+    drawn, notes = _thinned(marks, marks["front"], POINTS, table.sign)
+    left = len(settings) - len(marks)
+    notes += [f"{left} settings without a final value are not on the plane"] if left else []
+    log = metric_log(marks["mean"]) and not is_percent(table.metric)
+    log_x = is_log(list(marks["x"]))
+    words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
+    return Picture(
+        "pareto",
+        f"{metric_title(table).split(' (')[0].capitalize()} against {metric_title(table, name)}",
+        f"a dot a setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
+        ground_line(table, settings, data),
+        Axis("x", words, log_x),
+        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=_span(marks, log, table.sign)),
+        drawn,
+        table.direction,
+        tuple(notes),
+    )
+
+
+def _cost(
+    table: StudyTable,
+    settings: pd.DataFrame,
+    names: Sequence[str],
+    parameters: Callable[[dict[str, object]], int] | None,
+) -> tuple[str, bool]:
+    """Puts the cost into column x; its name, and whether more of it is better."""
+    shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine"} & set(table.swept)
+    name = names[0] if names else "parameters" if shaped and parameters is not None else "seconds"
+    measured = [
+        n
+        for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs")
+        if n != table.metric
+    ]
+    numeric = [n for n in table.swept if pd.to_numeric(settings[column(n)], errors="coerce").notna().any()]
+    choices = [*measured, *(["parameters"] if parameters is not None else []), *numeric]
+    if len(names) > 1:
+        raise UsageError(f"pareto takes one cost beside the metric; given {', '.join(names)}")
+    if name.startswith("test_"):
+        raise UsageError(f"{name}: nothing is selected on test data; choose from {', '.join(choices)}")
+    if name not in choices:
+        raise unknown("cost", name, choices, f"study {table.name!r}: ")
+    if name == "parameters":
+        assert parameters is not None
+        base = dict(table.constant)
+        rows = settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1).to_dict("records")
+        settings["x"] = [parameters({**base, **{k: v for k, v in row.items() if not absent(v)}}) for row in rows]
+    elif name in numeric:
+        settings["x"] = pd.to_numeric(settings[column(name)], errors="coerce")
+    else:
+        trials = table.complete
+        means = trials[name].groupby(setting_ids(trials, table.swept)).transform("mean").set_axis(trials["number"])
+        settings["x"] = settings["number"].map(means)
+    return name, name.endswith("accuracy")

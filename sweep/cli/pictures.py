@@ -1,0 +1,156 @@
+"""Commands that draw: plot, report. Needs typer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.base import app, confirmed, console, say
+from sweep.flags import (
+    DEFAULT_RESULTS,
+    Direction,
+    Json,
+    Metric,
+    Results,
+    StudyName,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from sweep.analysis import StudyTable
+    from sweep.analysis.pictures import Picture
+    from sweep.ledger import Ledger, Study
+
+KINDS = {
+    "curves": "learning curves: a line a setting, its band over seeds",
+    "isolation": "the metric against one hyperparameter, the best of each value marked",
+    "heatmap": "two hyperparameters, the best setting's mean in each cell",
+    "parallel": "a line a setting through every hyperparameter",
+    "effect": "paired differences of one or more hyperparameters, with intervals",
+    "importance": "each hyperparameter's share of the metric's variance",
+    "budget": "the best to expect of k settings",
+    "pareto": "the metric against what it costs (parameters, seconds, …)",
+}
+
+
+@app.command(rich_help_panel="Ask")
+def plot(
+    study: StudyName,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="; ".join(f"[bold]{name}[/]: {words}" for name, words in KINDS.items()) + "."
+        ),
+    ],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel and effect any, pareto the cost. "
+            "By default those that tell most.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File ending in .html, .png or .svg; without it, drawn in the terminal.",
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=5, metavar="N", help="Curves: how many of the best are named.")
+    ] = 5,
+    theme: Annotated[
+        str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
+    ] = "light",
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    as_json: Json = False,
+) -> None:
+    """Draw a study: to a file, or as text in the terminal.
+
+    curves, isolation, heatmap, parallel, effect, importance, budget, pareto.
+    """
+    from sweep.analysis import study_table
+    from sweep.errors import unknown
+    from sweep.ledger import Ledger
+
+    if kind not in KINDS:
+        raise unknown("kind of picture", kind, KINDS)
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        table = study_table(ledger, found, metric, direction, where)
+        picture = _picture(ledger, found, table, kind, names or [], top)
+    if as_json:
+        from sweep.report.files import picture_records
+
+        say(picture_records(picture))
+    elif output is None:
+        from sweep.report.terminal import terminal
+
+        say(terminal(picture, console().width))
+    else:
+        from sweep.report.plots import save_chart
+
+        save_chart(picture, output, theme)
+        print(f"wrote {output}")
+
+
+def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int) -> Picture:
+    from sweep.analysis import pictures
+    from sweep.errors import UsageError
+
+    data = study.recipe.data
+    if names and kind in ("curves", "budget", "importance"):
+        raise UsageError(f"{kind} draws all hyperparameters; given {', '.join(names)}")
+    if kind == "curves":
+        return pictures.curves_picture(table, ledger.epochs(study), data, top)
+    if kind == "pareto":
+        return pictures.pareto_picture(table, data, names, pictures.parameter_counter(data))
+    if kind == "budget":
+        return pictures.budget_picture(table, data)
+    if kind == "importance":
+        return pictures.importance_picture(table, data)
+    draw = {
+        "isolation": pictures.isolation_picture,
+        "heatmap": pictures.heatmap_picture,
+        "parallel": pictures.parallel_picture,
+        "effect": pictures.effect_picture,
+    }[kind]
+    return draw(table, data, names)
+
+
+@app.command(rich_help_panel="Ask")
+def report(
+    study: StudyName,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File ending in .html; by default STUDY.html."),
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+) -> None:
+    """Write one HTML file that says what a study found, answers first; it opens offline.
+
+    The winner and how sure it is, effects, importance, checks, figures, every trial, and how to get the numbers again.
+    """
+    from sweep.analysis import study_table
+    from sweep.analysis.pictures import parameter_counter
+    from sweep.ledger import Ledger
+    from sweep.report.page import Report, save_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        table = study_table(ledger, found, metric, direction, where)
+        fresh = confirmed(ledger, found, table)
+        told = Report(found, table, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+    target = output or f"{study}.html"
+    save_report(told, target)
+    print(f"wrote {target}")

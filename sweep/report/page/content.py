@@ -1,0 +1,382 @@
+"""What a report says, section by section, as plain values for its template. Needs pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sweep.analysis import Effect, SettingsBoard, effects, pictures, rank_settings
+from sweep.analysis.check import check
+from sweep.analysis.importance import importance
+from sweep.analysis.pictures import Picture
+from sweep.errors import SweepError, UsageError
+from sweep.hyperparameters import show_value
+from sweep.report.answers import headline, holds_for, sentences, tuned_sentences
+from sweep.report.files import plain
+from sweep.report.page.recipes import command_text, recipe_text
+from sweep.report.plots.charts import chart
+from sweep.report.settings import meaning, show_interval
+from sweep.report.text import count, missing, show_metric, show_seconds
+
+if TYPE_CHECKING:
+    from sweep.analysis import StudyTable
+    from sweep.ledger import Study
+
+SIZES = {"wide": 840, "medium": 520, "narrow": 256}
+"""Widths of a chart's plane in pixels; the page takes the widest that fits."""
+ROWS = 20_000
+"""At most so many trials are in the page's table."""
+TOP = 10
+"""So many settings stand in the answer."""
+EFFECTS = 8
+"""At most so many hyperparameters are asked about."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made of: the study, its table, all epochs, the score of its winner on fresh seeds if it was
+    confirmed, what counts a setting's parameters."""
+
+    study: Study
+    table: StudyTable
+    epochs: pd.DataFrame
+    fresh: tuple[float, float, float, int] | None = None
+    parameters: Callable[[dict[str, Any]], int] | None = None
+
+
+def content(report: Report) -> dict[str, Any]:
+    """The template's values; `specs` are the charts by the id of their place."""
+    study, table = report.study, report.table
+    board = rank_settings(table)
+    specs: dict[str, Any] = {}
+    asked = _effects(report, specs)
+    found = _importance(report, specs)
+    figures, failed = _figures(report, specs)
+    remarks = _try(lambda: check(table, report.epochs))
+    values = {
+        "title": f"{study.name}: sweep report",
+        "study": study.name,
+        "lead": _lead(study, table, board),
+        "answer": _answer(board, table, report.fresh),
+        "effects": asked,
+        "importance": found,
+        "checks": {
+            "each": remarks or [],
+            "none": "Nothing stands out." if remarks == [] else "Not checked: nothing is complete.",
+        },
+        "figures": figures,
+        "missing": failed,
+        "whole": _whole_words(table),
+        "trials": _whole(table),
+        "again": _again(study),
+        "specs": specs,
+    }
+    names = {
+        "answer": "Answer",
+        "effects": "Effects",
+        "importance": "Importance",
+        "checks": "Checks",
+        "figures": "Figures",
+    }
+    values["sections"] = [(key, name) for key, name in names.items() if values[key]] + [
+        ("trials-section", "Trials"),
+        ("again", "Again"),
+    ]
+    return values
+
+
+def _try(make: Callable[[], Any]) -> Any:
+    """A part of the report, or None where the study does not have it."""
+    try:
+        return make()
+    except SweepError:
+        return None
+
+
+def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
+    states = table.trials["state"].value_counts()
+    counted = [
+        f"{states[state]:,} {state}"
+        for state in ("complete", "pruned", "diverged", "failed", "running", "waiting")
+        if state in states
+    ]
+    seeds = int(table.trials["seed"].nunique())
+    swept = ", ".join(table.swept) or "nothing"
+    parts = [
+        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} ({', '.join(counted)})",
+        f"on {study.recipe.data}",
+        f"over {swept}",
+    ]
+    when = f"{study.created[:16].replace('T', ' ')} UTC"
+    took = f", {show_seconds(study.seconds)} of training" if study.seconds else ""
+    return f"{', '.join(parts)}. {when}{took}."
+
+
+# The answer
+
+
+def _answer(board: SettingsBoard, table: StudyTable, fresh: tuple[float, float, float, int] | None) -> dict[str, Any]:
+    best, metric = board.selected, board.metric
+    if best is None:
+        return {
+            "headline": "No trial is complete, so nothing is selected.",
+            "chips": [],
+            "figures": [],
+            "lines": _lost(table),
+            "table": None,
+        }
+    way = "lowest" if board.direction == "minimize" else "highest"
+    others = int((board.rows["n"] > 0).sum()) - 1
+    if board.seeds < 2:
+        sure = "One seed a setting cannot tell it from the rest: a difference may be the seed's luck."
+    elif board.tied > 1:
+        sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
+    else:
+        sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
+    chips = [(name, show_value(plain(best[name]))) for name in board.swept if not missing(best[name])]
+    figures = [
+        (
+            f"{metric}, mean",
+            show_metric(metric, best["mean"]),
+            _beside(metric, best["low"], best["high"], int(best["n"])),
+        )
+    ]
+    if fresh is not None:
+        figures.append(
+            (f"{metric}, fresh seeds", show_metric(metric, fresh[0]), _beside(metric, fresh[1], fresh[2], fresh[3]))
+        )
+    if not board.filtered:
+        for name, (mean, low, high) in sorted(board.tests.items()):
+            figures.append((name, show_metric(name, mean), _beside(name, low, high, int(best["n"]))))
+    figures.append(
+        (
+            "indistinguishable",
+            f"{board.tied:,}" if board.tied else "–",
+            f"of {count(others + 1, 'setting')} with numbers",
+        )
+    )
+    return {
+        "headline": f"This setting has the {way} {metric}{' of those that meet the condition' if board.filtered else ''}. {sure}",
+        "chips": chips,
+        "figures": figures,
+        "lines": [*meaning(board, fresh), *_lost(table)],
+        "table": _top(board),
+    }
+
+
+def _beside(metric: str, low: Any, high: Any, n: int) -> str:
+    spread = show_interval(metric, low, high)
+    return f"{'' if spread == '–' else f'95% {spread}, '}{count(n, 'seed')}"
+
+
+def _lost(table: StudyTable) -> list[str]:
+    """The trials that are in no mean, so that nobody misses them."""
+    states = table.trials["state"].value_counts()
+    lost = [
+        f"{states[state]:,} {state}"
+        for state in ("diverged", "pruned", "failed", "running", "waiting")
+        if state in states
+    ]
+    return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials."] if lost else []
+
+
+def _top(board: SettingsBoard) -> dict[str, Any]:
+    rows = board.rows.head(TOP)
+    tied, lost = bool(board.tied), [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
+    columns = [
+        "rank",
+        *(["≈"] if tied else []),
+        *board.swept,
+        board.metric,
+        "95% interval",
+        "seeds",
+        "best seed",
+        *lost,
+    ]
+    cells = []
+    for row in rows.to_dict("records"):
+        cells.append([
+            show_value(plain(row["rank"])),
+            *(["≈" if row["tied"] else ""] if tied else []),
+            *(show_value(plain(row[name])) for name in board.swept),
+            show_metric(board.metric, row["mean"]),
+            show_interval(board.metric, row["low"], row["high"]),
+            str(row["n"]),
+            show_metric(board.metric, row["best"]),
+            *(f"{row[state]}" for state in lost),
+        ])  # fmt: skip
+    return {"caption": "The best settings", "columns": columns, "rows": cells, "text": [], "bold": True}
+
+
+# Effects and importance
+
+
+def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
+    table = report.table
+    each: list[Effect] = []
+    settings = _try(lambda: pictures.settings_of(table))
+    if settings is None or not table.swept:
+        return None
+    names = pictures.most_telling(settings, table)[:EFFECTS]
+    comparable = [name for name in names if _try(lambda name=name: effects(table, [name])) is not None]  # type: ignore[misc]
+    if not comparable:
+        return None
+    each = effects(table, comparable)
+    drawn = [one.name for one in each if any(comparison.pairs for comparison in one.comparisons)]
+    figures = []
+    if drawn:
+        picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
+        figures = [_figure(picture, specs)] if picture is not None else []
+    left = len(table.swept) - len(comparable)
+    about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
+    about += f"{holds_for(each[0])}{f' Not compared here: {left} more.' if left else ''}"
+    told = [
+        {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}
+        for one in each
+    ]
+    return {"about": about, "each": told, "figures": figures}
+
+
+def _said(one: Effect) -> list[str]:
+    return list(dict.fromkeys([headline(one), *sentences(one), *tuned_sentences(one)]))
+
+
+def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
+    found = _try(lambda: importance(report.table))
+    picture = (
+        _try(lambda: pictures.importance_picture(report.table, report.study.recipe.data, found))
+        if found is not None
+        else None
+    )
+    if picture is None or picture.marks.empty:
+        return None
+    first = picture.marks.iloc[0]
+    rest = 1 - float(picture.marks["share"].sum())
+    lines = [
+        f"{first['name']} alone tells {100 * first['share']:.0f}% of the variance; {100 * max(0.0, rest):.0f}% is in combinations of hyperparameters and chance."
+    ]
+    return {"lines": lines, "figure": _figure(picture, specs)}
+
+
+# Figures
+
+
+def _figures(report: Report, specs: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    table, data = report.table, report.study.recipe.data
+    makes: list[Callable[[], Picture]] = [
+        lambda: pictures.curves_picture(table, report.epochs, data),
+        lambda: pictures.isolation_picture(table, data),
+        lambda: pictures.heatmap_picture(table, data),
+        lambda: pictures.parallel_picture(table, data),
+        lambda: pictures.budget_picture(table, data),
+        lambda: pictures.pareto_picture(table, data, (), report.parameters),
+    ]
+    figures, failed = [], []
+    for make in makes:
+        try:
+            figures.append(_figure(make(), specs))
+        except UsageError as error:
+            failed.append(f"Not drawn: {error}.")
+    return figures, failed
+
+
+def _figure(picture: Picture, specs: dict[str, Any]) -> dict[str, Any]:
+    """A picture's words, its two charts put among `specs`."""
+    place = f"chart-{len(specs)}"
+    specs[place] = all_charts(picture)
+    return figure_words(picture) | {"id": place}
+
+
+def all_charts(picture: Picture) -> dict[str, Any]:
+    """A picture's chart for a screen, a tablet and a phone, without title, and its words for who cannot see it."""
+    return {name: chart(picture, width, False) for name, width in SIZES.items()} | {"alt": picture.said}
+
+
+def figure_words(picture: Picture) -> dict[str, Any]:
+    """What is written around a picture on a page."""
+    return {
+        "title": picture.title,
+        "subtitle": picture.subtitle,
+        "ground": picture.ground,
+        "notes": picture.notes,
+        "alt": picture.said,
+    }
+
+
+# The whole table
+
+
+def _columns(table: StudyTable) -> list[str]:
+    measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", table.metric, "epochs", "seconds"]
+    there = [name for name in dict.fromkeys(measured) if name in table.trials and table.trials[name].notna().any()]
+    return [
+        "number",
+        "state",
+        *(["seed"] if table.trials["seed"].nunique() > 1 else []),
+        *table.swept,
+        *(n for n in there if n not in table.swept),
+    ]
+
+
+def _whole(table: StudyTable) -> dict[str, Any]:
+    columns = _columns(table)
+    trials = table.trials.assign(
+        _key=table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
+    )
+    frame = trials.sort_values("_key", na_position="last", kind="stable").head(ROWS)[columns]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return {"columns": ["trial", *columns[1:]], "rows": rows}
+
+
+def _cell(value: Any) -> Any:
+    kept = plain(value)
+    return float(f"{kept:.8g}") if isinstance(kept, float) else kept
+
+
+def _whole_words(table: StudyTable) -> dict[str, str]:
+    about = "A click on a column sorts by it. Test scores are shown of the selected setting alone."
+    if len(table.trials) > ROWS:
+        about += f" The best {ROWS:,} of {len(table.trials):,} are here; sweep export writes all."
+    example = (
+        f"{table.swept[0]}={show_value(_first(table.trials[table.swept[0]]))}" if table.swept else f"{table.metric}<1"
+    )
+    return {"about": about, "hint": f"{example} state=complete"}
+
+
+def _first(values: Sequence[Any] | pd.Series) -> Any:
+    return next((plain(value) for value in values if not missing(value)), "x")
+
+
+# Again
+
+
+def _again(study: Study) -> dict[str, Any]:
+    imported = getattr(study.recipe, "imported", None) is not None
+    environment = [(name, show_value(value)) for name, value in study.versions.items()]
+    machine = [(name, show_value(value)) for name, value in study.machine.items()]
+    tables = [(name, rows) for name, rows in (("Versions", environment), ("Machine", machine)) if rows]
+    if imported:
+        return {
+            "lines": [
+                f"These results were not trained here: they were imported from {study.recipe.data} with sweep import."
+            ],
+            "recipe": "",
+            "file": "",
+            "command": "",
+            "tables": tables,
+        }
+    lines = [
+        "On a CPU, the same recipe gives the same numbers to the last bit, whatever is trained beside it.",
+        f"sweep reproduce {study.name} N trains trial N again, alone, and compares every epoch.",
+    ]
+    lines += [f"Data fingerprint {study.data}."] if study.data else []
+    return {
+        "lines": lines,
+        "recipe": recipe_text(study.recipe.to_dict()),
+        "file": f"{study.name}.toml",
+        "command": command_text(study),
+        "tables": tables,
+    }

@@ -1,0 +1,58 @@
+"""Colours and type of every chart, light and dark. Needs nothing.
+
+A chart names what a mark means (its `style`); these two tables say how that looks, so one specification serves both.
+The hues are Okabe & Ito's (2008), told apart by colour-blind readers; what matters is told by place, shape or words too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+HEAT = ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7"]
+"""From best to worst: one direction of lightness, so that it reads in grey."""
+
+
+def _theme(
+    ink: str, soft: str, grid: str, paper: str, hues: list[str], bad: str, faint: str, ramp: list[str]
+) -> dict[str, Any]:
+    text = {"labelColor": soft, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}
+    return {
+        "background": paper,
+        "font": FONT,
+        "padding": 12,
+        "view": {"stroke": None},
+        "title": {"anchor": "start", "color": ink, "subtitleColor": soft, "font": FONT, "subtitleFont": FONT,
+                  "fontSize": 17, "fontWeight": 600, "subtitleFontSize": 12.5, "subtitleLineHeight": 17, "offset": 18,
+                  "subtitlePadding": 6, "frame": "bounds"},
+        "axis": text | {"gridColor": grid, "domainColor": grid, "tickColor": grid, "labelFontSize": 12, "titleFontSize": 12.5,
+                        "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10, "labelLimit": 150, "domain": False, "ticks": False},
+        "axisX": {"grid": False, "domain": True, "ticks": True},
+        "legend": text | {"titleFontSize": 12.5, "titleFontWeight": 500, "labelFontSize": 12, "labelLimit": 320, "titleLimit": 320},
+        "range": {"category": hues, "ramp": ramp},
+        "text": {"font": FONT, "color": ink, "fontSize": 12},
+        "style": {
+            "main": {"color": hues[0]},
+            "second": {"color": hues[1]},
+            "others": {"color": faint},
+            "bad": {"color": bad},
+            "ink": {"color": ink},
+            "paper": {"color": paper},
+            "soft": {"color": soft},
+            "grid": {"color": grid},
+            "halo": {"color": paper, "stroke": paper, "strokeWidth": 4},
+            "ring": {"stroke": ink, "fill": "transparent"},
+            "cell": {"stroke": paper},
+        },
+    }  # fmt: skip
+
+
+THEMES: dict[str, dict[str, Any]] = {
+    "light": _theme("#1c2430", "#566171", "#e3e7ec", "#ffffff",
+                    ["#0072b2", "#d55e00", "#00805c", "#a8588a", "#9a6b00"], "#b3400a", "#8d98a5",
+                    ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#a5d3b0"]),
+    "dark": _theme("#e8ecf1", "#a7b1be", "#2c343f", "#12161c",
+                   ["#56b4e9", "#f0923c", "#2fc79a", "#dd93c0", "#e6c34a"], "#ff8a5c", "#66717f",
+                   ["#f6ec7a", "#8fd58a", "#3fb0a5", "#3a83b8", "#3f5a9a"]),
+}  # fmt: skip
+"""Vega-Lite configurations by name."""
