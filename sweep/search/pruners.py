@@ -6,9 +6,11 @@ pruner. So a search that grows later decides as one that had all its trials from
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import optuna
@@ -39,7 +41,8 @@ class Pruner:
         assert recipe.search is not None
         self.search, self.seeds, self.direction = recipe.search, len(recipe.seeds), recipe.direction
         self.sign = 1.0 if recipe.direction == "minimize" else -1.0
-        self.shares = _shares(recipe) if self.search.pruner == "hyperband" else [1.0]
+        shares = _shares(recipe) if self.search.pruner == "hyperband" else []
+        self.ends = list(itertools.accumulate(shares))[:-1]  # of the brackets, in [0, 1]
 
     def rungs(self, trial: Trial) -> list[int]:
         """The epochs after which a trial may be pruned: in bracket b, the first b are left out."""
@@ -52,19 +55,18 @@ class Pruner:
     def bracket(self, setting: int) -> int:
         """Hyperband's bracket of the setting that was asked as that number: multiples of the golden ratio fill the
         brackets evenly, each by its share, whatever the size of a generation."""
-        place = (setting * _GOLDEN) % 1.0
-        ends = np.cumsum(self.shares)[:-1]
-        return int(np.searchsorted(ends, place, side="right"))
+        return bisect.bisect_right(self.ends, (setting * _GOLDEN) % 1.0) if self.ends else 0
 
     def losers(self, numbers: Iterable[int], values: Values) -> list[int]:
         """Those of the trials that leave at a rung, by the values of all that were trained as far. With median, what
         is worse than the median; else all but the best of each `reduction`, one at least (successive halving, Li et
         al. 2020; Hyperband, Li et al. 2018, does so in each bracket). Of equal ones the first asked is better."""
-        scores = self._scores(values)
-        brackets: dict[int, list[int]] = {}
-        for setting in sorted(scores):
-            brackets.setdefault(self.bracket(setting), []).append(setting)
-        stay = {setting for members in brackets.values() for setting in self._stay(members, scores)}
+        settings, scores = self._scores(values)
+        brackets = np.array([self.bracket(one) for one in settings]) if self.ends else np.zeros(len(settings))
+        stay: set[int] = set()
+        for bracket in np.unique(brackets):
+            mine = brackets == bracket
+            stay.update(settings[mine][self._stay(scores[mine])].tolist())
         return [number for number in numbers if number // self.seeds not in stay]
 
     def worse(self, settings: Iterable[int], values: Values, count: int) -> list[int]:
@@ -82,21 +84,21 @@ class Pruner:
         best = known[min(whole, key=lambda one: (statistics.fmean(known[one].values()), one))]
         return [one for one in settings if one in known and known[one] != best and _worse(known[one], best)]
 
-    def _scores(self, values: Values) -> dict[int, float]:
-        """What each setting is judged by, less is better: the mean over its seeds, infinite if one diverged."""
-        found: dict[int, list[float]] = {}
-        for number, value in values.items():
-            found.setdefault(number // self.seeds, []).append(math.inf if value is None else self.sign * value)
-        return {setting: statistics.fmean(some) for setting, some in found.items()}
+    def _scores(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
+        """The settings, by number, and what each is judged by, less is better: the mean over its seeds, infinite if one
+        diverged."""
+        numbers = np.fromiter(values, dtype=np.int64, count=len(values))
+        scores = self.sign * np.array([math.nan if value is None else value for value in values.values()])
+        settings, places, counts = np.unique(numbers // self.seeds, return_inverse=True, return_counts=True)
+        sums = np.bincount(places, np.where(np.isnan(scores), math.inf, scores), minlength=len(settings))
+        return settings, sums / counts
 
-    def _stay(self, settings: Sequence[int], scores: Mapping[int, float]) -> list[int]:
-        """Those of a bracket that go on; what diverged does not."""
-        finite = [setting for setting in settings if math.isfinite(scores[setting])]
+    def _stay(self, scores: np.ndarray) -> np.ndarray:
+        """The places in a bracket of those that go on; what diverged does not."""
         if self.search.pruner == "median":
-            middle = statistics.median(scores[setting] for setting in settings)
-            return [setting for setting in finite if scores[setting] <= middle]
-        ranked = sorted(finite, key=lambda setting: (scores[setting], setting))
-        return ranked[: max(1, len(settings) // self.search.reduction)]
+            return np.flatnonzero(np.isfinite(scores) & (scores <= np.median(scores)))
+        best = np.argsort(scores, kind="stable")[: max(1, len(scores) // self.search.reduction)]
+        return np.array([place for place in best if np.isfinite(scores[place])], dtype=np.int64)
 
 
 def _worse(mine: Mapping[int, float], best: Mapping[int, float]) -> bool:

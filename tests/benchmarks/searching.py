@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-EPOCHS = 27
+EPOCHS = 18
 GRID = {
     "lr": "0.0003,0.001,0.003,0.01,0.03,0.1",
     "beta1": "0.5,0.8,0.9,0.95",
@@ -34,17 +34,17 @@ SPACE = {
     "lr": "3e-4:0.1:log",
     "beta1": "0.5:0.95",
     "beta2": "0.9:0.999",
-    "hidden": "16:64:log",
-    "depth": "1:3",
+    "hidden": "16,32,64",
+    "depth": "1,2,3",
     "batch-norm": "on,off",
 }
 STRATEGIES = {
     "random": ["--sampler", "random"],
     "tpe": ["--sampler", "tpe"],
-    "tpe + asha": ["--sampler", "tpe", "--pruner", "asha", "--min-epochs", "3", "--reduction", "3"],
+    "tpe + asha": ["--sampler", "tpe", "--pruner", "asha", "--min-epochs", "2", "--reduction", "3"],
 }
 NAMES = ("lr", "beta1", "beta2", "hidden", "depth", "batch_norm")
-BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
+BUDGETS = (0.02, 0.04, 0.06, 0.08, 0.2, 1.0)
 """Shares of the grid's epochs at which the strategies are looked at."""
 
 
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="two study seeds, a small grid")
     parser.add_argument("--studies", type=int, help="study seeds")
     parser.add_argument("--fresh", type=int, default=20, help="fresh seeds that a chosen setting is judged by")
-    parser.add_argument("--in-flight", type=int, default=16)
+    parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--keep", type=Path, help="folder for the studies; what is there is not trained again")
     given = parser.parse_args()
     grid = GRID if not given.short else GRID | {"lr": "0.001,0.01,0.1", "beta2": "0.99,0.999", "hidden": "16,64"}
@@ -137,7 +137,7 @@ def main() -> None:
         shuffled = [whole.sample(frac=1, random_state=seed).reset_index(drop=True) for seed in range(studies)]
         runs = {"grid (shuffled)": [one.assign(spent=one["epochs"].cumsum()) for one in shuffled]}
         for name, how in STRATEGIES.items():
-            budget = total // 5 if "asha" not in name else int(total * 0.4)
+            budget = total * (20 if "asha" in name else 8) // 100
             budget = -(-budget // given.in_flight) * given.in_flight
             runs[name] = []
             for seed in range(studies):
