@@ -112,7 +112,7 @@ def _read(path: Path) -> pd.DataFrame:
     table: pd.DataFrame
     try:
         if path.name.endswith(".parquet"):
-            table = pd.read_parquet(path).convert_dtypes(convert_floating=False)
+            table = pd.read_parquet(path, dtype_backend="numpy_nullable")
             return table
         if not path.name.endswith(kinds):
             raise unknown("suffix", "".join(path.suffixes[-2:]) or path.name, kinds, f"{path}: ")
