@@ -24,11 +24,11 @@ _OPTIONAL = ("diverged", "failed", "pruned")
 
 
 def settings_report(
-    board: SettingsBoard, trials: Board, top: int | None, width: int, fresh: Fresh | None = None
+    board: SettingsBoard, trials: Board | None, top: int | None, width: int, fresh: Fresh | None = None
 ) -> RenderableType:
-    """The board with what it means below it. Where no setting has a second trial, the trials are the settings, and
-    their board is shown."""
-    if board.seeds < 2 and len(trials.rows) == len(board.rows):
+    """The board with what it means below it. Where no setting has a second trial, the trials are the settings: then
+    their board, `trials`, is shown."""
+    if trials is not None and len(trials.rows) == len(board.rows):
         return Group(board_table(trials, top, width), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
     parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
