@@ -256,7 +256,7 @@ def _note_measured(table: pd.DataFrame, settings: _Settings, seeds: np.ndarray[A
     if odd:
         notes.append(
             f"no setting has two seeds; if {', '.join(odd)} {'is a result' if len(odd) == 1 else 'are results'}, "
-            f"--ignore {','.join(odd)}"
+            f"--ignore {','.join(odd)}, or --columns names the hyperparameters"
         )
 
 
