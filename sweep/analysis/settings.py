@@ -39,7 +39,7 @@ class SettingsBoard:
     (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
     selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
     seeds: the most complete trials of a setting; tied: settings that cannot be told from the first, that one among them,
-    0 where nothing is judged; expected: (k, expected best of k settings drawn at random); left_out: where seeds are shared, the mean
+    0 where nothing is judged; expected: (k, expected best of k settings drawn at random), none where a sampler chose them by results; left_out: where seeds are shared, the mean
     on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
     """
 
@@ -79,7 +79,7 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
             rows.loc[rivals, "tied"] = ~told
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
     rows.insert(0, "rank", rank)
-    expected = _expected(rows, table)
+    expected = [] if table.adaptive else _expected(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
     tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])

@@ -96,7 +96,9 @@ def confirmed(ledger: Ledger, study: Study, table: StudyTable, board: SettingsBo
     from sweep.analysis import fresh_score, study_table
 
     again = ledger.find(f"{study.name}-confirm")
-    return fresh_score(board, table, study_table(ledger, again)) if again else None
+    if again is None or again.recipe.data != study.recipe.data:
+        return None
+    return fresh_score(board, table, study_table(ledger, again))
 
 
 def console(stderr: bool = False) -> Any:

@@ -62,8 +62,12 @@ def show(
         fresh = None if trials else confirmed(ledger, found, table, ranked)
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh))
-    board = replace(leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where))
-    if not trials:
+    board = None
+    if trials or ranked.seeds < 2:
+        board = replace(
+            leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where)
+        )
+    if board is None or not trials:
         say(settings_report(ranked, board, rows, console().width, fresh))
     else:
         say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line, test_scores
+from sweep.report.tables import board_table, constants_line
 from sweep.report.text import count, missing, plain_table, show_metric
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _OPTIONAL = ("diverged", "failed", "pruned")
 
 
 def settings_report(
-    board: SettingsBoard, trials: Board, top: int | None, width: int, fresh: Fresh | None = None
+    board: SettingsBoard, trials: Board | None, top: int | None, width: int, fresh: Fresh | None = None
 ) -> RenderableType:
-    """The board with what it means below it. Where no setting has a second trial, the trials are the settings, and
-    their board is shown."""
-    if board.seeds < 2 and len(trials.rows) == len(board.rows):
+    """The board with what it means below it. Where no setting has a second trial, the trials are the settings: then
+    their board, `trials`, is shown."""
+    if trials is not None and len(trials.rows) == len(board.rows):
         return Group(board_table(trials, top, width), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
     parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
@@ -94,7 +94,8 @@ def show_interval(metric: str, low: Any, high: Any) -> str:
     """An interval, from end to end; nothing where one seed gives none."""
     if missing(low) or missing(high):
         return "–"
-    return f"{show_metric(metric, low).removesuffix('%')}–{show_metric(metric, high)}"
+    between = " to " if low < 0 else "–"
+    return f"{show_metric(metric, low).removesuffix('%')}{between}{show_metric(metric, high)}"
 
 
 def show_ranks(ranks: Sequence[int], runs: int = 3) -> str:
@@ -119,13 +120,16 @@ def _selected(board: SettingsBoard) -> Text:
     line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
     if board.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
-    scores = test_scores({name: mean for name, (mean, _, _) in board.tests.items()}, board.metric)
-    first = next(iter(sorted(board.tests)), None)
-    if first is None:
-        return line.append(".")
-    low, high = board.tests[first][1:]
-    within = "" if missing(low) else f", {first} {show_interval(first, low, high)}"
-    return line.append(f", on test data {scores}{within}.")
+    told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
+    return line.append(f", on test data {', '.join(told)}." if told else ".")
+
+
+def _score(name: str, score: tuple[float, float, float]) -> str:
+    """A test score with its interval: an accuracy by value alone, others by name."""
+    mean, low, high = score
+    spread = "" if missing(low) else f" ({show_interval(name, low, high)})"
+    shown = show_metric(name, mean) + spread
+    return shown if name == "test_accuracy" else f"{'loss' if name == 'test_loss' else name} {shown}"
 
 
 def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:

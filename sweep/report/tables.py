@@ -27,7 +27,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
     columns += [board.metric, *(name for name in metrics if name != board.metric)]
-    cells = {name: [_board_cell(name, row) for _, row in rows.iterrows()] for name in columns}
+    cells = {name: [_board_cell(name, row, board.metric) for _, row in rows.iterrows()] for name in columns}
     complete = bool((rows["state"] == "complete").all())
     for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
         if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
@@ -50,11 +50,11 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _board_cell(name: str, row: pd.Series) -> str:
+def _board_cell(name: str, row: pd.Series, metric: str) -> str:
     value = row[name]
     if name == "state":
         return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
-    if name.endswith(("loss", "accuracy")):
+    if name == metric or name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
     if name == "front":
         return "●" if value else ""
