@@ -16,13 +16,16 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from sweep.cli import answers, confirm, dashboard, importing, pictures, read, train, upkeep  # noqa: F401 (each gives the application its commands)
 from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
+
+for _module in ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep"):
+    import_module(f"sweep.cli.{_module}")  # gives the application its commands; help lists them in this order
 
 
 def main() -> None:
