@@ -739,7 +739,7 @@ def test_wilcoxon_gives_no_more_seeds_to_what_is_worse_and_tells_its_mean(sweep,
     best = int(table(sweep, "whole")["trial"][0]) // 6
     assert all(state == "complete" for number, state, *_ in found if number // 6 == best)
     sweep("search", *flags, "--study", "cut", "--max-trials", 10)
-    sweep("resume", "cut", "--jobs", 1)
+    assert "study created" not in sweep("resume", "cut", "--jobs", 1).stderr
     assert numbers(sweep, "cut") == numbers(sweep, "whole")
     gone = next(number for number, state, *_ in found if state == "pruned")
     assert "worse than the best on" in sweep("trial", "whole", gone).stdout
