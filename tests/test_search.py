@@ -483,6 +483,18 @@ def test_a_study_of_a_search_keeps_its_sampler(sweep):
     assert "another recipe" in sweep("grid", "--lr", "0.01:1:3", "--epochs", 1, "--study", "k", code=2).stderr
 
 
+def test_the_plan_of_a_search_says_what_it_asks_and_expects(sweep):
+    flags = ["--lr", "1e-3:1:log", "--hidden", "4:16", "--epochs", "3:9", "--trials", 40, "--in-flight", 12]
+    said = sweep("plan", *flags, "--no-measure").stdout
+    assert "40 trials = 40 settings x 1 seed, asked of tpe in 4 generations of 12" in said
+    assert "at most 360 epochs" in said
+    assert "not measured" in said
+    pruned = json.loads(sweep("plan", *flags, "--pruner", "asha", "--jobs", 2, "--json").stdout)
+    assert pruned["trials"] == 48  # whole generations
+    assert 1 < pruned["seconds"] < 120
+    assert "too deep" in sweep("plan", "--model", "cnn", "--depth", "1:4", "--trials", 5, code=2).stderr
+
+
 # Optuna's world
 
 
@@ -704,7 +716,7 @@ def test_a_pruned_search_that_grows_equals_one_that_was_as_large_from_the_start(
     flags = [*SEARCH[:-4], "--epochs", 9, "--in-flight", 6, *how]
     seeds = 2 if "--seeds" in how else 1
     said = sweep("search", *flags, "--trials", 8, "--study", "grown").stderr
-    assert "12 trials" in said
+    assert "12 trials instead of 8" in said
     sweep("search", *flags, "--trials", 24 * seeds, "--study", "grown", "--max-trials", 16)
     sweep("resume", "grown", "--jobs", 1)
     sweep("search", *flags, "--trials", 24 * seeds, "--study", "whole")

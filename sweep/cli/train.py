@@ -120,6 +120,8 @@ def search(
     check_pruner(loaded)
     options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
     seen = watcher(console(stderr=True))
+    if plan.trials != trials:
+        seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
     if loaded.search and "seconds" in dict(loaded.search.objectives):
         seen.note("seconds are wall-clock time: what is asked then differs from run to run, after an interruption too")
     with Ledger(results, create=True) as ledger, ledger.lock(name):
