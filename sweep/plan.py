@@ -155,24 +155,68 @@ def plan_grid(
     )
 
 
-def plan_search(recipe: Recipe, data: DataInfo, trials: int) -> Plan:
-    """A search in numbers, after checking that the networks at the corners of its space fit the data.
+def plan_search(
+    recipe: Recipe,
+    data: DataInfo,
+    trials: int,
+    jobs: int = 1,
+    lanes: int | None = None,
+    speeds: Speeds | None = None,
+    kind: str = "cpu float32",
+) -> Plan:
+    """A search in numbers, after checking that the networks at the corners of its space fit the data. The cohorts are
+    those at the corners; its time is what as many trials take if they are spread over those evenly, a generation at a
+    time, and none is pruned.
 
     Raises UsageError as `plan_grid` does, and for a total that is no multiple of the seeds.
     """
+    assert recipe.search is not None
     seeds = len(recipe.seeds)
     if trials % seeds:
         raise UsageError(f"--trials {trials}: every setting is trained with {seeds} seeds; expected a multiple of that")
-    if recipe.search and recipe.search.pruner != "none":  # which compares whole generations
-        generation = recipe.search.in_flight * seeds
+    generation = recipe.search.in_flight * seeds
+    if recipe.search.pruner != "none":  # which compares whole generations
         trials = math.ceil(trials / generation) * generation
-    corners = [
+    plan = plan_grid(corners(recipe), data, jobs, lanes, speeds, kind)
+    share = math.ceil(min(trials, generation) / plan.cohort_count)
+    return replace(
+        plan,
+        folded={},
+        trials=trials,
+        settings=trials // seeds,
+        jobs=min(jobs, trials),
+        seconds=_search_seconds(plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind),
+        cohorts=[
+            replace(one, trials=share, settings=0, seconds=None, lanes=min(one.lanes, share)) for one in plan.cohorts
+        ],
+    )
+
+
+def corners(recipe: Recipe) -> Recipe:
+    """The grid of a space's ends: both of every range, every value of a list."""
+    ends = [
         replace(axis, values=(TABLE[axis.name].check(axis.values.low), TABLE[axis.name].check(axis.values.high)))
         if isinstance(axis.values, Range)
         else axis
         for axis in recipe.axes
     ]
-    return replace(plan_grid(replace(recipe, axes=tuple(corners)), data), folded={}, trials=trials)
+    return replace(recipe, axes=tuple(ends))
+
+
+def _search_seconds(
+    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str
+) -> float | None:
+    """Seconds of a search whose generations have `share` trials of each cohort; None where nothing was measured."""
+    start = speeds.start.get(plan.data.name)
+    programs = [one.program for one in plan.cohorts]
+    rate = _rate([(program, 1) for program in programs], plan.data, plan.jobs, speeds, kind)
+    if not start or not rate:
+        return None
+    one = []
+    for program in programs:
+        cost = speeds.at(cost_key(program, plan.data, plan.jobs, kind), min(share, lanes or share))
+        one.append(trial_seconds(program, plan.data, cost) if cost else rate * relative_cost(program, plan.data))
+    return OWN_SECONDS + start[0] + trials * statistics.fmean(one) / jobs
 
 
 def measurements(

@@ -25,13 +25,27 @@ from tests.processes import alive, family, finished, kill, numbers, query, start
 OFTEN = {"SWEEP_CHECKPOINT_SECONDS": "0.05"}
 """Checkpoints many times a second, so that kills meet them."""
 
-GRIDS = {
-    "mlp": ["--lr", "0.1,0.01,0.001", "--dropout", "0,0.3", "--batch-norm", "on,off", "--hidden", 24, "--epochs", 40],
+SPACE = ["--lr", "1e-3:1:log", "--optimizer", "adam,sgd", "--momentum", "0:0.9", "--hidden", "8,16"]
+COMMANDS = {
+    "mlp": [
+        "grid",
+        "--lr",
+        "0.1,0.01,0.001",
+        "--dropout",
+        "0,0.3",
+        "--batch-norm",
+        "on,off",
+        "--hidden",
+        "24",
+        "--epochs",
+        "40",
+    ],
     "cnn": [
+        "grid",
         "--model",
         "cnn",
         "--hidden",
-        4,
+        "4",
         "--lr",
         "0.03,0.003",
         "--dropout",
@@ -39,23 +53,34 @@ GRIDS = {
         "--batch-norm",
         "on",
         "--epochs",
-        6,
+        "6",
+    ],
+    "asha": [
+        "search",
+        *SPACE,
+        *["--trials", "30", "--in-flight", "10", "--epochs", "18", "--pruner", "asha", "--seeds", "2"],
+    ],
+    "wilcoxon": [
+        "search",
+        *SPACE,
+        *["--trials", "48", "--in-flight", "4", "--epochs", "6", "--pruner", "wilcoxon", "--seeds", "6"],
     ],
 }
+"""What is run: grids, and searches that prune by epochs and by seeds."""
 
 
 # The campaign
 
 
-def campaign(sweep, folder: Path, model: str, jobs: int, kills: int) -> str:
+def campaign(sweep, folder: Path, what: str, jobs: int, kills: int) -> str:
     """Kills real processes at random moments, resumes, and compares with a run that nobody touched.
 
     A study that is finished before all kills are spent is followed by another. Returns one line with the counts.
     """
-    draw = random.Random(f"{model}/{jobs}/{kills}")
-    grid = [*GRIDS[model], "--jobs", jobs]
+    draw = random.Random(f"{what}/{jobs}/{kills}")
+    command = [*COMMANDS[what], "--jobs", jobs]
     begin = time.monotonic()
-    sweep("grid", *grid, "--study", "untouched")
+    sweep(*command, "--study", "untouched")
     span = time.monotonic() - begin
     expected = numbers(sweep, "untouched")
     total = expected[0].count("\n") - 1
@@ -64,7 +89,7 @@ def campaign(sweep, folder: Path, model: str, jobs: int, kills: int) -> str:
     for round_ in itertools.count():
         name = f"killed-{round_}"
         while True:
-            process = start(folder, "grid", *grid, "--study", name, env=OFTEN)
+            process = start(folder, *command, "--study", name, env=OFTEN)
             if spent < kills:
                 if draw.random() < 0.25:  # while a checkpoint is being written
                     wait_for(lambda p=process: p.poll() is not None or any(parts.glob("*/*.part")))
@@ -91,7 +116,7 @@ def campaign(sweep, folder: Path, model: str, jobs: int, kills: int) -> str:
             f"SELECT setting, seed, state FROM trials JOIN studies ON studies.id = study WHERE name = '{name}'",
         )
         trials += len(rows)
-        lost += total - len(rows) + sum(state != "complete" for *_, state in rows)
+        lost += total - len(rows) + sum(state not in ("complete", "pruned") for *_, state in rows)
         doubled += len(rows) - len({row[:2] for row in rows})
         found = numbers(sweep, name)
         differing += sum(a != b for a, b in zip(found[0].splitlines(), expected[0].splitlines(), strict=True))
@@ -100,21 +125,21 @@ def campaign(sweep, folder: Path, model: str, jobs: int, kills: int) -> str:
             return f"kills {spent}, trials {trials}, lost {lost}, doubled {doubled}, differing {differing}"
 
 
-@pytest.mark.parametrize(("model", "jobs"), [("mlp", 2), ("cnn", 1)])
-def test_kill_campaign_short(sweep, tmp_path, model, jobs, capsys):
-    line = campaign(sweep, tmp_path, model, jobs, kills=6)
+@pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), ("cnn", 1), ("asha", 2)])
+def test_kill_campaign_short(sweep, tmp_path, what, jobs, capsys):
+    line = campaign(sweep, tmp_path, what, jobs, kills=6)
     with capsys.disabled():
-        print(f"\n{model}, jobs {jobs}: {line}")
+        print(f"\n{what}, jobs {jobs}: {line}")
     assert line.endswith("lost 0, doubled 0, differing 0")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
-def test_kill_campaign_full(sweep, tmp_path, model, jobs, capsys):
-    line = campaign(sweep, tmp_path, model, jobs, kills=50)
+@pytest.mark.parametrize("what", COMMANDS)
+def test_kill_campaign_full(sweep, tmp_path, what, jobs, capsys):
+    line = campaign(sweep, tmp_path, what, jobs, kills=50)
     with capsys.disabled():
-        print(f"\n{model}, jobs {jobs}: {line}")
+        print(f"\n{what}, jobs {jobs}: {line}")
     assert line.endswith("lost 0, doubled 0, differing 0")
 
 

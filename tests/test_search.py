@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from sweep.data import describe
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Setting, canonical
+from sweep.ledger import Ledger, doctor
 from sweep.plan import parameter_count
 from sweep.recipe import SAMPLERS, Recipe, load_recipe, recipe_from_dict
 from sweep.search import AGAIN, FEWEST, AskTell, Pruner, check_sampler, enqueued, finite_grid, warm_results
@@ -482,6 +483,18 @@ def test_a_study_of_a_search_keeps_its_sampler(sweep):
     assert "another recipe" in sweep("grid", "--lr", "0.01:1:3", "--epochs", 1, "--study", "k", code=2).stderr
 
 
+def test_the_plan_of_a_search_says_what_it_asks_and_expects(sweep):
+    flags = ["--lr", "1e-3:1:log", "--hidden", "4:16", "--epochs", "3:9", "--trials", 40, "--in-flight", 12]
+    said = sweep("plan", *flags, "--no-measure").stdout
+    assert "40 trials = 40 settings x 1 seed, asked of tpe in 4 generations of 12" in said
+    assert "at most 360 epochs" in said
+    assert "not measured" in said
+    pruned = json.loads(sweep("plan", *flags, "--pruner", "asha", "--jobs", 2, "--json").stdout)
+    assert pruned["trials"] == 48  # whole generations
+    assert 1 < pruned["seconds"] < 120
+    assert "too deep" in sweep("plan", "--model", "cnn", "--depth", "1:4", "--trials", 5, code=2).stderr
+
+
 # Optuna's world
 
 
@@ -680,3 +693,115 @@ def test_pruning_changes_no_bit_of_those_that_stay_and_resumes_after_a_kill(swee
     number = board["trial"][kinds.index("pruned")]
     assert "identical" in sweep("reproduce", "whole", complete).stdout
     assert "identical" in sweep("reproduce", "whole", number).stdout
+
+
+def states(database, study: str) -> list[tuple]:
+    joined = "trials t JOIN studies s ON s.id = t.study"
+    return query(
+        database, f"SELECT number, state, t.epochs, setting, seed FROM {joined} WHERE name = '{study}' ORDER BY number"
+    )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["--pruner", "asha", "--reduction", 2],
+        ["--pruner", "hyperband", "--reduction", 2],
+        ["--pruner", "median", "--seeds", 2],
+    ],
+    ids=lambda how: how[1],
+)
+def test_a_pruned_search_that_grows_equals_one_that_was_as_large_from_the_start(sweep, tmp_path, how):
+    """Generations are judged whole, so a total is rounded up to whole ones; an interruption changes nothing either."""
+    flags = [*SEARCH[:-4], "--epochs", 9, "--in-flight", 6, *how]
+    seeds = 2 if "--seeds" in how else 1
+    said = sweep("search", *flags, "--trials", 8, "--study", "grown").stderr
+    assert "12 trials instead of 8" in said
+    sweep("search", *flags, "--trials", 24 * seeds, "--study", "grown", "--max-trials", 16)
+    sweep("resume", "grown", "--jobs", 1)
+    sweep("search", *flags, "--trials", 24 * seeds, "--study", "whole")
+    found = states(tmp_path / "results" / "sweep.db", "whole")
+    assert len(found) == 24 * seeds
+    assert 4 < sum(state == "pruned" for _, state, *_ in found) < len(found)
+    assert numbers(sweep, "grown") == numbers(sweep, "whole")
+    pruned = {(number // seeds, state, epochs) for number, state, epochs, *_ in found if state == "pruned"}
+    assert len({place for place, *_ in pruned}) == len(pruned)  # the seeds of a setting leave together
+
+
+def test_wilcoxon_gives_no_more_seeds_to_what_is_worse_and_tells_its_mean(sweep, tmp_path):
+    flags = [
+        "--lr",
+        "1e-4:1:log",
+        "--epochs",
+        4,
+        "--in-flight",
+        4,
+        "--trials",
+        48,
+        "--seeds",
+        6,
+        "--pruner",
+        "wilcoxon",
+    ]
+    sweep("search", *flags, "--study", "whole")
+    database = tmp_path / "results" / "sweep.db"
+    found = states(database, "whole")
+    assert {(state, epochs) for _, state, epochs, *_ in found} == {("complete", 4), ("pruned", 0)}
+    assert all(seed >= 4 for _, state, _, _, seed in found if state == "pruned")
+    best = int(table(sweep, "whole")["trial"][0]) // 6
+    assert all(state == "complete" for number, state, *_ in found if number // 6 == best)
+    sweep("search", *flags, "--study", "cut", "--max-trials", 10)
+    assert "study created" not in sweep("resume", "cut", "--jobs", 1).stderr
+    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    gone = next(number for number, state, *_ in found if state == "pruned")
+    assert "worse than the best on" in sweep("trial", "whole", gone).stdout
+    assert "pruned before it began" in sweep("reproduce", "whole", gone, code=2).stderr
+    assert "wrote 48 trials" in sweep("export", "whole", "--optuna", "w.log").stdout
+    with Ledger(tmp_path / "results") as ledger:
+        study = ledger.study("whole")
+        asking = AskTell(study.recipe, ledger.results(study))
+    frame = table(sweep, "whole").astype({"val_loss": float, "trial": int})
+    told = [trial for trial in asking.study.get_trials() if trial.state == TrialState.COMPLETE]
+    means = frame.dropna(subset="val_loss").groupby(frame["trial"] // 6)["val_loss"].mean()
+    assert [trial.value for trial in told] == pytest.approx(means.tolist())
+
+
+FAILING = """
+import sys
+if "host()" in " ".join(sys.orig_argv):
+    import sweep.engine.program as program
+    sound = program.Program.train_step
+    def train_step(self):
+        if any(setting["hidden"] == 8 for setting in self.settings):
+            raise ZeroDivisionError("a defect in the code")
+        sound(self)
+    program.Program.train_step = train_step
+"""
+
+
+def test_failed_trials_of_a_search_are_retried_on_request_and_gaps_in_numbers_are_no_finding(
+    sweep, tmp_path, monkeypatch
+):
+    """The space has eight settings, so that some are asked twice and their numbers have no trial."""
+    (tmp_path / "sitecustomize.py").write_text(FAILING)
+    flags = ["--lr", "0.1,0.03,0.01,0.001", "--hidden", "4,8", "--epochs", 1, "--in-flight", 3, "--trials", 8]
+    sweep(
+        "search", *flags, "--study", "s", code=1, env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    )
+    database = tmp_path / "results" / "sweep.db"
+    assert sorted(state for _, state, *_ in states(database, "s")) == ["complete"] * 4 + ["failed"] * 4
+    assert "8 done, 0 retried, 0 left" in sweep("resume", "s", code=1).stderr
+    assert "4 done, 4 retried (0 from a checkpoint), 0 left" in sweep("resume", "s", "--retry-failed").stderr
+    found = states(database, "s")
+    assert {state for _, state, *_ in found} == {"complete"}
+    assert max(number for number, *_ in found) > 7
+    assert "nothing" in sweep("doctor").stdout
+    whole = doctor._copy
+
+    def damaged(old, new, name: str, where: str) -> bool:
+        """As if trials and epochs could only be read one by one."""
+        return whole(old, new, name, where) if name == "studies" or where != "1" else False
+
+    monkeypatch.setattr(doctor, "_copy", damaged)
+    assert "8 trials, 8 epochs" in doctor._salvage(database)
+    assert states(database, "s") == found

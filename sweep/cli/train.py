@@ -120,6 +120,8 @@ def search(
     check_pruner(loaded)
     options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
     seen = watcher(console(stderr=True))
+    if plan.trials != trials:
+        seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
     if loaded.search and "seconds" in dict(loaded.search.objectives):
         seen.note("seconds are wall-clock time: what is asked then differs from run to run, after an interruption too")
     with Ledger(results, create=True) as ledger, ledger.lock(name):
@@ -134,6 +136,14 @@ def plan(
     flags: dict[str, str],
     recipe: RecipeFile = None,
     study: StudyFlag = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials", min=1, metavar="N", help="Plan a search of N trials instead.", rich_help_panel="Search"
+        ),
+    ] = None,
+    in_flight: InFlight = None,
+    pruner: Pruner = None,
     jobs: Jobs = None,
     device: Device = "auto",
     lanes: Lanes = None,
@@ -147,26 +157,34 @@ def plan(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Show what a grid would run, without training: settings, trials, folded combinations, cohorts, lanes, time, memory."""
-    from sweep.plan import plan_grid, plan_to_dict
-    from sweep.report import plan_table
+    """Show what a grid, or with --trials a search, would run, without training: settings, trials, folded combinations,
+    cohorts, lanes, time, memory."""
+    from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
+    from sweep.report import plan_table, search_plan_text
     from sweep.speed import recall
     from sweep.study import measured, precision_note, speed_kind
     from sweep.workers import choose_devices
 
-    loaded, name = load(recipe, flags, study)
+    given = {"in_flight": in_flight, "pruner": pruner}
+    keys = None if trials is None else {key: value for key, value in given.items() if value is not None}
+    loaded, name = load(recipe, flags, study, keys)
     data = describe(loaded)
-    trials = plan_grid(loaded, data).trials  # complains of a bad grid before it is measured
-    devices = choose_devices(device, jobs)[:trials]
+    total = plan_grid(loaded, data).trials if trials is None else plan_search(loaded, data, trials).trials
+    devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
     speeds = recall()
     if measure:
         try:
-            speeds = measured(loaded, data, devices)
+            speeds = measured(loaded if trials is None else corners(loaded), data, devices)
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
-    planned = plan_grid(loaded, data, len(devices), lanes, speeds, speed_kind(devices, loaded))
-    say(plan_to_dict(planned) if as_json else plan_table(planned, name))
+    how = len(devices), lanes, speeds, speed_kind(devices, loaded)
+    if trials is None:
+        planned = plan_grid(loaded, data, *how)
+        say(plan_to_dict(planned) if as_json else plan_table(planned, name))
+    else:
+        planned = plan_search(loaded, data, trials, *how)
+        say(plan_to_dict(planned) if as_json else search_plan_text(planned, loaded, name))
 
 
 @app.command(rich_help_panel="Train")

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def _salvage(path: Path) -> str:
         for table, key in (("trials", "number"), ("epochs", "trial")):
             if not _copy(old, new, table, "1"):  # trial by trial, so that what cannot be read costs little else
                 for study, total in trials:
-                    for number in range(total):
+                    for number in range(_past_last(old, study, total)):
                         _copy(old, new, table, f"study = {study} AND {key} = {number}")
         tables = ("studies", "trials", "epochs")
         counts = {table: new.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
@@ -191,6 +191,15 @@ def _salvage(path: Path) -> str:
     os.replace(fresh, path)
     told = ", ".join(f"{count} {table}" for table, count in counts.items())
     return f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains what is missing"
+
+
+def _past_last(old: sqlite3.Connection, study: int, total: int) -> int:
+    """One more than a study's last number: in a search, some have no trial, so it may be more than its trials. Where it
+    cannot be read, far more than a search leaves out."""
+    with suppress(sqlite3.DatabaseError):
+        last = old.execute("SELECT max(number) FROM trials WHERE study = ?", (study,)).fetchone()[0]
+        return max(total, 0 if last is None else int(last) + 1)
+    return 20 * total
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, where: str) -> bool:

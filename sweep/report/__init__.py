@@ -11,7 +11,7 @@ terminal  the same pictures as text (imported when one is drawn)
 
 from sweep.report.files import export_table, plain, records, to_json
 from sweep.report.settings import settings_json, settings_report, show_interval, show_ranks
-from sweep.report.tables import board_table, plan_table, selected_line, studies_table
+from sweep.report.tables import board_table, plan_table, search_plan_text, selected_line, studies_table
 from sweep.report.text import count, show_metric, show_seconds, sparkline
 from sweep.report.trial import curves, findings_report, reproduction_report, trial_report
 
@@ -25,6 +25,7 @@ __all__ = [
     "plan_table",
     "records",
     "reproduction_report",
+    "search_plan_text",
     "selected_line",
     "settings_json",
     "settings_report",

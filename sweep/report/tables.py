@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import Board, SettingsBoard
     from sweep.plan import Plan
+    from sweep.recipe import Recipe
 
 
 def board_table(board: Board, top: int | None, width: int) -> RenderableType:
@@ -172,6 +174,24 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         Text(),
         _expected(plan),
     )
+
+
+def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
+    """What a search would ask and train, in words: what it asks is not known before."""
+    search = recipe.search
+    assert search is not None
+    epochs = [int(cohort.program["epochs"]) for cohort in plan.cohorts if "epochs" in cohort.program]
+    most = max(epochs, default=0) * plan.trials
+    size = search.in_flight * plan.seeds
+    lines = [
+        f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}, asked of "
+        f"{search.sampler} in {count(math.ceil(plan.trials / size), 'generation')} of {size:,}",
+        f"at most {most:,} epochs"
+        + ("" if search.pruner == "none" else f"; {search.pruner} prunes after {search.min_epochs} and more"),
+        f"{count(plan.cohort_count, 'cohort')} at the ends of the space: a generation has about "
+        f"{count(plan.cohorts[0].trials, 'lane')} of each",
+    ]
+    return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
 
 
 def _expected(plan: Plan) -> Text:

@@ -70,7 +70,8 @@ def make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without Optuna's remarks that a feature is experimental."""
+    """Without Optuna's remarks that a study is made or a feature experimental."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -38,11 +38,15 @@ SPACE = {
     "depth": "1,2,3",
     "batch-norm": "on,off",
 }
+ASHA = ["--sampler", "tpe", "--pruner", "asha", "--min-epochs", "2", "--reduction", "3"]
 STRATEGIES = {
-    "random": ["--sampler", "random"],
-    "tpe": ["--sampler", "tpe"],
-    "tpe + asha": ["--sampler", "tpe", "--pruner", "asha", "--min-epochs", "2", "--reduction", "3"],
+    "random": (8, 32, ["--sampler", "random"]),
+    "tpe": (8, 32, ["--sampler", "tpe"]),
+    "tpe + asha": (20, 32, ASHA),
+    "tpe + asha, 3 seeds": (48, 16, [*ASHA, "--seeds", "3"]),
 }
+"""Each with its trials as a share of the grid's in percent, its settings in flight, and how it searches."""
+
 NAMES = ("lr", "beta1", "beta2", "hidden", "depth", "batch_norm")
 BUDGETS = (0.02, 0.04, 0.06, 0.08, 0.2, 1.0)
 """Shares of the grid's epochs at which the strategies are looked at."""
@@ -70,10 +74,13 @@ def trials(folder: Path, study: str) -> pd.DataFrame:
     return frame.assign(spent=frame["epochs"].cumsum())
 
 
-def chosen(frame: pd.DataFrame, column: str, most: float) -> pd.Series | None:
-    """What would have been selected when so much of a column was spent: the best complete trial."""
+def chosen(frame: pd.DataFrame, column: str, most: float) -> tuple[float, tuple] | None:
+    """What would have been selected when so much of a column was spent: the best mean over a setting's seeds, if all are
+    complete, and the setting."""
     seen = frame[(frame[column] <= most) & (frame["state"] == "complete")]
-    return None if seen.empty else seen.loc[seen["val_loss"].idxmin()]
+    groups = seen.groupby(list(NAMES))["val_loss"].agg(["mean", "size"])
+    means = groups.loc[groups["size"] == frame["seed"].nunique(), "mean"]
+    return None if means.empty else (means.min(), means.idxmin())
 
 
 def settle(folder: Path, settings: list[tuple], seeds: int) -> dict[tuple, float]:
@@ -82,10 +89,11 @@ def settle(folder: Path, settings: list[tuple], seeds: int) -> dict[tuple, float
     distinct = list(dict.fromkeys(settings))
     texts = [",".join(f"{n}={str(v).lower()}" for n, v in zip(NAMES, one, strict=True)) for one in distinct]
     given = [word for text in texts for word in ("--enqueue", text)]
+    name = f"fresh-{len(distinct)}"
     fresh = ",".join(str(1000 + seed) for seed in range(seeds))
     size = ["--trials", len(distinct) * seeds, "--in-flight", len(distinct), "--sampler", "random"]
-    sweep(folder, "search", *flags(SPACE), "--epochs", EPOCHS, "--seed", fresh, *size, *given, "--study", "fresh")
-    frame = trials(folder, "fresh")
+    sweep(folder, "search", *flags(SPACE), "--epochs", EPOCHS, "--seed", fresh, *size, *given, "--study", name)
+    frame = trials(folder, name)
     frame["val_loss"] = frame["val_loss"].where(frame["state"] == "complete", np.inf)
     return {key(group.iloc[0]): group["val_loss"].mean() for _, group in frame.groupby(frame["trial"] // seeds)}
 
@@ -105,7 +113,7 @@ def curves(runs: dict[str, list[pd.DataFrame]], column: str, whole: float, fresh
         for share in BUDGETS:
             picks = [chosen(frame, column, share * whole) for frame in frames]
             found = [pick for pick in picks if pick is not None]
-            losses = [pick["val_loss"] for pick in found], [fresh[key(pick)] for pick in found]
+            losses = [pick[0] for pick in found], [fresh[pick[1]] for pick in found]
             some = len(found) == len(frames) and frames[0][column].iloc[-1] >= 0.8 * share * whole
             row[f"{share:.0%}"] = " / ".join(f"{np.median(values):.4f}" for values in losses) if some else "–"
         rows.append(row)
@@ -123,7 +131,6 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="two study seeds, a small grid")
     parser.add_argument("--studies", type=int, help="study seeds")
     parser.add_argument("--fresh", type=int, default=20, help="fresh seeds that a chosen setting is judged by")
-    parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--keep", type=Path, help="folder for the studies; what is there is not trained again")
     given = parser.parse_args()
     grid = GRID if not given.short else GRID | {"lr": "0.001,0.01,0.1", "beta2": "0.99,0.999", "hidden": "16,64"}
@@ -136,13 +143,13 @@ def main() -> None:
         epochs, total = int(whole["spent"].iloc[-1]), len(whole)
         shuffled = [whole.sample(frac=1, random_state=seed).reset_index(drop=True) for seed in range(studies)]
         runs = {"grid (shuffled)": [one.assign(spent=one["epochs"].cumsum()) for one in shuffled]}
-        for name, how in STRATEGIES.items():
-            budget = total * (20 if "asha" in name else 8) // 100
-            budget = -(-budget // given.in_flight) * given.in_flight
+        for name, (share, flight, how) in STRATEGIES.items():
+            generation = flight * (3 if "seeds" in name else 1)
+            budget = -(-total * share // 100 // generation) * generation
             runs[name] = []
             for seed in range(studies):
-                study = f"{name.replace(' + ', '-')}-{seed}"
-                asked = ["--trials", budget, "--in-flight", given.in_flight, "--search-seed", seed]
+                study = f"{name.replace(' + ', '-').replace(', 3 seeds', '-seeds')}-{seed}"
+                asked = ["--trials", budget, "--in-flight", flight, "--search-seed", seed]
                 sweep(folder, "search", *flags(SPACE), "--epochs", EPOCHS, *how, *asked, "--study", study)
                 runs[name].append(trials(folder, study))
             print(
@@ -159,20 +166,21 @@ def main() -> None:
             for column, most in (("spent", epochs), ("trained", total))
             for share in BUDGETS
         ]
-        fresh = settle(folder, [key(pick) for pick in picks if pick is not None], given.fresh)
+        fresh = settle(folder, [pick[1] for pick in picks if pick is not None], given.fresh)
         print(
             f"\ngrid: {total} settings, {epochs:,} epochs; best so far / the same on {given.fresh} fresh seeds; medians of {studies}"
         )
         print(f"\nby epochs trained\n\n{table(curves(runs, 'spent', epochs, fresh))}")
         print(f"\nby trials\n\n{table(curves(runs, 'trained', total, fresh))}")
-        best = fresh[key(chosen(whole, "spent", epochs))]
-        ours = [fresh[key(chosen(frame, "spent", epochs / 5))] for frame in runs["tpe + asha"]]
-        spent = [frame["epochs"].sum() / epochs for frame in runs["tpe + asha"]]
-        print(
-            f"\ngrid's best on fresh seeds {best:.4f}; tpe + asha with at most a fifth of its epochs "
-            f"(all of them: {np.mean(spent):.0%}): median {np.median(ours):.4f}, {np.median(ours) / best - 1:+.1%}, "
-            f"within 2 % in {sum(one <= 1.02 * best for one in ours)} of {studies}"
-        )
+        best = fresh[chosen(whole, "spent", epochs)[1]]
+        for name in [name for name in runs if "asha" in name]:
+            ours = [fresh[chosen(frame, "spent", epochs / 5)[1]] for frame in runs[name]]
+            spent = [frame["epochs"].sum() / epochs for frame in runs[name]]
+            print(
+                f"\ngrid's best on fresh seeds {best:.4f}; {name} with at most a fifth of its epochs "
+                f"(all of them: {np.mean(spent):.0%}): median {np.median(ours):.4f}, {np.median(ours) / best - 1:+.1%}, "
+                f"within 2 % in {sum(one <= 1.02 * best for one in ours)} of {studies}"
+            )
 
 
 if __name__ == "__main__":
