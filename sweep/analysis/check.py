@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,24 @@ def check(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None = None)
     reading = _reading(table, epochs, recipe)
     kinds = (_failed, _diverged, _edge, _curves, _seeds, _nothing)
     return [remark for kind in kinds for remark in kind(reading)]
+
+
+def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
+    """What a study has too little of to be read, in words."""
+    out = []
+    length = 0 if epochs.empty else int(epochs["epoch"].max())
+    if length < SHORTEST:
+        out.append(f"curves ({f'of {_count(length, "epoch")}; {SHORTEST} are needed' if length else 'there are none'})")
+    if not any(_count_numbers(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
+        out.append("edges (no hyperparameter took three numbers)")
+    if table.trials["seed"].nunique() < 2:
+        out.append("the spread over seeds (there is one)")
+    return out
+
+
+def _count_numbers(column: pd.Series) -> int:
+    levels = column.dropna().unique()
+    return len(levels) if all(_number(level) for level in levels) else 0
 
 
 def _reading(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> _Reading:
@@ -219,28 +238,34 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
 
 
 def _further(name: str, levels: Sequence[Any]) -> list[Any]:
-    """The next two values beyond the last, in the steps of a range: multiplied where it spans a factor of eight or more,
-    added otherwise; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
+    """The next two values beyond the last, in the steps of a range: multiplied or
+    added; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
     row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
     whole = all(isinstance(level, int) for level in levels)
     before, last = float(levels[-2]), float(levels[-1])
-    times = min(map(float, levels)) > 0 and max(map(float, levels)) / min(map(float, levels)) >= 8
+    times = _multiplied(sorted(map(float, levels)))
     out: list[Any] = []
     for _ in range(2):
         step = last * last / before if times else 2 * last - before
         end = high if step > last else low
-        if step <= low or step >= high:
-            if last == end:
-                break
-            is_open = row is None or (row.open_high if end == high else row.open_low)
-            step = (last + end) / 2 if is_open or end != 0 else end
+        shut = row is None or not (row.open_high if end == high else row.open_low)
+        if not low <= step <= high or (step == end and not shut):
+            step = end if shut else (last + end) / 2
         value = round(step) if whole else float(f"{step:.6g}")
-        if value in levels or value in out or (row is not None and value not in (low, high) and not low < value < high):
+        if value in levels or value in out:
             break
         before, last = last, float(value)
         out.append(value)
     return out
+
+
+def _multiplied(levels: list[float]) -> bool:
+    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the last."""
+    if levels[0] <= 0:
+        return False
+    steps = [b / a for a, b in pairwise(levels)]
+    return levels[-1] / levels[0] >= 8 or (min(steps) >= 1.5 and max(steps) / min(steps) < 1.05)
 
 
 # Curves

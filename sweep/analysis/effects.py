@@ -162,7 +162,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
     seed, seeds = coded(trials["seed"])
     sides = Sides(cell, level, seed, trials["value"].to_numpy(float)).merged()
     board = _levels(sides, level, levels, table.sign)
-    bucketed = bool(board["rank"].isna().all()) and len(levels) > FEW_LEVELS and _numbers(levels)
+    alone = float(board["rank"].isna().mean()) > 0.5  # most levels have no other in any cell
+    bucketed = alone and len(levels) > FEW_LEVELS and _numbers(levels)
     place, why, pairs = 0, "", []
     if bucketed:
         level, levels = _buckets(trials[name])
