@@ -100,7 +100,8 @@ def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
     if length < SHORTEST:
-        out.append(f"curves ({f'of {_count(length, "epoch")}; {SHORTEST} are needed' if length else 'there are none'})")
+        found = f"of {_count(length, 'epoch')}; {SHORTEST} are needed" if length else "there are none"
+        out.append(f"curves ({found})")
     if not any(_count_numbers(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2:

@@ -162,7 +162,7 @@ def headline(effect: Effect) -> str:
     """The answer in one sentence."""
     name, one = effect.name, effect.first
     if effect.bucketed or not effect.comparisons:
-        return f"Not comparable: {name} took so many values that no two settings agree on everything else."
+        return f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; its ranges are below."
     if one.pairs == 0 and all(other.pairs == 0 for other in effect.comparisons):
         return f"Not comparable: {_why_no_pairs(effect)}"
     if len(effect.comparisons) == 1:
