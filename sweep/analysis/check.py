@@ -7,7 +7,7 @@ Each remark has a threshold, so that a healthy study has none:
 | `failed` | any trial failed, or is not trained yet |
 | `diverged` | any trial diverged |
 | `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE` |
-| `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before |
+| `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
 | `overfitting` | of the best settings' trials, at least `MOST` end `WORSE` above their least validation loss (median of three epochs), while the training loss still falls |
 | `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
 | `seeds` | the first and second setting cannot be told apart: their difference over common seeds covers 0; or there is one seed, and the gap is under `ONE_SEED_GAP` of the loss (`ONE_SEED_GAP_POINTS`) |
@@ -36,6 +36,7 @@ EDGE_SDS, EDGE_CHANCE = 3.0, 1000
 ONE_SEED, ONE_SEED_POINTS = 0.10, 0.01
 TOP = 0.05  # of the settings, at least 5
 IMPROVING, IMPROVING_POINTS = 0.03, 0.003
+CLEAR, ENOUGH = 2.0, 5
 WORSE = 0.10
 NOISY, NOISY_POINTS = 0.10, 0.01
 MOST = 0.5
@@ -297,13 +298,18 @@ def _watched(reading: _Reading) -> tuple[str, float]:
 
 def _improving(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:
     metric, sign = _watched(reading)
-    gains = []
+    gains, errors = [], []
     for curve in curves:
         values = curve[metric].to_numpy(float)
         k = max(1, len(values) // 5)
-        last, before = np.median(values[-k:]), np.median(values[-2 * k : -k])
-        gains.append(sign * (before - last) / (1.0 if reading.accuracy else max(abs(last), 1e-12)))
-    still = float(np.mean(np.array(gains) >= (IMPROVING_POINTS if reading.accuracy else IMPROVING)))
+        last, before = float(np.median(values[-k:])), float(np.median(values[-2 * k : -k]))
+        size = 1.0 if reading.accuracy else max(abs(last), 1e-12)
+        gains.append(sign * (before - last) / size)
+        errors.append(_roughness(values[-max(5, 2 * k) :]) * math.sqrt(2 / k) / size)
+    n, least = len(gains), IMPROVING_POINTS if reading.accuracy else IMPROVING
+    error = float(np.std(gains, ddof=1)) if n >= ENOUGH else float(np.mean(errors))
+    clear = float(np.mean(gains)) > CLEAR * error / math.sqrt(n)
+    still = float(np.mean(np.array(gains) >= least)) if clear else 0.0
     constant = reading.table.constant.get("epochs")
     if still < MOST or "max_epochs" in reading.table.swept:
         return
@@ -343,10 +349,7 @@ def _noisy(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[R
     spreads = []
     for curve in curves:
         values = curve[metric].to_numpy(float)[-max(5, len(curve) // 3) :]
-        bends = (
-            values[2:] - 2 * values[1:-1] + values[:-2]
-        )  # 0 on a straight line; of independent noise, variance 6 sd^2
-        spread = math.sqrt(float((bends**2).mean()) / 6)
+        spread = _roughness(values)
         spreads.append(spread if reading.accuracy else spread / max(abs(float(np.median(values))), 1e-12))
     share = float(np.mean(np.array(spreads) >= (NOISY_POINTS if reading.accuracy else NOISY)))
     if share < MOST:
@@ -356,6 +359,13 @@ def _noisy(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[R
     schedules = set(reading.trials["lr_schedule"]) if "lr_schedule" in reading.trials else set()
     command = reading.grow(lr_schedule=["constant", "cosine"]) if schedules == {"constant"} else ""
     yield Remark("noisy", text, {"share": share, "spread": size}, command)
+
+
+def _roughness(values: Floats) -> float:
+    """The standard deviation of a curve's noise, from its bends: on a straight line they are 0, of independent noise their
+    variance is 6 sd^2 (Gasser, Sroka & Jennen-Steinmetz 1986)."""
+    bends = values[2:] - 2 * values[1:-1] + values[:-2]
+    return math.sqrt(float((bends**2).mean()) / 6)
 
 
 # Seeds and what did nothing
@@ -375,7 +385,8 @@ def _seeds(reading: _Reading) -> Iterator[Remark]:
     numbers: dict[str, Any] = {"gap": gap, "seeds": len(d)}
     if len(d) < 2:
         if gap < (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
-            text = f"one seed: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
+            only = "one seed" if reading.trials["seed"].nunique() == 1 else "at most one seed in common"
+            text = f"{only}: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
             yield Remark("seeds", text, numbers, command.format(10))
         return
     low, high = bootstrap_mean(d)
