@@ -122,6 +122,8 @@ def test_still_improving_overfitting_and_noise_are_read_off_the_best_curves():
     assert over[0].numbers["epoch"] in (7, 8)
     loud = check(study, curves(study, lambda *_: (0.1, 0.2 + 0.06 * rng.normal())))
     assert kinds(loud) == ["noisy"]
+    shaky = curves(study, lambda e, _: (1 / e, 0.2 + 0.02 * rng.normal()))
+    assert "overfitting" not in kinds(check(study, shaky))
     trembling = curves(study, lambda e, _: (0.1, 0.2 + 0.5**e + 0.008 * rng.normal()))
     assert check(study, trembling) == []
 

@@ -8,7 +8,7 @@ Each remark has a threshold, so that a healthy study has none:
 | `diverged` | any trial diverged |
 | `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE` |
 | `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
-| `overfitting` | of the best settings' trials, at least `MOST` end `WORSE` above their least validation loss (median of three epochs), while the training loss still falls |
+| `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |
 | `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
 | `seeds` | the first and second setting cannot be told apart: their difference over common seeds covers 0; or there is one seed, and the gap is under `ONE_SEED_GAP` of the loss (`ONE_SEED_GAP_POINTS`) |
 | `nothing` | a hyperparameter's interval over at least six cells lies within `NEGLIGIBLE` of the typical metric (`NEGLIGIBLE_POINTS`) for every level, and so do the bests of its levels |
@@ -326,7 +326,8 @@ def _overfitting(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iter
         least = int(np.nanargmin(smooth))
         rise = smooth[-1] / max(smooth[least], 1e-12) - 1
         falls = curve["train_loss"].iloc[-1] < curve["train_loss"].iloc[least]
-        if rise >= WORSE and falls and least < len(smooth) - 2:
+        noise = _roughness(curve["val_loss"].to_numpy(float)[least:]) if len(smooth) - least > 2 else math.inf
+        if rise >= max(WORSE, 3 * noise / smooth[least]) and falls and least < len(smooth) - 2:
             turned.append(int(curve["epoch"].iloc[least]))
             rises.append(rise)
     share = len(turned) / len(curves)
