@@ -186,3 +186,12 @@ def test_a_study_without_curves_says_what_it_did_not_read(sweep):
         "Not read: curves (of 2 epochs; 6 are needed), edges (no hyperparameter took three numbers) and the spread over seeds (there is one)."
         in text
     )
+
+
+def test_a_search_whose_best_lie_at_the_end_of_a_range(sweep):
+    sweep("search", "--lr", "1e-5:3e-3:log", "--hidden", "16:64", "--epochs", 2, "--trials", 24, "--study", "s")
+    remarks = json.loads(sweep("check", "s", "--json").stdout)["remarks"]
+    edge = next(remark for remark in remarks if remark["kind"] == "edge")
+    assert (edge["numbers"]["name"], edge["numbers"]["edge"], edge["numbers"]["try"]) == ("lr", "upper", [0.03])
+    assert edge["command"] == "sweep search --lr 1e-05:0.03:log --hidden 16:64 --epochs 2 --trials 24 --study s-2"
+    assert "24 complete of 24 trials" in sweep(*shlex.split(edge["command"])[1:]).stderr

@@ -6,7 +6,7 @@ Each remark has a threshold, so that a healthy study has none:
 |---|---|
 | `failed` | any trial failed, or is not trained yet |
 | `diverged` | any trial diverged |
-| `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE` |
+| `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
 | `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
 | `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |
 | `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -31,10 +31,12 @@ from sweep.analysis.statistics import Floats, bootstrap_mean
 from sweep.analysis.table import StudyTable
 from sweep.hyperparameters import TABLE, show_value
 from sweep.recipe import Recipe
+from sweep.space import Range
 
 EDGE_SDS, EDGE_CHANCE = 3.0, 1000
 ONE_SEED, ONE_SEED_POINTS = 0.10, 0.01
 TOP = 0.05  # of the settings, at least 5
+NEAR = 0.1
 IMPROVING, IMPROVING_POINTS = 0.03, 0.003
 CLEAR, ENOUGH = 2.0, 5
 WORSE = 0.10
@@ -177,13 +179,66 @@ def _by_rate(rates: pd.Series, lost: pd.Series) -> dict[str, float]:
 def _edge(reading: _Reading) -> Iterator[Remark]:
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
-        return  # a search's best is never on the very edge; its values are drawn inside
+        yield from _edge_of_search(reading, settings, reading.recipe)
+        return
     found = []
     for name in reading.table.swept:
         remark = _edge_of(reading, settings, name) if name in settings else None
         if remark is not None:
             found.append(remark)
     yield from sorted(found, key=lambda one: -one.numbers["gap"])
+
+
+def _edge_of_search(reading: _Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
+    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched), and so
+    do most of the best five."""
+    top = settings.head(5)
+    if len(settings) < 4 * len(top):
+        return
+    for axis in recipe.axes:
+        if (
+            not isinstance(axis.values, Range)
+            or not axis.values.open
+            or not all(map(_number, top.get(axis.name, [None])))
+        ):
+            continue
+        scale = math.log if axis.values.log else float
+        low, high = scale(axis.values.low), scale(axis.values.high)
+        places = (top[axis.name].astype(float).map(scale) - low) / (high - low)
+        for end, way, near in (("lower", "lower", places <= NEAR), ("upper", "higher", places >= 1 - NEAR)):
+            ends = [axis.values.low, axis.values.high] if end == "upper" else [axis.values.high, axis.values.low]
+            beyond = (
+                _further(axis.name, [_inward(axis.values, end == "upper"), ends[1]])
+                if near.iloc[0] and near.mean() > MOST
+                else []
+            )
+            if not beyond:
+                continue
+            value = plain_value(top[axis.name].iloc[0])
+            text = f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, {show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
+            numbers = {
+                "name": axis.name,
+                "value": value,
+                "edge": end,
+                "top": len(top),
+                "top_there": int(near.sum()),
+                "try": beyond[:1],
+            }
+            wider = replace(axis.values, low=min(ends[0], beyond[0]), high=max(ends[0], beyond[0]))
+            axes = tuple(replace(one, values=wider) if one is axis else one for one in recipe.axes)
+            yield Remark(
+                "edge",
+                text,
+                numbers,
+                grow_command(reading.table.name, replace(recipe, axes=axes), {}, len(reading.settings)),
+            )
+
+
+def _inward(one: Range, upper: bool) -> float:
+    """A tenth of a range's end in the logarithm, half its width otherwise: as far as it is widened."""
+    if one.log:
+        return one.high / 10 if upper else one.low * 10
+    return (one.low + one.high) / 2
 
 
 def _edge_of(reading: _Reading, settings: pd.DataFrame, name: str) -> Remark | None:
