@@ -6,9 +6,9 @@ Each remark has a threshold, so that a healthy study has none:
 |---|---|
 | `failed` | any trial failed, or is not trained yet |
 | `diverged` | any trial diverged |
-| `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE` |
-| `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before |
-| `overfitting` | of the best settings' trials, at least `MOST` end `WORSE` above their least validation loss (median of three epochs), while the training loss still falls |
+| `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
+| `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
+| `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |
 | `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
 | `seeds` | the first and second setting cannot be told apart: their difference over common seeds covers 0; or there is one seed, and the gap is under `ONE_SEED_GAP` of the loss (`ONE_SEED_GAP_POINTS`) |
 | `nothing` | a hyperparameter's interval over at least six cells lies within `NEGLIGIBLE` of the typical metric (`NEGLIGIBLE_POINTS`) for every level, and so do the bests of its levels |
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,14 @@ from sweep.analysis.statistics import Floats, bootstrap_mean
 from sweep.analysis.table import StudyTable
 from sweep.hyperparameters import TABLE, show_value
 from sweep.recipe import Recipe
+from sweep.space import Range
 
 EDGE_SDS, EDGE_CHANCE = 3.0, 1000
 ONE_SEED, ONE_SEED_POINTS = 0.10, 0.01
 TOP = 0.05  # of the settings, at least 5
+NEAR = 0.1
 IMPROVING, IMPROVING_POINTS = 0.03, 0.003
+CLEAR, ENOUGH = 2.0, 5
 WORSE = 0.10
 NOISY, NOISY_POINTS = 0.10, 0.01
 MOST = 0.5
@@ -92,6 +96,25 @@ def check(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None = None)
     reading = _reading(table, epochs, recipe)
     kinds = (_failed, _diverged, _edge, _curves, _seeds, _nothing)
     return [remark for kind in kinds for remark in kind(reading)]
+
+
+def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
+    """What a study has too little of to be read, in words."""
+    out = []
+    length = 0 if epochs.empty else int(epochs["epoch"].max())
+    if length < SHORTEST:
+        found = f"of {_count(length, 'epoch')}; {SHORTEST} are needed" if length else "there are none"
+        out.append(f"curves ({found})")
+    if not any(_count_numbers(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
+        out.append("edges (no hyperparameter took three numbers)")
+    if table.trials["seed"].nunique() < 2:
+        out.append("the spread over seeds (there is one)")
+    return out
+
+
+def _count_numbers(column: pd.Series) -> int:
+    levels = column.dropna().unique()
+    return len(levels) if all(_number(level) for level in levels) else 0
 
 
 def _reading(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> _Reading:
@@ -156,13 +179,66 @@ def _by_rate(rates: pd.Series, lost: pd.Series) -> dict[str, float]:
 def _edge(reading: _Reading) -> Iterator[Remark]:
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
-        return  # a search's best is never on the very edge; its values are drawn inside
+        yield from _edge_of_search(reading, settings, reading.recipe)
+        return
     found = []
     for name in reading.table.swept:
         remark = _edge_of(reading, settings, name) if name in settings else None
         if remark is not None:
             found.append(remark)
     yield from sorted(found, key=lambda one: -one.numbers["gap"])
+
+
+def _edge_of_search(reading: _Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
+    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched), and so
+    do most of the best five."""
+    top = settings.head(5)
+    if len(settings) < 4 * len(top):
+        return
+    for axis in recipe.axes:
+        if (
+            not isinstance(axis.values, Range)
+            or not axis.values.open
+            or not all(map(_number, top.get(axis.name, [None])))
+        ):
+            continue
+        scale = math.log if axis.values.log else float
+        low, high = scale(axis.values.low), scale(axis.values.high)
+        places = (top[axis.name].astype(float).map(scale) - low) / (high - low)
+        for end, way, near in (("lower", "lower", places <= NEAR), ("upper", "higher", places >= 1 - NEAR)):
+            ends = [axis.values.low, axis.values.high] if end == "upper" else [axis.values.high, axis.values.low]
+            beyond = (
+                _further(axis.name, [_inward(axis.values, end == "upper"), ends[1]])
+                if near.iloc[0] and near.mean() > MOST
+                else []
+            )
+            if not beyond:
+                continue
+            value = plain_value(top[axis.name].iloc[0])
+            text = f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, {show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
+            numbers = {
+                "name": axis.name,
+                "value": value,
+                "edge": end,
+                "top": len(top),
+                "top_there": int(near.sum()),
+                "try": beyond[:1],
+            }
+            wider = replace(axis.values, low=min(ends[0], beyond[0]), high=max(ends[0], beyond[0]))
+            axes = tuple(replace(one, values=wider) if one is axis else one for one in recipe.axes)
+            yield Remark(
+                "edge",
+                text,
+                numbers,
+                grow_command(reading.table.name, replace(recipe, axes=axes), {}, len(reading.settings)),
+            )
+
+
+def _inward(one: Range, upper: bool) -> float:
+    """A tenth of a range's end in the logarithm, half its width otherwise: as far as it is widened."""
+    if one.log:
+        return one.high / 10 if upper else one.low * 10
+    return (one.low + one.high) / 2
 
 
 def _edge_of(reading: _Reading, settings: pd.DataFrame, name: str) -> Remark | None:
@@ -219,28 +295,34 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
 
 
 def _further(name: str, levels: Sequence[Any]) -> list[Any]:
-    """The next two values beyond the last, in the steps of a range: multiplied where it spans a factor of eight or more,
-    added otherwise; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
+    """The next two values beyond the last, in the steps of a range: multiplied or
+    added; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
     row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
     whole = all(isinstance(level, int) for level in levels)
     before, last = float(levels[-2]), float(levels[-1])
-    times = min(map(float, levels)) > 0 and max(map(float, levels)) / min(map(float, levels)) >= 8
+    times = _multiplied(sorted(map(float, levels)))
     out: list[Any] = []
     for _ in range(2):
-        step = last * last / before if times else 2 * last - before
+        step = float(f"{last * last / before:.3g}" if times else f"{2 * last - before:.6g}")
         end = high if step > last else low
-        if step <= low or step >= high:
-            if last == end:
-                break
-            is_open = row is None or (row.open_high if end == high else row.open_low)
-            step = (last + end) / 2 if is_open or end != 0 else end
+        shut = row is None or not (row.open_high if end == high else row.open_low)
+        if not low <= step <= high or (step == end and not shut):
+            step = end if shut else (last + end) / 2
         value = round(step) if whole else float(f"{step:.6g}")
-        if value in levels or value in out or (row is not None and value not in (low, high) and not low < value < high):
+        if value in levels or value in out:
             break
         before, last = last, float(value)
         out.append(value)
     return out
+
+
+def _multiplied(levels: list[float]) -> bool:
+    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the last."""
+    if levels[0] <= 0:
+        return False
+    steps = [b / a for a, b in pairwise(levels)]
+    return levels[-1] / levels[0] >= 8 or (min(steps) >= 1.5 and max(steps) / min(steps) < 1.05)
 
 
 # Curves
@@ -271,13 +353,18 @@ def _watched(reading: _Reading) -> tuple[str, float]:
 
 def _improving(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:
     metric, sign = _watched(reading)
-    gains = []
+    gains, errors = [], []
     for curve in curves:
         values = curve[metric].to_numpy(float)
         k = max(1, len(values) // 5)
-        last, before = np.median(values[-k:]), np.median(values[-2 * k : -k])
-        gains.append(sign * (before - last) / (1.0 if reading.accuracy else max(abs(last), 1e-12)))
-    still = float(np.mean(np.array(gains) >= (IMPROVING_POINTS if reading.accuracy else IMPROVING)))
+        last, before = float(np.median(values[-k:])), float(np.median(values[-2 * k : -k]))
+        size = 1.0 if reading.accuracy else max(abs(last), 1e-12)
+        gains.append(sign * (before - last) / size)
+        errors.append(_roughness(values[-max(5, 2 * k) :]) * math.sqrt(2 / k) / size)
+    n, least = len(gains), IMPROVING_POINTS if reading.accuracy else IMPROVING
+    error = float(np.std(gains, ddof=1)) if n >= ENOUGH else float(np.mean(errors))
+    clear = float(np.mean(gains)) > CLEAR * error / math.sqrt(n)
+    still = float(np.mean(np.array(gains) >= least)) if clear else 0.0
     constant = reading.table.constant.get("epochs")
     if still < MOST or "max_epochs" in reading.table.swept:
         return
@@ -294,7 +381,8 @@ def _overfitting(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iter
         least = int(np.nanargmin(smooth))
         rise = smooth[-1] / max(smooth[least], 1e-12) - 1
         falls = curve["train_loss"].iloc[-1] < curve["train_loss"].iloc[least]
-        if rise >= WORSE and falls and least < len(smooth) - 2:
+        noise = _roughness(curve["val_loss"].to_numpy(float)[least:]) if len(smooth) - least > 2 else math.inf
+        if rise >= max(WORSE, 3 * noise / smooth[least]) and falls and least < len(smooth) - 2:
             turned.append(int(curve["epoch"].iloc[least]))
             rises.append(rise)
     share = len(turned) / len(curves)
@@ -317,10 +405,7 @@ def _noisy(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[R
     spreads = []
     for curve in curves:
         values = curve[metric].to_numpy(float)[-max(5, len(curve) // 3) :]
-        bends = (
-            values[2:] - 2 * values[1:-1] + values[:-2]
-        )  # 0 on a straight line; of independent noise, variance 6 sd^2
-        spread = math.sqrt(float((bends**2).mean()) / 6)
+        spread = _roughness(values)
         spreads.append(spread if reading.accuracy else spread / max(abs(float(np.median(values))), 1e-12))
     share = float(np.mean(np.array(spreads) >= (NOISY_POINTS if reading.accuracy else NOISY)))
     if share < MOST:
@@ -330,6 +415,13 @@ def _noisy(reading: _Reading, curves: list[pd.DataFrame], of: str) -> Iterator[R
     schedules = set(reading.trials["lr_schedule"]) if "lr_schedule" in reading.trials else set()
     command = reading.grow(lr_schedule=["constant", "cosine"]) if schedules == {"constant"} else ""
     yield Remark("noisy", text, {"share": share, "spread": size}, command)
+
+
+def _roughness(values: Floats) -> float:
+    """The standard deviation of a curve's noise, from its bends: on a straight line they are 0, of independent noise their
+    variance is 6 sd^2 (Gasser, Sroka & Jennen-Steinmetz 1986)."""
+    bends = values[2:] - 2 * values[1:-1] + values[:-2]
+    return math.sqrt(float((bends**2).mean()) / 6)
 
 
 # Seeds and what did nothing
@@ -349,7 +441,8 @@ def _seeds(reading: _Reading) -> Iterator[Remark]:
     numbers: dict[str, Any] = {"gap": gap, "seeds": len(d)}
     if len(d) < 2:
         if gap < (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
-            text = f"one seed: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
+            only = "one seed" if reading.trials["seed"].nunique() == 1 else "at most one seed in common"
+            text = f"{only}: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
             yield Remark("seeds", text, numbers, command.format(10))
         return
     low, high = bootstrap_mean(d)

@@ -10,9 +10,10 @@ from sweep.recipe import Recipe
 from sweep.space import Axis, Range
 
 
-def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]]) -> str:
+def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]], trials: int = 0) -> str:
     """`sweep grid …` with every flag of the study, the axes of `more` replaced or added, in one line: run in the same
-    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name."""
+    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name, its sampler
+    and as many `trials`."""
     if recipe is None or recipe.imported is not None:
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
@@ -29,6 +30,9 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe.seeds != (0,):
         first = recipe.seeds == tuple(range(len(recipe.seeds)))
         flags.append(f"--seeds {len(recipe.seeds)}" if first else f"--seed {','.join(map(str, recipe.seeds))}")
+    if recipe.search is not None:
+        flags += [f"--trials {trials}"] if trials else []
+        flags += [f"--sampler {recipe.search.sampler}"] if recipe.search.sampler != "tpe" else []
     return f"sweep {command} {' '.join(flags)} --study {name}"
 
 

@@ -21,8 +21,8 @@ BUCKETS = 4
 """Of equal count: what a number's values are grouped in where no two settings pair."""
 MOST_LEVELS = 40
 SPLITS = 0.3
-FEW_LEVELS = 8
-"""Levels up to which they are not grouped."""
+FEW_LEVELS, SPARSE = 8, 0.5
+"""Levels up to which they are not grouped; the share of (cell, level) pairs up to which they are."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
     seed, seeds = coded(trials["seed"])
     sides = Sides(cell, level, seed, trials["value"].to_numpy(float)).merged()
     board = _levels(sides, level, levels, table.sign)
-    bucketed = bool(board["rank"].isna().all()) and len(levels) > FEW_LEVELS and _numbers(levels)
+    sparse = board["cells"].sum() <= SPARSE * len(levels) * (int(cell.max()) + 1)
+    bucketed = _numbers(levels) and (len(levels) > MOST_LEVELS or (sparse and len(levels) > FEW_LEVELS))
     place, why, pairs = 0, "", []
     if bucketed:
         level, levels = _buckets(trials[name])

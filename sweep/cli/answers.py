@@ -75,6 +75,7 @@ def check(
     """Read a study as an experienced colleague would: what to remark, on which numbers, what to run next."""
     from sweep.analysis import study_table
     from sweep.analysis.check import check as read
+    from sweep.analysis.check import unread
     from sweep.ledger import Ledger
     from sweep.report.answers import check_json, check_report
 
@@ -82,9 +83,9 @@ def check(
         found = ledger.study(study)
         table = study_table(ledger, found, metric, direction, where)
         epochs = ledger.epochs(found)
-    remarks = read(table, epochs, found.recipe)
+    remarks, rest = read(table, epochs, found.recipe), unread(table, epochs)
     if as_json:
-        say(check_json(table, remarks))
+        say(check_json(table, remarks, rest))
     else:
-        for part in check_report(table, remarks):
+        for part in check_report(table, remarks, rest):
             say(part)

@@ -87,8 +87,9 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
         ]
     if effect.by_comparisons:
         parts += [Text(), Text(f"At each {effect.by}:", "bold"), _comparison_table(effect, effect.by_comparisons)]
-    parts += [Text(), Text("Each at its best, after tuning the rest:", "bold"), _tuned_table(effect)]
-    parts += [Text(sentence) for sentence in tuned_sentences(effect)]
+    if effect.others or effect.averaged:
+        parts += [Text(), Text("Each at its best, after tuning the rest:", "bold"), _tuned_table(effect)]
+        parts += [Text(sentence) for sentence in tuned_sentences(effect)]
     return [*parts, Text(), Text(holds_for(effect), "dim")]
 
 
@@ -140,10 +141,11 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Table:
         cells += [f"{one.improved:,} of {one.n:,}" if one.n else "–", show_p(one.p), show_p(one.p_holm)]
         better = show_value(one.better)
         verdict = {SHOWN: f"{better} better", SHOWN_HERE: f"{better} better here", NOT_COMPARABLE: "not comparable"}
-        lost = _lost_short(one)
+        said = [verdict.get(one.verdict, "not shown"), _lost_short(one)]
+        said = [part for part in said if part][-1:] if not one.pairs else [part for part in said if part]
         table.add_row(
             *cells,
-            verdict.get(one.verdict, "not shown") + lost,
+            "; ".join(said),
             style="" if one.verdict in (SHOWN, SHOWN_HERE) else "dim",
         )
     return table
@@ -153,14 +155,14 @@ def _lost_short(one: Comparison) -> str:
     a, b, both = one.lost
     parts = [f"{n} {show_value(side)}" for n, side in ((a, one.level), (b, one.reference)) if n]
     parts += [f"{both} both"] if both else []
-    return f"; diverged: {', '.join(parts)}" if parts else ""
+    return f"diverged: {', '.join(parts)}" if parts else ""
 
 
 def headline(effect: Effect) -> str:
     """The answer in one sentence."""
     name, one = effect.name, effect.first
     if effect.bucketed or not effect.comparisons:
-        return f"Not comparable: {name} took so many values that no two settings agree on everything else."
+        return f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; its ranges are below."
     if one.pairs == 0 and all(other.pairs == 0 for other in effect.comparisons):
         return f"Not comparable: {_why_no_pairs(effect)}"
     if len(effect.comparisons) == 1:
@@ -200,7 +202,7 @@ def _by_how_much(effect: Effect, one: Comparison) -> str:
     ends = (low, high) if up else (-high, -low)
     text = f"{metric} with {show_value(of)} is {'higher' if up else 'lower'} by {show_difference(metric, abs(mean), False)}{scale(metric)[1]}"
     text += f" on average (95%: {_interval(metric, *ends, False)})" if not math.isnan(low) else " on average"
-    text += f"; it is better in {wins:,} of {one.n:,} {one.unit} ({100 * wins / one.n:.4g}%)"
+    text += f"; it is better in {wins:,} of {count(one.n, one.unit.removesuffix('s'))} ({100 * wins / one.n:.4g}%)"
     return f"{text}, {_equals(one.p_holm)}{' (Holm)' if one.p_holm != one.p else ''}" if one.n > 1 else text
 
 
@@ -252,7 +254,7 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
         out.append(
             f"{more} diverges more: in {n} cells only {more} lost a seed, in {m} only the other ({_equals(one.p_diverged)})."
         )
-    if one.unmatched:
+    if one.unmatched and one.pairs:
         out.append(
             f"{count(one.unmatched, 'more cell')} {'has' if one.unmatched == 1 else 'have'} one side only and {'is' if one.unmatched == 1 else 'are'} not compared."
         )
@@ -290,6 +292,8 @@ def _settle(one: Comparison) -> str:
         return "One pair of single trials says nothing about chance: repeat with --seeds 10."
     seeds, cells = one.needed_seeds, one.needed_cells
     now = one.seeds if one.unit == "cells" else one.n
+    if one.unit == "seeds" and not math.isnan(seeds):
+        seeds = max(seeds, now + 1)
     parts = [f"{seeds:,.0f} seeds a setting (now {now})"] if seeds > now else []
     parts += [f"{max(cells, one.n + 1):,.0f} cells (now {one.n})"] if not math.isnan(cells) else []
     if not parts:
@@ -308,7 +312,7 @@ def _advice_many(effect: Effect) -> list[str]:
 def _why_no_pairs(effect: Effect) -> str:
     a, b, both = (sum(one.lost[i] for one in effect.comparisons) for i in range(3))
     if a + b + both:
-        return f"no cell of {effect.name} trained on both sides ({_lost_short(effect.first).removeprefix('; ')} of {a + b + both} cells)."
+        return f"no cell of {effect.name} trained on both sides ({_lost_short(effect.first)} of {a + b + both} cells)."
     why = f"no two of the {effect.settings:,} settings agree on everything but {effect.name}"
     return f"{why}, as in a search over ranges; a grid pairs (sweep grid), and each level's best is below."
 
@@ -469,6 +473,10 @@ def importance_sentences(found: Importance) -> list[str]:
         if found.interval
         else "One seed gives no interval: --seeds 3 would."
     )
+    if len(found.shares) == 1:
+        out.append(
+            f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which value is better."
+        )
     out.append("A share is of the ranges that were swept: the wider a range, the larger.")
     return out
 
@@ -500,7 +508,7 @@ def importance_json(found: Importance) -> dict[str, Any]:
 # Remarks
 
 
-def check_report(table: StudyTable, remarks: list[Remark]) -> list[RenderableType]:
+def check_report(table: StudyTable, remarks: list[Remark], unread: list[str]) -> list[RenderableType]:
     """The answer to `sweep check`, part by part; commands are texts of their own, that they can be copied whole."""
     states = table.trials["state"].value_counts()
     counts = ", ".join(f"{n:,} {state}" for state, n in states.items())
@@ -508,15 +516,17 @@ def check_report(table: StudyTable, remarks: list[Remark]) -> list[RenderableTyp
         Group(Text.assemble("Study ", (table.name, "bold"), f", by {table.metric}: {counts}"))
     ]
     if not remarks:
-        return [*parts, Text("\nNothing to remark.", "green")]
+        parts.append(Text("\nNothing to remark.", "green"))
     for remark in remarks:
         sentence = remark.text[0].upper() + remark.text[1:] + "."
         parts += [Group(Text(), Text.assemble((f"{remark.kind}  ", "bold yellow"), sentence))]
         parts += [Text(f"  {remark.command}", "cyan")] if remark.command else []
+    if unread:
+        parts.append(Group(Text(), Text(f"Not read: {_and(unread)}.", "dim")))
     return parts
 
 
-def check_json(table: StudyTable, remarks: list[Remark]) -> dict[str, Any]:
+def check_json(table: StudyTable, remarks: list[Remark], unread: list[str]) -> dict[str, Any]:
     """Remarks as plain values."""
     rows = [
         {
@@ -530,4 +540,10 @@ def check_json(table: StudyTable, remarks: list[Remark]) -> dict[str, Any]:
         }
         for remark in remarks
     ]
-    return {"study": table.name, "metric": table.metric, "direction": table.direction, "remarks": rows}
+    return {
+        "study": table.name,
+        "metric": table.metric,
+        "direction": table.direction,
+        "remarks": rows,
+        "unread": unread,
+    }

@@ -1,0 +1,197 @@
+"""`sweep check`: every remark on a study that deserves it, none on one that does not, commands that run."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweep.analysis.check import _further, check
+from tests.tables import PROTEIN, grid, protein
+
+needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
+NONE = pd.DataFrame()
+LRS = [0.1, 0.03, 0.01, 0.003, 0.001]
+
+
+def kinds(remarks):
+    return [remark.kind for remark in remarks]
+
+
+def bowl(lr, best, noise=0.0, rng=None):
+    """A loss with its least at a learning rate."""
+    return 0.1 + 0.05 * math.log10(lr / best) ** 2 + (noise * rng.normal() if rng else 0.0)
+
+
+def curves(study, shape, epochs=20):
+    """The same curve for every trial: shape(epoch) -> (train_loss, val_loss)."""
+    rows = []
+    for number in study.trials["number"]:
+        for epoch in range(1, epochs + 1):
+            train, val = shape(epoch, number)
+            rows.append(
+                {
+                    "trial": number,
+                    "epoch": epoch,
+                    "train_loss": train,
+                    "val_loss": val,
+                    "train_accuracy": 0.9,
+                    "val_accuracy": 0.9,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def settled(epoch, _):
+    return 0.05 + 0.5**epoch, 0.1 + 0.5**epoch
+
+
+def healthy():
+    rng = np.random.default_rng(0)
+    value = lambda s, _: bowl(s["lr"], 0.01, noise=0.001, rng=rng) + 0.03 * s["batch_norm"]  # noqa: E731
+    return grid({"lr": LRS, "batch_norm": [False, True]}, value, 5, constant={"epochs": 20})
+
+
+def test_a_healthy_study_has_nothing_to_remark():
+    study = healthy()
+    assert check(study, curves(study, settled)) == []
+
+
+def test_the_best_at_the_edge_of_a_range():
+    rng = np.random.default_rng(0)
+    study = grid(
+        {"lr": LRS, "batch_norm": [False, True]},
+        lambda s, _: bowl(s["lr"], 1e-4, noise=0.001, rng=rng) + 0.03 * s["batch_norm"],
+        5,
+    )
+    found = check(study, NONE)
+    assert kinds(found) == ["edge"]
+    assert found[0].numbers["value"] == 0.001
+    assert found[0].numbers["try"] == [0.000333, 0.000111]
+    assert "the best lr, 0.001, is the lowest that was tried" in found[0].text
+
+
+def test_no_edge_by_chance():
+    """The best of three values that do the same lies at an end two times in three; that is no finding."""
+    rng = np.random.default_rng(4)
+    edges = 0
+    for _ in range(60):
+        study = grid({"beta1": [0.8, 0.88, 0.9], "lr": LRS}, lambda s, _: bowl(s["lr"], 0.01, noise=0.01, rng=rng), 3)
+        edges += "edge" in kinds(check(study, NONE))
+    assert edges <= 3
+
+
+@needs_protein
+def test_the_published_grid_has_its_best_learning_rate_at_the_edge():
+    found = {remark.numbers["name"]: remark for remark in check(protein(), NONE) if remark.kind == "edge"}
+    assert found["init_lr"].numbers["value"] == 0.0005
+    assert found["init_lr"].numbers["try"] == [0.00025, 0.000125]
+    assert "dropout_1" not in found  # nothing lies below 0
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "further"),
+    [
+        ("lr", [0.1, 0.01, 0.001], [0.0001, 0.00001]),
+        ("lr", [0.001, 0.01, 0.1], [1.0, 10.0]),
+        ("beta1", [0.8, 0.85, 0.9], [0.95, 0.975]),
+        ("beta2", [0.99, 0.999, 0.9999], [0.99995, 0.999975]),
+        ("dropout", [0.5, 0.2, 0.0], []),
+        ("dropout", [0.5, 0.3, 0.2], [0.1, 0.0]),
+        ("hidden", [16, 32, 64], [128, 256]),
+        ("depth", [4, 3, 2], [1]),
+        ("depth", [3, 2, 1], []),
+        ("width_of_another", [0.6, 0.3, 0.0], []),
+    ],
+)
+def test_the_range_to_try_next(name, levels, further):
+    assert _further(name, levels) == pytest.approx(further)
+
+
+def test_still_improving_overfitting_and_noise_are_read_off_the_best_curves():
+    study = healthy()
+    rng = np.random.default_rng(0)
+    steady = check(study, curves(study, lambda e, _: (1 / e, 2 / e)))
+    assert kinds(steady) == ["improving"]
+    over = check(study, curves(study, lambda e, _: (1 / e, 0.2 + 0.02 * abs(e - 8))))
+    assert kinds(over) == ["overfitting"]
+    assert over[0].numbers["epoch"] in (7, 8)
+    loud = check(study, curves(study, lambda *_: (0.1, 0.2 + 0.06 * rng.normal())))
+    assert kinds(loud) == ["noisy"]
+    shaky = curves(study, lambda e, _: (1 / e, 0.2 + 0.02 * rng.normal()))
+    assert "overfitting" not in kinds(check(study, shaky))
+    trembling = curves(study, lambda e, _: (0.1, 0.2 + 0.5**e + 0.008 * rng.normal()))
+    assert check(study, trembling) == []
+
+
+def test_divergence_by_learning_rate():
+    study = grid(
+        {"lr": LRS, "batch_norm": [False, True]},
+        lambda s, _: math.nan if s["lr"] == 0.1 else bowl(s["lr"], 0.01) + 0.03 * s["batch_norm"],
+        2,
+    )
+    found = check(study, NONE)
+    assert kinds(found) == ["diverged"]
+    assert found[0].text == "4 of 20 trials diverged (20%); by learning rate: 100% at 0.1; none at 0.001 to 0.03"
+    assert found[0].command == "sweep show made --where state=diverged"
+
+
+def test_too_few_seeds_for_the_gap():
+    rng = np.random.default_rng(0)
+    near = grid({"batch_norm": [False, True]}, lambda s, _: 0.1 + 0.002 * s["batch_norm"] + 0.003 * rng.normal(), 3)
+    found = check(near, NONE)
+    assert kinds(found) == ["seeds"]
+    assert found[0].command.startswith("sweep confirm made --top 3 --seeds ") or "no practical number" in found[0].text
+    one = check(grid({"batch_norm": [False, True]}, lambda s, _: 0.1 + 0.002 * s["batch_norm"]), NONE)
+    assert kinds(one) == ["seeds"]
+    assert one[0].text.startswith("one seed: the first setting is ahead of the second by 2%")
+
+
+def test_what_did_nothing_is_named_and_what_did_is_not():
+    rng = np.random.default_rng(0)
+    study = grid({"lr": LRS, "beta1": [0.8, 0.9], "batch_norm": [False, True]},
+                 lambda s, _: bowl(s["lr"], 0.01, noise=0.0001, rng=rng) + 0.05 * s["batch_norm"], 2)  # fmt: skip
+    found = [remark for remark in check(study, NONE) if remark.kind == "nothing"]
+    assert [remark.numbers["name"] for remark in found] == ["beta1"]
+    assert found[0].command == "sweep effect made beta1"
+    assert abs(found[0].numbers["low"]) <= found[0].numbers["band"]
+
+
+def test_the_commands_of_a_real_study_run_and_grow_it(sweep):
+    sweep("grid", "--lr", "0.0001,0.0003,0.001", "--batch-norm", "on,off", "--epochs", 6, "--seeds", 2, "--study", "s")
+    found = json.loads(sweep("check", "s", "--json").stdout)
+    by_kind = {remark["kind"]: remark for remark in found["remarks"]}
+    assert {"edge", "improving"} <= set(by_kind)
+    assert by_kind["edge"]["numbers"]["value"] == 0.001
+    text = " ".join(sweep("check", "s", env={"COLUMNS": "80"}).stdout.split())
+    assert by_kind["edge"]["command"] in text
+    words = shlex.split(by_kind["edge"]["command"])
+    assert words[:2] == ["sweep", "grid"]
+    assert "20 complete of 20 trials; trained 8" in sweep(*words[1:]).stderr
+    words = shlex.split(by_kind["improving"]["command"])
+    assert "--epochs 12" in by_kind["improving"]["command"]
+    sweep("plan", *words[2:])
+    assert "unknown study 'q'" in sweep("check", "q", code=2).stderr
+
+
+def test_a_study_without_curves_says_what_it_did_not_read(sweep):
+    sweep("grid", "--lr", "0.1,0.0001", "--epochs", 2, "--study", "s")
+    text = " ".join(sweep("check", "s").stdout.split())
+    assert "Nothing to remark." in text
+    assert (
+        "Not read: curves (of 2 epochs; 6 are needed), edges (no hyperparameter took three numbers) and the spread over seeds (there is one)."
+        in text
+    )
+
+
+def test_a_search_whose_best_lie_at_the_end_of_a_range(sweep):
+    sweep("search", "--lr", "1e-5:3e-3:log", "--hidden", "16:64", "--epochs", 2, "--trials", 24, "--study", "s")
+    remarks = json.loads(sweep("check", "s", "--json").stdout)["remarks"]
+    edge = next(remark for remark in remarks if remark["kind"] == "edge")
+    assert (edge["numbers"]["name"], edge["numbers"]["edge"], edge["numbers"]["try"]) == ("lr", "upper", [0.03])
+    assert edge["command"] == "sweep search --lr 1e-05:0.03:log --hidden 16:64 --epochs 2 --trials 24 --study s-2"
+    assert "24 complete of 24 trials" in sweep(*shlex.split(edge["command"])[1:]).stderr

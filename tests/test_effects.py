@@ -1,0 +1,356 @@
+"""`sweep effect`: published oracles, scipy, permuted labels, what is lost, and the command through real processes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sweep.analysis.effects import effect, effects
+from sweep.analysis.statistics import holm
+from sweep.errors import UsageError
+from sweep.report.answers import effect_json, headline, sentences
+from tests.tables import PROTEIN, grid, protein, table
+
+needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
+LRS = [0.1, 0.03, 0.01, 0.003, 0.001]
+BETAS = [0.8, 0.88, 0.9]
+
+
+def two_levels(differences, noise=0.0, seeds=1, metric="val_loss"):
+    """Cells 0, 1, … with a base value each, and `on` that much above `off`."""
+    rng = np.random.default_rng(1)
+    shift = dict(enumerate(differences))
+    return grid(
+        {"batch_norm": [False, True], "hidden": list(shift)},
+        lambda s, _: 1 + 0.1 * s["hidden"] + shift[s["hidden"]] * s["batch_norm"] + noise * rng.normal(),
+        seeds,
+        metric,
+    )
+
+
+def test_the_published_signed_rank_example():
+    """Darwin's maize: W = 24, p = .041260."""
+    d = np.array([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75]) / 1000
+    found = effect(two_levels(d), "batch_norm")
+    assert found.p == pytest.approx(0.041260, abs=1e-6)
+    assert found.mean == pytest.approx(d.mean())
+    assert (found.improved, found.first.worsened, found.first.n) == (2, 13, 15)
+    assert found.verdict == "shown"
+    assert found.first.better is False  # off: the loss is lower
+    assert headline(found).startswith(
+        "batch_norm off is better than on: val_loss with off is lower by 0.0209 on average"
+    )
+
+
+def test_five_cells_of_one_sign_show_nothing_beyond_themselves_and_say_so():
+    found = effect(two_levels([0.1, 0.2, 0.3, 0.4, 0.5]), "batch_norm")
+    assert found.p == pytest.approx(0.0625)
+    assert found.verdict == "no difference shown"
+    assert any(
+        "5 cells cannot show a difference beyond themselves: with all on one side p is .0625" in s
+        for s in sentences(found)
+    )
+
+
+def test_a_few_cells_with_seeds_show_a_difference_in_these_cells():
+    found = effect(two_levels([0.5, 0.6], noise=0.02, seeds=5), "batch_norm")
+    assert found.verdict == "shown in these cells"
+    assert "in these cells" in headline(found)
+    assert effect(two_levels([0.0, 0.0], noise=0.2, seeds=5), "batch_norm").verdict == "no difference shown"
+
+
+@needs_protein
+def test_cosine_beats_constant_in_78_28_percent_of_the_matched_cells_in_seconds():
+    study = protein()
+    start = time.perf_counter()
+    found = effect(study, "lr_schedule", "batch_size")
+    assert time.perf_counter() - start < 5
+    one = found.first
+    assert one.pairs == one.n == 31_104
+    assert (one.better, one.worsened) == ("cosine", 24_349)
+    assert 100 * one.worsened / one.n == pytest.approx(78.28, abs=0.005)
+    assert len(found.by_comparisons) == 4
+    assert sum(each.pairs for each in found.by_comparisons) == 31_104
+    assert found.tuned["value"].min() == pytest.approx(0.221379, abs=1e-6)
+    mean = study.trials.groupby([*study.swept])["valid_mse"].mean().unstack("lr_schedule")
+    assert one.mean == pytest.approx((mean["const"] - mean["cosine"]).mean())
+
+
+@needs_protein
+def test_the_reference_of_many_levels_is_the_best_in_mean_place():
+    found = effect(protein(), "init_lr")
+    assert found.reference == 0.001
+    assert [one.level for one in found.comparisons] == [0.0005, 0.005, 0.01, 0.05, 0.1]
+    assert all(one.better == 0.001 for one in found.comparisons)
+    assert found.first.level == 0.005  # the next best in mean place
+
+
+def test_numbers_agree_with_scipy_on_seed_means():
+    rng = np.random.default_rng(3)
+    values = {
+        (lr, beta, bn, seed): rng.normal(1 + bn * 0.2, 0.3)
+        for lr in LRS
+        for beta in BETAS
+        for bn in (False, True)
+        for seed in range(4)
+    }
+    study = grid(
+        {"lr": LRS, "beta1": BETAS, "batch_norm": [False, True]}, lambda s, seed: values[(*s.values(), seed)], 4
+    )
+    frame = study.trials.groupby(["lr", "beta1", "batch_norm"])["val_loss"].mean().unstack("batch_norm")
+    d = (frame[True] - frame[False]).to_numpy(float)
+    found = effect(study, "batch_norm")
+    assert found.mean == pytest.approx(d.mean())
+    assert found.p == pytest.approx(stats.wilcoxon(d).pvalue)
+    assert found.first.sd == pytest.approx(d.std(ddof=1))
+    assert found.low < d.mean() < found.high
+
+
+def test_only_seeds_that_both_sides_have_are_compared():
+    study = two_levels([0.1] * 6, seeds=3)
+    frame = study.trials
+    frame.loc[(frame["batch_norm"] == True) & (frame["seed"] == 2), "val_loss"] = 100.0  # noqa: E712
+    kept = frame[~((frame["batch_norm"] == False) & (frame["seed"] == 2))]  # noqa: E712
+    found = effect(table(kept.drop(columns=["number", "epochs"]), study.swept), "batch_norm")
+    assert found.mean == pytest.approx(0.1)
+    assert set(found.differences["seeds"]) == {2}
+
+
+def test_a_pair_lost_to_divergence_is_counted_and_said():
+    d = dict(enumerate([-0.1] * 8 + [math.nan]))
+    study = grid(
+        {"batch_norm": [False, True], "hidden": list(d)}, lambda s, _: 1 + (0 if s["batch_norm"] else d[s["hidden"]])
+    )
+    found = effect(study, "batch_norm")
+    assert (found.first.pairs, found.first.lost) == (8, (0, 1, 0))
+    assert any(s.startswith("8 of 9 pairs have numbers; in 1 only off diverged.") for s in sentences(found))
+
+
+def test_divergence_of_one_level_alone_is_a_result():
+    study = grid(
+        {"batch_norm": [False, True], "hidden": list(range(12))},
+        lambda s, _: 1.0 if s["batch_norm"] or s["hidden"] < 4 else math.nan,
+    )
+    found = effect(study, "batch_norm")
+    assert found.first.lost == (0, 8, 0)
+    assert any(s.startswith("off diverges more: in 8 cells only off lost a seed") for s in sentences(found))
+
+
+def test_pruned_and_failed_trials_are_compared_with_nothing():
+    study = two_levels([0.1] * 8)
+    study.trials.loc[0, "state"], study.trials.loc[1, "state"] = "pruned", "failed"
+    found = effect(study, "batch_norm")
+    assert found.first.pairs == 6
+    assert found.left_out == {"pruned": 1, "failed": 1}
+
+
+def test_what_exists_at_one_level_only_is_averaged_within_the_cell():
+    rows = [{"batch_norm": False, "bn_momentum": None, "lr": lr, "seed": 0, "val_loss": 1.0} for lr in range(1, 9)]
+    rows += [
+        {"batch_norm": True, "bn_momentum": m, "lr": lr, "seed": 0, "val_loss": 0.9 + m}
+        for lr in range(1, 9)
+        for m in (0.1, 0.3)
+    ]
+    found = effect(table(pd.DataFrame(rows), ["lr", "batch_norm", "bn_momentum"]), "batch_norm")
+    assert found.averaged == ["bn_momentum"]
+    assert found.first.pairs == 8
+    assert found.mean == pytest.approx(0.1)
+    assert found.tuned.set_index("level")["settings"].to_dict() == {False: 8, True: 16}
+    assert found.tuned.set_index("level")["expected"][True] < 1.1
+    momentum = effect(table(pd.DataFrame(rows), ["lr", "batch_norm", "bn_momentum"]), "bn_momentum")
+    assert momentum.first.pairs == 8  # among the settings that use it
+
+
+def test_split_by_another_hyperparameter():
+    study = grid({"batch_norm": [False, True], "lr": [0.1, 0.01], "hidden": list(range(8))},
+                 lambda s, _: 1 + 0.001 * s["hidden"] + (0.2 if s["lr"] == 0.1 else -0.2) * s["batch_norm"] * (1 + 0.01 * s["hidden"]))  # fmt: skip
+    plain, split = effect(study, "batch_norm"), effect(study, "batch_norm", "lr")
+    assert plain.verdict == "no difference shown"
+    assert plain.splits is not None
+    assert plain.splits[0] == "lr"
+    assert {one.at: one.better for one in split.by_comparisons} == {0.01: True, 0.1: False}
+    assert all(one.verdict == "shown" for one in split.by_comparisons)
+    assert any(s.startswith("It depends on lr: on is better at 0.01, off is better at 0.1") for s in sentences(split))
+
+
+def test_holm_counts_every_comparison_of_a_command():
+    study = grid({"batch_norm": [False, True], "hidden": list(range(8)), "lr": [0.1, 0.2, 0.3]},
+                 lambda s, _: 1 + s["lr"] + 0.01 * s["hidden"] - 0.1 * s["batch_norm"])  # fmt: skip
+    alone, both = effect(study, "batch_norm"), effects(study, ["batch_norm", "lr"])
+    assert alone.p_holm == alone.p
+    p = [one.p for each in both for one in each.comparisons]
+    assert len(p) == 3
+    assert [one.p_holm for each in both for one in each.comparisons] == pytest.approx(list(holm(p)))
+
+
+def test_a_search_does_not_pair_and_says_so():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"lr": rng.uniform(0, 1, 60), "batch_norm": rng.integers(0, 2, 60).astype(bool), "seed": 0})
+    frame["val_loss"] = 1 + frame["lr"]
+    found, rates = effects(table(frame, ["lr", "batch_norm"]), ["batch_norm", "lr"])
+    assert found.verdict == rates.verdict == "not comparable"
+    assert headline(found).startswith("Not comparable: no two of the 60 settings agree on everything but batch_norm")
+    assert rates.bucketed
+    assert rates.tuned["value"].is_monotonic_increasing
+    assert len(rates.tuned) == 4
+
+
+def test_accuracies_are_told_in_points_and_more_is_better():
+    found = effect(two_levels([0.05] * 8, metric="val_accuracy"), "batch_norm")
+    assert headline(found).startswith("batch_norm on is better than off: val_accuracy with on is higher by 5.00 points")
+    assert found.improved == 8
+
+
+def test_one_cell_is_compared_over_seeds_and_one_pair_says_nothing():
+    rng = np.random.default_rng(0)
+    found = effect(
+        grid({"batch_norm": [False, True]}, lambda s, _: 1 + s["batch_norm"] + 0.1 * rng.normal(), 8), "batch_norm"
+    )
+    assert (found.first.unit, found.first.n, found.verdict) == ("seeds", 8, "shown")
+    single = effect(grid({"batch_norm": [False, True]}, lambda s, _: 1.0 + s["batch_norm"]), "batch_norm")
+    assert single.verdict == "no difference shown"
+    assert math.isnan(single.low)
+    assert any("says nothing about chance" in s for s in sentences(single))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("batch_nrm", "did you mean 'batch_norm'"),
+        ("seed", "seeds are averaged, not compared"),
+        (
+            "depth",
+            "depth is 2 in every trial of study 'made'; expected at least two levels; choose from batch_norm, hidden",
+        ),
+    ],
+)
+def test_a_name_that_cannot_be_compared(name, said):
+    study = grid({"batch_norm": [False, True], "hidden": [1, 2]}, lambda *_: 1.0, constant={"depth": 2})
+    with pytest.raises(UsageError, match=said):
+        effect(study, name)
+
+
+def test_nothing_complete_is_an_error():
+    with pytest.raises(UsageError, match=r"no trial is complete with a finite val_loss.*4 diverged"):
+        effect(grid({"batch_norm": [False, True], "hidden": [1, 2]}, lambda *_: math.nan), "batch_norm")
+
+
+def test_needed_seeds_and_cells_settle_it():
+    """With as many cells as said, simulated studies show the difference about four times in five."""
+    rng = np.random.default_rng(5)
+    first = effect(two_levels(0.1 + 0.3 * rng.normal(size=12)), "batch_norm").first
+    n, mean, sd = int(first.needed_cells), first.mean, first.sd
+    shown = [stats.ttest_1samp(rng.normal(mean, sd, n), 0).pvalue < 0.05 for _ in range(500)]
+    assert 0.70 < np.mean(shown) < 0.92
+
+
+def test_permuted_labels_are_shown_as_rarely_as_the_level_says():
+    """1,000 studies in which batch norm does nothing: shown at most about 5% of the time, and intervals cover 0."""
+    rng = np.random.default_rng(11)
+    shown, covered, seeds = 0, 0, 2
+    study = grid({"batch_norm": [False, True], "lr": LRS, "beta1": BETAS}, lambda *_: 1.0, seeds)
+    for _ in range(1000):
+        base = np.repeat(rng.normal(0, 1, 15), seeds)
+        study.trials["val_loss"] = np.concatenate([base, base]) + rng.normal(0, 0.3, 30 * seeds)
+        found = effect(study, "batch_norm")
+        shown += found.verdict == "shown"
+        covered += found.low <= 0 <= found.high
+    assert 25 <= shown <= 70
+    assert 925 <= covered <= 975
+
+
+values = st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=6, max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(values, st.integers(-5, 5))
+def test_a_constant_added_to_all_losses_changes_nothing(d, constant):
+    study = two_levels(d)
+    moved = two_levels(d)
+    moved.trials["val_loss"] += constant
+    a, b = effect(study, "batch_norm"), effect(moved, "batch_norm")
+    assert a.p == pytest.approx(b.p)
+    assert a.mean == pytest.approx(b.mean, abs=1e-9)
+    assert (a.verdict, a.improved, a.first.direction) == (b.verdict, b.improved, b.first.direction)
+
+
+@settings(max_examples=25, deadline=None)
+@given(values, st.randoms())
+def test_neither_the_order_of_trials_nor_the_sign_of_the_metric_matters(d, random):
+    study = two_levels(d)
+    order = list(range(len(study.trials)))
+    random.shuffle(order)
+    shuffled = table(study.trials.iloc[order].drop(columns=["number", "epochs"]), study.swept)
+    gain = study.trials.rename(columns={"val_loss": "val_accuracy"}).drop(columns=["number", "epochs"])
+    gain["val_accuracy"] *= -1
+    a, b, c = (effect(one, "batch_norm") for one in (study, shuffled, table(gain, study.swept, "val_accuracy")))
+    assert a.first.p == b.first.p == c.first.p
+    assert a.first.better is b.first.better
+    assert a.first.better is c.first.better
+    assert a.mean == pytest.approx(b.mean, abs=1e-12)
+    assert a.mean == pytest.approx(-c.mean, abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(values)
+def test_a_diverged_trial_improves_nobody(d):
+    study, worse = two_levels(d), two_levels(d)
+    best = worse.trials.query("batch_norm == True")["val_loss"].idxmin()
+    worse.trials.loc[best, ["val_loss", "state"]] = [math.nan, "diverged"]
+    if worse.trials.query("batch_norm == True")["state"].eq("complete").any():
+        before, after = (effect(one, "batch_norm").tuned.set_index("level")["value"][True] for one in (study, worse))
+        assert after >= before
+
+
+def test_everything_said_is_plain_json():
+    found = effects(two_levels([0.1, -0.2, 0.3, 0.1, 0.2, 0.4], seeds=2), ["batch_norm", "hidden"])
+    assert json.loads(json.dumps([effect_json(one) for one in found], allow_nan=False))[0]["comparisons"][0]["n"] == 6
+
+
+def test_the_command_on_a_real_study(sweep):
+    sweep(
+        "grid",
+        "--lr",
+        "0.1,0.01,0.001",
+        "--beta1",
+        "0.8,0.9",
+        "--batch-norm",
+        "on,off",
+        "--epochs",
+        2,
+        "--seeds",
+        2,
+        "--study",
+        "s",
+    )
+    text = sweep("effect", "s", "batch-norm", "--by", "lr").stdout
+    assert "a cell: settings that agree on lr and beta1" in text
+    assert "At each lr:" in text
+    assert "Holds for: epochs 2; 22 other hyperparameters at their defaults." in " ".join(text.split())
+    found = json.loads(sweep("effect", "s", "batch_norm", "lr", "--json", "--metric", "val_accuracy").stdout)
+    assert [(one["name"], one["metric"], one["comparisons"][0]["pairs"]) for one in found] == [
+        ("batch_norm", "val_accuracy", 6),
+        ("lr", "val_accuracy", 4),
+    ]
+    assert sweep("effect", "s", "batch_norm", "--where", "lr<0.05", "--json").stdout.count('"pairs": 4') == 1
+    for words, said in ((("hidden",), "hidden is 64 in every trial"), (("lrr",), "did you mean 'lr'"), (("lr", "--by", "lr"), "split by another one"),
+                        (("lr", "--metric", "test_loss"), "nothing is selected on test data"), (("lr", "--where", "lr>9"), "no trial is complete")):  # fmt: skip
+        assert said in sweep("effect", "s", *words, code=2).stderr
+    narrow = sweep("effect", "s", "batch_norm", "lr", "--by", "beta1", env={"COLUMNS": "80"}).stdout
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+@needs_protein
+def test_the_imported_grid_answers_with_the_published_share(sweep):
+    sweep("import", PROTEIN, "--metric", "valid_mse", "--minimize", "--seed", "seed", "--study", "protein")
+    text = " ".join(sweep("effect", "protein", "lr_schedule").stdout.split())
+    assert "cosine is better than const" in text
+    assert "in 24,349 of 31,104 cells (78.28%)" in text
