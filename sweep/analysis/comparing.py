@@ -181,12 +181,12 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[float] | Floats
     ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
     whole = (ended["state"] == "complete") & ended[table.metric].notna()
     score = (table.sign * ended[table.metric]).where(whole)
-    score = score.fillna(score.max()).to_numpy(float)
+    values: Floats = score.fillna(score.max()).to_numpy(float)
     if study.recipe.search:
-        course = np.minimum.accumulate(score)
+        course = np.minimum.accumulate(values)
         places = np.clip(np.floor(np.asarray(budgets, float)).astype(int), 1, len(course)) - 1
-        return table.sign * course[places]
-    return table.sign * expected_best(score, budgets, minimize=True)
+        return np.asarray(table.sign * course[places])
+    return np.asarray(table.sign * expected_best(values, budgets, minimize=True))
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
