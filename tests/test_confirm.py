@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.analysis.confirming import fresh_seeds, split_by_seed
+from sweep.analysis.confirming import confirmation_recipe, confirmed, fresh_seeds, split_by_seed
 from sweep.analysis.table import StudyTable
+from sweep.cli import main
 from sweep.errors import UsageError
+from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from tests.conftest import SHARED
+from tests.made import made
 from tests.processes import alive, family, kill, numbers, query, start, table, wait_for
 
 GRID = ["--lr", "0.1,0.03,0.01", "--batch-norm", "on,off", "--epochs", 3]
@@ -130,12 +133,20 @@ def test_fresh_seeds_follow_the_largest_and_what_is_there_stays():
         fresh_seeds((0, 1), (), None, "1,2")
 
 
-def test_a_study_that_grows_into_the_fresh_seeds_is_not_selected_on_them(sweep):
-    sweep("grid", *GRID, "--study", "g")
-    sweep("confirm", "g", "--top", 2, "--seeds", 2)
-    sweep("grid", *GRID, "--seeds", 3, "--study", "g")
-    made = json.loads(sweep("confirm", "g", "--json").stdout)
-    assert (made["selected_on"], made["fresh"]) == ([0], [1, 2])
+def test_a_study_that_grows_into_the_fresh_seeds_is_not_selected_on_them(tmp_path):
+    flags = {"lr": "0.1,0.03,0.01"}
+    made(tmp_path, "g", flags | {"seeds": "3"}, lambda trial: trial.seed + trial.setting["lr"])
+    recipe = load_recipe(None, flags | {"seed": "1,2"})
+    listed = replace(recipe.of_settings([*recipe.grid.settings()][1:]), confirms="g")
+    again = made(tmp_path, "g-confirm", {}, lambda trial: trial.seed + trial.setting["lr"], listed)
+    with Ledger(tmp_path) as ledger:
+        found = confirmed(ledger, ledger.study("g"), again)
+        grown = confirmation_recipe(ledger, ledger.study("g"), "g-confirm", top=3, seeds=4)
+    assert (found.selected_on, found.fresh, found.candidates) == ([0], [1, 2], 3)
+    assert np.allclose(found.rows["shrinkage"], 1.5)  # seed 0 is better by that than 1 and 2
+    assert found.rows["was"].tolist() == [1, 2]
+    assert grown.seeds == (1, 2, 3, 4)
+    assert [setting["lr"] for setting in grown.settings] == [0.03, 0.01, 0.1]
 
 
 # As a study
@@ -272,12 +283,18 @@ BAD = [
 ]
 
 
-@pytest.mark.usefixtures("study_s")
-def test_what_cannot_be_confirmed_gets_one_line(sweep):
+def test_what_cannot_be_confirmed_gets_one_line(tmp_path, monkeypatch, capsys):
+    made(tmp_path / "results", "s", {"lr": "0.1,0.03,0.01", "batch_norm": "on,off"}, lambda trial: trial.number + 1.0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     for flags, told in BAD:
-        result = sweep("confirm", *flags, code=2)
-        assert told in result.stderr, flags
-        assert len(result.stderr.splitlines()) == 1
+        monkeypatch.setattr("sys.argv", ["sweep", "confirm", *map(str, flags)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        errors = capsys.readouterr().err
+        assert ended.value.code == 2, flags
+        assert told in errors, flags
+        assert len(errors.splitlines()) == 1
 
 
 # Published results

@@ -114,7 +114,7 @@ def _luck(made: Confirmation) -> Text | None:
     way = "less good" if first["shrinkage"] > 0 else "better"
     line.append(f"{_size(made.metric, abs(first['shrinkage']))} {way}")
     low, high = first["shrinkage_low"], first["shrinkage_high"]
-    if not math.isnan(low):
+    if not missing(low):
         line.append(f" (shrinkage {_signed(made.metric, low)} to {_signed(made.metric, high)})")
         line.append(": it had been lucky" if low > 0 else "")
     return line.append(".")
