@@ -43,7 +43,9 @@ def test_a_search_has_what_it_had_after_so_many_trials(sweep):
     )
     found = {row["trials"]: row["q"] for row in made["expected_by_trials"]}
     assert found == {k: course.iloc[k - 1] for k in (1, 2, 5)}
-    assert [row["epochs"] for row in made["expected_by_epochs"]] == [1, 2, 5]  # of the five that the search spent
+    assert [(row["epochs"], row["q"]) for row in made["expected_by_epochs"]] == [
+        (2, course.iloc[1]), (4, course.iloc[3]), (5, course.iloc[4]),  # of the five epochs that the search spent
+    ]  # fmt: skip
     notes = " ".join(made["notes"])
     assert "q is a search" in notes
     assert "epochs differ: g 2, q 1" in notes
@@ -98,7 +100,7 @@ def test_diverged_trials_are_drawn_and_improve_nothing(tmp_path):
     found = compared(tmp_path, "a", "b")
     assert np.allclose(found.by_trials["b"], expected_best([0.03, 0.03, 0.01], [1, 2, 3]))
     assert found.studies["complete"].tolist() == [3, 2]
-    assert any("b: 1 trials diverged" in note for note in found.notes)
+    assert any("b: 1 of its trials diverged" in note for note in found.notes)
 
 
 def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):

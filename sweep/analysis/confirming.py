@@ -26,7 +26,7 @@ from sweep.space import seeds_text, setting_key
 TOP, SEEDS = 3, 10
 """Settings and fresh seeds where nothing else is said."""
 
-MOST_SEEDS = 10_000
+MOST_SEEDS = 1_000
 """Seeds past which it is said that more would not settle it."""
 
 
