@@ -6,15 +6,20 @@ import json
 import random
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.analysis.confirming import fresh_seeds, split_by_seed
+from sweep.analysis.confirming import confirmation_recipe, confirmed, fresh_seeds, split_by_seed
 from sweep.analysis.table import StudyTable
+from sweep.cli import main
 from sweep.errors import UsageError
+from sweep.ledger import Ledger
+from sweep.recipe import load_recipe
 from tests.conftest import SHARED
+from tests.made import made
 from tests.processes import alive, family, kill, numbers, query, start, table, wait_for
 
 GRID = ["--lr", "0.1,0.03,0.01", "--batch-norm", "on,off", "--epochs", 3]
@@ -22,7 +27,7 @@ GRID = ["--lr", "0.1,0.03,0.01", "--batch-norm", "on,off", "--epochs", 3]
 
 def simulated(values: np.ndarray, direction: str = "minimize") -> StudyTable:
     """A study of settings x seeds whose metric is known."""
-    settings, seeds = values.shape
+    seeds = values.shape[1]
     number = np.arange(values.size)
     trials = pd.DataFrame(
         {
@@ -45,23 +50,25 @@ def simulated(values: np.ndarray, direction: str = "minimize") -> StudyTable:
 @pytest.mark.parametrize(("n", "expected"), [(2, 0.5642), (9, 1.4850), (36, 2.1181)])
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_the_best_of_n_equals_loses_the_expectation_of_their_maximum(n, expected, direction):
-    """E[max of n standard normals], the oracle; all of it is luck, so the confirmed mean is 0."""
-    draw = np.random.default_rng(n)
-    made = [
-        split_by_seed(simulated(draw.normal(size=(n, 5)), direction), top=1, selected_on="0").rows.iloc[0]
-        for _ in range(150)
-    ]
-    lost = np.array([row["shrinkage"] for row in made])
-    assert abs(lost.mean() - expected) < 4 * lost.std() / np.sqrt(len(lost))
-    means = np.array([row["mean"] for row in made])
-    assert abs(means.mean()) < 4 * 0.5 / np.sqrt(len(means))
+    """E[max of n standard normals], the oracle; all of it is luck, so the confirmed mean is 0. The best of each of 400
+    groups of n equals, on one seed; four others confirm."""
+    groups = 400
+    study = simulated(np.random.default_rng(n).normal(size=(groups * n, 5)), direction)
+    study.trials["group"] = study.trials["setting"] // n
+    rows = split_by_seed(replace(study, swept=["lr", "group"]), per="group", selected_on="0").rows
+    assert len(rows) == groups
+    assert abs(rows["shrinkage"].mean() - expected) < 4 * rows["shrinkage"].std() / np.sqrt(groups)
+    assert abs(rows["mean"].mean()) < 4 * 0.5 / np.sqrt(groups)
+    covered = (rows["low"] < 0) & (rows["high"] > 0)
+    assert 0.90 < covered.mean() < 0.99
 
 
 def test_equals_are_rarely_told_apart_and_unequals_are():
     draw = np.random.default_rng(0)
-    told = [split_by_seed(simulated(draw.normal(size=(6, 11))), top=3, selected_on="0").duel.apart for _ in range(200)]
-    assert np.mean(told) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(told))
-    apart = split_by_seed(simulated(draw.normal(size=(3, 11)) + [[0.0], [3.0], [6.0]]), top=2, selected_on="0").duel
+    told = [split_by_seed(simulated(draw.normal(size=(6, 11))), top=3, selected_on="0").duel.apart for _ in range(80)]
+    assert np.mean(told) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / len(told))
+    values = draw.normal(size=(3, 11)) + np.array([[0.0], [4.0], [8.0]])
+    apart = split_by_seed(simulated(values), top=2, selected_on="0").duel
     assert apart.apart
     assert apart.more is None
     assert apart.improvement > 0.9
@@ -76,7 +83,7 @@ def test_the_first_against_the_second_by_hand():
     # of 16 pairs: 1<2 1=1 1<5 1<4, 2=2 2>1 2<5 2<4, 3>2 3>1 3<5 3<4, 4>2 4>1 4<5 4=4
     assert duel.improvement == (3 + 0.5 + 2 + 0.5 + 2 + 1 + 0.5) / 16
     assert not duel.apart
-    assert duel.more == 63 - 4  # gamma = Phi(0.5 / 1.291) = 0.651; ceil((2 * 1.645 / (0.5 - gamma)) ** 2 / 6) = 79
+    assert duel.more == 80 - 4  # gamma = Phi(0.5 / 1.291) = 0.6507; (2 * 1.645 / (0.5 - gamma)) ** 2 / 6 = 79.4
     assert made.rows["shrinkage"].tolist() == [2.5, 2.0]
 
 
@@ -126,23 +133,34 @@ def test_fresh_seeds_follow_the_largest_and_what_is_there_stays():
         fresh_seeds((0, 1), (), None, "1,2")
 
 
-def test_a_study_that_grows_into_the_fresh_seeds_is_not_selected_on_them(sweep):
-    sweep("grid", *GRID, "--study", "g")
-    sweep("confirm", "g", "--top", 2, "--seeds", 2)
-    sweep("grid", *GRID, "--seeds", 3, "--study", "g")
-    made = json.loads(sweep("confirm", "g", "--json").stdout)
-    assert (made["selected_on"], made["fresh"]) == ([0], [1, 2])
+def test_a_study_that_grows_into_the_fresh_seeds_is_not_selected_on_them(tmp_path):
+    flags = {"lr": "0.1,0.03,0.01"}
+    made(tmp_path, "g", flags | {"seeds": "3"}, lambda trial: trial.seed + trial.setting["lr"])
+    recipe = load_recipe(None, flags | {"seed": "1,2"})
+    listed = replace(recipe.of_settings([*recipe.grid.settings()][1:]), confirms="g")
+    again = made(tmp_path, "g-confirm", {}, lambda trial: trial.seed + trial.setting["lr"], listed)
+    with Ledger(tmp_path) as ledger:
+        found = confirmed(ledger, ledger.study("g"), again)
+        grown = confirmation_recipe(ledger, ledger.study("g"), "g-confirm", top=3, seeds=4)
+    assert (found.selected_on, found.fresh, found.candidates) == ([0], [1, 2], 3)
+    assert np.allclose(found.rows["shrinkage"], 1.5)  # seed 0 is better by that than 1 and 2
+    assert found.rows["was"].tolist() == [1, 2]
+    assert grown.seeds == (1, 2, 3, 4)
+    assert [setting["lr"] for setting in grown.settings] == [0.03, 0.01, 0.1]
 
 
 # As a study
 
 
 @pytest.fixture
-def killed_study(sweep):
-    sweep("grid", *GRID, "--study", "s")
+def study_s(tmp_path):
+    """A study as `sweep grid --lr 0.1,0.03,0.01 --batch-norm on,off --epochs 3` leaves it, its numbers made up."""
+    flags = {"lr": "0.1,0.03,0.01", "batch_norm": "on,off", "epochs": "3"}
+    made(tmp_path / "results", "s", flags, lambda trial: 1.0 / (1 + trial.number))
 
 
-def test_kills_and_resumes_end_in_what_nobody_touched(sweep, tmp_path, killed_study):
+@pytest.mark.usefixtures("study_s")
+def test_kills_and_resumes_end_in_what_nobody_touched(sweep, tmp_path):
     """SIGKILL at random moments, then the same command or resume: every number as in an untouched confirmation."""
     draw = random.Random(4)
     flags = ["confirm", "s", "--top", 3, "--seeds", 6, "--jobs", 2, "--lanes", 2]
@@ -183,7 +201,8 @@ def by_setting(sweep, study: str) -> list[tuple]:
     return sorted(map(tuple, frame.fillna("").itertuples(index=False)))
 
 
-def test_it_grows_by_seeds_and_settings_and_keeps_what_it_has(sweep, killed_study):
+@pytest.mark.usefixtures("study_s")
+def test_it_grows_by_seeds_and_settings_and_keeps_what_it_has(sweep):
     sweep("confirm", "s", "--top", 2, "--seeds", 2)
     more = sweep("confirm", "s", "--top", 3, "--seeds", 4)
     assert "4 done, 0 retried, 8 left, 0 duplicated" in more.stderr
@@ -214,7 +233,8 @@ def test_a_search_is_confirmed_too(sweep):
     assert {row["optimizer"] for row in made["settings"]} == {"adam", "sgd"}
 
 
-def test_the_report_names_the_test_score_of_the_selected_one_alone(sweep, killed_study):
+@pytest.mark.usefixtures("study_s")
+def test_the_report_names_the_test_score_of_the_selected_one_alone(sweep):
     result = sweep("confirm", "s", "--top", 2, "--seeds", 3)
     assert result.stdout.count("test data") == 1
     assert "First against second" in result.stdout
@@ -237,7 +257,8 @@ if "host()" in " ".join(sys.orig_argv):
 """
 
 
-def test_failed_trials_are_said_and_retried(sweep, tmp_path, killed_study):
+@pytest.mark.usefixtures("study_s")
+def test_failed_trials_are_said_and_retried(sweep, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(INJECTED)
     flags = ["confirm", "s", "--top", 6, "--seeds", 2]
     result = sweep(*flags, code=1, env={"PYTHONPATH": str(tmp_path)})
@@ -247,28 +268,35 @@ def test_failed_trials_are_said_and_retried(sweep, tmp_path, killed_study):
     assert numbers(sweep, "s-confirm") == numbers(sweep, "whole")
 
 
-@pytest.mark.parametrize(
-    ("flags", "told"),
-    [
-        (["nothing"], "unknown study 'nothing'"),
-        (["s", "--top", 7], "--top 7: study 's' has 6 settings with a complete trial"),
-        (["s", "--per", "batch_nrom"], "did you mean 'batch_norm'?"),
-        (["s", "--per", "hidden"], "unknown swept hyperparameter 'hidden'"),
-        (["s", "--seed", "0,5"], "the study used this seed"),
-        (["s", "--seed", "five"], "seed"),
-        (["s", "--metric", "test_loss"], "nothing is selected on test data"),
-        (["s", "--where", "lr>5"], "no complete trial"),
-        (["s", "--selected-on", "0"], "has no other seed"),
-        (["s", "--selected-on", "3"], "has no such seed"),
-        (["s", "--selected-on", "0", "--seeds", 3], "nothing is trained here"),
-        (["s", "--study", "s"], "is no confirmation of 's'"),
-        (["s", "--study", "a/b"], "study name"),
-    ],
-)
-def test_what_cannot_be_confirmed_gets_one_line(sweep, killed_study, flags, told):
-    result = sweep("confirm", *flags, code=2)
-    assert told in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+BAD = [
+    (["nothing"], "unknown study 'nothing'"),
+    (["s", "--top", 7], "--top 7: study 's' has 6 settings with a complete trial"),
+    (["s", "--per", "batch_nrom"], "did you mean 'batch_norm'?"),
+    (["s", "--per", "hidden"], "unknown swept hyperparameter 'hidden'"),
+    (["s", "--seed", "0,5"], "the study used this seed"),
+    (["s", "--seed", "five"], "seed"),
+    (["s", "--metric", "test_loss"], "nothing is selected on test data"),
+    (["s", "--where", "lr>5"], "no complete trial"),
+    (["s", "--selected-on", "0"], "has no other seed"),
+    (["s", "--selected-on", "3"], "has no such seed"),
+    (["s", "--selected-on", "0", "--seeds", 3], "nothing is trained here"),
+    (["s", "--study", "s"], "is no confirmation of 's'"),
+    (["s", "--study", "a/b"], "study name"),
+]
+
+
+def test_what_cannot_be_confirmed_gets_one_line(tmp_path, monkeypatch, capsys):
+    made(tmp_path / "results", "s", {"lr": "0.1,0.03,0.01", "batch_norm": "on,off"}, lambda trial: trial.number + 1.0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for flags, told in BAD:
+        monkeypatch.setattr("sys.argv", ["sweep", "confirm", *map(str, flags)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        errors = capsys.readouterr().err
+        assert ended.value.code == 2, flags
+        assert told in errors, flags
+        assert len(errors.splitlines()) == 1
 
 
 # Published results
@@ -321,21 +349,20 @@ def test_a_recipe_may_list_settings(sweep, tmp_path):
     assert "6 done" in sweep("resume", "l").stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("settings = []", "expected a list of tables"),
-        ("settings = [1]", "expected a list of tables"),
-        ("settings = [{ lrr = 0.1 }]", "did you mean 'lr'?"),
-        ("settings = [{ lr = -1 }]", "expected a number > 0"),
-        ("settings = [{ seed = 1 }]", "unknown hyperparameter 'seed'"),
-        ("lr = [0.1, 0.2]\nsettings = [{ hidden = 8 }]", "lr cannot be swept beside them"),
-        ("lr = 0.1\nsettings = [{ lr = 0.2 }]", "give it once"),
-    ],
-)
-def test_a_bad_list_of_settings_gets_one_line(sweep, tmp_path, text, told):
-    (tmp_path / "l.toml").write_text(text)
-    result = sweep("grid", "l.toml", code=2)
-    assert told in result.stderr
-    assert "line" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+LISTS = [
+    ("settings = []", "expected a list of tables"),
+    ("settings = [1]", "expected a list of tables"),
+    ("settings = [{ lrr = 0.1 }]", "did you mean 'lr'?"),
+    ("settings = [{ lr = -1 }]", "expected a number > 0"),
+    ("settings = [{ seed = 1 }]", "unknown hyperparameter 'seed'"),
+    ("lr = [0.1, 0.2]\nsettings = [{ hidden = 8 }]", "lr cannot be swept beside them"),
+    ("lr = 0.1\nsettings = [{ lr = 0.2 }]", "give it once"),
+]
+
+
+def test_a_bad_list_of_settings_gets_one_line(tmp_path):
+    for text, told in LISTS:
+        (tmp_path / "l.toml").write_text(text)
+        with pytest.raises(UsageError, match="line") as refused:
+            load_recipe(tmp_path / "l.toml", {})
+        assert told in str(refused.value)

@@ -17,8 +17,6 @@ from sweep.errors import UsageError
 from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
 
 BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
-SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""Of the smallest study's epochs: the budgets in epochs."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Comparison:
     """Studies beside each other.
 
     studies: one row each: study, trials (finished), complete, settings, epochs (trained in all), seconds (of all runs),
-    best, low, high, n (mean over seeds of the best setting), number (its first trial), setting (its swept values).
+    best, low, high, n (mean over seeds of the best setting), number (its first trial), setting (its values of what any of the studies varies).
     by_trials, by_epochs: a column `trials` or `epochs` of budgets, then one a study: the best to expect; by_epochs is empty
     where all trials of all studies have the same number. common: the first study against each other one.
     notes: what the reader should know of how far they can be compared.
@@ -77,16 +75,15 @@ def compare_studies(
         _check(studies[0], tables[0], study, table)
         if table.complete.empty:
             raise UsageError(f"study {study.name!r}: no complete trial, so nothing to compare")
-    rows = pd.DataFrame([_row(study, table) for study, table in zip(studies, tables, strict=True)])
-    epochs = rows["epochs"] / rows["trials"]
-    trials = [k for k in BUDGETS if k < rows["trials"].min()] + [int(rows["trials"].min())]
-    by_trials = pd.DataFrame({"trials": trials})
-    budgets = sorted({max(1, round(share * rows["epochs"].min())) for share in SHARES})
-    by_epochs = pd.DataFrame({"epochs": budgets})
-    for place, (study, table) in enumerate(zip(studies, tables, strict=True)):
+    swept = list(dict.fromkeys(name for table in tables for name in table.swept))
+    rows = pd.DataFrame([_row(study, table, swept) for study, table in zip(studies, tables, strict=True)])
+    trials = _budgets(1.0, int(rows["trials"].min()))
+    epochs = _budgets(float((rows["epochs"] / rows["trials"]).max()), int(rows["epochs"].min()))
+    by_trials, by_epochs = pd.DataFrame({"trials": trials}), pd.DataFrame({"epochs": epochs})
+    for study, table in zip(studies, tables, strict=True):
         by_trials[study.name] = _expected(study, table, trials)
-        by_epochs[study.name] = _expected(study, table, np.asarray(budgets) / epochs[place])
-    if epochs.nunique() == 1:
+        by_epochs[study.name] = _expected(study, table, epochs, in_epochs=True)
+    if (rows["epochs"] / rows["trials"]).nunique() == 1:
         by_epochs = by_epochs.iloc[:0]
     common = [
         made
@@ -150,14 +147,15 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost} trials diverged, pruned or failed; drawn, they count as its worst complete one"
+                f"{table.name}: {lost} of its trials diverged, failed or were pruned; drawn, they count as its worst complete one"
             )
     return notes
 
 
-def _row(study: Study, table: StudyTable) -> dict[str, Any]:
+def _row(study: Study, table: StudyTable, swept: Sequence[str]) -> dict[str, Any]:
     board = rank_settings(table)
     best = board.rows.iloc[0]
+    values = table.trials.set_index("number").loc[best["number"]]
     ended = table.trials["state"].isin([*FINISHED, "failed"])
     return {
         "study": study.name,
@@ -171,22 +169,29 @@ def _row(study: Study, table: StudyTable) -> dict[str, Any]:
         "high": best["high"],
         "n": int(best["n"]),
         "number": int(best["number"]),
-        "setting": {name: best[name] for name in table.swept if not pd.isna(best[name])},
+        "setting": {name: values[name] for name in swept if name in values and not pd.isna(values[name])},
     }
 
 
-def _expected(study: Study, table: StudyTable, budgets: Sequence[float] | Floats) -> Floats:
-    """The best to expect of so many trials: drawn at random from a grid's (Dodge et al. 2019), the first ones of a search,
-    whose trials are not drawn at random. A trial that did not complete counts as the worst that did."""
+def _budgets(one: float, all_of_it: int) -> list[int]:
+    """Budgets up to all that the smallest study spent, from what its longest trial takes on."""
+    some = [round(k * one) for k in BUDGETS if one > 0 and k * one < all_of_it]
+    return [*some, all_of_it] if one > 0 else []
+
+
+def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
+    """The best to expect of so many trials or epochs: drawn at random from a grid's (Dodge et al. 2019), the first ones of a
+    search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did."""
     ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
     whole = (ended["state"] == "complete") & ended[table.metric].notna()
     score = (table.sign * ended[table.metric]).where(whole)
-    score = score.fillna(score.max()).to_numpy(float)
+    values: Floats = score.fillna(score.max()).to_numpy(float)
+    price = ended["epochs"].to_numpy(float) if in_epochs else np.ones(len(values))
     if study.recipe.search:
-        course = np.minimum.accumulate(score)
-        places = np.clip(np.floor(np.asarray(budgets, float)).astype(int), 1, len(course)) - 1
-        return table.sign * course[places]
-    return table.sign * expected_best(score, budgets, minimize=True)
+        course = np.concatenate([[np.nan], np.minimum.accumulate(values)])
+        return np.asarray(table.sign * course[np.searchsorted(np.cumsum(price), budgets, side="right")])
+    draws = np.asarray(budgets, float) / price.mean()
+    return np.asarray(table.sign * expected_best(values, draws, minimize=True))
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:

@@ -7,14 +7,14 @@ deviations of a score on average if the best of nine equals was picked. Fresh se
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.settings import rank_settings
+from sweep.analysis.settings import SettingsBoard, rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_mean, probability_of_improvement, seeds_needed, signed_rank
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
@@ -26,7 +26,7 @@ from sweep.space import seeds_text, setting_key
 TOP, SEEDS = 3, 10
 """Settings and fresh seeds where nothing else is said."""
 
-MOST_SEEDS = 10_000
+MOST_SEEDS = 1_000
 """Seeds past which it is said that more would not settle it."""
 
 
@@ -85,24 +85,23 @@ class Confirmation:
         return bool(self.rows.loc[self.rows["n"] > 0, "was"].is_monotonic_increasing)
 
 
-def choose(table: StudyTable, top: int | None, per: str | None) -> pd.DataFrame:
-    """The best settings of a study, or of each value of a hyperparameter: rows of its leaderboard of settings, by rank.
+def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) -> pd.DataFrame:
+    """The best settings of a study called `name`, or of each value of a hyperparameter: rows of its board, by rank.
 
     Raises UsageError if there are not so many.
     """
-    rows = rank_settings(table).rows
-    rows = rows[rows["n"] > 0]
+    rows = board.rows[board.rows["n"] > 0]
     if not len(rows):
-        raise UsageError(f"study {table.name!r}: no complete trial, so nothing to confirm")
+        raise UsageError(f"study {name!r}: no complete trial, so nothing to confirm")
     if per is None:
         top = TOP if top is None else top
         if top > len(rows):
             raise UsageError(
-                f"--top {top}: study {table.name!r} has {len(rows)} settings with a complete trial; expected at most that"
+                f"--top {top}: study {name!r} has {len(rows)} settings with a complete trial; expected at most that"
             )
         return rows.head(top)
-    if per not in table.swept:
-        raise unknown("swept hyperparameter", per, table.swept, "--per: ")
+    if per not in board.swept:
+        raise unknown("swept hyperparameter", per, board.swept, "--per: ")
     return rows.groupby(per, sort=False, dropna=False).head(top or 1)
 
 
@@ -149,7 +148,10 @@ def confirmation_recipe(
     table = _without(table, before.seeds if before else ())
     settings = list(before.settings) if before else []
     if not before or top is not None or per is not None:
-        chosen = (ledger.trial(study, int(number))[1] for number in choose(table, top, per)["number"])
+        chosen = (
+            ledger.trial(study, int(number))[1]
+            for number in choose(rank_settings(table), study.name, top, per)["number"]
+        )
         settings += [setting for setting in chosen if setting not in settings]
     again: dict[str, Any] = {"confirms": study.name}
     again["seeds"] = fresh_seeds(study.recipe.seeds, before.seeds if before else (), seeds, seed)
@@ -178,7 +180,7 @@ def confirmed(
     places = [codes[text] for text in _texts(ledger, confirmation, again)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _confirmed(selecting, again, chosen, confirmation.recipe.seeds)
+    made = _confirmed(selecting, rank_settings(selecting), again, chosen, confirmation.recipe.seeds)
     ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
     rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
     return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
@@ -195,7 +197,8 @@ def split_by_seed(
     seeds = _selecting_seeds(table, selected_on)
     mine = table.trials["seed"].isin(seeds)
     selecting = replace(table, trials=table.trials[mine])
-    numbers = choose(selecting, top, per)["number"].tolist()
+    board = rank_settings(selecting)
+    numbers = choose(board, table.name, top, per)["number"].tolist()
     chosen = selecting.trials.set_index("number").loc[numbers, "setting"].tolist()
     again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
     if again.complete.empty:
@@ -203,14 +206,15 @@ def split_by_seed(
             f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial of another seed; "
             "--top N takes more of them, --per NAME the best of each value"
         )
-    return _confirmed(selecting, again, chosen, sorted(again.trials["seed"].unique().tolist()))
+    return _confirmed(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
 
 
 def _confirmed(
-    selecting: StudyTable, again: StudyTable, chosen: Sequence[Hashable], fresh: Sequence[int]
+    selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
-    """chosen: codes of settings, which mean the same in both tables."""
-    was, now = _by_setting(selecting), _by_setting(again)
+    """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
+    told = rank_settings(again)
+    was, now = _by_setting(selecting, board), _by_setting(again, told)
     firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
     values = firsts.reindex(index=chosen, columns=selecting.swept)
     rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
@@ -228,7 +232,6 @@ def _confirmed(
     rows = rows.sort_values(["rank", "was"], na_position="last")
     varying = [name for name in selecting.swept if values[name].nunique(dropna=False) > 1]
     same = {name: values[name].iloc[0] for name in selecting.swept if name not in varying}
-    told = rank_settings(again)
     return Confirmation(
         study=selecting.name,
         confirmation=selecting.name,
@@ -246,13 +249,13 @@ def _confirmed(
     )
 
 
-def _by_setting(table: StudyTable) -> pd.DataFrame:
+def _by_setting(table: StudyTable, board: SettingsBoard) -> pd.DataFrame:
     """The leaderboard of settings by their codes."""
-    rows = rank_settings(table).rows
-    return rows.set_index(rows["number"].map(table.trials.set_index("number")["setting"]))
+    codes = table.trials.set_index("number")["setting"]
+    return board.rows.set_index(codes.reindex(board.rows["number"]).to_numpy())
 
 
-def _duel(table: StudyTable, order: Sequence[Hashable], tied: bool) -> Duel | None:
+def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
     """The first two settings of the order against each other; None if there are no two."""
     from scipy import stats
 
@@ -262,7 +265,7 @@ def _duel(table: StudyTable, order: Sequence[Hashable], tied: bool) -> Duel | No
     score = (-table.sign * ended[table.metric]).where(ended["state"] == "complete", -np.inf)  # more is better
     wide = ended.assign(score=score).pivot(index="seed", columns="setting", values="score")
     a, b = (wide[code].dropna().to_numpy(float) for code in order[:2])
-    both = wide[list(order[:2])].dropna().to_numpy(float)
+    both = wide[order[:2]].dropna().to_numpy(float)
     gaps = (both[:, 0] - both[:, 1])[np.isfinite(both).all(axis=1)]
     low, high = bootstrap_mean(gaps)
     difference = float(gaps.mean()) if len(gaps) else 0.0

@@ -92,7 +92,8 @@ def confirm(
     from sweep.analysis import study_table
     from sweep.analysis.confirming import confirmation_recipe, confirmed, split_by_seed
     from sweep.errors import UsageError
-    from sweep.ledger import Ledger
+    from sweep.host import ahead
+    from sweep.ledger import FINISHED, Ledger
     from sweep.plan import plan_grid
     from sweep.progress import watcher
     from sweep.study import check_name, opened, run
@@ -107,15 +108,15 @@ def confirm(
             _tell(
                 split_by_seed(study_table(ledger, found, metric, direction, where), top, per, selected_on), 0, as_json
             )
-        from sweep.host import ahead
-
-        ahead()
         options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
         name = check_name(f"{study}-confirm" if name is None else name)
         seen = watcher(console(stderr=True))
         with ledger.lock(name):
             recipe = confirmation_recipe(ledger, found, name, top, per, seeds, seed, metric, direction, where)
             plan = plan_grid(recipe, describe(recipe))
+            there = ledger.find(name)
+            if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
+                ahead()
             with opened(ledger, name, recipe, plan, seen) as again:
                 summary = run(ledger, again, describe(recipe), seen, options)
             made = confirmed(ledger, found, ledger.study(name), metric, direction, where)

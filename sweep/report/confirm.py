@@ -114,7 +114,7 @@ def _luck(made: Confirmation) -> Text | None:
     way = "less good" if first["shrinkage"] > 0 else "better"
     line.append(f"{_size(made.metric, abs(first['shrinkage']))} {way}")
     low, high = first["shrinkage_low"], first["shrinkage_high"]
-    if not math.isnan(low):
+    if not missing(low):
         line.append(f" (shrinkage {_signed(made.metric, low)} to {_signed(made.metric, high)})")
         line.append(": it had been lucky" if low > 0 else "")
     return line.append(".")
@@ -179,18 +179,29 @@ def _settings_text(values: dict[str, Any]) -> str:
 
 def comparison_report(made: Comparison, top: int) -> RenderableType:
     """What each study cost and found, budgets, then settings in common."""
+    trained = bool(made.studies["epochs"].any())
+    names = [
+        "study",
+        "trials",
+        "settings",
+        *(["epochs", "time"] if trained else []),
+        f"{made.metric} ▾",
+        "95% interval",
+    ]
     table = plain_table()
-    names = ["study", "trials", "settings", "epochs", "time", f"{made.metric} ▾", "95% interval", "n", "best setting"]
-    for name in names:
-        table.add_column(name, justify="left" if name in ("study", "best setting") else "right")
+    for name in [*names, "seeds"]:
+        table.add_column(name, justify="left" if name == "study" else "right", no_wrap=name != "study")
     best = made.studies["best"].min() if made.direction == "minimize" else made.studies["best"].max()
     for row in made.studies.to_dict("records"):
-        told = [f"{row['trials']:,}", f"{row['settings']:,}", f"{row['epochs']:,}", show_seconds(row["seconds"])]
+        told = [f"{row['trials']:,}", f"{row['settings']:,}"]
+        told += [f"{row['epochs']:,}", show_seconds(row["seconds"])] if trained else []
         told += [show_metric(made.metric, row["best"]), interval_text(made.metric, row["low"], row["high"])]
-        style = "bold" if row["best"] == best else ""
-        table.add_row(row["study"], *told, str(row["n"]), _settings_text(row["setting"]) or "–", style=style)
-    parts: list[RenderableType] = [table, Text(), Text("Best to expect of equal budgets", "bold")]
-    parts += [_budgets(made.by_trials, made.metric)]
+        table.add_row(row["study"], *told, str(row["n"]), style="bold" if row["best"] == best else "")
+    parts: list[RenderableType] = [table, Text(), Text("Best settings", "bold")]
+    parts += [
+        Text(f"{row['study']}: {_settings_text(row['setting']) or '–'}") for row in made.studies.to_dict("records")
+    ]
+    parts += [Text(), Text("Best to expect of equal budgets", "bold"), _budgets(made.by_trials, made.metric)]
     if len(made.by_epochs):
         parts += [Text(), _budgets(made.by_epochs, made.metric)]
     for common in made.common:
