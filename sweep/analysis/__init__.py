@@ -9,11 +9,14 @@ cells       which trials are of one setting
 pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
 pictures    the numbers behind every picture (imported when one is drawn)
+cells  which trials are of one setting; pairing  two levels in the cells that have both
+effects  what a hyperparameter does
+importance  which hyperparameters explain the metric
+check  what an experienced colleague would remark
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
 from sweep.analysis.effects import Effect, effect, effects
-from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
 from sweep.analysis.table import StudyTable, study_table
 

@@ -24,7 +24,8 @@ def effect(
     as_json: Json = False,
 ) -> None:
     """Say what a hyperparameter does: settings that differ in it alone are paired, seeds averaged first."""
-    from sweep.analysis import effects, study_table
+    from sweep.analysis import study_table
+    from sweep.analysis.effects import effects
     from sweep.ledger import Ledger
     from sweep.report.answers import effect_json, effect_report
 
@@ -32,3 +33,58 @@ def effect(
         table = study_table(ledger, ledger.study(study), metric, direction, where)
     found = effects(table, names, by)
     say([effect_json(one) for one in found] if as_json else effect_report(found))
+
+
+@app.command(rich_help_panel="Ask")
+def importance(
+    study: StudyName,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="What two do together too, beyond each alone (whole grids).")
+    ] = False,
+    scale: Annotated[
+        str,
+        typer.Option("--scale", metavar="NAME", help="log or raw: how the metric is taken; auto is log for losses."),
+    ] = "auto",
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    as_json: Json = False,
+) -> None:
+    """Say which hyperparameters matter: the share of the metric's variance that each explains."""
+    from sweep.analysis import study_table
+    from sweep.analysis.importance import importance as ask
+    from sweep.ledger import Ledger
+    from sweep.report.answers import importance_json, importance_report
+
+    with Ledger(results) as ledger:
+        table = study_table(ledger, ledger.study(study), metric, direction, where)
+    found = ask(table, pairs, scale)
+    say(importance_json(found) if as_json else importance_report(found))
+
+
+@app.command(rich_help_panel="Ask")
+def check(
+    study: StudyName,
+    results: Results = DEFAULT_RESULTS,
+    metric: Metric = None,
+    direction: Direction = None,
+    where: Where = "",
+    as_json: Json = False,
+) -> None:
+    """Read a study as an experienced colleague would: what to remark, on which numbers, what to run next."""
+    from sweep.analysis import study_table
+    from sweep.analysis.check import check as read
+    from sweep.ledger import Ledger
+    from sweep.report.answers import check_json, check_report
+
+    with Ledger(results) as ledger:
+        found = ledger.study(study)
+        table = study_table(ledger, found, metric, direction, where)
+        epochs = ledger.epochs(found)
+    remarks = read(table, epochs, found.recipe)
+    if as_json:
+        say(check_json(table, remarks))
+    else:
+        for part in check_report(table, remarks):
+            say(part)

@@ -38,7 +38,10 @@ KINDS = {
 def plot(
     study: StudyName,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="; ".join(f"[bold]{name}[/]: {words}" for name, words in KINDS.items()) + ".")
+        str,
+        typer.Argument(
+            metavar="KIND", help="; ".join(f"[bold]{name}[/]: {words}" for name, words in KINDS.items()) + "."
+        ),
     ],
     names: Annotated[
         list[str] | None,
@@ -50,10 +53,19 @@ def plot(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File ending in .html, .png or .svg; without it, drawn in the terminal."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File ending in .html, .png or .svg; without it, drawn in the terminal.",
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, max=5, metavar="N", help="Curves: how many of the best are named.")] = 5,
-    theme: Annotated[str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")] = "light",
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=5, metavar="N", help="Curves: how many of the best are named.")
+    ] = 5,
+    theme: Annotated[
+        str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
+    ] = "light",
     results: Results = DEFAULT_RESULTS,
     metric: Metric = None,
     direction: Direction = None,
@@ -129,7 +141,7 @@ def report(
 
     The winner and how sure it is, effects, importance, checks, figures, every trial, and how to get the numbers again.
     """
-    from sweep.analysis import study_table
+    from sweep.analysis import rank_settings, study_table
     from sweep.analysis.pictures import parameter_counter
     from sweep.ledger import Ledger
     from sweep.report.page import Report, save_report
@@ -137,8 +149,9 @@ def report(
     with Ledger(results) as ledger:
         found = ledger.study(study)
         table = study_table(ledger, found, metric, direction, where)
-        fresh = confirmed(ledger, found, table)
-        told = Report(found, table, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+        board = rank_settings(table)
+        fresh = confirmed(ledger, found, table, board)
+        told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

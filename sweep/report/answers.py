@@ -16,7 +16,12 @@ from sweep.report.tables import is_default
 from sweep.report.text import count, missing, plain_table, show_metric
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis import StudyTable
+    from sweep.analysis.check import Remark
     from sweep.analysis.effects import Effect
+    from sweep.analysis.importance import Importance
     from sweep.analysis.pairing import Comparison
 
 SHOWN, SHOWN_HERE, NOT_COMPARABLE = "shown", "shown in these cells", "not comparable"
@@ -316,16 +321,10 @@ def _tuned_table(effect: Effect) -> Table:
     known = ("level", "value", "low", "high", "seeds", "settings", "expected")
     rest = [name for name in frame.columns if name not in known]
     interval = bool(frame["low"].notna().any())
-    table.add_column(effect.name, justify="right")
-    for name in (
-        effect.metric,
-        *(["95% interval"] if interval else []),
-        "seeds",
-        "best of",
-        *(["expected"] if unequal else []),
-        *rest,
-    ):
-        table.add_column(name, justify="right")
+    headers = [effect.name, effect.metric, *(["95% interval"] if interval else []), "seeds", "best of"]
+    for name in (*headers, *(["expected"] if unequal else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("with")
     for row in frame.to_dict("records"):
         if missing(row["value"]):
             table.add_row(show_value(row["level"]), "diverged", *([""] if interval else []), "", f"{row['settings']:,}")
@@ -336,7 +335,7 @@ def _tuned_table(effect: Effect) -> Table:
             cells.append("–" if missing(row["low"]) else " to ".join(ends))
         cells += [f"{row['seeds']:.0f}", f"{row['settings']:,}"]
         cells += [show_metric(effect.metric, row["expected"])] if unequal else []
-        table.add_row(*cells, *(show_value(row[name]) for name in rest))
+        table.add_row(*cells, ", ".join(f"{name} {show_value(row[name])}" for name in rest if not missing(row[name])))
     return table
 
 
@@ -421,3 +420,114 @@ def _comparison_json(one: Comparison) -> dict[str, Any]:
     out["diverged"] = dict(zip(sides, one.diverged, strict=False))
     out["by_seed"] = list(one.by_seed)
     return out
+
+
+# Importance
+
+
+def importance_report(found: Importance) -> RenderableType:
+    """The answer to `sweep importance`."""
+    over = f"{count(found.settings, 'setting')}" + (
+        f" x {count(found.seeds, 'seed')}" if found.method == "exact" else ""
+    )
+    head = Text.assemble("What explains ", (found.metric, "bold"), f" in study {found.study}, {over}")
+    parts: list[RenderableType] = [
+        head,
+        Text(importance_method(found), "dim"),
+        Text(),
+        _share_table(found.shares, ["name"]),
+    ]
+    if len(found.pairs):
+        parts += [
+            Text(),
+            Text("Two together, beyond each alone:", "bold"),
+            _share_table(found.pairs, ["first", "second"]),
+        ]
+    return Group(*parts, Text(), *(Text(sentence) for sentence in importance_sentences(found)))
+
+
+def importance_method(found: Importance) -> str:
+    """How it was found, in words."""
+    of = f"{'log ' if found.scale == 'log' else ''}{found.metric}"
+    if found.method == "exact":
+        return f"exact shares of the variance of {of} over a whole grid of seed means (functional ANOVA)"
+    if found.method == "fanova":
+        return f"estimated shares of the variance of {of} (fANOVA of a random forest), since {found.note}"
+    return f"what sets the best tenth by {found.metric} apart (PED-ANOVA, as shares of 1), since {found.note}"
+
+
+def importance_sentences(found: Importance) -> list[str]:
+    """What must be known beside the shares."""
+    out = []
+    if not math.isnan(found.interactions):
+        noise = f"; the seeds' noise is {found.noise:.4f} of all" if not math.isnan(found.noise) else ""
+        out.append(
+            f"Each alone: {1 - found.interactions:.4f} in all; left to interactions: {max(found.interactions, 0.0):.4f}{noise}."
+        )
+    out.append(
+        f"Intervals (95%) are over {found.interval}."
+        if found.interval
+        else "One seed gives no interval: --seeds 3 would."
+    )
+    out.append("A share is of the ranges that were swept: the wider a range, the larger.")
+    return out
+
+
+def _share_table(frame: pd.DataFrame, names: list[str]) -> Table:
+    table = plain_table()
+    for name in names:
+        table.add_column("hyperparameter" if name == "name" else name)
+    interval = bool(frame["low"].notna().any())
+    table.add_column("share", justify="right")
+    if interval:
+        table.add_column("95% interval", justify="right")
+    table.add_column("")
+    largest = max(float(frame["share"].max()), 1e-12)
+    for row in frame.head(40).to_dict("records"):
+        cells = [str(row[name]) for name in names] + [f"{row['share']:.4f}"]
+        cells += [f"{row['low']:.4f} to {row['high']:.4f}"] if interval else []
+        table.add_row(*cells, Text("█" * round(24 * max(row["share"], 0.0) / largest), "cyan"))
+    return table
+
+
+def importance_json(found: Importance) -> dict[str, Any]:
+    """An importance as plain values."""
+    frames = {"shares": records(found.shares), "pairs": records(found.pairs)}
+    rest = {name: plain(value) for name, value in vars(found).items() if name not in frames}
+    return rest | frames | {"text": [importance_method(found), *importance_sentences(found)]}
+
+
+# Remarks
+
+
+def check_report(table: StudyTable, remarks: list[Remark]) -> list[RenderableType]:
+    """The answer to `sweep check`, part by part; commands are texts of their own, that they can be copied whole."""
+    states = table.trials["state"].value_counts()
+    counts = ", ".join(f"{n:,} {state}" for state, n in states.items())
+    parts: list[RenderableType] = [
+        Group(Text.assemble("Study ", (table.name, "bold"), f", by {table.metric}: {counts}"))
+    ]
+    if not remarks:
+        return [*parts, Text("\nNothing to remark.", "green")]
+    for remark in remarks:
+        sentence = remark.text[0].upper() + remark.text[1:] + "."
+        parts += [Group(Text(), Text.assemble((f"{remark.kind}  ", "bold yellow"), sentence))]
+        parts += [Text(f"  {remark.command}", "cyan")] if remark.command else []
+    return parts
+
+
+def check_json(table: StudyTable, remarks: list[Remark]) -> dict[str, Any]:
+    """Remarks as plain values."""
+    rows = [
+        {
+            "kind": remark.kind,
+            "text": remark.text,
+            "command": remark.command,
+            "numbers": {
+                name: plain(value) if not isinstance(value, list | dict) else value
+                for name, value in remark.numbers.items()
+            },
+        }
+        for remark in remarks
+    ]
+    return {"study": table.name, "metric": table.metric, "direction": table.direction, "remarks": rows}

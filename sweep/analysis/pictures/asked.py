@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sweep.analysis.effects import Effect, effects
 from sweep.analysis.importance import Importance, importance
-from sweep.analysis.pictures.base import Axis, Picture, better, ground_line, is_percent, metric_title, settings_of, show_short
+from sweep.analysis.pictures.base import (
+    Axis,
+    Picture,
+    better,
+    ground_line,
+    is_percent,
+    metric_title,
+    rows_of,
+    settings_of,
+    show_short,
+)
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import show_value
@@ -29,11 +40,14 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     """
     found, notes = _found(table, names)
     settings = settings_of(table)
-    marks, means = [], []
+    marks: list[pd.DataFrame] = []
+    means: list[dict[str, Any]] = []
     for one in found:
         alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
         if alone or not one.comparisons:
-            notes.append(f"{one.name}: not comparable{f' at {len(alone)} of {len(alone) + sum(1 for c in one.comparisons if c.pairs)} levels' if alone else ''}")
+            notes.append(
+                f"{one.name}: not comparable{f' at {len(alone)} of {len(alone) + sum(1 for c in one.comparisons if c.pairs)} levels' if alone else ''}"
+            )
         for comparison in one.comparisons:
             if not comparison.pairs:
                 continue
@@ -42,16 +56,34 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
             marks.append(_dots(mine, row, one.others))
             label = f"{one.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
-            judged = {"mean": comparison.mean, "low": comparison.low, "high": comparison.high, "n": comparison.n, "improved": comparison.improved}
-            means.append({"row": row, "label": label, "name": one.name, "verdict": comparison.verdict, "p": comparison.p_holm, "unit": comparison.unit, **judged})
+            judged = {
+                "mean": comparison.mean,
+                "low": comparison.low,
+                "high": comparison.high,
+                "n": comparison.n,
+                "improved": comparison.improved,
+            }
+            means.append(
+                {
+                    "row": row,
+                    "label": label,
+                    "name": one.name,
+                    "verdict": comparison.verdict,
+                    "p": comparison.p_holm,
+                    "unit": comparison.unit,
+                    **judged,
+                }
+            )
     if not means:
-        raise UsageError(f"study {table.name!r}: nothing is comparable: {'; '.join(notes) or 'no two settings agree on everything else'}")
+        raise UsageError(
+            f"study {table.name!r}: nothing is comparable: {'; '.join(notes) or 'no two settings agree on everything else'}"
+        )
     kept = len(means) if names else min(len(means), ROWS)
     if kept < len(means):
         notes.append(f"{len(means) - kept} further comparisons are not drawn; name a hyperparameter to see its own")
     points = pd.concat(marks[:kept], ignore_index=True)
     board = pd.DataFrame(means[:kept])
-    board["said"] = [_said(row, is_percent(table.metric)) for row in board.to_dict("records")]
+    board["said"] = [_said(row, is_percent(table.metric)) for row in rows_of(board)]
     one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
     unit = " (points)" if is_percent(table.metric) else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
@@ -97,9 +129,14 @@ def _dots(frame: pd.DataFrame, row: int, others: Sequence[str]) -> pd.DataFrame:
         frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, DOTS).round().astype(int))]
     x = frame["difference"].to_numpy(float)
     names = [name for name in others if name in frame]
-    said = [", ".join(f"{name} {show_short(value)}" for name, value in zip(names, cell, strict=True)) for cell in frame[names].itertuples(index=False)]
+    said = [
+        ", ".join(f"{name} {show_short(value)}" for name, value in zip(names, cell, strict=True))
+        for cell in frame[names].itertuples(index=False)
+    ]
     out = pd.DataFrame({"row": row, "x": x, "setting": said or [""] * len(x)})
-    out["level_mean"], out["reference_mean"], out["seeds"] = (frame[name].to_numpy() for name in ("level_mean", "reference_mean", "seeds"))
+    out["level_mean"], out["reference_mean"], out["seeds"] = (
+        frame[name].to_numpy() for name in ("level_mean", "reference_mean", "seeds")
+    )
     if len(x):
         places = np.floor((x - x.min()) / ((x.max() - x.min()) or 1.0) * _BINS)
         nth = pd.Series(places).groupby(places).cumcount().to_numpy()
@@ -120,8 +157,8 @@ def _span(points: pd.DataFrame, board: pd.DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _said(row: dict[str, object], percent: bool) -> str:
-    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))  # type: ignore[arg-type]
+def _said(row: dict[str, Any], percent: bool) -> str:
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
     shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
     ends = "" if low != low else f" [{100 * low:+.2f}, {100 * high:+.2f}]" if percent else f" [{low:+.3g}, {high:+.3g}]"
     return f"{shown}{ends}; better in {row['improved']} of {row['n']} {row['unit']}; {row['verdict']}"
@@ -134,12 +171,20 @@ def importance_picture(table: StudyTable, data: str = "", found: Importance | No
     settings = settings_of(table)
     scale = f"{'log ' if found.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
     interval = ", bar: 95% interval" if shares["low"].notna().any() else ""
+    words = f"share of the variance of {scale} that it tells on its own{interval} ({found.method})"
+    if found.method == "ped-anova":
+        words = f"what sets the best tenth apart{interval} (PED-ANOVA, as shares of 1)"
     return Picture(
         "importance",
         "Importance of each hyperparameter",
-        f"share of the variance of {scale} that it tells on its own{interval} ({found.method})",
+        words,
         ground_line(table, settings, data).replace(f" · {better(table.direction)}", ""),
-        Axis("share", "share of variance", percent=True, domain=(0.0, max(0.05, min(1.0, 1.05 * float(np.nanmax(shares[["share", "high"]].to_numpy(float))))))),
+        Axis(
+            "share",
+            "share of variance",
+            percent=True,
+            domain=(0.0, max(0.05, min(1.0, 1.05 * float(np.nanmax(shares[["share", "high"]].to_numpy(float)))))),
+        ),
         Axis("name", "", values=tuple(map(str, shares["name"]))),
         shares.reset_index(drop=True),
         table.direction,

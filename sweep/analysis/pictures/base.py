@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,12 @@ class Picture:
         return ". ".join([f"{self.title}: {self.subtitle}", self.ground, *self.notes]) + "."
 
 
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, each by column name."""
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
+
+
 def metric_title(table: StudyTable, metric: str | None = None) -> str:
     """A metric as an axis names it, with its unit: validation loss (nats)."""
     name = metric or table.metric
@@ -100,7 +107,12 @@ def settings_of(table: StudyTable) -> pd.DataFrame:
     metric = trials[table.metric].astype("float64")
     whole = metric.where(trials["state"] == "complete")
     grouped = whole.groupby(group)
-    columns: dict[str, Any] = {"n": grouped.count(), "mean": grouped.mean(), "low": grouped.min(), "high": grouped.max()}
+    columns: dict[str, Any] = {
+        "n": grouped.count(),
+        "mean": grouped.mean(),
+        "low": grouped.min(),
+        "high": grouped.max(),
+    }
     for state in ("pruned", "diverged", "failed"):
         columns[state] = (trials["state"] == state).groupby(group).sum()
     columns["reached"] = metric.where(trials["state"] == "pruned").groupby(group).mean()
@@ -137,7 +149,10 @@ def best_first(settings: pd.DataFrame, sign: float) -> pd.DataFrame:
 
 def setting_label(row: Any, names: Sequence[str]) -> str:
     """A setting in few words: lr 0.01, batch_norm on."""
-    return ", ".join(f"{name} {show_short(row[column(name)])}" for name in names if not absent(row[column(name)])) or "the one setting"
+    return (
+        ", ".join(f"{name} {show_short(row[column(name)])}" for name in names if not absent(row[column(name)]))
+        or "the one setting"
+    )
 
 
 def show_short(value: Any) -> str:
@@ -193,7 +208,7 @@ def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
     are many numbers; many words keep the most frequent ones and put the others together."""
     distinct = ordered(values)
     numeric = is_numeric(values)
-    log = numeric and is_log([value for value in values.dropna()])
+    log = numeric and is_log(list(values.dropna()))
     if len(distinct) <= max(FEW, most) or not numeric:
         kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
         place = {value: index for index, value in enumerate(kept) if value is not None}
@@ -202,12 +217,12 @@ def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
         labels = [show_value(value) for value in kept] + (["others"] if len(kept) < len(distinct) else [])
         return Buckets(of.astype(int), labels, len(labels) == len(distinct), numeric, log)
     numbers = values.astype("float64")
-    scaled = np.log(numbers) if log else numbers
+    scaled: pd.Series = pd.Series(np.log(numbers)) if log else numbers
     low, high = float(scaled.min()), float(scaled.max())
     edges = np.linspace(low, high, most + 1)
     of = ((scaled - low) / (high - low) * most).clip(0, most - 1e-9)
     shown = np.exp(edges) if log else edges
-    labels = [f"{_short(a)}–{_short(b)}" for a, b in zip(shown[:-1], shown[1:], strict=True)]
+    labels = [f"{_short(a)}–{_short(b)}" for a, b in itertools.pairwise(shown)]
     if numbers.isna().any():
         of, labels = of.fillna(most), [*labels, "–"]
     return Buckets(of.astype(int), labels, False, numeric, log)
@@ -247,7 +262,9 @@ def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], want
         if name not in table.swept:
             there = f"study {table.name!r}: "
             if name in table.constant:
-                raise UsageError(f"{there}{name} is {show_value(table.constant[name])} in every trial; swept: {', '.join(table.swept) or 'nothing'}")
+                raise UsageError(
+                    f"{there}{name} is {show_value(table.constant[name])} in every trial; swept: {', '.join(table.swept) or 'nothing'}"
+                )
             raise unknown("hyperparameter", name, table.swept, there)
     if len(set(given)) < len(given):
         raise UsageError(f"{kind}: {', '.join(given)}: the same hyperparameter twice")
@@ -264,9 +281,15 @@ def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], want
 
 def ground_line(table: StudyTable, settings: pd.DataFrame, data: str) -> str:
     """What stands under every picture: study, data, how many trials of what, which way is better."""
-    trials = int(len(table.trials[~table.trials["state"].isin(["waiting", "running"])]))
+    trials = len(table.trials[~table.trials["state"].isin(["waiting", "running"])])
     seeds = int(table.trials["seed"].nunique())
-    many = f"{trials:,} trial{'s' if trials != 1 else ''} of {len(settings):,} setting{'s' if len(settings) != 1 else ''}"
-    states = [f"{int(settings[state].sum()):,} {state}" for state in ("diverged", "pruned", "failed") if settings[state].sum()]
+    many = (
+        f"{trials:,} trial{'s' if trials != 1 else ''} of {len(settings):,} setting{'s' if len(settings) != 1 else ''}"
+    )
+    states = [
+        f"{int(settings[state].sum()):,} {state}" for state in ("diverged", "pruned", "failed") if settings[state].sum()
+    ]
     seed_words = f"{seeds} seeds" if seeds > 1 else "one seed"
-    return " · ".join([table.name, *([data] if data else []), f"{many}, {seed_words}", *states, better(table.direction)])
+    return " · ".join(
+        [table.name, *([data] if data else []), f"{many}, {seed_words}", *states, better(table.direction)]
+    )

@@ -42,7 +42,9 @@ def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top:
     kept, left_out = _kept(settings, ranking, ranks)
     lines = lines[lines["setting"].isin(kept)].merge(settings[["setting", "number", "state"]], on="setting")
     if lines.empty:
-        raise UsageError(f"study {table.name!r}: no setting has a finite {metric} in its first epoch, so there are no curves")
+        raise UsageError(
+            f"study {table.name!r}: no setting has a finite {metric} in its first epoch, so there are no curves"
+        )
     lines["rank"] = lines["setting"].map(ranks).fillna(0).astype(int)
     ends = lines.loc[lines.groupby("setting")["epoch"].idxmax()].copy()
     best = settings.set_index("setting").loc[list(ranks)]
@@ -58,7 +60,9 @@ def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top:
         _subtitle(table, len(ranks)),
         ground_line(table, settings, data),
         Axis("epoch", "epoch"),
-        Axis("mean", metric_title(table, metric), log, is_percent(metric), domain=_window(lines["mean"], table.sign, log)),
+        Axis(
+            "mean", metric_title(table, metric), log, is_percent(metric), domain=_window(lines["mean"], table.sign, log)
+        ),
         lines.sort_values(["rank", "setting", "epoch"], ignore_index=True),
         table.direction,
         notes,
@@ -102,7 +106,11 @@ def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[s
     notes = [f"all of the best {best}: {shared}"] if shared and best > 1 else []
     if left_out:
         notes.append(f"{left_out:,} further settings are not drawn; those that are lie evenly over the ranking")
-    stopped = [f"{int((ends['state'] == state).sum()):,} {state}" for state in ("diverged", "pruned") if (ends["state"] == state).any()]
+    stopped = [
+        f"{int((ends['state'] == state).sum()):,} {state}"
+        for state in ("diverged", "pruned")
+        if (ends["state"] == state).any()
+    ]
     if stopped:
         notes.append(f"lines that end early are marked, × diverged and – pruned: {', '.join(stopped)}")
     return tuple(notes)

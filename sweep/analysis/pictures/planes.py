@@ -23,6 +23,7 @@ from sweep.analysis.pictures.base import (
     is_percent,
     metric_log,
     metric_title,
+    rows_of,
     setting_ids,
     setting_label,
     settings_of,
@@ -55,7 +56,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     other = [swept for swept in table.swept if swept != name]
     spread = buckets.numeric and not settings[column(name)].isna().any()
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
-    marks["label"] = [setting_label(row, table.swept) for row in settings.to_dict("records")]
+    marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
     rows = _bucket_rows(marks, buckets)
     drawn, notes = _thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
@@ -68,7 +69,13 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
         f"{metric_title(table).split(' (')[0].capitalize()} against {name}",
         words,
         ground_line(table, settings, data),
-        Axis("x", f"{name}{scale}", buckets.log and spread, values=() if spread else tuple(buckets.labels), ticks=tuple(values) if len(values) <= 8 else ()),
+        Axis(
+            "x",
+            f"{name}{scale}",
+            buckets.log and spread,
+            values=() if spread else tuple(buckets.labels),
+            ticks=tuple(values) if len(values) <= 8 else (),
+        ),
         Axis("mean", metric_title(table), log, is_percent(table.metric), domain=_span(marks, log, table.sign)),
         drawn,
         table.direction,
@@ -97,7 +104,7 @@ def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
     best = marks[marks["best"]].set_index("place")
     rows = pd.DataFrame(
         {
-            "bucket": [buckets.labels[place] for place in grouped.groups],
+            "bucket": [buckets.labels[place] for place in sorted(set(marks["place"]))],
             "settings": grouped.size(),
             "diverged": (marks["state"] == "diverged").groupby(marks["place"]).sum(),
         }
@@ -109,7 +116,9 @@ def _thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> 
     """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the ranking."""
     if len(marks) <= most:
         return marks, []
-    order = marks.assign(always=always, key=sign * marks["mean"]).sort_values(["always", "key"], ascending=[False, True])
+    order = marks.assign(always=always, key=sign * marks["mean"]).sort_values(
+        ["always", "key"], ascending=[False, True]
+    )
     first = order[order["always"]].head(most // 2)
     rest = order.drop(first.index)
     places = np.linspace(0, len(rest) - 1, most - len(first)).round().astype(int)
@@ -139,7 +148,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
     words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
     hurt = int((marks["diverged"] > 0).sum())
-    notes = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
+    notes: tuple[str, ...] = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
     empty = len(x.labels) * len(y.labels) - len(marks)
     notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
     return Picture(
@@ -152,7 +161,15 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
         marks.drop(columns=["xi", "yi"]),
         table.direction,
         notes,
-        {"scale": pd.DataFrame({"title": [metric_title(table)], "percent": [is_percent(table.metric)], "log": [metric_log(marks["value"]) and not is_percent(table.metric)]})},
+        {
+            "scale": pd.DataFrame(
+                {
+                    "title": [metric_title(table)],
+                    "percent": [is_percent(table.metric)],
+                    "log": [metric_log(marks["value"]) and not is_percent(table.metric)],
+                }
+            )
+        },
     )
 
 
@@ -199,7 +216,12 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
         f"a line a setting, coloured by {metric_title(table)}; the best is at the top of the last axis",
         ground_line(table, settings, data),
         Axis("axis", "", values=(*axes, last)),
-        Axis("at", metric_title(table), metric_log(settings["mean"]) and not is_percent(table.metric), is_percent(table.metric)),
+        Axis(
+            "at",
+            metric_title(table),
+            metric_log(settings["mean"]) and not is_percent(table.metric),
+            is_percent(table.metric),
+        ),
         marks,
         table.direction,
         tuple(notes),
@@ -215,7 +237,7 @@ def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
         half = 0.5 if len(buckets.labels) == 1 else 0.0
         return buckets.of * step + half, [(i * step + half, label) for i, label in enumerate(buckets.labels)]
     numbers = values.astype("float64")
-    scaled = np.log(numbers) if buckets.log else numbers
+    scaled: pd.Series = pd.Series(np.log(numbers)) if buckets.log else numbers
     low, high = float(scaled.min()), float(scaled.max())
     at = (0.1 + 0.9 * (scaled - low) / (high - low)) if numbers.isna().any() else (scaled - low) / (high - low)
     base = 0.1 if numbers.isna().any() else 0.0
@@ -228,7 +250,7 @@ def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
 def _metric_positions(settings: pd.DataFrame, table: StudyTable) -> tuple[pd.Series, list[tuple[float, str]]]:
     values = settings["mean"].where(settings["state"] == "complete").astype("float64")
     log = metric_log(values) and not is_percent(table.metric)
-    scaled = np.log(values) if log else values
+    scaled: pd.Series = pd.Series(np.log(values)) if log else values
     low, high = (float(scaled.min()), float(scaled.max())) if values.notna().any() else (0.0, 1.0)
     share = (scaled - low) / ((high - low) or 1.0)
     at = 0.12 + 0.88 * ((1 - share) if table.sign > 0 else share)
@@ -260,17 +282,29 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
     expected = table.sign * np.asarray(expected_best(cost.to_numpy(), budgets, minimize=True, replacement=False))
     values = np.sort(cost.to_numpy())
     low, high = (table.sign * _best_quantile(values, budgets, share) for share in (0.1, 0.9))
-    marks = pd.DataFrame({"k": budgets, "expected": expected, "low": np.minimum(low, high), "high": np.maximum(low, high)})
+    marks = pd.DataFrame(
+        {"k": budgets, "expected": expected, "low": np.minimum(low, high), "high": np.maximum(low, high)}
+    )
     seen = (table.sign * cost.cummin()).reset_index(drop=True)
-    notes = [f"{int((settings['state'] == 'diverged').sum())} diverged settings count as the worst"] * bool((settings["state"] == "diverged").any())
-    notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool((settings["state"] == "pruned").any())
-    log = metric_log(marks[["expected", "low", "high"]].stack()) and not is_percent(table.metric)
+    notes = [f"{int((settings['state'] == 'diverged').sum())} diverged settings count as the worst"] * bool(
+        (settings["state"] == "diverged").any()
+    )
+    notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
+        (settings["state"] == "pruned").any()
+    )
+    log = metric_log(pd.concat([marks["expected"], marks["low"], marks["high"]])) and not is_percent(table.metric)
     return Picture(
         "budget",
         "Expected best against budget",
         "the best of k settings drawn at random; band: 80 of 100 draws; steps: the best so far as this study went",
         ground_line(table, settings, data),
-        Axis("k", "settings tried, k", len(cost) > 20, ticks=_budget_ticks(len(cost)), domain=(1.0, float(max(2, len(cost))))),
+        Axis(
+            "k",
+            "settings tried, k",
+            len(cost) > 20,
+            ticks=_budget_ticks(len(cost)),
+            domain=(1.0, float(max(2, len(cost)))),
+        ),
         Axis("expected", metric_title(table), log, is_percent(table.metric), domain=_round_span(marks, seen, log)),
         marks,
         table.direction,
@@ -309,7 +343,10 @@ def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.
 
 
 def pareto_picture(
-    table: StudyTable, data: str = "", names: Sequence[str] = (), parameters: Callable[[dict[str, object]], int] | None = None
+    table: StudyTable,
+    data: str = "",
+    names: Sequence[str] = (),
+    parameters: Callable[[dict[str, object]], int] | None = None,
 ) -> Picture:
     """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
     less is better), mean, front, state, label. The cost is `names[0]`: a measured column, `parameters`, or a numeric hyperparameter."""
@@ -322,7 +359,7 @@ def pareto_picture(
     order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
-    marks["label"] = [setting_label(row, table.swept) for row in marks.to_dict("records")]
+    marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
     drawn, notes = _thinned(marks, marks["front"], POINTS, table.sign)
     left = len(settings) - len(marks)
     notes += [f"{left} settings without a final value are not on the plane"] if left else []
@@ -343,12 +380,19 @@ def pareto_picture(
 
 
 def _cost(
-    table: StudyTable, settings: pd.DataFrame, names: Sequence[str], parameters: Callable[[dict[str, object]], int] | None
+    table: StudyTable,
+    settings: pd.DataFrame,
+    names: Sequence[str],
+    parameters: Callable[[dict[str, object]], int] | None,
 ) -> tuple[str, bool]:
     """Puts the cost into column x; its name, and whether more of it is better."""
     shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine"} & set(table.swept)
     name = names[0] if names else "parameters" if shaped and parameters is not None else "seconds"
-    measured = [n for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs") if n != table.metric]
+    measured = [
+        n
+        for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs")
+        if n != table.metric
+    ]
     numeric = [n for n in table.swept if pd.to_numeric(settings[column(n)], errors="coerce").notna().any()]
     choices = [*measured, *(["parameters"] if parameters is not None else []), *numeric]
     if len(names) > 1:
@@ -360,7 +404,7 @@ def _cost(
     if name == "parameters":
         assert parameters is not None
         base = dict(table.constant)
-        rows = settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1).to_dict("records")
+        rows = rows_of(settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1))
         settings["x"] = [parameters({**base, **{k: v for k, v in row.items() if not absent(v)}}) for row in rows]
     elif name in numeric:
         settings["x"] = pd.to_numeric(settings[column(name)], errors="coerce")

@@ -31,7 +31,12 @@ def save_report(report: Report, target: str) -> None:
 def chart_page(picture: Picture) -> str:
     """A page of one picture, which can be saved from there as SVG or PNG."""
     specs, datasets = _shared({"chart": all_charts(picture)})
-    charts = {"specs": specs, "datasets": datasets, "themes": THEMES, "actions": {"export": True, "source": False, "compiled": False, "editor": False}}
+    charts = {
+        "specs": specs,
+        "datasets": datasets,
+        "themes": THEMES,
+        "actions": {"export": True, "source": False, "compiled": False, "editor": False},
+    }
     return _page({"title": picture.title, "single": figure_words(picture) | {"id": "chart"}, "charts": charts})
 
 

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sweep.analysis import Effect, SettingsBoard, effects, pictures, rank_settings
+from sweep.analysis import Effect, Fresh, SettingsBoard, effects, pictures
 from sweep.analysis.check import check
 from sweep.analysis.importance import importance
-from sweep.analysis.pictures import Picture
+from sweep.analysis.pictures import Picture, rows_of
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
-from sweep.report.answers import headline, holds_for, sentences, tuned_sentences
+from sweep.report.answers import (
+    headline,
+    holds_for,
+    importance_method,
+    importance_sentences,
+    sentences,
+    tuned_sentences,
+)
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
@@ -37,33 +44,37 @@ EFFECTS = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What a report is made of: the study, its table, all epochs, the score of its winner on fresh seeds if it was
+    """What a report is made of: the study, its table, its settings in order, all epochs, the score of its winner on fresh seeds if it was
     confirmed, what counts a setting's parameters."""
 
     study: Study
     table: StudyTable
+    board: SettingsBoard
     epochs: pd.DataFrame
-    fresh: tuple[float, float, float, int] | None = None
+    fresh: Fresh | None = None
     parameters: Callable[[dict[str, Any]], int] | None = None
 
 
 def content(report: Report) -> dict[str, Any]:
     """The template's values; `specs` are the charts by the id of their place."""
     study, table = report.study, report.table
-    board = rank_settings(table)
+    board = report.board
     specs: dict[str, Any] = {}
     asked = _effects(report, specs)
     found = _importance(report, specs)
     figures, failed = _figures(report, specs)
-    remarks = _try(lambda: check(table, report.epochs))
-    values = {
+    remarks = _try(lambda: check(table, report.epochs, study.recipe))
+    values: dict[str, Any] = {
         "title": f"{study.name}: sweep report",
         "study": study.name,
         "lead": _lead(study, table, board),
         "answer": _answer(board, table, report.fresh),
         "effects": asked,
         "importance": found,
-        "checks": {"each": remarks or [], "none": "Nothing stands out." if remarks == [] else "Not checked: nothing is complete."},
+        "checks": {
+            "each": remarks or [],
+            "none": "Nothing stands out." if remarks == [] else "Not checked: nothing is complete.",
+        },
         "figures": figures,
         "missing": failed,
         "whole": _whole_words(table),
@@ -71,8 +82,17 @@ def content(report: Report) -> dict[str, Any]:
         "again": _again(study),
         "specs": specs,
     }
-    names = {"answer": "Answer", "effects": "Effects", "importance": "Importance", "checks": "Checks", "figures": "Figures"}
-    values["sections"] = [(key, name) for key, name in names.items() if values[key]] + [("trials-section", "Trials"), ("again", "Again")]
+    names = {
+        "answer": "Answer",
+        "effects": "Effects",
+        "importance": "Importance",
+        "checks": "Checks",
+        "figures": "Figures",
+    }
+    values["sections"] = [(key, name) for key, name in names.items() if values[key]] + [
+        ("trials-section", "Trials"),
+        ("again", "Again"),
+    ]
     return values
 
 
@@ -86,7 +106,11 @@ def _try(make: Callable[[], Any]) -> Any:
 
 def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
     states = table.trials["state"].value_counts()
-    counted = [f"{states[state]:,} {state}" for state in ("complete", "pruned", "diverged", "failed", "running", "waiting") if state in states]
+    counted = [
+        f"{states[state]:,} {state}"
+        for state in ("complete", "pruned", "diverged", "failed", "running", "waiting")
+        if state in states
+    ]
     seeds = int(table.trials["seed"].nunique())
     swept = ", ".join(table.swept) or "nothing"
     parts = [
@@ -102,10 +126,16 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
 # The answer
 
 
-def _answer(board: SettingsBoard, table: StudyTable, fresh: tuple[float, float, float, int] | None) -> dict[str, Any]:
+def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dict[str, Any]:
     best, metric = board.selected, board.metric
     if best is None:
-        return {"headline": "No trial is complete, so nothing is selected.", "chips": [], "figures": [], "lines": _lost(table), "table": None}
+        return {
+            "headline": "No trial is complete, so nothing is selected.",
+            "chips": [],
+            "figures": [],
+            "lines": _lost(table),
+            "table": None,
+        }
     way = "lowest" if board.direction == "minimize" else "highest"
     others = int((board.rows["n"] > 0).sum()) - 1
     if board.seeds < 2:
@@ -115,13 +145,27 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: tuple[float, float, 
     else:
         sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
     chips = [(name, show_value(plain(best[name]))) for name in board.swept if not missing(best[name])]
-    figures = [(f"{metric}, mean", show_metric(metric, best["mean"]), _beside(metric, best["low"], best["high"], int(best["n"])))]
+    figures = [
+        (
+            f"{metric}, mean",
+            show_metric(metric, best["mean"]),
+            _beside(metric, best["low"], best["high"], int(best["n"])),
+        )
+    ]
     if fresh is not None:
-        figures.append((f"{metric}, fresh seeds", show_metric(metric, fresh[0]), _beside(metric, fresh[1], fresh[2], fresh[3])))
+        figures.append(
+            (f"{metric}, fresh seeds", show_metric(metric, fresh[0]), _beside(metric, fresh[1], fresh[2], fresh[3]))
+        )
     if not board.filtered:
         for name, (mean, low, high) in sorted(board.tests.items()):
             figures.append((name, show_metric(name, mean), _beside(name, low, high, int(best["n"]))))
-    figures.append(("indistinguishable", f"{board.tied:,}" if board.tied else "–", f"of {count(others + 1, 'setting')} with numbers"))
+    figures.append(
+        (
+            "indistinguishable",
+            f"{board.tied:,}" if board.tied else "–",
+            f"of {count(others + 1, 'setting')} with numbers",
+        )
+    )
     return {
         "headline": f"This setting has the {way} {metric}{' of those that meet the condition' if board.filtered else ''}. {sure}",
         "chips": chips,
@@ -139,16 +183,29 @@ def _beside(metric: str, low: Any, high: Any, n: int) -> str:
 def _lost(table: StudyTable) -> list[str]:
     """The trials that are in no mean, so that nobody misses them."""
     states = table.trials["state"].value_counts()
-    lost = [f"{states[state]:,} {state}" for state in ("diverged", "pruned", "failed", "running", "waiting") if state in states]
+    lost = [
+        f"{states[state]:,} {state}"
+        for state in ("diverged", "pruned", "failed", "running", "waiting")
+        if state in states
+    ]
     return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials."] if lost else []
 
 
 def _top(board: SettingsBoard) -> dict[str, Any]:
     rows = board.rows.head(TOP)
     tied, lost = bool(board.tied), [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
-    columns = ["rank", *(["≈"] if tied else []), *board.swept, board.metric, "95% interval", "seeds", "best seed", *lost]
+    columns = [
+        "rank",
+        *(["≈"] if tied else []),
+        *board.swept,
+        board.metric,
+        "95% interval",
+        "seeds",
+        "best seed",
+        *lost,
+    ]
     cells = []
-    for row in rows.to_dict("records"):
+    for row in rows_of(rows):
         cells.append([
             show_value(plain(row["rank"])),
             *(["≈" if row["tied"] else ""] if tied else []),
@@ -184,7 +241,10 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     left = len(table.swept) - len(comparable)
     about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
     about += f"{holds_for(each[0])}{f' Not compared here: {left} more.' if left else ''}"
-    told = [{"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)} for one in each]
+    told = [
+        {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}
+        for one in each
+    ]
     return {"about": about, "each": told, "figures": figures}
 
 
@@ -194,12 +254,14 @@ def _said(one: Effect) -> list[str]:
 
 def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     found = _try(lambda: importance(report.table))
-    picture = _try(lambda: pictures.importance_picture(report.table, report.study.recipe.data, found)) if found is not None else None
+    picture = (
+        _try(lambda: pictures.importance_picture(report.table, report.study.recipe.data, found))
+        if found is not None
+        else None
+    )
     if picture is None or picture.marks.empty:
         return None
-    first = picture.marks.iloc[0]
-    rest = 1 - float(picture.marks["share"].sum())
-    lines = [f"{first['name']} alone tells {100 * first['share']:.0f}% of the variance; {100 * max(0.0, rest):.0f}% is in combinations of hyperparameters and chance."]
+    lines = [importance_method(found), *importance_sentences(found)]
     return {"lines": lines, "figure": _figure(picture, specs)}
 
 
@@ -239,7 +301,13 @@ def all_charts(picture: Picture) -> dict[str, Any]:
 
 def figure_words(picture: Picture) -> dict[str, Any]:
     """What is written around a picture on a page."""
-    return {"title": picture.title, "subtitle": picture.subtitle, "ground": picture.ground, "notes": picture.notes, "alt": picture.said}
+    return {
+        "title": picture.title,
+        "subtitle": picture.subtitle,
+        "ground": picture.ground,
+        "notes": picture.notes,
+        "alt": picture.said,
+    }
 
 
 # The whole table
@@ -248,12 +316,20 @@ def figure_words(picture: Picture) -> dict[str, Any]:
 def _columns(table: StudyTable) -> list[str]:
     measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", table.metric, "epochs", "seconds"]
     there = [name for name in dict.fromkeys(measured) if name in table.trials and table.trials[name].notna().any()]
-    return ["number", "state", *(["seed"] if table.trials["seed"].nunique() > 1 else []), *table.swept, *(n for n in there if n not in table.swept)]
+    return [
+        "number",
+        "state",
+        *(["seed"] if table.trials["seed"].nunique() > 1 else []),
+        *table.swept,
+        *(n for n in there if n not in table.swept),
+    ]
 
 
 def _whole(table: StudyTable) -> dict[str, Any]:
     columns = _columns(table)
-    trials = table.trials.assign(_key=table.sign * table.trials[table.metric].where(table.trials["state"] == "complete"))
+    trials = table.trials.assign(
+        _key=table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
+    )
     frame = trials.sort_values("_key", na_position="last", kind="stable").head(ROWS)[columns]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     return {"columns": ["trial", *columns[1:]], "rows": rows}
@@ -268,7 +344,9 @@ def _whole_words(table: StudyTable) -> dict[str, str]:
     about = "A click on a column sorts by it. Test scores are shown of the selected setting alone."
     if len(table.trials) > ROWS:
         about += f" The best {ROWS:,} of {len(table.trials):,} are here; sweep export writes all."
-    example = f"{table.swept[0]}={show_value(_first(table.trials[table.swept[0]]))}" if table.swept else f"{table.metric}<1"
+    example = (
+        f"{table.swept[0]}={show_value(_first(table.trials[table.swept[0]]))}" if table.swept else f"{table.metric}<1"
+    )
     return {"about": about, "hint": f"{example} state=complete"}
 
 
@@ -285,10 +363,24 @@ def _again(study: Study) -> dict[str, Any]:
     machine = [(name, show_value(value)) for name, value in study.machine.items()]
     tables = [(name, rows) for name, rows in (("Versions", environment), ("Machine", machine)) if rows]
     if imported:
-        return {"lines": [f"These results were not trained here: they were imported from {study.recipe.data} with sweep import."], "recipe": "", "file": "", "command": "", "tables": tables}
+        return {
+            "lines": [
+                f"These results were not trained here: they were imported from {study.recipe.data} with sweep import."
+            ],
+            "recipe": "",
+            "file": "",
+            "command": "",
+            "tables": tables,
+        }
     lines = [
         "On a CPU, the same recipe gives the same numbers to the last bit, whatever is trained beside it.",
         f"sweep reproduce {study.name} N trains trial N again, alone, and compares every epoch.",
     ]
     lines += [f"Data fingerprint {study.data}."] if study.data else []
-    return {"lines": lines, "recipe": recipe_text(study.recipe.to_dict()), "file": f"{study.name}.toml", "command": command_text(study), "tables": tables}
+    return {
+        "lines": lines,
+        "recipe": recipe_text(study.recipe.to_dict()),
+        "file": f"{study.name}.toml",
+        "command": command_text(study),
+        "tables": tables,
+    }

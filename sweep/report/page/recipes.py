@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 def recipe_text(recipe: Mapping[str, Any]) -> str:
     """A recipe's plain values as TOML: what is neither a table nor a list of tables first."""
     tables = {key: value for key, value in recipe.items() if isinstance(value, Mapping) and value}
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in recipe.items() if not isinstance(value, Mapping) and value is not None]
+    lines = [
+        f"{_key(key)} = {_value(value)}"
+        for key, value in recipe.items()
+        if not isinstance(value, Mapping) and value is not None
+    ]
     for name, table in tables.items():
-        lines += ["", f"[{_key(name)}]", *(f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None)]
+        lines += [
+            "",
+            f"[{_key(name)}]",
+            *(f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None),
+        ]
     return "\n".join(lines) + "\n"
 
 

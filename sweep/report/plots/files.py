@@ -63,12 +63,19 @@ def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network."""
     import vl_convert
 
-    return vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return script.replace("</script", "<\\/script")
 
 
 def script_json(value: Any) -> str:
     """JSON that may stand inside a script element, whatever text is in it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for char, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+    for char, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(char, code)
     return text

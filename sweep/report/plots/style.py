@@ -13,7 +13,9 @@ HEAT = ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7"]
 """From best to worst: one direction of lightness, so that it reads in grey."""
 
 
-def _theme(ink: str, soft: str, grid: str, paper: str, hues: list[str], bad: str, faint: str, ramp: list[str]) -> dict[str, Any]:
+def _theme(
+    ink: str, soft: str, grid: str, paper: str, hues: list[str], bad: str, faint: str, ramp: list[str]
+) -> dict[str, Any]:
     text = {"labelColor": soft, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}
     return {
         "background": paper,

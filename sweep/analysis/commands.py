@@ -1,0 +1,47 @@
+"""The command that grows a study: its recipe as flags, with more values. Needs hyperparameters, recipe."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from sweep.hyperparameters import TABLE, Value, show_value
+from sweep.recipe import Recipe
+from sweep.space import Axis, Range
+
+
+def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]]) -> str:
+    """`sweep grid …` with every flag of the study, the axes of `more` replaced or added, in one line: run in the same
+    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name."""
+    if recipe is None or recipe.imported is not None:
+        return ""
+    values = {axis.name: _axis(axis) for axis in recipe.axes}
+    values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
+    flags = [f"{TABLE[name].flag} {shlex.quote(text)}" for name, text in values.items()]
+    command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
+    if recipe.data != "digits":
+        flags.append(f"--data {shlex.quote(recipe.data)}")
+    if recipe.data_dir:
+        flags.append(f"--data-dir {shlex.quote(recipe.data_dir)}")
+    for key, default in (("split_seed", 0), ("precision", "float32"), ("metric", "val_loss")):
+        if getattr(recipe, key) != default:
+            flags.append(f"--{key.replace('_', '-')} {getattr(recipe, key)}")
+    if recipe.seeds != (0,):
+        first = recipe.seeds == tuple(range(len(recipe.seeds)))
+        flags.append(f"--seeds {len(recipe.seeds)}" if first else f"--seed {','.join(map(str, recipe.seeds))}")
+    return f"sweep {command} {' '.join(flags)} --study {name}"
+
+
+def _axis(axis: Axis) -> str:
+    """An axis as its flag takes it."""
+    if not isinstance(axis.values, Range):
+        return ",".join(map(_value, axis.values))
+    one = axis.values
+    text = f"{one.low!r}:{one.high!r}"
+    text += ":log" if one.log else ""
+    return text + (f":{one.n}" if one.n is not None else f":step={one.step!r}" if one.step is not None else "")
+
+
+def _value(value: Value) -> str:
+    """A value as a flag takes it, to its last digit."""
+    return repr(value) if isinstance(value, float) else show_value(value)
