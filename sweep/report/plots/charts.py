@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import Axis, Picture
-from sweep.report.plots.base import CROSS, data_of, metric_axis, tooltips, x_axis
+from sweep.report.plots.base import CROSS, data_of, layered, metric_axis, shown, tooltips, x_axis
 from sweep.report.plots.grids import effect, heatmap, importance, parallel
 
 WIDE = 720
@@ -50,9 +50,8 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
     y = metric_axis(picture.y)
     legend: Any = alt.Legend(orient="bottom", columns=1, title=None, symbolStrokeWidth=3) if narrow else None
     colour = alt.Color("name:N", sort=names, scale=alt.Scale(domain=names, range="category"), legend=legend)
-    base = alt.Chart(data_of(marks[columns]))
-    others = base.transform_filter("datum.rank === 0").encode(x, y, alt.Detail("setting:N"))
-    top = base.transform_filter("datum.rank > 0").encode(x, y, colour)
+    others = shown(marks[columns], marks["rank"] == 0).encode(x, y, alt.Detail("setting:N"))
+    top = shown(marks[columns], marks["rank"] > 0).encode(x, y, colour)
     plain = alt.Color("name:N", sort=names, scale=alt.Scale(domain=names, range="category"), legend=None)
     tip = tooltips(
         ("name:N", "setting"),
@@ -79,7 +78,7 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
     if not narrow:
         layers.append(_labels(best, names, picture.y, height))
     return (
-        alt.layer(*layers)
+        layered(*layers)
         .properties(width=width - (0 if narrow else 210), height=height)
         .resolve_scale(color="independent")
     )
@@ -129,20 +128,21 @@ def _isolation(picture: Picture, width: int) -> alt.LayerChart:
     columns = ["number", "x", "mean", "low", "high", "n", "label", "best", "state", "diverged", "pruned"]
     edges = int(marks.loc[marks["state"] != "complete", "state"].nunique()) if picture.direction == "minimize" else 0
     x, y = x_axis(picture.x, width), metric_axis(picture.y, above=17 * edges + 4 * bool(edges))
-    complete = alt.Chart(data_of(marks.loc[marks["state"] == "complete", columns]))
+    whole = marks.loc[marks["state"] == "complete", columns]
+    complete = alt.Chart(data_of(whole))
     tip = tooltips(("label:N", "setting"), ("number:Q", "first trial"), ("mean:Q", picture.y.title), ("n:Q", "seeds"))
     crowded = 0.65 if len(marks) < 120 else 0.35 if len(marks) < 1000 else 0.18
     layers = [
         complete.mark_circle(style="main", size=46, opacity=crowded, clip=True).encode(x, y, tooltip=tip),
-        complete.transform_filter("datum.best")
+        shown(whole, whole["best"])
         .mark_line(style="ink", strokeWidth=1.4, strokeDash=[4, 3], opacity=0.8)
         .encode(x, y),
-        complete.transform_filter("datum.best")
+        shown(whole, whole["best"])
         .mark_point(style="ring", filled=False, size=120, strokeWidth=1.9)
         .encode(x, y, tooltip=tip),
         *_edge(marks, picture, x, height, columns),
     ]
-    return alt.layer(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
+    return layered(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
 
 
 def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns: list[str]) -> list[Any]:
@@ -184,7 +184,7 @@ def _budget(picture: Picture, width: int) -> alt.LayerChart:
         ("high:Q", "10 of 100 above"),
     )
     seen = alt.Chart(data_of(_steps(picture.more["seen"])))
-    return alt.layer(
+    return layered(
         base.mark_area(style="main", opacity=0.16).encode(x, metric_axis(picture.y, "low"), alt.Y2("high:Q")),
         seen.mark_line(style="second", interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 3]).encode(
             x, metric_axis(picture.y, "best")
@@ -204,13 +204,12 @@ def _pareto(picture: Picture, width: int) -> alt.LayerChart:
     height = 360 if width > 500 else 280
     x, y = x_axis(picture.x, width), metric_axis(picture.y)
     columns = ["number", "x", "mean", "n", "label", "front"]
-    base = alt.Chart(data_of(picture.marks[columns]))
     tip = tooltips(
         ("label:N", "setting"), ("number:Q", "first trial"), ("x:Q", picture.x.title), ("mean:Q", picture.y.title)
     )
-    front = base.transform_filter("datum.front")
-    return alt.layer(
-        base.transform_filter("!datum.front")
+    front = shown(picture.marks[columns], picture.marks["front"])
+    return layered(
+        shown(picture.marks[columns], ~picture.marks["front"])
         .mark_circle(style="others", size=40, opacity=0.6, clip=True)
         .encode(x, y, tooltip=tip),
         front.mark_line(style="main", interpolate="step-after", strokeWidth=2).encode(x, y),

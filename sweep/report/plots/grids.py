@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import Picture, rows_of
-from sweep.report.plots.base import data_of, number_format, tooltips
+from sweep.report.plots.base import data_of, layered, number_format, shown, tooltips
 from sweep.report.plots.style import HEAT
 
 
@@ -67,7 +67,7 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
             tickCount=4,
         ),
     )
-    base = alt.Chart(data_of(marks)).encode(x, y)
+    known = marks["value"].notna()
     tip = tooltips(
         ("x:N", picture.x.title),
         ("y:N", picture.y.title),
@@ -78,28 +78,32 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
         ("pruned:Q", "pruned"),
     )
     layers: list[Any] = [
-        base.transform_filter("datum.value === null").mark_rect(style="grid", cornerRadius=3).encode(tooltip=tip),
-        base.transform_filter("datum.value !== null").mark_rect(cornerRadius=3).encode(colour, tooltip=tip),
-        base.transform_filter("datum.best").mark_rect(style="ring", filled=False, strokeWidth=2.6, cornerRadius=3),
-        base.transform_filter("datum.value !== null && datum.dark")
+        shown(marks, ~known).encode(x, y).mark_rect(style="grid", cornerRadius=3).encode(tooltip=tip),
+        shown(marks, known).encode(x, y).mark_rect(cornerRadius=3).encode(colour, tooltip=tip),
+        shown(marks, marks["best"]).encode(x, y).mark_rect(style="ring", filled=False, strokeWidth=2.6, cornerRadius=3),
+        shown(marks, known & marks["dark"])
+        .encode(x, y)
         .mark_text(color="#ffffff", fontSize=10.5 if small else 12.5)
         .encode(alt.Text("text:N")),
-        base.transform_filter("datum.value !== null && !datum.dark")
+        shown(marks, known & ~marks["dark"])
+        .encode(x, y)
         .mark_text(color="#14202e", fontSize=10.5 if small else 12.5)
         .encode(alt.Text("text:N")),
-        base.transform_filter("datum.value === null")
+        shown(marks, ~known)
+        .encode(x, y)
         .mark_text(style="soft", fontSize=10.5 if small else 12)
         .encode(alt.Text("text:N")),
     ]
     if (marks["diverged"] > 0).any() and not small:
         corner = {"dx": side / 2 - 6, "dy": -step_y / 2 + 9, "align": "right", "fontSize": 10.5, "fontWeight": 600}
-        for flag, tone in (("datum.dark", "#ffffff"), ("!datum.dark", "#8a2f00")):
+        for flag, tone in ((marks["dark"], "#ffffff"), (~marks["dark"], "#8a2f00")):
             layers.append(
-                base.transform_filter(f"datum.value !== null && {flag} && datum.hurt")
+                shown(marks, known & flag & (marks["hurt"] != ""))
+                .encode(x, y)
                 .mark_text(color=tone, **corner)
                 .encode(alt.Text("hurt:N"))
             )
-    return alt.layer(*layers).properties(width=side * len(picture.x.values), height=step_y * len(picture.y.values))
+    return layered(*layers).properties(width=side * len(picture.x.values), height=step_y * len(picture.y.values))
 
 
 def _share(values: pd.Series, low: float, high: float, log: bool) -> pd.Series:
@@ -133,7 +137,6 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
     )
     x = alt.X("axis:N", sort=names, title=None, scale=alt.Scale(domain=names, type="point", padding=0.25), axis=look)
     y = alt.Y("at:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
-    base = alt.Chart(data_of(marks))
     reverse = picture.direction != "minimize"
     scale = alt.Scale(type="log" if picture.y.log else "linear", range="ramp", reverse=reverse, nice=False)
     colour = alt.Color(
@@ -156,7 +159,10 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
         ("state:N", "state"),
     )
     many = len(marks) / max(1, len(names))
-    lines = base.encode(x, y, alt.Detail("setting:N"), tooltip=tip)
+
+    def lines(mask: pd.Series) -> alt.Chart:
+        return shown(marks, mask).encode(x, y, alt.Detail("setting:N"), tooltip=tip)
+
     rules = (
         alt.Chart(data_of(ticks.drop_duplicates("axis")))
         .mark_rule(style="soft", opacity=0.6)
@@ -172,17 +178,11 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
         .mark_text(style="ink", align="left", dx=6, dy=-5, fontSize=11)
         .encode(x, y, alt.Text("label:N"))
     )
-    return alt.layer(
+    return layered(
         rules,
-        lines.transform_filter("datum.state !== 'complete'").mark_line(
-            style="others", strokeDash=[3, 3], strokeWidth=1, opacity=0.55
-        ),
-        lines.transform_filter("datum.state === 'complete' && datum.rank > 10")
-        .mark_line(strokeWidth=1.1, opacity=0.8 if many < 60 else 0.4)
-        .encode(colour),
-        lines.transform_filter("datum.state === 'complete' && datum.rank <= 10")
-        .mark_line(strokeWidth=2.2, opacity=0.95)
-        .encode(colour),
+        lines(marks["state"] != "complete").mark_line(style="others", strokeDash=[3, 3], strokeWidth=1, opacity=0.55),
+        lines(marks["rank"] > 10).mark_line(strokeWidth=1.1, opacity=0.8 if many < 60 else 0.4).encode(colour),
+        lines(marks["rank"] <= 10).mark_line(strokeWidth=2.2, opacity=0.95).encode(colour),
         halo,
         label,
     ).properties(width=width, height=height)
@@ -213,7 +213,7 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
         axis=alt.Axis(format=".4~g", grid=True, tickCount=4 if narrow else 7),
     )
     flat: dict[str, Any] = {"scale": alt.Scale(domain=[0, height], reverse=True, nice=False, zero=False), "axis": None}
-    dots = alt.Chart(data_of(marks[["x", "y", "setting", "level_mean", "reference_mean", "seeds", "clear"]]))
+    points = marks[["x", "y", "setting", "level_mean", "reference_mean", "seeds", "clear"]]
     words = alt.Chart(data_of(board[["mean", "low", "high", "y", "top", "text", "label", "short", "said", "n"]]))
     tip = tooltips(
         ("setting:N", "cell"),
@@ -225,12 +225,12 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
     said = tooltips(("label:N", "comparison"), ("said:N", "says"))
     faint = 0.75 if len(marks) < 100 else 0.4
     zero = alt.Chart(data_of(pd.DataFrame({"x": [0.0]}))).mark_rule(style="soft", strokeWidth=1.4)
-    return alt.layer(
+    return layered(
         zero.encode(x),
-        dots.transform_filter("datum.clear")
+        shown(points, points["clear"])
         .mark_circle(style="main", size=52, opacity=faint)
         .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
-        dots.transform_filter("!datum.clear")
+        shown(points, ~points["clear"])
         .mark_point(style="second", filled=False, size=44, strokeWidth=1.6, opacity=faint + 0.15)
         .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
         words.mark_rule(style="ink", strokeWidth=3.2).encode(
@@ -271,4 +271,4 @@ def importance(picture: Picture, width: int) -> alt.LayerChart:
     layers.append(
         base.mark_text(style="ink", align="left", dx=7, fontSize=12).encode(alt.X("end:Q"), alt.Text("said:N"))
     )
-    return alt.layer(*layers).properties(width=width - 120, height=30 * len(marks))
+    return layered(*layers).properties(width=width - 120, height=30 * len(marks))
