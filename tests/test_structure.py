@@ -42,6 +42,8 @@ ROOMS = {
     "scipy": {"sweep.analysis"},
     "altair": {"sweep.report"},
     "vl_convert": {"sweep.report"},
+    "jinja2": {"sweep.report"},
+    "tensorboard": {"sweep.report"},
 }
 
 

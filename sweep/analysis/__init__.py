@@ -10,6 +10,8 @@ pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
 importance  which hyperparameters explain the metric
 check       what an experienced colleague would remark
+pictures    the numbers behind every picture
+commands    commands to run next, as one would type them
 confirming  settings on fresh seeds
 comparing   studies side by side
 importing   anyone's table of results, read as a study

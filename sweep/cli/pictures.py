@@ -141,7 +141,7 @@ def report(
 
     The winner and how sure it is, effects, importance, checks, figures, every trial, and how to get the numbers again.
     """
-    from sweep.analysis import study_table
+    from sweep.analysis import rank_settings, study_table
     from sweep.analysis.pictures import parameter_counter
     from sweep.ledger import Ledger
     from sweep.report.page import Report, save_report
@@ -149,8 +149,9 @@ def report(
     with Ledger(results) as ledger:
         found = ledger.study(study)
         table = study_table(ledger, found, metric, direction, where)
-        fresh = confirmed(ledger, found, table)
-        told = Report(found, table, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+        board = rank_settings(table)
+        fresh = confirmed(ledger, found, table, board)
+        told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

@@ -124,7 +124,7 @@ def export(
             "--output",
             "-o",
             metavar="FILE",
-            help="File ending in .csv, .parquet, .json or .md; - is CSV on standard output.",
+            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); - is CSV on standard output.",
         ),
     ] = None,
     optuna: Annotated[
@@ -133,6 +133,15 @@ def export(
             "--optuna",
             metavar="STORAGE",
             help="Write a study for Optuna's tools instead: sqlite:///FILE.db, or a journal FILE.log.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(
+            "--tensorboard",
+            metavar="DIR",
+            help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
+            "(pip install 'sweep[tensorboard]').",
         ),
     ] = None,
     results: Results = DEFAULT_RESULTS,
@@ -153,6 +162,7 @@ def export(
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
+    from sweep.report.files import save_text
 
     if optuna is not None:
         from sweep.study import export_optuna
@@ -160,17 +170,34 @@ def export(
         with Ledger(results) as ledger:
             written = export_optuna(ledger, ledger.study(study), optuna)
         print(f"wrote {written} trials to {optuna}")
+    if tensorboard is not None:
+        from sweep.report.tensorboard import export_tensorboard
+
+        with Ledger(results) as ledger:
+            found = ledger.study(study)
+            board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
+            written = export_tensorboard(found, board, ledger.epochs(found), tensorboard)
+        print(f"wrote {written} trials to {tensorboard}; tensorboard --logdir {tensorboard}")
     if output is None:
-        if optuna is None:
-            raise UsageError("missing option --output (-o) FILE, or --optuna STORAGE")
+        if optuna is None and tensorboard is None:
+            raise UsageError("missing option --output (-o) FILE, --optuna STORAGE or --tensorboard DIR")
         return
 
     if settings and (curves or test):
         raise UsageError(f"--settings and {'--curves' if curves else '--test'} both given; expected one of them")
+    paper = output.endswith(".tex")
+    if paper and (curves or test):
+        raise UsageError(
+            f"-o {output}: a table of settings; {'--curves' if curves else '--test'} needs .csv, .parquet, .json or .md"
+        )
     with Ledger(results) as ledger:
         found = ledger.study(study)
-        if settings:
+        if settings or paper:
             ranked = rank_settings(study_table(ledger, found, metric, direction, where), everything)
+            if paper:
+                from sweep.report.latex import latex_table
+
+                return save_text(latex_table(ranked), output)
             return export_table(settings_table(ranked), output)
         board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
         epochs = ledger.epochs(found) if curves else None

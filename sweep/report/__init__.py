@@ -5,7 +5,10 @@ tables  the leaderboard of trials, the studies, the plan
 settings  the leaderboard of settings
 trial   one trial, trained again or not; what the doctor found
 files   CSV, Parquet, JSON, Markdown
+latex   a table for a paper
+tensorboard  event files
 plots   charts (imported when one is drawn)
+page    HTML (imported when one is written)
 terminal  the same pictures as text (imported when one is drawn)
 """
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis.pictures import Picture
 
-SUFFIXES = (".csv", ".parquet", ".json", ".md")
+SUFFIXES = (".csv", ".parquet", ".json", ".md", ".tex")
 
 
 def export_table(frame: pd.DataFrame, target: str) -> None:
@@ -27,18 +27,35 @@ def export_table(frame: pd.DataFrame, target: str) -> None:
     if target == "-":
         sys.stdout.write(_csv(frame))
         return
+    path = check_target(target, SUFFIXES)
+    if path.suffix == ".parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        write(path, target, buffer.getvalue())
+        return
+    save_text({".csv": _csv, ".json": to_json, ".md": _markdown}[path.suffix](frame), target)
+
+
+def save_text(text: str, target: str) -> None:
+    """Writes a text file, beside the target and then renamed. Raises UsageError, SweepError."""
+    write(check_target(target, SUFFIXES), target, text.encode())
+
+
+def check_target(target: str, suffixes: tuple[str, ...]) -> Path:
+    """The path of an output file. Raises UsageError for a suffix that is not among those, or a folder."""
     path = Path(target)
-    if path.suffix not in SUFFIXES:
-        raise unknown("suffix", path.suffix or target, SUFFIXES, f"-o {target}: ")
+    if path.suffix not in suffixes:
+        raise unknown("suffix", path.suffix or target, suffixes, f"-o {target}: ")
     if path.is_dir():
         raise UsageError(f"-o {target}: a folder; expected a file")
+    return path
+
+
+def write(path: Path, target: str, content: bytes) -> None:
+    """Writes a file whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     try:
-        if path.suffix == ".parquet":
-            frame.to_parquet(part, index=False)
-        else:
-            text = {".csv": _csv, ".json": to_json, ".md": _markdown}[path.suffix](frame)
-            part.write_text(text, encoding="utf-8", newline="")
+        part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True) if part.parent.is_dir() else None

@@ -5,6 +5,7 @@ What colour says is said by a sign as well: the best are numbered, ◉ is a buck
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from sweep.analysis.pictures import Axis, Picture
+from sweep.analysis.pictures import Axis, Picture, rows_of
 
 HUES = ("bright_cyan", "yellow", "bright_magenta", "green", "bright_blue")
 WIDEST, HEIGHT = 100, 14
@@ -67,7 +68,7 @@ class Canvas:
     def line(self, points: Iterable[tuple[float, float]], style: str, dashed: bool = False) -> None:
         """Straight lines from point to point."""
         placed = [at for at in (self.place(x, y) for x, y in points) if at]
-        for (x0, y0), (x1, y1) in zip(placed[:-1], placed[1:], strict=True):
+        for (x0, y0), (x1, y1) in itertools.pairwise(placed):
             steps = max(1, round(max(abs(x1 - x0), abs(y1 - y0))))
             for step in range(steps + 1):
                 if not dashed or (step // 3) % 2 == 0:
@@ -152,8 +153,8 @@ def _curves(picture: Picture, width: int) -> RenderableType:
         canvas.line(zip(line["epoch"], line["mean"], strict=True), "dim")
         del setting
     for rank, line in sorted(marks[marks["rank"] > 0].groupby("rank"), reverse=True):
-        canvas.line(zip(line["epoch"], line["mean"], strict=True), HUES[(int(rank) - 1) % len(HUES)])
-    for row in ends.to_dict("records"):
+        canvas.line(zip(line["epoch"], line["mean"], strict=True), HUES[(int(str(rank)) - 1) % len(HUES)])
+    for row in rows_of(ends):
         if row["rank"] == 0 and row["state"] in ("diverged", "pruned"):
             canvas.sign(
                 row["epoch"],
@@ -162,14 +163,14 @@ def _curves(picture: Picture, width: int) -> RenderableType:
                 "red" if row["state"] == "diverged" else "yellow",
             )
     best = ends[ends["rank"] > 0].sort_values("rank")
-    for row in best.to_dict("records"):
+    for row in rows_of(best):
         canvas.sign(row["epoch"], row["mean"], str(row["rank"]), f"bold {HUES[(row['rank'] - 1) % len(HUES)]}")
     lines = [
         Text.assemble(
             (f"{row['rank']} ", f"bold {HUES[(row['rank'] - 1) % len(HUES)]}"),
             f"{_number(row['mean'], picture.y):>7}  {row['label']}",
         )
-        for row in best.to_dict("records")
+        for row in rows_of(best)
     ]
     return Group(_metric_line(picture.y), canvas.text(), Text(), *lines)
 
@@ -188,10 +189,10 @@ def _isolation(picture: Picture, width: int) -> RenderableType:
     marks = picture.marks
     complete = marks[marks["state"] == "complete"]
     canvas = Canvas(width, HEIGHT, _span(marks["x"]), _span(complete["mean"], picture.y), (picture.x, picture.y))
-    for row in complete.to_dict("records"):
+    for row in rows_of(complete):
         canvas.dot(row["x"], row["mean"], "cyan")
     best = complete[complete["best"]].sort_values("x")
-    for row in best.to_dict("records"):
+    for row in rows_of(best):
         canvas.sign(row["x"], row["mean"], "◉", "bold")
     edge = picture.y.domain or _span(complete["mean"])
     bad = max(edge) if picture.direction == "minimize" else min(edge)
@@ -210,7 +211,7 @@ def _bucket_table(picture: Picture) -> Table:
     hurt = bool(rows["diverged"].sum())
     for name in (picture.x.title.split(",")[0], "best", "trial", "settings", *(["diverged"] if hurt else [])):
         table.add_column(name, justify="right")
-    for row in rows.to_dict("records"):
+    for row in rows_of(rows):
         there = row["best"] == row["best"]
         cells = [
             row["bucket"],
@@ -269,10 +270,10 @@ def _strip(
     return out
 
 
-def _heatmap(picture: Picture, width: int) -> RenderableType:
+def _heatmap(picture: Picture, _: int) -> RenderableType:
     scale = picture.more["scale"].iloc[0]
     axis = Axis("value", str(scale["title"]), bool(scale["log"]), bool(scale["percent"]))
-    cells = {(row["x"], row["y"]): row for row in picture.marks.to_dict("records")}
+    cells = {(row["x"], row["y"]): row for row in rows_of(picture.marks)}
     span = _span(picture.marks["value"], axis)
     place = _unit(span, axis.log)
     table = Table(box=None, padding=(0, 1), show_header=True, header_style="bold", pad_edge=False)
@@ -318,11 +319,11 @@ def _parallel(picture: Picture, width: int) -> RenderableType:
         del words
         row = [ends.loc[ends.loc[ends["axis"] == name, "at"].agg(f"idx{which}"), "label"] for name in names]
         table.add_row("", *(Text(("├ " if which == "min" else "┤ ") + str(label), "dim") for label in row))
-    for rank, rows in best.groupby("rank"):
-        at = rows.set_index("axis")
+    for rank in sorted(best["rank"].unique()):
+        mine = {row["axis"]: row for row in rows_of(best[best["rank"] == rank])}
         cells = []
         for name in names:
-            share, value = float(at.loc[name, "at"]), str(at.loc[name, "value"])
+            share, value = float(mine[name]["at"]), str(mine[name]["value"])
             column = round(share * (room - 1))
             start = min(max(0, column - len(value) // 2), max(0, room - len(value)))
             cells.append(Text(" " * start).append(value[:room], "bold" if rank == 1 else ""))
@@ -343,10 +344,7 @@ def _budget(picture: Picture, width: int) -> RenderableType:
     for column in ("low", "high"):
         canvas.line(zip(marks["k"], marks[column], strict=True), "dim", dashed=True)
     canvas.line(zip(marks["k"], marks["expected"], strict=True), "bold cyan")
-    lines = [
-        f"{k:,}: {_number(float(marks.loc[(marks['k'] - k).abs().idxmin(), 'expected']), picture.y)}"
-        for k in _few(marks["k"])
-    ]
+    lines = [f"{k:,}: {_number(_nearest(marks, k), picture.y)}" for k in _few(marks["k"])]
     return Group(
         _metric_line(picture.y),
         canvas.text(),
@@ -354,6 +352,10 @@ def _budget(picture: Picture, width: int) -> RenderableType:
         Text("expected best of " + " · ".join(lines)),
         Text("solid: expected best; dashed: 80 of 100 draws lie between", "dim"),
     )
+
+
+def _nearest(marks: pd.DataFrame, k: int) -> float:
+    return min(rows_of(marks), key=lambda row: abs(row["k"] - k))["expected"]  # type: ignore[no-any-return]
 
 
 def _few(budgets: Sequence[int] | pd.Series) -> list[int]:
@@ -366,16 +368,16 @@ def _pareto(picture: Picture, width: int) -> RenderableType:
 
     marks = picture.marks
     canvas = Canvas(width, HEIGHT, _span(marks["x"]), _span(marks["mean"], picture.y), (picture.x, picture.y))
-    for row in marks[~marks["front"]].to_dict("records"):
+    for row in rows_of(marks[~marks["front"]]):
         canvas.dot(row["x"], row["mean"], "dim")
     front = marks[marks["front"]].sort_values("x")
-    for row in front.to_dict("records"):
+    for row in rows_of(front):
         canvas.sign(row["x"], row["mean"], "●", "bold cyan")
     table = plain_table()
     for name in (picture.x.title.split(",")[0], picture.y.title, "trial"):
         table.add_column(name, justify="right")
     table.add_column("setting")
-    for row in front.head(20).to_dict("records"):
+    for row in rows_of(front.head(20)):
         table.add_row(_number(row["x"], picture.x), _number(row["mean"], picture.y), str(row["number"]), row["label"])
     return Group(_metric_line(picture.y), canvas.text(), Text(), Text("● none is better in both:"), table)
 
@@ -384,7 +386,7 @@ def _effect(picture: Picture, width: int) -> RenderableType:
     """A strip a comparison: dots of its cells, then its interval."""
     span = picture.x.domain or (-1.0, 1.0)
     lines: list[Text] = []
-    for row in picture.more["means"].to_dict("records"):
+    for row in rows_of(picture.more["means"]):
         mine = picture.marks[picture.marks["row"] == row["row"]]
         lines += [
             Text(row["label"], "bold"),
@@ -423,7 +425,7 @@ def _importance(picture: Picture, width: int) -> RenderableType:
     room = max(10, width - side - 26)
     top = (picture.x.domain or (0, 1))[1]
     lines = []
-    for row in marks.to_dict("records"):
+    for row in rows_of(marks):
         size = max(0.0, row["share"]) / top * room
         bar = "█" * int(size) + ("▌" if size % 1 >= 0.5 else "")
         ends = "" if row["low"] != row["low"] else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"

@@ -10,7 +10,7 @@ A picture knows nothing of colours or files: `sweep.report` draws the same one a
 """
 
 from sweep.analysis.pictures.asked import effect_picture, importance_picture
-from sweep.analysis.pictures.base import Axis, Picture, most_telling, settings_of
+from sweep.analysis.pictures.base import Axis, Picture, most_telling, rows_of, settings_of
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
 from sweep.analysis.pictures.planes import (
@@ -34,5 +34,6 @@ __all__ = [
     "parallel_picture",
     "parameter_counter",
     "pareto_picture",
+    "rows_of",
     "settings_of",
 ]

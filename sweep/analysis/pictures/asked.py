@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sweep.analysis.pictures.base import (
     ground_line,
     is_percent,
     metric_title,
+    rows_of,
     settings_of,
     show_short,
 )
@@ -38,7 +40,8 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     """
     found, notes = _found(table, names)
     settings = settings_of(table)
-    marks, means = [], []
+    marks: list[pd.DataFrame] = []
+    means: list[dict[str, Any]] = []
     for one in found:
         alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
         if alone or not one.comparisons:
@@ -80,7 +83,7 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
         notes.append(f"{len(means) - kept} further comparisons are not drawn; name a hyperparameter to see its own")
     points = pd.concat(marks[:kept], ignore_index=True)
     board = pd.DataFrame(means[:kept])
-    board["said"] = [_said(row, is_percent(table.metric)) for row in board.to_dict("records")]
+    board["said"] = [_said(row, is_percent(table.metric)) for row in rows_of(board)]
     one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
     unit = " (points)" if is_percent(table.metric) else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
@@ -154,8 +157,8 @@ def _span(points: pd.DataFrame, board: pd.DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _said(row: dict[str, object], percent: bool) -> str:
-    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))  # type: ignore[arg-type]
+def _said(row: dict[str, Any], percent: bool) -> str:
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
     shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
     ends = "" if low != low else f" [{100 * low:+.2f}, {100 * high:+.2f}]" if percent else f" [{low:+.3g}, {high:+.3g}]"
     return f"{shown}{ends}; better in {row['improved']} of {row['n']} {row['unit']}; {row['verdict']}"
@@ -168,10 +171,13 @@ def importance_picture(table: StudyTable, data: str = "", found: Importance | No
     settings = settings_of(table)
     scale = f"{'log ' if found.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
     interval = ", bar: 95% interval" if shares["low"].notna().any() else ""
+    words = f"share of the variance of {scale} that it tells on its own{interval} ({found.method})"
+    if found.method == "ped-anova":
+        words = f"what sets the best tenth apart{interval} (PED-ANOVA, as shares of 1)"
     return Picture(
         "importance",
         "Importance of each hyperparameter",
-        f"share of the variance of {scale} that it tells on its own{interval} ({found.method})",
+        words,
         ground_line(table, settings, data).replace(f" · {better(table.direction)}", ""),
         Axis(
             "share",

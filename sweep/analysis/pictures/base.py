@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,12 @@ class Picture:
     def said(self) -> str:
         """All of it in words, for who cannot see it."""
         return ". ".join([f"{self.title}: {self.subtitle}", self.ground, *self.notes]) + "."
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, each by column name."""
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
 
 
 def metric_title(table: StudyTable, metric: str | None = None) -> str:
@@ -201,7 +208,7 @@ def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
     are many numbers; many words keep the most frequent ones and put the others together."""
     distinct = ordered(values)
     numeric = is_numeric(values)
-    log = numeric and is_log([value for value in values.dropna()])
+    log = numeric and is_log(list(values.dropna()))
     if len(distinct) <= max(FEW, most) or not numeric:
         kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
         place = {value: index for index, value in enumerate(kept) if value is not None}
@@ -210,12 +217,12 @@ def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
         labels = [show_value(value) for value in kept] + (["others"] if len(kept) < len(distinct) else [])
         return Buckets(of.astype(int), labels, len(labels) == len(distinct), numeric, log)
     numbers = values.astype("float64")
-    scaled = np.log(numbers) if log else numbers
+    scaled: pd.Series = pd.Series(np.log(numbers)) if log else numbers
     low, high = float(scaled.min()), float(scaled.max())
     edges = np.linspace(low, high, most + 1)
     of = ((scaled - low) / (high - low) * most).clip(0, most - 1e-9)
     shown = np.exp(edges) if log else edges
-    labels = [f"{_short(a)}–{_short(b)}" for a, b in zip(shown[:-1], shown[1:], strict=True)]
+    labels = [f"{_short(a)}–{_short(b)}" for a, b in itertools.pairwise(shown)]
     if numbers.isna().any():
         of, labels = of.fillna(most), [*labels, "–"]
     return Buckets(of.astype(int), labels, False, numeric, log)

@@ -23,6 +23,7 @@ from sweep.analysis.pictures.base import (
     is_percent,
     metric_log,
     metric_title,
+    rows_of,
     setting_ids,
     setting_label,
     settings_of,
@@ -55,7 +56,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     other = [swept for swept in table.swept if swept != name]
     spread = buckets.numeric and not settings[column(name)].isna().any()
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
-    marks["label"] = [setting_label(row, table.swept) for row in settings.to_dict("records")]
+    marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
     rows = _bucket_rows(marks, buckets)
     drawn, notes = _thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
@@ -103,7 +104,7 @@ def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
     best = marks[marks["best"]].set_index("place")
     rows = pd.DataFrame(
         {
-            "bucket": [buckets.labels[place] for place in grouped.groups],
+            "bucket": [buckets.labels[place] for place in sorted(set(marks["place"]))],
             "settings": grouped.size(),
             "diverged": (marks["state"] == "diverged").groupby(marks["place"]).sum(),
         }
@@ -147,7 +148,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
     words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
     hurt = int((marks["diverged"] > 0).sum())
-    notes = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
+    notes: tuple[str, ...] = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
     empty = len(x.labels) * len(y.labels) - len(marks)
     notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
     return Picture(
@@ -236,7 +237,7 @@ def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
         half = 0.5 if len(buckets.labels) == 1 else 0.0
         return buckets.of * step + half, [(i * step + half, label) for i, label in enumerate(buckets.labels)]
     numbers = values.astype("float64")
-    scaled = np.log(numbers) if buckets.log else numbers
+    scaled: pd.Series = pd.Series(np.log(numbers)) if buckets.log else numbers
     low, high = float(scaled.min()), float(scaled.max())
     at = (0.1 + 0.9 * (scaled - low) / (high - low)) if numbers.isna().any() else (scaled - low) / (high - low)
     base = 0.1 if numbers.isna().any() else 0.0
@@ -249,7 +250,7 @@ def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
 def _metric_positions(settings: pd.DataFrame, table: StudyTable) -> tuple[pd.Series, list[tuple[float, str]]]:
     values = settings["mean"].where(settings["state"] == "complete").astype("float64")
     log = metric_log(values) and not is_percent(table.metric)
-    scaled = np.log(values) if log else values
+    scaled: pd.Series = pd.Series(np.log(values)) if log else values
     low, high = (float(scaled.min()), float(scaled.max())) if values.notna().any() else (0.0, 1.0)
     share = (scaled - low) / ((high - low) or 1.0)
     at = 0.12 + 0.88 * ((1 - share) if table.sign > 0 else share)
@@ -291,7 +292,7 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
     notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
         (settings["state"] == "pruned").any()
     )
-    log = metric_log(marks[["expected", "low", "high"]].stack()) and not is_percent(table.metric)
+    log = metric_log(pd.concat([marks["expected"], marks["low"], marks["high"]])) and not is_percent(table.metric)
     return Picture(
         "budget",
         "Expected best against budget",
@@ -358,7 +359,7 @@ def pareto_picture(
     order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
-    marks["label"] = [setting_label(row, table.swept) for row in marks.to_dict("records")]
+    marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
     drawn, notes = _thinned(marks, marks["front"], POINTS, table.sign)
     left = len(settings) - len(marks)
     notes += [f"{left} settings without a final value are not on the plane"] if left else []
@@ -403,7 +404,7 @@ def _cost(
     if name == "parameters":
         assert parameters is not None
         base = dict(table.constant)
-        rows = settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1).to_dict("records")
+        rows = rows_of(settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1))
         settings["x"] = [parameters({**base, **{k: v for k, v in row.items() if not absent(v)}}) for row in rows]
     elif name in numeric:
         settings["x"] = pd.to_numeric(settings[column(name)], errors="coerce")

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sweep.analysis import Effect, SettingsBoard, effects, pictures, rank_settings
+from sweep.analysis import Effect, Fresh, SettingsBoard, effects, pictures
 from sweep.analysis.check import check
 from sweep.analysis.importance import importance
-from sweep.analysis.pictures import Picture
+from sweep.analysis.pictures import Picture, rows_of
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
-from sweep.report.answers import headline, holds_for, sentences, tuned_sentences
+from sweep.report.answers import (
+    headline,
+    holds_for,
+    importance_method,
+    importance_sentences,
+    sentences,
+    tuned_sentences,
+)
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
@@ -37,26 +44,27 @@ EFFECTS = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What a report is made of: the study, its table, all epochs, the score of its winner on fresh seeds if it was
+    """What a report is made of: the study, its table, its settings in order, all epochs, the score of its winner on fresh seeds if it was
     confirmed, what counts a setting's parameters."""
 
     study: Study
     table: StudyTable
+    board: SettingsBoard
     epochs: pd.DataFrame
-    fresh: tuple[float, float, float, int] | None = None
+    fresh: Fresh | None = None
     parameters: Callable[[dict[str, Any]], int] | None = None
 
 
 def content(report: Report) -> dict[str, Any]:
     """The template's values; `specs` are the charts by the id of their place."""
     study, table = report.study, report.table
-    board = rank_settings(table)
+    board = report.board
     specs: dict[str, Any] = {}
     asked = _effects(report, specs)
     found = _importance(report, specs)
     figures, failed = _figures(report, specs)
-    remarks = _try(lambda: check(table, report.epochs))
-    values = {
+    remarks = _try(lambda: check(table, report.epochs, study.recipe))
+    values: dict[str, Any] = {
         "title": f"{study.name}: sweep report",
         "study": study.name,
         "lead": _lead(study, table, board),
@@ -118,7 +126,7 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
 # The answer
 
 
-def _answer(board: SettingsBoard, table: StudyTable, fresh: tuple[float, float, float, int] | None) -> dict[str, Any]:
+def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dict[str, Any]:
     best, metric = board.selected, board.metric
     if best is None:
         return {
@@ -197,7 +205,7 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
         *lost,
     ]
     cells = []
-    for row in rows.to_dict("records"):
+    for row in rows_of(rows):
         cells.append([
             show_value(plain(row["rank"])),
             *(["≈" if row["tied"] else ""] if tied else []),
@@ -253,11 +261,7 @@ def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     )
     if picture is None or picture.marks.empty:
         return None
-    first = picture.marks.iloc[0]
-    rest = 1 - float(picture.marks["share"].sum())
-    lines = [
-        f"{first['name']} alone tells {100 * first['share']:.0f}% of the variance; {100 * max(0.0, rest):.0f}% is in combinations of hyperparameters and chance."
-    ]
+    lines = [importance_method(found), *importance_sentences(found)]
     return {"lines": lines, "figure": _figure(picture, specs)}
 
 

@@ -1,7 +1,9 @@
 """Pictures as charts: Vega-Lite specifications, written as SVG, PNG or HTML without a browser. Needs altair, vl_convert.
 
 style   colours and type, light and dark
-charts  a chart a kind of picture
+base    data, axes, tooltips
+charts  a chart a kind of picture: lines and dots
+grids   those in rows and columns
 files   SVG, PNG, an HTML page that opens offline
 
 Imported when a chart is drawn, and only then: Altair takes half a second.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import SweepError, UsageError, unknown
+from sweep.errors import unknown
+from sweep.report.files import check_target, write
 from sweep.report.plots.charts import chart
 from sweep.report.plots.style import THEMES
 
@@ -22,28 +21,7 @@ def save_chart(picture: Picture, target: str, theme: str = "light") -> None:
     path = check_target(target, SUFFIXES)
     if theme not in THEMES:
         raise unknown("theme", theme, THEMES, "--theme: ")
-    write(path, target, _bytes(picture, path.suffix.lower(), theme))
-
-
-def check_target(target: str, suffixes: tuple[str, ...]) -> Path:
-    """The path of an output file. Raises UsageError for a suffix that is not among those, or a folder."""
-    path = Path(target)
-    if path.suffix.lower() not in suffixes:
-        raise unknown("suffix", path.suffix or target, suffixes, f"-o {target}: ")
-    if path.is_dir():
-        raise UsageError(f"-o {target}: a folder; expected a file")
-    return path
-
-
-def write(path: Path, target: str, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
-        raise SweepError(f"-o {target}: cannot be written: {error.strerror or error}") from None
+    write(path, target, _bytes(picture, path.suffix, theme))
 
 
 def _bytes(picture: Picture, suffix: str, theme: str) -> bytes:
@@ -63,7 +41,8 @@ def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network."""
     import vl_convert
 
-    return vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return script.replace("</script", "<\\/script")
 
 
 def script_json(value: Any) -> str:

@@ -1,0 +1,118 @@
+"""What every chart is made of: data, axes, tooltips. Needs altair."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from sweep.analysis.pictures import Axis, rows_of
+from sweep.report.files import plain
+
+CROSS = "M-1,-1L1,1M1,-1L-1,1"
+
+
+def data_of(frame: pd.DataFrame) -> alt.InlineData:
+    rows = [{name: _cell(value) for name, value in row.items()} for row in rows_of(frame)]
+    return alt.InlineData(values=rows)
+
+
+def _cell(value: Any) -> Any:
+    kept = plain(value)
+    return kept if kept is None or isinstance(kept, str | bool | int) else float(f"{kept:.10g}")
+
+
+def number_format(axis: Axis) -> str:
+    return ".1~%" if axis.percent else ".3~g"
+
+
+def scale_of(axis: Axis, **more: Any) -> alt.Scale:
+    domain = list(axis.domain) if axis.domain else alt.Undefined
+    if axis.log:
+        return alt.Scale(type="log", domain=domain, nice=False, clamp=True, **more)
+    return alt.Scale(domain=domain, zero=False, nice=not axis.domain, clamp=True, **more)
+
+
+def metric_axis(axis: Axis, column: str = "", above: int = 0) -> alt.Y:
+    """The metric's axis, its title lying above it."""
+    ticks: Any = alt.Undefined
+    if axis.log and axis.domain:
+        ticks = _log_ticks(*axis.domain)
+    look = alt.Axis(
+        format=number_format(axis),
+        titleAngle=0,
+        titleAlign="left",
+        titleAnchor="end",
+        titleX=-44,
+        titleY=-14 - above,
+        tickCount=6,
+        values=ticks,
+    )
+    title = f"{axis.title}{', log scale' if axis.log else ''}"
+    return alt.Y(f"{column or axis.column}:Q", title=title, scale=scale_of(axis), axis=look)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two, few enough to be read."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [
+            float(f"{step}e{decade}")
+            for decade in decades
+            for step in steps
+            if low <= float(f"{step}e{decade}") <= high
+        ]
+        if len(ticks) <= 7:
+            break
+    every = max(1, math.ceil(len(ticks) / 7))
+    return ticks[::every] or [low, high]
+
+
+def x_axis(axis: Axis, width: int) -> alt.X:
+    if axis.values:
+        tilt = -35 if sum(len(value) + 2 for value in axis.values) * 7 > width else 0
+        look = alt.Axis(labelAngle=tilt, grid=False)
+        return alt.X(
+            f"{axis.column}:N",
+            title=axis.title,
+            sort=list(axis.values),
+            scale=alt.Scale(domain=list(axis.values), padding=0.6),
+            axis=look,
+        )
+    values: Any = list(axis.ticks) or alt.Undefined
+    look = alt.Axis(
+        format="~s" if "parameters" in axis.title else "~g",
+        values=values,
+        tickCount=max(3, width // 110),
+        labelOverlap="greedy",
+    )
+    padding: Any = alt.Undefined if axis.domain else 14
+    return alt.X(f"{axis.column}:Q", title=axis.title, scale=scale_of(axis, padding=padding), axis=look)
+
+
+def tooltips(*pairs: tuple[str, str], form: str = "") -> list[alt.Tooltip]:
+    out = []
+    for field, title in pairs:
+        name, kind = field.split(":")
+        number = kind == "Q"
+        out.append(
+            alt.Tooltip(
+                field=name,
+                type="quantitative" if number else "nominal",
+                title=title,
+                format=(form or ".4~g") if number else alt.Undefined,
+            )
+        )
+    return out
+
+
+def shown(frame: pd.DataFrame, mask: pd.Series) -> alt.Chart:
+    """A chart of some of the rows."""
+    return alt.Chart(data_of(frame[mask.astype(bool)]))
+
+
+def layered(*layers: alt.Chart) -> alt.LayerChart:
+    """Layers one over another, those without a row left out: they would have no extent."""
+    return alt.layer(*(layer for layer in layers if layer.data.values))

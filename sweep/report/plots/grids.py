@@ -1,0 +1,274 @@
+"""Charts in rows and columns: heat map, parallel coordinates, effect, importance. Needs altair."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from sweep.analysis.pictures import Picture, rows_of
+from sweep.report.plots.base import data_of, layered, number_format, shown, tooltips
+from sweep.report.plots.style import HEAT
+
+
+def heatmap(picture: Picture, width: int) -> alt.LayerChart:
+    scale_row = picture.more["scale"].iloc[0]
+    percent, log = bool(scale_row["percent"]), bool(scale_row["log"])
+    marks = picture.marks.copy()
+    values = marks["value"].dropna()
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    share = _share(marks["value"], low, high, log)
+    good = share if picture.direction == "minimize" else 1 - share
+    marks["dark"] = good < 0.5
+    step_x, step_y = width / max(1, len(picture.x.values)), 44
+    side = min(150.0, step_x)
+    small = side < 46
+    marks["text"] = [_heat_text(row, percent, small) for row in rows_of(marks)]
+    marks["hurt"] = [
+        f"×{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}"
+        if row["diverged"]
+        else ""
+        for row in rows_of(marks)
+    ]
+    x = alt.X(
+        "x:N",
+        sort=list(picture.x.values),
+        title=picture.x.title,
+        scale=alt.Scale(domain=list(picture.x.values), paddingInner=0.04),
+        axis=alt.Axis(labelAngle=-40 if max(map(len, picture.x.values)) * 7 > side else 0, domain=False, ticks=False),
+    )
+    y = alt.Y(
+        "y:N",
+        sort=list(picture.y.values)[::-1],
+        title=picture.y.title,
+        scale=alt.Scale(domain=list(picture.y.values)[::-1], paddingInner=0.04),
+        axis=alt.Axis(titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-30, titleY=-12),
+    )
+    heat = HEAT if picture.direction == "minimize" else HEAT[::-1]
+    title = str(scale_row["title"])
+    colour = alt.Color(
+        "value:Q",
+        scale=alt.Scale(
+            type="log" if log else "linear",
+            domain=[low, high if high > low else low * 1.001 + 1e-12],
+            range=heat,
+            interpolate="lab",
+            nice=False,
+        ),
+        legend=alt.Legend(
+            title=f"{title}{', log scale' if log else ''}",
+            orient="bottom",
+            format=".1~%" if percent else ".3~g",
+            gradientLength=min(260, width * 0.8),
+            direction="horizontal",
+            tickCount=4,
+        ),
+    )
+    known = marks["value"].notna()
+    tip = tooltips(
+        ("x:N", picture.x.title),
+        ("y:N", picture.y.title),
+        ("value:Q", title),
+        ("number:Q", "first trial of its best"),
+        ("settings:Q", "settings"),
+        ("diverged:Q", "diverged"),
+        ("pruned:Q", "pruned"),
+    )
+    layers: list[Any] = [
+        shown(marks, ~known).encode(x, y).mark_rect(style="grid", cornerRadius=3).encode(tooltip=tip),
+        shown(marks, known).encode(x, y).mark_rect(cornerRadius=3).encode(colour, tooltip=tip),
+        shown(marks, marks["best"]).encode(x, y).mark_rect(style="ring", filled=False, strokeWidth=2.6, cornerRadius=3),
+        shown(marks, known & marks["dark"])
+        .encode(x, y)
+        .mark_text(color="#ffffff", fontSize=10.5 if small else 12.5)
+        .encode(alt.Text("text:N")),
+        shown(marks, known & ~marks["dark"])
+        .encode(x, y)
+        .mark_text(color="#14202e", fontSize=10.5 if small else 12.5)
+        .encode(alt.Text("text:N")),
+        shown(marks, ~known)
+        .encode(x, y)
+        .mark_text(style="soft", fontSize=10.5 if small else 12)
+        .encode(alt.Text("text:N")),
+    ]
+    if (marks["diverged"] > 0).any() and not small:
+        corner = {"dx": side / 2 - 6, "dy": -step_y / 2 + 9, "align": "right", "fontSize": 10.5, "fontWeight": 600}
+        for flag, tone in ((marks["dark"], "#ffffff"), (~marks["dark"], "#8a2f00")):
+            layers.append(
+                shown(marks, known & flag & (marks["hurt"] != ""))
+                .encode(x, y)
+                .mark_text(color=tone, **corner)
+                .encode(alt.Text("hurt:N"))
+            )
+    return layered(*layers).properties(width=side * len(picture.x.values), height=step_y * len(picture.y.values))
+
+
+def _share(values: pd.Series, low: float, high: float, log: bool) -> pd.Series:
+    if high <= low:
+        return values * 0
+    return values.map(lambda v: (math.log(v / low) / math.log(high / low)) if log else (v - low) / (high - low))
+
+
+def _heat_text(row: dict[str, Any], percent: bool, small: bool) -> str:
+    value = row["value"]
+    if value != value:
+        return "×" if row["diverged"] else "pruned" if row["pruned"] and not small else "–"
+    if percent:
+        return f"{100 * value:.1f}%" if not small else f"{100 * value:.0f}"
+    return f"{value:.2g}" if small else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def parallel(picture: Picture, width: int) -> alt.LayerChart:
+    height = 360 if width > 500 else 300
+    names = list(picture.x.values)
+    marks, ticks = picture.marks, picture.more["ticks"]
+    tilt = sum(len(name) + 2 for name in names) * 7 > width
+    look = alt.Axis(
+        labelAngle=-30 if tilt else 0,
+        orient="top",
+        domain=False,
+        ticks=False,
+        labelFontWeight=600,
+        labelPadding=10,
+        labelLimit=120,
+    )
+    x = alt.X("axis:N", sort=names, title=None, scale=alt.Scale(domain=names, type="point", padding=0.25), axis=look)
+    y = alt.Y("at:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
+    reverse = picture.direction != "minimize"
+    scale = alt.Scale(type="log" if picture.y.log else "linear", range="ramp", reverse=reverse, nice=False)
+    colour = alt.Color(
+        "mean:Q",
+        scale=scale,
+        legend=alt.Legend(
+            title=f"{picture.y.title}{', log scale' if picture.y.log else ''}",
+            orient="bottom",
+            gradientLength=min(260, width * 0.8),
+            format=number_format(picture.y),
+            direction="horizontal",
+            tickCount=4,
+        ),
+    )
+    tip = tooltips(
+        ("number:Q", "first trial"),
+        ("axis:N", "axis"),
+        ("value:N", "value"),
+        ("mean:Q", picture.y.title),
+        ("state:N", "state"),
+    )
+    many = len(marks) / max(1, len(names))
+
+    def lines(mask: pd.Series) -> alt.Chart:
+        return shown(marks, mask).encode(x, y, alt.Detail("setting:N"), tooltip=tip)
+
+    rules = (
+        alt.Chart(data_of(ticks.drop_duplicates("axis")))
+        .mark_rule(style="soft", opacity=0.6)
+        .encode(x, alt.YValue(0), alt.Y2Value("height"))
+    )
+    halo = (
+        alt.Chart(data_of(ticks))
+        .mark_text(style="halo", align="left", dx=6, dy=-5, fontSize=11)
+        .encode(x, y, alt.Text("label:N"))
+    )
+    label = (
+        alt.Chart(data_of(ticks))
+        .mark_text(style="ink", align="left", dx=6, dy=-5, fontSize=11)
+        .encode(x, y, alt.Text("label:N"))
+    )
+    return layered(
+        rules,
+        lines(marks["state"] != "complete").mark_line(style="others", strokeDash=[3, 3], strokeWidth=1, opacity=0.55),
+        lines(marks["rank"] > 10).mark_line(strokeWidth=1.1, opacity=0.8 if many < 60 else 0.4).encode(colour),
+        lines(marks["rank"] <= 10).mark_line(strokeWidth=2.2, opacity=0.95).encode(colour),
+        halo,
+        label,
+    ).properties(width=width, height=height)
+
+
+def effect(picture: Picture, width: int) -> alt.LayerChart:
+    """A band a comparison: what it says above, its dots below, mean and interval beneath them."""
+    band, board = 96, picture.more["means"]
+    factor = 100 if picture.x.percent else 1
+    narrow = width < 500
+    height = band * len(board)
+    letters = max(30, int(width / 6.4))
+    marks = picture.marks.assign(x=picture.marks["x"] * factor)
+    marks["y"] = marks["row"] * band + 58 - 15 * marks["lift"].clip(-1, 1)
+    low, high = picture.x.domain or (-1, 1)
+    marks["clear"] = marks["x"] < 0 if picture.direction == "minimize" else marks["x"] > 0
+    board = board.assign(**{name: board[name] * factor for name in ("mean", "low", "high")})
+    board["y"], board["top"], board["text"] = (
+        board["row"] * band + 84,
+        board["row"] * band + 14,
+        board["row"] * band + 31,
+    )
+    board["short"] = [textwrap.shorten(said, letters, placeholder=" …") for said in board["said"]]
+    x = alt.X(
+        "x:Q",
+        title=picture.x.title,
+        scale=alt.Scale(domain=[low * factor, high * factor], clamp=True, nice=False),
+        axis=alt.Axis(format=".4~g", grid=True, tickCount=4 if narrow else 7),
+    )
+    flat: dict[str, Any] = {"scale": alt.Scale(domain=[0, height], reverse=True, nice=False, zero=False), "axis": None}
+    points = marks[["x", "y", "setting", "level_mean", "reference_mean", "seeds", "clear"]]
+    words = alt.Chart(data_of(board[["mean", "low", "high", "y", "top", "text", "label", "short", "said", "n"]]))
+    tip = tooltips(
+        ("setting:N", "cell"),
+        ("x:Q", picture.x.title),
+        ("level_mean:Q", "with it"),
+        ("reference_mean:Q", "with the reference"),
+        ("seeds:Q", "seeds"),
+    )
+    said = tooltips(("label:N", "comparison"), ("said:N", "says"))
+    faint = 0.75 if len(marks) < 100 else 0.4
+    zero = alt.Chart(data_of(pd.DataFrame({"x": [0.0]}))).mark_rule(style="soft", strokeWidth=1.4)
+    return layered(
+        zero.encode(x),
+        shown(points, points["clear"])
+        .mark_circle(style="main", size=52, opacity=faint)
+        .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
+        shown(points, ~points["clear"])
+        .mark_point(style="second", filled=False, size=44, strokeWidth=1.6, opacity=faint + 0.15)
+        .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
+        words.mark_rule(style="ink", strokeWidth=3.2).encode(
+            alt.X("low:Q"), alt.X2("high:Q"), alt.Y("y:Q", **flat), tooltip=said
+        ),
+        words.mark_point(style="ink", shape="diamond", filled=True, size=150, opacity=1).encode(
+            alt.X("mean:Q"), alt.Y("y:Q", **flat), tooltip=said
+        ),
+        words.mark_text(style="halo", align="left", fontWeight=600, fontSize=13).encode(
+            alt.XValue(0), alt.Y("top:Q", **flat), alt.Text("label:N")
+        ),
+        words.mark_text(style="ink", align="left", fontWeight=600, fontSize=13).encode(
+            alt.XValue(0), alt.Y("top:Q", **flat), alt.Text("label:N")
+        ),
+        words.mark_text(style="halo", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
+        words.mark_text(style="soft", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
+    ).properties(width=width, height=height)
+
+
+def importance(picture: Picture, width: int) -> alt.LayerChart:
+    marks = picture.marks.copy()
+    marks["said"] = [f"{100 * share:.1f}%" for share in marks["share"]]
+    marks["end"] = marks[["share", "high"]].max(axis=1)
+    x = alt.X(
+        "share:Q",
+        title=picture.x.title,
+        scale=alt.Scale(domain=list(picture.x.domain or (0, 1)), clamp=True),
+        axis=alt.Axis(format=".0%", grid=True, tickCount=6),
+    )
+    y = alt.Y("name:N", sort=list(picture.y.values), title=None, axis=alt.Axis(labelFontSize=12.5, labelLimit=140))
+    base = alt.Chart(data_of(marks)).encode(y)
+    tip = tooltips(("name:N", "hyperparameter"), ("share:Q", "share"), ("low:Q", "from"), ("high:Q", "to"), form=".1%")
+    layers = [base.mark_bar(style="main", opacity=0.85, height=16, cornerRadiusEnd=3).encode(x, tooltip=tip)]
+    if marks["low"].notna().any():
+        layers.append(
+            base.mark_rule(style="ink", strokeWidth=1.8).encode(alt.X("low:Q"), alt.X2("high:Q"), tooltip=tip)
+        )
+    layers.append(
+        base.mark_text(style="ink", align="left", dx=7, fontSize=12).encode(alt.X("end:Q"), alt.Text("said:N"))
+    )
+    return layered(*layers).properties(width=width - 120, height=30 * len(marks))
