@@ -12,15 +12,19 @@ check  what an experienced colleague would remark
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
+from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",
     "Board",
+    "Effect",
     "SettingsBoard",
     "StudyTable",
     "csv_columns",
+    "effect",
+    "effects",
     "fresh_score",
     "leaderboard",
     "rank_settings",
