@@ -304,7 +304,7 @@ def _further(name: str, levels: Sequence[Any]) -> list[Any]:
     times = _multiplied(sorted(map(float, levels)))
     out: list[Any] = []
     for _ in range(2):
-        step = float(f"{last * last / before:.3g}" if times else f"{2 * last - before:.6g}")
+        step = float(f"{last * last / before:{'.6g' if whole else '.3g'}}" if times else f"{2 * last - before:.6g}")
         end = high if step > last else low
         shut = row is None or not (row.open_high if end == high else row.open_low)
         if not low <= step <= high or (step == end and not shut):
