@@ -103,6 +103,7 @@ def test_the_published_grid_has_its_best_learning_rate_at_the_edge():
         ("dropout", [0.5, 0.2, 0.0], []),
         ("dropout", [0.5, 0.3, 0.2], [0.1, 0.0]),
         ("hidden", [16, 32, 64], [128, 256]),
+        ("n_units", [128, 256, 512], [1024, 2048]),
         ("depth", [4, 3, 2], [1]),
         ("depth", [3, 2, 1], []),
         ("width_of_another", [0.6, 0.3, 0.0], []),

@@ -24,7 +24,7 @@ ORDER = [
     {"sweep.engine"},
     {"sweep.workers"},
     {"sweep.ledger"},
-    {"sweep.search", "sweep.forests"},
+    {"sweep.search"},
     {"sweep.study"},
     {"sweep.analysis"},
     {"sweep.report"},
@@ -36,7 +36,7 @@ ORDER = [
 ROOMS = {
     "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.workers"},
     "torchvision": {"sweep.data"},
-    "optuna": {"sweep.search", "sweep.forests"},
+    "optuna": {"sweep.search"},
     "sqlite3": {"sweep.ledger"},
     "typer": {"sweep.cli", "sweep.flags"},
     "scipy": {"sweep.analysis"},

@@ -304,7 +304,7 @@ def _further(name: str, levels: Sequence[Any]) -> list[Any]:
     times = _multiplied(sorted(map(float, levels)))
     out: list[Any] = []
     for _ in range(2):
-        step = float(f"{last * last / before:.3g}" if times else f"{2 * last - before:.6g}")
+        step = float(f"{last * last / before:{'.6g' if whole else '.3g'}}" if times else f"{2 * last - before:.6g}")
         end = high if step > last else low
         shut = row is None or not (row.open_high if end == high else row.open_low)
         if not low <= step <= high or (step == end and not shut):
@@ -483,7 +483,8 @@ def _nothing(reading: _Reading) -> Iterator[Remark]:
     table = reading.table
     typical = 1.0 if reading.accuracy else abs(float(reading.settings["mean"].median()))
     band = NEGLIGIBLE_POINTS if reading.accuracy else NEGLIGIBLE * typical
-    for name in table.swept:
+    bests = {name: _bests(reading, name) for name in table.swept if name in reading.settings}
+    for name in (name for name, best in bests.items() if float(best.max() - best.min()) <= band):
         try:
             found = effect(table, name)
         except UsageError:
@@ -492,13 +493,18 @@ def _nothing(reading: _Reading) -> Iterator[Remark]:
         if not pairs or len(pairs) < len(found.comparisons) or any(sum(one.diverged) for one in pairs):
             continue
         ends = [end for one in pairs for end in (one.low, one.high)]
-        tuned = found.tuned["value"].astype(float)
-        if max(map(abs, ends)) > band or float(tuned.max() - tuned.min()) > band:
+        if max(map(abs, ends)) > band:
             continue
         low, high = min(ends), max(ends)
         text = f"{found.name} did nothing: between its levels {_plain_range(reading, low, high)} on average, within {_band(reading, band)} of no difference"
         numbers = {"name": found.name, "low": low, "high": high, "band": band, "cells": min(one.n for one in pairs)}
         yield Remark("nothing", text, numbers, f"sweep effect {table.name} {found.name}")
+
+
+def _bests(reading: _Reading, name: str) -> pd.Series:
+    """The best setting's mean of each value of a hyperparameter."""
+    first = reading.settings[reading.settings["mean"].notna()].drop_duplicates(name)  # the best come first
+    return first.loc[first[name].notna(), "mean"].astype(float)
 
 
 def _plain_range(reading: _Reading, low: float, high: float) -> str:

@@ -205,7 +205,7 @@ def _noise(common: Floats, mean: Floats, log: bool) -> float:
 
 
 def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, note: str) -> Importance:
-    from sweep.forests import importances
+    from sweep.search.forests import importances
 
     known = np.flatnonzero(np.isfinite(settings.mean))
     if len(known) < FEWEST:
