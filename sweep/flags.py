@@ -35,7 +35,8 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy.",
+        help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy; "
+        "an imported study on its own metric alone.",
     ),
 ]
 Direction = Annotated[

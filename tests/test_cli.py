@@ -102,15 +102,22 @@ def test_diverged_trials_are_there_and_last(sweep):
     assert "diverged" in sweep("show", "bad").stdout
     shown = json.loads(sweep("show", "bad", "--json").stdout)
     assert shown["selected"]["trial"] == 1
-    assert [row["state"] for row in shown["trials"]] == table["state"].tolist()
+    assert [row["diverged"] for row in shown["settings"]] == [0, 1, 1]
+    trials = json.loads(sweep("show", "bad", "--trials", "--json").stdout)
+    assert trials["selected"]["trial"] == 1
+    assert [row["state"] for row in trials["trials"]] == table["state"].tolist()
 
 
 def test_only_the_selected_trials_test_score_is_shown(sweep):
     sweep("grid", "--lr", "0.1,0.01,0.001", "--epochs", 1, "--study", "s")
-    shown = json.loads(sweep("show", "s", "--json").stdout)
+    shown = json.loads(sweep("show", "s", "--trials", "--json").stdout)
     assert shown["selected"]["trial"] == shown["trials"][0]["trial"]
     assert 0 < shown["selected"]["test_accuracy"] <= 1
     assert not any(key.startswith("test") for row in shown["trials"] for key in row)
+    settings = json.loads(sweep("show", "s", "--json").stdout)
+    assert settings["selected"]["trial"] == shown["selected"]["trial"]
+    assert settings["selected"]["test"]["test_accuracy"]["mean"] == shown["selected"]["test_accuracy"]
+    assert not any(key.startswith("test") for row in settings["settings"] for key in row)
     assert "test" not in sweep("trial", "s", 0).stdout
     assert "test_loss" not in json.loads(sweep("trial", "s", 0, "--json").stdout)
     assert "on test data" in sweep("trial", "s", 0, "--test").stdout

@@ -350,7 +350,7 @@ def test_a_failed_trial_does_not_break_reading(sweep, mine):
         ledger.mark(ledger.study("mine"), [1], "failed", "out of memory")
     for command in (
         ("show", "mine"),
-        ("show", "mine", "--json"),
+        ("show", "mine", "--trials", "--json"),
         ("trial", "mine", "1"),
         ("export", "mine", "-o", "-"),
     ):

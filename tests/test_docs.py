@@ -79,7 +79,7 @@ def test_every_hyperparameter_is_a_flag_with_help_in_a_panel(sweep):
 
 
 def test_every_command_has_help(sweep):
-    for command in ("grid", "search", "plan", "ls", "show", "trial", "export", "resume", "rm"):
+    for command in ("grid", "search", "plan", "ls", "show", "trial", "export", "import", "resume", "rm"):
         assert "Usage: sweep" in sweep(command, "--help").stdout
 
 

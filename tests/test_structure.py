@@ -124,7 +124,10 @@ def test_reading_commands_load_neither_torch_nor_optuna(sweep, tmp_path):
         ("ls",),
         ("show", "small"),
         ("trial", "small", "0"),
+        ("show", "small", "--trials"),
         ("export", "small", "-o", "x.csv"),
+        ("export", "small", "--settings", "-o", "y.csv"),
+        ("import", "x.csv", "--metric", "val_loss", "--minimize", "--columns", "lr"),
         ("plan", "--lr", "0.1"),
     ]
     for command in commands:

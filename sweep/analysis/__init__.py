@@ -8,19 +8,20 @@ importing  anyone's table of results, read as a study
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
-from sweep.analysis.settings import SettingsBoard, fresh_score, rank_settings, settings_columns
+from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
 from sweep.analysis.table import StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",
     "Board",
+    "Fresh",
     "SettingsBoard",
     "StudyTable",
     "csv_columns",
     "fresh_score",
     "leaderboard",
     "rank_settings",
-    "settings_columns",
+    "settings_table",
     "study_table",
     "test_columns",
 ]

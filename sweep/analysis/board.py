@@ -147,7 +147,7 @@ def filtered(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> 
                 f"--where {where!r}: {text.strip()!r} is no comparison; expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'"
             )
         name, symbol, value = match.groups()
-        name = "number" if name == "trial" else name
+        name = "number" if name == "trial" and "trial" not in trials else name
         hidden = [column for column in test_columns(trials) if recipe is not None and column != recipe.metric]
         columns = [c for c in trials.columns if c not in ("traceback", "reason", "setting", *hidden)]
         if name in hidden or (own and name.startswith("test_")):

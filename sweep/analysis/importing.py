@@ -112,7 +112,7 @@ def _read(path: Path) -> pd.DataFrame:
     table: pd.DataFrame
     try:
         if path.name.endswith(".parquet"):
-            table = pd.read_parquet(path).convert_dtypes(convert_floating=False)
+            table = pd.read_parquet(path, dtype_backend="numpy_nullable")
             return table
         if not path.name.endswith(kinds):
             raise unknown("suffix", "".join(path.suffixes[-2:]) or path.name, kinds, f"{path}: ")
@@ -256,7 +256,7 @@ def _note_measured(table: pd.DataFrame, settings: _Settings, seeds: np.ndarray[A
     if odd:
         notes.append(
             f"no setting has two seeds; if {', '.join(odd)} {'is a result' if len(odd) == 1 else 'are results'}, "
-            f"--ignore {','.join(odd)}"
+            f"--ignore {','.join(odd)}, or --columns names the hyperparameters"
         )
 
 

@@ -26,6 +26,10 @@ _LIKE = 200
 _OTHERS = ("val_loss", "val_accuracy", "train_loss", "seconds")
 
 
+Fresh = tuple[float, float, float, int]
+"""A score on fresh seeds: mean, low, high, seeds."""
+
+
 @dataclass(frozen=True)
 class SettingsBoard:
     """Settings in rank order.
@@ -35,7 +39,7 @@ class SettingsBoard:
     (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
     selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
     seeds: the most complete trials of a setting; tied: settings that cannot be told from the first, that one among them,
-    0 where nothing is judged; expected: (k, expected best of k settings drawn at random); left_out: where seeds are shared, the mean
+    0 where nothing is judged; expected: (k, expected best of k settings drawn at random), none where a sampler chose them by results; left_out: where seeds are shared, the mean
     on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
     """
 
@@ -56,7 +60,7 @@ class SettingsBoard:
 
 def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
     """Ranks a study's settings by their mean over seeds. `unfinished` adds those of which nothing has finished."""
-    trials = table.trials
+    trials = table.trials.sort_values("number")
     if not unfinished:
         trials = trials[~trials["state"].isin(["waiting", "running"])]
     complete = table.complete
@@ -75,7 +79,7 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
             rows.loc[rivals, "tied"] = ~told
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
     rows.insert(0, "rank", rank)
-    expected = _expected(rows, table)
+    expected = [] if table.adaptive else _expected(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
     tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
@@ -119,9 +123,9 @@ def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) ->
     group = np.select([rows["n"] > 0, rows["pruned"] > 0, rows["diverged"] > 0], [0, 1, 2], 3)
     rows["_group"], rows["_value"] = group, rows["mean"]
     if (group == 1).any():  # those that came furthest first, among equals by what they had reached
-        pruned = trials[trials["state"] == "pruned"].groupby("setting").agg({"epochs": "mean", table.metric: "mean"})
+        pruned = trials[trials["state"] == "pruned"].groupby("setting").agg({"epochs": "sum", table.metric: "mean"})
         only = rows.index[group == 1]
-        rows.loc[only, "_lost"] = -pruned["epochs"].reindex(only).astype(float)
+        rows.loc[only, "_lost"] = -pruned["epochs"].reindex(only) / finished[only]
         rows.loc[only, "_value"] = pruned[table.metric].reindex(only)
     return rows
 
@@ -234,7 +238,7 @@ def _tests(complete: pd.DataFrame, metric: str, best: Any) -> dict[str, tuple[fl
     return out
 
 
-def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> tuple[float, float, float, int] | None:
+def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> Fresh | None:
     """The selected setting's (mean, low, high, seeds) in another study, on seeds that did not help to select it; None
     if it is not there."""
     if board.selected is None:
@@ -252,7 +256,7 @@ def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> t
     return float(same[board.metric].mean()), *bootstrap_mean(same[board.metric]), len(same)
 
 
-def settings_columns(board: SettingsBoard) -> list[str]:
-    """The fixed columns of an exported leaderboard of settings."""
+def settings_table(board: SettingsBoard) -> pd.DataFrame:
+    """The rows with their fixed columns, as they are exported: the first trial's number is `trial`."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
-    return ["rank", "number", *board.swept, *measured]
+    return board.rows[["rank", "number", *board.swept, *measured]].rename(columns={"number": "trial"})

@@ -46,7 +46,7 @@ def bootstrap_means(values: ArrayLike, level: float = 0.95, resamples: int = 200
         step = max(1, _CHUNK // int(n))
         for start in range(0, len(chosen), step):
             rows = chosen[start : start + step]
-            block = values[rows][finite[rows]].reshape(len(rows), n)  # [rows, n]
+            block = np.sort(values[rows][finite[rows]].reshape(len(rows), n), axis=1)  # [rows, n], in no one's order
             middle = block.mean(axis=1, keepdims=True)
             distances = _quantiles(block - middle, tail, resamples, seed)
             out[rows] = middle + widen * distances

@@ -17,7 +17,7 @@ class StudyTable:
     """What every analysis reads. trials: one row a trial, with columns number, seed, state, reason, epochs, the metrics and
     one a hyperparameter (None where a setting does not use it); metric and direction: what it is ranked on; swept: the
     columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
-    that meet a condition are there; imported: whether it was not trained here.
+    that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -29,6 +29,7 @@ class StudyTable:
     constant: dict[str, Any]
     filtered: bool = False
     imported: bool = False
+    adaptive: bool = False
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -50,5 +51,15 @@ def study_table(
     trials = ledger.trials(study)
     swept, constant = axes(trials, study.recipe)
     kept = filtered(trials, where, study.recipe) if where else trials
-    imported = study.recipe.imported is not None
-    return StudyTable(study.name, kept, metric, direction, swept, constant, bool(where), imported)
+    search = study.recipe.search
+    return StudyTable(
+        study.name,
+        kept,
+        metric,
+        direction,
+        swept,
+        constant,
+        filtered=bool(where),
+        imported=study.recipe.imported is not None,
+        adaptive=search is not None and search.sampler not in ("random", "qmc"),
+    )

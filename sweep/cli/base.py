@@ -13,7 +13,7 @@ import typer
 from sweep import __version__
 
 if TYPE_CHECKING:
-    from sweep.analysis import StudyTable
+    from sweep.analysis import Fresh, SettingsBoard, StudyTable
     from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
     from sweep.study import Options, Watcher
@@ -91,12 +91,14 @@ def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) 
     raise typer.Exit(summary.exit_code)
 
 
-def confirmed(ledger: Ledger, study: Study, table: StudyTable) -> tuple[float, float, float, int] | None:
+def confirmed(ledger: Ledger, study: Study, table: StudyTable, board: SettingsBoard) -> Fresh | None:
     """The selected setting's score on the fresh seeds of the study that confirms this one, if there is one."""
-    from sweep.analysis import fresh_score, rank_settings, study_table
+    from sweep.analysis import fresh_score, study_table
 
     again = ledger.find(f"{study.name}-confirm")
-    return fresh_score(rank_settings(table), table, study_table(ledger, again)) if again else None
+    if again is None or again.recipe.data != study.recipe.data:
+        return None
+    return fresh_score(board, table, study_table(ledger, again))
 
 
 def console(stderr: bool = False) -> Any:

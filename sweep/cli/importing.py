@@ -74,11 +74,11 @@ def import_table(
     name = check_name(study if study is not None else re.sub(r"(\.csv|\.tsv|\.parquet|\.gz)+$", "", file.name))
     from sweep.analysis.importing import read_results
 
+    way = "minimize" if minimize else "maximize"
+    read = read_results(file, metric, way, seed, _listed(ignore), _listed(columns), test, where)
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if ledger.find(name) is not None:
             raise UsageError(f"study {name!r} exists; give --study another name, or `sweep rm {name}`")
-        way = "minimize" if minimize else "maximize"
-        read = read_results(file, metric, way, seed, _listed(ignore), _listed(columns), test, where)
         found = ledger.add_results(name, read.recipe, read.rows)
     for note in read.notes:
         print(f"sweep: {note}", file=sys.stderr)

@@ -50,24 +50,27 @@ def show(
     """
     from dataclasses import replace
 
-    from sweep.analysis import leaderboard, rank_settings, settings_columns, study_table
+    from sweep.analysis import leaderboard, rank_settings, settings_table, study_table
     from sweep.ledger import Ledger
     from sweep.report import board_table, settings_json, settings_report
 
+    rows = None if everything else top
     with Ledger(results) as ledger:
         found = ledger.study(study)
         table = study_table(ledger, found, metric, direction, where)
-        fresh = None if trials else confirmed(ledger, found, table)
-    rows = None if everything else top
-    board = replace(leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where))
-    if trials:
-        say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))
-        return
-    ranked = rank_settings(table, everything)
-    if as_json:
-        say(settings_json(ranked, study, rows, settings_columns(ranked), fresh))
-    else:
+        ranked = rank_settings(table, everything)
+        fresh = None if trials else confirmed(ledger, found, table, ranked)
+    if as_json and not trials:
+        return say(settings_json(ranked, settings_table(ranked), study, rows, fresh))
+    board = None
+    if trials or ranked.seeds < 2:
+        board = replace(
+            leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where)
+        )
+    if board is None or not trials:
         say(settings_report(ranked, board, rows, console().width, fresh))
+    else:
+        say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))
 
 
 def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the leaderboard of trials or settings, or every epoch, to a file."""
-    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_columns, study_table
+    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table, study_table
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
@@ -168,7 +171,7 @@ def export(
         found = ledger.study(study)
         if settings:
             ranked = rank_settings(study_table(ledger, found, metric, direction, where), everything)
-            return export_table(ranked.rows[settings_columns(ranked)].rename(columns={"number": "trial"}), output)
+            return export_table(settings_table(ranked), output)
         board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
         epochs = ledger.epochs(found) if curves else None
     if epochs is None:

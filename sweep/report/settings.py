@@ -12,26 +12,23 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line, test_scores
+from sweep.report.tables import board_table, constants_line
 from sweep.report.text import count, missing, plain_table, show_metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.analysis import Board, SettingsBoard
-
-Fresh = tuple[float, float, float, int]
-"""A score on fresh seeds: mean, low, high, seeds."""
+    from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
 
 
 def settings_report(
-    board: SettingsBoard, trials: Board, top: int | None, width: int, fresh: Fresh | None = None
+    board: SettingsBoard, trials: Board | None, top: int | None, width: int, fresh: Fresh | None = None
 ) -> RenderableType:
-    """The board with what it means below it. Where no setting has a second trial, the trials are the settings, and
-    their board is shown."""
-    if board.seeds < 2 and len(trials.rows) == len(board.rows):
+    """The board with what it means below it. Where no setting has a second trial, the trials are the settings: then
+    their board, `trials`, is shown."""
+    if trials is not None and len(trials.rows) == len(board.rows):
         return Group(board_table(trials, top, width), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
     parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
@@ -97,7 +94,8 @@ def show_interval(metric: str, low: Any, high: Any) -> str:
     """An interval, from end to end; nothing where one seed gives none."""
     if missing(low) or missing(high):
         return "–"
-    return f"{show_metric(metric, low).removesuffix('%')}–{show_metric(metric, high)}"
+    between = " to " if low < 0 else "–"
+    return f"{show_metric(metric, low).removesuffix('%')}{between}{show_metric(metric, high)}"
 
 
 def show_ranks(ranks: Sequence[int], runs: int = 3) -> str:
@@ -122,13 +120,16 @@ def _selected(board: SettingsBoard) -> Text:
     line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
     if board.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
-    scores = test_scores({name: mean for name, (mean, _, _) in board.tests.items()}, board.metric)
-    first = next(iter(sorted(board.tests)), None)
-    if first is None:
-        return line.append(".")
-    low, high = board.tests[first][1:]
-    within = "" if missing(low) else f", {first} {show_interval(first, low, high)}"
-    return line.append(f", on test data {scores}{within}.")
+    told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
+    return line.append(f", on test data {', '.join(told)}." if told else ".")
+
+
+def _score(name: str, score: tuple[float, float, float]) -> str:
+    """A test score with its interval: an accuracy by value alone, others by name."""
+    mean, low, high = score
+    spread = "" if missing(low) else f" ({show_interval(name, low, high)})"
+    shown = show_metric(name, mean) + spread
+    return shown if name == "test_accuracy" else f"{'loss' if name == 'test_loss' else name} {shown}"
 
 
 def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
@@ -191,20 +192,15 @@ def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
 
 
 def settings_json(
-    board: SettingsBoard, study: str, top: int | None, columns: list[str], fresh: Fresh | None
+    board: SettingsBoard, table: pd.DataFrame, study: str, top: int | None, fresh: Fresh | None
 ) -> dict[str, Any]:
-    """The board as plain values; test scores of the selected setting alone, and not among some."""
-    rows = board.rows if top is None else board.rows.head(top)
-    best = board.selected
-    chosen = None
-    if best is not None:
-        chosen = {name: plain(best[name]) for name in columns}
+    """The board, and its exported `table`, as plain values; test scores of the selected setting alone, and not among
+    some."""
+    rows = records(table if top is None else table.head(top))
+    chosen = None if board.selected is None else records(table.head(1))[0]
+    if chosen is not None:
         tests = {} if board.filtered else board.tests
-        chosen["test"] = {
-            name: dict(zip(("mean", "low", "high"), map(plain, of), strict=True)) for name, of in tests.items()
-        }
-    left_out = None if board.left_out is None else dict(zip(("picked", "left_out"), board.left_out, strict=True))
-    again = None if fresh is None else dict(zip(("mean", "low", "high", "seeds"), map(plain, fresh), strict=True))
+        chosen["test"] = {name: _named(of, "mean", "low", "high") for name, of in tests.items()}
     return {
         "study": study,
         "metric": board.metric,
@@ -214,6 +210,13 @@ def settings_json(
         "tied": board.tied,
         "selected": chosen,
         "expected_best": [{"settings": k, "value": plain(value)} for k, value in board.expected],
-        "optimism": {"left_out": left_out, "fresh": again},
-        "settings": records(rows[columns]),
+        "optimism": {
+            "left_out": _named(board.left_out, "picked", "left_out"),
+            "fresh": _named(fresh, "mean", "low", "high", "seeds"),
+        },
+        "settings": rows,
     }
+
+
+def _named(values: Sequence[Any] | None, *names: str) -> dict[str, Any] | None:
+    return None if values is None else dict(zip(names, map(plain, values), strict=True))

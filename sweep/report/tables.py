@@ -26,7 +26,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     metrics = metrics if not board.imported else ["state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
     columns += [board.metric, *(name for name in metrics if name != board.metric)]
-    cells = {name: [_board_cell(name, row) for _, row in rows.iterrows()] for name in columns}
+    cells = {name: [_board_cell(name, row, board.metric) for _, row in rows.iterrows()] for name in columns}
     complete = bool((rows["state"] == "complete").all())
     for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
         if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
@@ -49,11 +49,11 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _board_cell(name: str, row: pd.Series) -> str:
+def _board_cell(name: str, row: pd.Series, metric: str) -> str:
     value = row[name]
     if name == "state":
         return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
-    if name.endswith(("loss", "accuracy")):
+    if name == metric or name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
     if name == "seconds":
         return "–" if missing(value) else f"{value:.2f}"

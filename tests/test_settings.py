@@ -1,0 +1,231 @@
+"""The leaderboard of settings: what must never change a rank, how often a tie is denied, what is said of one seed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sweep.analysis import StudyTable, fresh_score, rank_settings, settings_table
+from sweep.report.settings import show_ranks
+
+
+def table(values, states=None, epochs=None, direction="minimize") -> StudyTable:
+    """A study of settings x = 0, 1, … from their losses [settings, seeds]; NaN where there is no trial."""
+    values = np.asarray(values, float)
+    count, seeds = values.shape
+    trials = pd.DataFrame(
+        {
+            "number": np.arange(values.size),
+            "setting": np.repeat(np.arange(count), seeds),
+            "seed": np.tile(np.arange(seeds), count),
+            "state": "complete" if states is None else np.asarray(states).ravel(),
+            "reason": None,
+            "epochs": 3 if epochs is None else np.asarray(epochs).ravel(),
+            "val_loss": values.ravel(),
+            "test_accuracy": 0.5 + values.ravel() / 1000,
+            "x": np.repeat(np.arange(count), seeds).astype(object),
+        }
+    )
+    trials = trials[trials["val_loss"].notna() | (trials["state"] != "complete")]
+    return StudyTable("s", trials, "val_loss", direction, ["x"], {"lr": 0.1})
+
+
+LOSSES = arrays(
+    float, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.integers(0, 64).map(lambda i: i / 16)
+)
+
+
+def order(board) -> list[int]:
+    return board.rows["x"].tolist()
+
+
+def test_seeds_are_averaged_and_the_best_setting_comes_first():
+    board = rank_settings(table([[3.0, 5.0], [1.0, 2.0], [9.0, np.nan]]))
+    assert order(board) == [1, 0, 2]
+    assert board.rows["mean"].tolist() == [1.5, 4.0, 9.0]
+    assert board.rows["n"].tolist() == [2, 2, 1]
+    assert (board.rows["best"].tolist(), board.rows["worst"].tolist()) == ([1.0, 3.0, 9.0], [2.0, 5.0, 9.0])
+    assert board.selected is not None
+    assert (board.selected["number"], board.seeds) == (2, 2)
+    assert board.tests["test_accuracy"][0] == pytest.approx(0.5015)
+    high = rank_settings(table([[3.0, 5.0], [1.0, 2.0]], direction="maximize"))
+    assert (order(high), high.rows["best"].tolist()) == ([0, 1], [5.0, 2.0])
+
+
+@given(LOSSES, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_neither_the_order_of_rows_nor_the_names_of_seeds_matter(values, random):
+    study = table(values)
+    names = random.sample(range(1000), values.shape[1])
+    shuffled = study.trials.sample(frac=1, random_state=random.randrange(1000))
+    shuffled["seed"] = [names[seed] for seed in shuffled["seed"]]
+    here, there = rank_settings(study).rows, rank_settings(replace(study, trials=shuffled)).rows
+    pd.testing.assert_frame_equal(here, there)
+
+
+@given(LOSSES, st.sampled_from([-4.0, 0.5, 1024.0]))
+@settings(deadline=None, max_examples=40)
+def test_a_constant_added_to_all_losses_changes_no_rank_and_no_tie(values, constant):
+    here, there = rank_settings(table(values)), rank_settings(table(values + constant))
+    assert order(here) == order(there)
+    assert here.rows["tied"].tolist() == there.rows["tied"].tolist()
+    assert there.rows["low"].to_numpy() == pytest.approx(here.rows["low"].to_numpy() + constant, nan_ok=True)
+
+
+@given(LOSSES, st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_trial_that_diverges_or_is_pruned_never_improves_its_settings_rank(values, data):
+    states = data.draw(arrays(object, values.shape, elements=st.sampled_from(["complete", "pruned", "diverged"])))
+    epochs = data.draw(arrays(int, values.shape, elements=st.integers(1, 3)))
+    place = data.draw(st.tuples(*(st.integers(0, size - 1) for size in values.shape)))
+    worse = states.copy()
+    worse[place] = "pruned" if states[place] == "complete" else "diverged"
+    before, after = (rank_settings(table(values, kind, epochs)) for kind in (states, worse))
+    assert order(after).index(place[0]) >= order(before).index(place[0])
+
+
+def test_lost_trials_come_after_whole_settings_and_are_counted():
+    states = [
+        ["complete"] * 2,
+        ["complete", "diverged"],
+        ["pruned"] * 2,
+        ["pruned"] * 2,
+        ["diverged"] * 2,
+        ["failed"] * 2,
+    ]
+    values = [[9.0, 9.0], [0.1, np.nan], [0.1, 0.1], [5.0, 5.0], [np.nan] * 2, [np.nan] * 2]
+    board = rank_settings(table(values, states, [[3, 3], [3, 1], [1, 1], [2, 2], [1, 1], [0, 0]]))
+    assert order(board) == [0, 1, 3, 2, 4, 5]
+    assert board.rows["rank"].tolist()[:5] == [1, 2, 3, 4, 5]
+    assert board.rows["rank"].isna().tolist() == [False] * 5 + [True]
+    assert board.rows["diverged"].tolist() == [0, 1, 0, 0, 2, 0]
+    assert board.rows["pruned"].tolist() == [0, 0, 2, 2, 0, 0]
+    assert board.rows["failed"].tolist() == [0, 0, 0, 0, 0, 2]
+    assert not board.rows["tied"].any()
+
+
+def test_a_wide_constant_gap_on_every_seed_is_never_a_tie():
+    rng = np.random.default_rng(0)
+    for count, seeds in [(2, 2), (2, 5), (3, 3), (20, 3), (20, 10), (500, 4)]:
+        values = rng.normal(0, 0.01, (count, seeds)) + rng.normal(0, 1, seeds)
+        values[1:] += 50.0
+        board = rank_settings(table(values))
+        assert board.tied == 1, (count, seeds)
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(2, 3), (3, 2), (5, 5), (20, 3), (100, 4)])
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_settings_that_do_not_differ_are_rarely_told_from_the_best(count, seeds, spread):
+    """Labels that mean nothing, noise that differs between settings: the share told from the first stays below 5%."""
+    rng = np.random.default_rng(1)
+    told = []
+    for _ in range(60):
+        noise = np.exp(spread * rng.normal(size=(count, 1)))
+        values = rng.normal(size=(count, seeds)) * noise + rng.normal(size=seeds)
+        told.append((count - rank_settings(table(values)).tied) / (count - 1))
+    assert np.mean(told) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 60)
+
+
+def test_the_best_of_two_is_the_paired_t_test():
+    from scipy import stats
+
+    rng = np.random.default_rng(3)
+    for shift in (0.0, 0.5, 1.0, 2.0):
+        values = rng.normal(size=(2, 6)) + rng.normal(0, 5, 6) + [[0.0], [shift]]
+        assert (rank_settings(table(values)).tied == 1) == (stats.ttest_rel(*values).pvalue < 0.05)
+
+
+def test_one_seed_gives_no_interval_and_judges_no_tie():
+    board = rank_settings(table([[1.0], [2.0], [9.0]]))
+    assert board.rows[["low", "high"]].isna().all().all()
+    assert (board.tied, board.left_out, board.seeds) == (0, None, 1)
+
+
+def test_expected_best_counts_diverged_settings_as_draws():
+    values = [[1.0], [2.0], [3.0], [np.nan]]
+    board = rank_settings(table(values, [["complete"], ["complete"], ["complete"], ["diverged"]]))
+    assert board.expected[0] == (1, pytest.approx((1 + 2 + 3 + 3) / 4))
+
+
+def test_leaving_a_seed_out_finds_the_optimism_of_noise():
+    rng = np.random.default_rng(0)
+    board = rank_settings(table(rng.normal(size=(200, 4))))
+    assert board.left_out is not None
+    picked, left_out = board.left_out
+    assert picked < -1.0
+    assert left_out == pytest.approx(0.0, abs=1.2)
+
+
+def test_an_empty_study_and_one_where_all_diverged_select_nothing():
+    nothing = table([[1.0]])
+    empty = rank_settings(replace(nothing, trials=nothing.trials.iloc[:0]))
+    assert (len(empty.rows), empty.selected) == (0, None)
+    bad = rank_settings(table([[np.nan] * 2] * 2, [["diverged"] * 2] * 2))
+    assert (bad.selected, bad.rows["rank"].tolist(), bad.expected) == (None, [1, 2], [])
+
+
+def test_a_confirmation_counts_its_fresh_seeds_only():
+    study = table([[1.0, 2.0], [5.0, 6.0]])
+    again = table([[1.5, 1.7, 2.0, 2.2], [0.0, 0.0, 0.0, 0.0]])  # seeds 0 and 1 are those of the study
+    board = rank_settings(study)
+    found = fresh_score(board, study, again)
+    assert found is not None
+    assert (found[0], found[3]) == (pytest.approx(2.1), 2)
+    assert fresh_score(board, study, table([[1.5, 1.7]])) is None
+
+
+def test_runs_of_ranks_are_told_briefly():
+    assert show_ranks([1]) == "1"
+    assert show_ranks([1, 2, 3, 4, 7, 9, 10, 12]) == "1–4, 7, 9–10, …"
+
+
+def test_the_exported_columns_are_fixed():
+    columns = [
+        "rank",
+        "trial",
+        "x",
+        "n",
+        "mean",
+        "low",
+        "high",
+        "best",
+        "worst",
+        "diverged",
+        "failed",
+        "pruned",
+        "tied",
+    ]
+    assert list(settings_table(rank_settings(table([[1.0]]))).columns) == columns
+
+
+def test_show_export_and_grid_group_seeds(sweep, tmp_path):
+    made = sweep("grid", "--lr", "0.01,0.0001", "--batch-norm", "on,off", "--epochs", 2, "--seeds", 3, "--study", "s")
+    assert "95% interval" in made.stdout
+    shown = sweep("show", "s").stdout
+    for words in ("≈", "3 seeds", "Expected best of k", "Optimism of having picked the best", "on test data"):
+        assert words in shown
+    read = json.loads(sweep("show", "s", "--json").stdout)
+    assert [row["n"] for row in read["settings"]] == [3] * 4
+    assert read["selected"]["low"] < read["selected"]["mean"] < read["selected"]["high"]
+    assert set(read["selected"]["test"]) == {"test_loss", "test_accuracy"}
+    some = json.loads(sweep("show", "s", "--json", "--where", "lr=0.0001").stdout)
+    assert (len(some["settings"]), some["selected"]["test"]) == (2, {})
+    sweep("export", "s", "--settings", "-o", tmp_path / "t.csv")
+    csv = pd.read_csv(tmp_path / "t.csv")
+    assert csv["mean"].tolist() == [row["mean"] for row in read["settings"]]
+    trials = pd.DataFrame(json.loads(sweep("show", "s", "--trials", "--json").stdout)["trials"])
+    best = trials[(trials["lr"] == 0.01) == (csv["lr"][0] == 0.01)]
+    best = best[best["batch_norm"] == csv["batch_norm"][0]]
+    assert best["val_loss"].mean() == pytest.approx(csv["mean"][0])
+
+
+def test_one_seed_is_said_plainly(sweep):
+    sweep("grid", "--lr", "0.01,0.001", "--epochs", 1, "--study", "s")
+    assert "One seed a setting" in sweep("show", "s").stdout
