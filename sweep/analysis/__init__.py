@@ -4,6 +4,8 @@ board  the leaderboard of trials: ranked, filtered, one selected
 table  a study as one table, which every analysis reads
 settings  the leaderboard of settings: seeds averaged, ties, expected best, optimism
 statistics  what the analyses share
+confirming  the best settings on fresh seeds: luck, shrinkage, the first against the second
+comparing  studies side by side: equal budgets, settings in common
 importing  anyone's table of results, read as a study
 """
 
