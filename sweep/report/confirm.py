@@ -39,7 +39,8 @@ def _table(made: Confirmation) -> RenderableType:
     states = [name for name in ("diverged", "pruned", "failed", "left") if made.rows[name].any()]
     names = ["rank", "was", *made.swept, "n", *states, "fresh ▾", "95% interval", "picked at", "shrinkage"]
     for name in names:
-        table.add_column(name, justify="right", no_wrap=name not in made.swept)
+        words = name in made.swept and made.rows[name].map(lambda value: isinstance(value, str)).any()
+        table.add_column(name, justify="right", no_wrap=not words, overflow="fold")
     for place, row in made.rows.iterrows():
         metric = [show_metric(made.metric, row["mean"]), show_interval(made.metric, row["low"], row["high"])]
         metric += [show_metric(made.metric, row["selected"]), _signed(made.metric, row["shrinkage"])]
