@@ -15,6 +15,7 @@ from sweep.ledger import Ledger
 from tests.conftest import SHARED
 from tests.made import made
 from tests.processes import table
+from tests.test_structure import loaded_by
 
 GRID = ["--lr", "0.1,0.03,0.01,0.003,0.001,0.0003", "--epochs", 2]
 
@@ -125,6 +126,7 @@ def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):
             compared(folder, *names, **how)
     compared(folder, "a", "metric", metric="val_loss")
     compared(folder, "a", "loss", metric="val_accuracy")
+    assert not {"torch", "optuna"} & loaded_by("compare", "a", "loss", "--metric", "val_accuracy", cwd=tmp_path)
     refused = sweep("compare", "a", "split", code=2)
     assert len(refused.stderr.splitlines()) == 1
     assert "Best to expect of equal budgets" in sweep("compare", "a", "loss", "--metric", "val_accuracy").stdout

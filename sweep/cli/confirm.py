@@ -131,9 +131,9 @@ def _tell(made: Confirmation, code: int, as_json: bool) -> NoReturn:
     if as_json:
         say(confirmation_record(made))
     else:
-        say("" if made.trained else confirmation_report(made))
         if made.trained:
-            say(confirmation_report(made))
+            say("")  # below the progress
+        say(confirmation_report(made))
     raise typer.Exit(code)
 
 

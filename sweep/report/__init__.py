@@ -3,6 +3,7 @@
 text    how numbers, times and counts are written
 tables  the leaderboard of trials, the studies, the plan
 settings  the leaderboard of settings
+confirm a confirmation, a comparison of studies
 trial   one trial, trained again or not; what the doctor found
 files   CSV, Parquet, JSON, Markdown
 latex   a table for a paper

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.report.files import plain, records
+from sweep.report.settings import show_interval
 from sweep.report.text import count, missing, plain_table, show_metric, show_seconds
 from sweep.space import seeds_text
 
@@ -24,11 +25,8 @@ def confirmation_report(made: Confirmation) -> RenderableType:
     """The ranking on fresh seeds, whether the first can be told from the second, what had been luck."""
     where = "" if made.confirmation == made.study else f"{made.confirmation}: "
     chosen = f"{count(len(made.rows), 'setting')} of {made.candidates:,}, selected on {seeds_text(made.selected_on)}"
-    parts: list[RenderableType] = [
-        Text.assemble(
-            (where, "bold"), f"{chosen}, on {count(len(made.fresh), 'fresh seed')} ({seeds_text(made.fresh)})"
-        )
-    ]
+    fresh = f"{count(len(made.fresh), 'fresh seed')} ({seeds_text(made.fresh)})"
+    parts: list[RenderableType] = [Text.assemble((where, "bold"), f"{chosen}, by {made.metric} on {fresh}")]
     if made.constant:
         parts.append(Text(f"all with {_settings_text(made.constant)}", "dim"))
     parts += [Text(), _table(made), Text()]
@@ -41,9 +39,10 @@ def _table(made: Confirmation) -> RenderableType:
     states = [name for name in ("diverged", "pruned", "failed", "left") if made.rows[name].any()]
     names = ["rank", "was", *made.swept, "n", *states, "fresh ▾", "95% interval", "picked at", "shrinkage"]
     for name in names:
-        table.add_column(name, justify="right", no_wrap=name not in made.swept)
+        words = name in made.swept and made.rows[name].map(lambda value: isinstance(value, str)).any()
+        table.add_column(name, justify="right", no_wrap=not words, overflow="fold")
     for place, row in made.rows.iterrows():
-        metric = [show_metric(made.metric, row["mean"]), interval_text(made.metric, row["low"], row["high"])]
+        metric = [show_metric(made.metric, row["mean"]), show_interval(made.metric, row["low"], row["high"])]
         metric += [show_metric(made.metric, row["selected"]), _signed(made.metric, row["shrinkage"])]
         cells = ["–" if missing(row[name]) else str(row[name]) for name in ("rank", "was")]
         cells += ["–" if missing(row[name]) else show_value(row[name]) for name in made.swept]
@@ -76,7 +75,7 @@ def _first_line(made: Confirmation) -> Text | None:
     if best["n"] < 2:
         line.append(" (one seed: no interval)")
     told = [
-        f"{name.removeprefix('test_')} {show_metric(name, mean)} ({interval_text(name, low, high)})"
+        f"{name.removeprefix('test_')} {show_metric(name, mean)} ({show_interval(name, low, high)})"
         for name, (mean, low, high) in sorted(made.tests.items())
     ]
     return line.append(f"; on test data {', '.join(told)}." if told else ".")
@@ -156,11 +155,6 @@ def confirmation_record(made: Confirmation) -> dict[str, Any]:
     }
 
 
-def interval_text(metric: str, low: float, high: float) -> str:
-    """An interval of a metric: 0.0501 to 0.0562; – where there is none."""
-    return "–" if missing(low) else f"{show_metric(metric, low)} to {show_metric(metric, high)}"
-
-
 def _size(metric: str, value: float) -> str:
     """A difference of a metric: accuracies in points of percent."""
     return f"{100 * value:.2f} points" if metric.endswith("accuracy") else show_metric(metric, value)
@@ -195,7 +189,7 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
     for row in made.studies.to_dict("records"):
         told = [f"{row['trials']:,}", f"{row['settings']:,}"]
         told += [f"{row['epochs']:,}", show_seconds(row["seconds"])] if trained else []
-        told += [show_metric(made.metric, row["best"]), interval_text(made.metric, row["low"], row["high"])]
+        told += [show_metric(made.metric, row["best"]), show_interval(made.metric, row["low"], row["high"])]
         table.add_row(row["study"], *told, str(row["n"]), style="bold" if row["best"] == best else "")
     parts: list[RenderableType] = [table, Text(), Text("Best settings", "bold")]
     parts += [

@@ -5,6 +5,7 @@ samplers  one of Optuna's samplers, made for each asking
 pruners   who stops trials early: rungs, and the losers at each
 asking    the search by ask and tell, as far as the ledger's results go
 starting  what a search begins with: given settings, another study
+forests   importance where no grid is whole
 storages  a study written to one of Optuna's storages
 """
 
