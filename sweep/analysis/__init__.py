@@ -5,7 +5,6 @@ board       the leaderboard of trials: ranked, filtered, one selected
 settings    the leaderboard of settings: seeds averaged, ties, expected best, optimism
 front       the Pareto front of several objectives
 statistics  what the analyses share
-<<<<<<< HEAD
 cells       which trials are of one setting
 pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
@@ -16,11 +15,6 @@ commands    commands to run next, as one would type them
 confirming  settings on fresh seeds
 comparing   studies side by side
 importing   anyone's table of results, read as a study
-=======
-confirming  the best settings on fresh seeds: luck, shrinkage, the first against the second
-comparing  studies side by side: equal budgets, settings in common
-importing  anyone's table of results, read as a study
->>>>>>> 198ade413be426b60f7b455835b5a3afb853c48b
 """
 
 from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
