@@ -127,6 +127,9 @@ def test_reading_commands_load_neither_torch_nor_optuna(sweep, tmp_path):
         ("show", "small"),
         ("trial", "small", "0"),
         ("export", "small", "-o", "x.csv"),
+        ("plot", "small", "isolation"),
+        ("plot", "small", "isolation", "-o", "x.svg"),
+        ("report", "small"),
         ("plan", "--lr", "0.1"),
     ]
     for command in commands:
