@@ -130,6 +130,9 @@ def test_reading_commands_load_neither_torch_nor_optuna(sweep, tmp_path):
         ("export", "small", "-o", "x.csv"),
         ("export", "small", "--settings", "-o", "y.csv"),
         ("import", "x.csv", "--metric", "val_loss", "--minimize", "--columns", "lr"),
+        ("plot", "small", "isolation"),
+        ("plot", "small", "isolation", "-o", "x.svg"),
+        ("report", "small"),
         ("plan", "--lr", "0.1"),
     ]
     for command in commands:

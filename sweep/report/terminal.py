@@ -29,9 +29,17 @@ _BLUES = ("#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7")
 def terminal(picture: Picture, width: int) -> RenderableType:
     """A picture as text, at most `width` columns wide: title, marks, what is shown, notes."""
     width = max(40, min(width, WIDEST))
-    head = Text.assemble((picture.title, "bold"), "\n", (picture.subtitle, ""))
+    head = Text.assemble((picture.title, "bold"), "\n", _subtitle(picture))
     foot = Text("\n".join([picture.ground, *picture.notes]), "dim")
     return Group(head, Text(), _DRAWN[picture.kind](picture, width), Text(), foot)
+
+
+def _subtitle(picture: Picture) -> str:
+    """What is shown, where it differs from the chart's."""
+    if picture.kind == "parallel":
+        return "the ten best settings, each value where it lies on its axis"
+    text = picture.subtitle.replace("rings mark", "◉ marks").replace("; steps: the best so far as this study went", "")
+    return text.replace(", band from lowest to highest", "")
 
 
 class Canvas:
@@ -331,7 +339,7 @@ def _parallel(picture: Picture, width: int) -> RenderableType:
     rest = int((marks.drop_duplicates("setting")["rank"].fillna(99) > 10).sum())
     more = [Text(f"… and {rest:,} more settings", "dim")] if rest else []
     return Group(
-        Text("each value stands where it lies on its axis, left low, right high; the last axis: right is best", "dim"),
+        Text("left low, right high; on the last axis right is best", "dim"),
         table,
         *more,
     )

@@ -85,6 +85,8 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     board = pd.DataFrame(means[:kept])
     board["said"] = [_said(row, is_percent(table.metric)) for row in rows_of(board)]
     one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
+    if len(points) >= 200:
+        notes.append("dots at the edges lie beyond them")
     unit = " (points)" if is_percent(table.metric) else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
     return Picture(
@@ -109,7 +111,12 @@ def _found(table: StudyTable, names: Sequence[str]) -> tuple[list[Effect], list[
     """The effects of what was asked for, or of everything that can be compared; why others cannot."""
     if names:
         return effects(table, names), []
-    good, notes = [], []
+    if not table.swept:
+        raise UsageError(f"study {table.name!r} sweeps nothing, so there is no effect to draw")
+    try:
+        return effects(table, table.swept), []  # mostly all can be compared, and asking once is faster
+    except UsageError:
+        good, notes = [], []
     for name in table.swept:
         try:
             effects(table, [name])
@@ -118,7 +125,7 @@ def _found(table: StudyTable, names: Sequence[str]) -> tuple[list[Effect], list[
         else:
             good.append(name)
     if not good:
-        raise UsageError(notes[0] if notes else f"study {table.name!r} sweeps nothing, so there is no effect to draw")
+        raise UsageError(notes[0])
     return effects(table, good), notes
 
 
@@ -137,18 +144,28 @@ def _dots(frame: pd.DataFrame, row: int, others: Sequence[str]) -> pd.DataFrame:
     out["level_mean"], out["reference_mean"], out["seeds"] = (
         frame[name].to_numpy() for name in ("level_mean", "reference_mean", "seeds")
     )
-    if len(x):
-        places = np.floor((x - x.min()) / ((x.max() - x.min()) or 1.0) * _BINS)
-        nth = pd.Series(places).groupby(places).cumcount().to_numpy()
-        most = max(4, int(nth.max()))
-        out["lift"] = np.where(nth % 2 == 0, 1, -1) * np.ceil(nth / 2) * 2 / most
+    out["lift"] = _lifts(x)
     return out
 
 
+def _lifts(x: np.ndarray) -> np.ndarray:
+    """How far each of some sorted values [n] is lifted, -1 to 1: a few are stacked, many spread as wide as they lie dense."""
+    if not len(x):
+        return x
+    low, high = np.quantile(x, [0.02, 0.98])
+    places = np.clip(np.floor((x - low) / ((high - low) or 1.0) * _BINS), 0, _BINS - 1).astype(int)
+    if len(x) > 60:
+        dense = np.bincount(places, minlength=_BINS)[places]
+        golden = np.arange(len(x)) * 0.6180339887 % 1
+        return np.asarray((2 * golden - 1) * np.sqrt(dense / dense.max()))
+    nth = pd.Series(places).groupby(places).cumcount().to_numpy()
+    return np.asarray(np.where(nth % 2 == 0, 1, -1) * np.ceil(nth / 2) * 2 / max(4, int(nth.max())))
+
+
 def _span(points: pd.DataFrame, board: pd.DataFrame) -> tuple[float, float]:
-    """From and to, 0 within; the outermost hundredth of many dots may lie at the edge."""
+    """From and to, 0 within; of many dots the outermost twelfth lies at the edges, which would flatten the others."""
     values = points["x"]
-    inner = values if len(values) < 200 else values[values.between(values.quantile(0.005), values.quantile(0.995))]
+    inner = values if len(values) < 200 else values[values.between(values.quantile(0.04), values.quantile(0.96))]
     low, high = min(0.0, float(inner.min())), max(0.0, float(inner.max()))
     reach = 0.75 * (high - low)  # an interval of few cells may be many times as wide as they lie
     low = max(min(low, float(board["low"].min(skipna=True))), low - reach) if board["low"].notna().any() else low

@@ -83,6 +83,12 @@ def metric_title(table: StudyTable, metric: str | None = None) -> str:
     return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
 
 
+def headed(table: StudyTable) -> str:
+    """The metric as a title begins with it; one that was imported keeps its own spelling."""
+    words = metric_title(table).split(" (")[0]
+    return words[:1].upper() + words[1:] if table.metric in _METRIC_WORDS else words
+
+
 def is_percent(metric: str) -> bool:
     """Whether a metric is a share, written in percent."""
     return metric.endswith("accuracy") and metric in _METRIC_WORDS

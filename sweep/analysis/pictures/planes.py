@@ -19,6 +19,7 @@ from sweep.analysis.pictures.base import (
     chosen,
     column,
     ground_line,
+    headed,
     is_log,
     is_percent,
     metric_log,
@@ -66,7 +67,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     scale = ", log scale" if buckets.log and spread else ""
     return Picture(
         "isolation",
-        f"{metric_title(table).split(' (')[0].capitalize()} against {name}",
+        f"{headed(table)} against {name}",
         words,
         ground_line(table, settings, data),
         Axis(
@@ -153,7 +154,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
     return Picture(
         "heatmap",
-        f"{metric_title(table).split(' (')[0].capitalize()} by {across} and {down}",
+        f"{headed(table)} by {across} and {down}",
         words,
         ground_line(table, settings, data),
         Axis("x", across, values=tuple(x.labels)),
@@ -368,7 +369,7 @@ def pareto_picture(
     words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
     return Picture(
         "pareto",
-        f"{metric_title(table).split(' (')[0].capitalize()} against {metric_title(table, name)}",
+        f"{headed(table)} against {metric_title(table, name)}",
         f"a dot a setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
         ground_line(table, settings, data),
         Axis("x", words, log_x),

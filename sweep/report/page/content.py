@@ -224,21 +224,19 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
 
 def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     table = report.table
-    each: list[Effect] = []
     settings = _try(lambda: pictures.settings_of(table))
     if settings is None or not table.swept:
         return None
     names = pictures.most_telling(settings, table)[:EFFECTS]
-    comparable = [name for name in names if _try(lambda name=name: effects(table, [name])) is not None]  # type: ignore[misc]
-    if not comparable:
+    each = _try(lambda: effects(table, names)) or _comparable(table, names)
+    if not each:
         return None
-    each = effects(table, comparable)
     drawn = [one.name for one in each if any(comparison.pairs for comparison in one.comparisons)]
     figures = []
     if drawn:
         picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
         figures = [_figure(picture, specs)] if picture is not None else []
-    left = len(table.swept) - len(comparable)
+    left = len(table.swept) - len(each)
     about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
     about += f"{holds_for(each[0])}{f' Not compared here: {left} more.' if left else ''}"
     told = [
@@ -248,19 +246,22 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     return {"about": about, "each": told, "figures": figures}
 
 
+def _comparable(table: StudyTable, names: Sequence[str]) -> list[Effect]:
+    """The effects of those that can be compared at all."""
+    good = [name for name in names if _try(lambda name=name: effects(table, [name])) is not None]  # type: ignore[misc]
+    return effects(table, good) if good else []
+
+
 def _said(one: Effect) -> list[str]:
     return list(dict.fromkeys([headline(one), *sentences(one), *tuned_sentences(one)]))
 
 
 def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
-    found = _try(lambda: importance(report.table))
-    picture = (
-        _try(lambda: pictures.importance_picture(report.table, report.study.recipe.data, found))
-        if found is not None
-        else None
-    )
-    if picture is None or picture.marks.empty:
-        return None
+    try:
+        found = importance(report.table)
+        picture = pictures.importance_picture(report.table, report.study.recipe.data, found)
+    except SweepError as error:
+        return {"lines": [f"Not told: {error}."], "figure": None} if report.table.swept else None
     lines = [importance_method(found), *importance_sentences(found)]
     return {"lines": lines, "figure": _figure(picture, specs)}
 
