@@ -64,7 +64,7 @@ class Pruner:
         settings, scores = self._scores(values)
         brackets = np.array([self.bracket(one) for one in settings]) if self.ends else np.zeros(len(settings))
         stay: set[int] = set()
-        for bracket in np.unique(brackets):
+        for bracket in set(brackets.tolist()):
             mine = brackets == bracket
             stay.update(settings[mine][self._stay(scores[mine])].tolist())
         return [number for number in numbers if number // self.seeds not in stay]
@@ -87,11 +87,11 @@ class Pruner:
     def _scores(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
         """The settings, by number, and what each is judged by, less is better: the mean over its seeds, infinite if one
         diverged."""
-        numbers = np.fromiter(values, dtype=np.int64, count=len(values))
-        scores = self.sign * np.array([math.nan if value is None else value for value in values.values()])
-        settings, places, counts = np.unique(numbers // self.seeds, return_inverse=True, return_counts=True)
-        sums = np.bincount(places, np.where(np.isnan(scores), math.inf, scores), minlength=len(settings))
-        return settings, sums / counts
+        settings = np.fromiter(values, dtype=np.int64, count=len(values)) // self.seeds
+        scores = [math.inf if value is None else self.sign * value for value in values.values()]
+        counts, sums = np.bincount(settings), np.bincount(settings, scores)
+        there = np.flatnonzero(counts)
+        return there, sums[there] / counts[there]
 
     def _stay(self, scores: np.ndarray) -> np.ndarray:
         """The places in a bracket of those that go on; what diverged does not."""
