@@ -32,8 +32,9 @@ class _Progress:
         self.console = console
 
     def started(self, study: Study, start: Start) -> None:
-        # The leaderboard at the end needs pandas; importing it takes as long as the workers take to start, so now.
-        threading.Thread(target=importlib.import_module, args=("sweep.analysis",), daemon=True).start()
+        # The leaderboard at the end needs them; importing them takes as long as the workers take to start, so now.
+        needed = ("sweep.analysis", "scipy.stats")
+        threading.Thread(target=lambda: [importlib.import_module(name) for name in needed], daemon=True).start()
         self.study, self.total = study, start.total
         self.done = start.done
         self.before, self.begin = self.done, time.monotonic()
