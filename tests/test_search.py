@@ -483,7 +483,8 @@ def test_a_study_of_a_search_keeps_its_sampler(sweep):
     assert "another recipe" in sweep("grid", "--lr", "0.01:1:3", "--epochs", 1, "--study", "k", code=2).stderr
 
 
-def test_the_plan_of_a_search_says_what_it_asks_and_expects(sweep):
+def test_the_plan_of_a_search_says_what_it_asks_and_expects(sweep, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # where no other test has measured
     flags = ["--lr", "1e-3:1:log", "--hidden", "4:16", "--epochs", "3:9", "--trials", 40, "--in-flight", 12]
     said = sweep("plan", *flags, "--no-measure").stdout
     assert "40 trials = 40 settings x 1 seed, asked of tpe in 4 generations of 12" in said

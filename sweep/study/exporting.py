@@ -30,8 +30,10 @@ def dashboard(ledger: Ledger, study: Study, host: str, port: int, ready: Callabl
 
 
 def _exported(ledger: Ledger, study: Study) -> Exported:
+    """A study as Optuna's storages take it. Raises UsageError for an imported one."""
     from sweep.search import Exported
 
+    check_trains(study)
     metric, curves = study.recipe.metric, dict[int, dict[int, float]]()
     for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
         curves.setdefault(int(number), {})[int(epoch)] = float(value)
@@ -43,7 +45,6 @@ def _exported(ledger: Ledger, study: Study) -> Exported:
 
 def _sizes(study: Study) -> Callable[[Setting], dict[str, int]]:
     """Gives the network's size of a setting as an attribute, where it is an objective."""
-    check_trains(study)
     search = study.recipe.search
     if not search or "parameters" not in dict(search.objectives):
         return lambda _: {}
