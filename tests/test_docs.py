@@ -87,7 +87,8 @@ def test_version_and_completion(sweep):
     from sweep import __version__
 
     assert sweep("--version").stdout == f"sweep {__version__}\n"
-    assert "_SWEEP_COMPLETE" in sweep("--show-completion", "bash").stdout
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # whatever started the tests
+    assert "_SWEEP_COMPLETE" in sweep("--show-completion", "bash", env=named).stdout
     sweep("grid", "--epochs", 1, "--lr", 0.1, "--study", "first-one")
     words = {"_SWEEP_COMPLETE": "complete_bash", "COMP_WORDS": "sweep show fir", "COMP_CWORD": "2"}
     assert "first-one" in sweep(env=words).stdout
