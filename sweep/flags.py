@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -193,6 +194,70 @@ From = Annotated[
 ]
 DEFAULT_RESULTS = Path("results")
 
+
+@dataclass(frozen=True)
+class Running:
+    """The flags of a command that trains: how, and for how long."""
+
+    jobs: Jobs = None
+    device: Device = "auto"
+    lanes: Lanes = None
+    time_limit: TimeLimit = None
+    max_trials: MaxTrials = None
+    keep_checkpoints: Keep = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The flags of a command that reads a study: where it lies, what it is ranked on, which of its trials."""
+
+    results: Results = DEFAULT_RESULTS
+    metric: Metric = None
+    direction: Direction = None
+    where: Where = ""
+
+
+def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command, for every parameter that is a group of flags, the flags of that group in its place."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            parameters += _flags_of(parameter.annotation)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    def wrapped(**values: Any) -> Any:
+        made = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**values, **made)
+
+    return _signed(wrapped, command, parameters)
+
+
+def _flags_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]
+
+
+def _signed(
+    wrapped: Callable[..., Any], command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., Any]:
+    """A command's wrapper with its name, its help and these parameters, as typer reads them."""
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
 _RECIPE_FLAGS = {
     "data": (
         "NAME|FILE.npz",
@@ -249,10 +314,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    return wrapped
+    return _signed(wrapped, command, parameters)
 
 
 def _help(row: Hyperparameter) -> str:

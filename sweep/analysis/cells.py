@@ -85,8 +85,3 @@ def column_of(table: StudyTable, name: str, where: str = "") -> str:
 def told(column: str) -> str:
     """A column's name as a person knows it."""
     return "epochs" if column == PLANNED_EPOCHS else column
-
-
-def unit(metric: str) -> tuple[float, str]:
-    """What a difference of a metric is multiplied by, and its unit: accuracies in points."""
-    return (100.0, " points") if metric.endswith(("accuracy", "_acc")) else (1.0, "")

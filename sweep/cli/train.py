@@ -27,29 +27,28 @@ from sweep.flags import (
     RecipeFile,
     Reduction,
     Results,
+    Running,
     Sampler,
     SearchSeed,
     StudyFlag,
     StudyName,
     TimeLimit,
     Trials,
+    grouped,
     with_space,
 )
 
 
 @app.command(rich_help_panel="Train")
 @with_space
+@grouped
 def grid(
+    *,
     flags: dict[str, str],
     recipe: RecipeFile = None,
     study: StudyFlag = None,
     results: Results = DEFAULT_RESULTS,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    lanes: Lanes = None,
-    time_limit: TimeLimit = None,
-    max_trials: MaxTrials = None,
-    keep_checkpoints: Keep = False,
+    running: Running,
 ) -> None:
     """Train every setting of a grid; of a study that is there already, what is missing.
 
@@ -67,7 +66,7 @@ def grid(
 
     loaded, name = load(recipe, flags, study)
     plan = plan_grid(loaded, describe(loaded))
-    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    options = run_options(running)
     seen = watcher(console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         run_study(ledger, found, seen, options)
@@ -75,7 +74,9 @@ def grid(
 
 @app.command(rich_help_panel="Train")
 @with_space
+@grouped
 def search(
+    *,
     flags: dict[str, str],
     trials: Trials,
     recipe: RecipeFile = None,
@@ -91,12 +92,7 @@ def search(
     warm: From = None,
     study: StudyFlag = None,
     results: Results = DEFAULT_RESULTS,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    lanes: Lanes = None,
-    time_limit: TimeLimit = None,
-    max_trials: MaxTrials = None,
-    keep_checkpoints: Keep = False,
+    running: Running,
 ) -> None:
     """Let a sampler choose settings of a space, learning from those before; N trials in all.
 
@@ -118,7 +114,7 @@ def search(
     plan = plan_search(loaded, describe(loaded), trials)
     check_sampler(loaded)
     check_pruner(loaded)
-    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    options = run_options(running)
     seen = watcher(console(stderr=True))
     if plan.trials != trials:
         seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
@@ -220,7 +216,7 @@ def resume(
     from sweep.progress import watcher
 
     options = dataclasses.replace(
-        run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
+        run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)), retry_failed=retry_failed
     )
     with Ledger(results) as ledger:
         ledger.study(study)
