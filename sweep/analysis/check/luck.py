@@ -39,8 +39,8 @@ def too_few_seeds(reading: Reading) -> Iterator[Remark]:
     low, high = bootstrap_mean(d)
     if low > 0 or high < 0:
         return
-    needed = _seeds_for(d)
-    text = f"{len(d)} seeds are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, low, high)}"
+    needed, ends = _seeds_for(d), sorted((reading.table.sign * low, reading.table.sign * high))
+    text = f"{len(d)} seeds are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, *ends)}"
     if needed is None:
         text += "; no practical number would tell them apart, so choose by other grounds"
         yield Remark("seeds", text, numbers, "")
@@ -55,16 +55,6 @@ def _seeds_for(d: Floats) -> int | None:
         return None
     needed = math.ceil((2.8016 * float(d.std(ddof=1)) / float(d.mean())) ** 2)
     return max(needed, len(d) + 1) if needed <= 100 else None
-
-
-def _range(reading: Reading, low: float, high: float) -> str:
-    sign = reading.table.sign
-    ends = sorted((sign * low, sign * high))
-    return (
-        f"{100 * ends[0]:+.2f} to {100 * ends[1]:+.2f} points"
-        if reading.accuracy
-        else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
-    )
 
 
 def did_nothing(reading: Reading) -> Iterator[Remark]:
@@ -87,7 +77,7 @@ def did_nothing(reading: Reading) -> Iterator[Remark]:
         if max(map(abs, ends)) > band:
             continue
         low, high = min(ends), max(ends)
-        text = f"{found.name} did nothing: between its levels {_plain_range(reading, low, high)} on average, within {_band(reading, band)} of no difference"
+        text = f"{found.name} did nothing: between its levels {_range(reading, low, high)} on average, within {_band(reading, band)} of no difference"
         numbers = {"name": found.name, "low": low, "high": high, "band": band, "cells": min(one.n for one in pairs)}
         yield Remark("nothing", text, numbers, f"sweep effect {table.name} {found.name}")
 
@@ -98,7 +88,7 @@ def _bests(reading: Reading, name: str) -> pd.Series:
     return first.loc[first[name].notna(), "mean"].astype(float)
 
 
-def _plain_range(reading: Reading, low: float, high: float) -> str:
+def _range(reading: Reading, low: float, high: float) -> str:
     return f"{100 * low:+.2f} to {100 * high:+.2f} points" if reading.accuracy else f"{low:+.4f} to {high:+.4f}"
 
 
