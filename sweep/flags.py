@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -24,6 +25,9 @@ def _complete_study(incomplete: str) -> list[str]:
     except SweepError:
         return []
 
+
+running_option = partial(typer.Option, rich_help_panel="Running")
+search_option = partial(typer.Option, rich_help_panel="Search")
 
 Results = Annotated[
     Path,
@@ -50,146 +54,120 @@ Where = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
+    running_option(
         "--jobs",
         "-j",
         min=1,
         max=1024,
         metavar="N",
         help="Worker processes, one thread each; by default one a core, or one a GPU.",
-        rich_help_panel="Running",
         show_default=False,
     ),
 ]
 Lanes = Annotated[
     int | None,
-    typer.Option(
+    running_option(
         "--lanes",
         min=1,
         max=4096,
         metavar="N",
         help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
-        rich_help_panel="Running",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(
+    running_option(
         "--device",
         metavar="NAME",
         help="auto, cpu, cuda (every GPU), cuda:N or mps. On a CPU a trial has the same bits everywhere; "
         "on a GPU it agrees to rounding.",
-        rich_help_panel="Running",
     ),
 ]
 TimeLimit = Annotated[
     str | None,
-    typer.Option(
-        "--time-limit",
-        metavar="TIME",
-        help="Stop after so long (90s, 30m, 1h30m), resumable.",
-        rich_help_panel="Running",
-    ),
+    running_option("--time-limit", metavar="TIME", help="Stop after so long (90s, 30m, 1h30m), resumable."),
 ]
 MaxTrials = Annotated[
     int | None,
-    typer.Option(
-        "--max-trials", min=1, metavar="N", help="Stop when N trials in all are done.", rich_help_panel="Running"
-    ),
+    running_option("--max-trials", min=1, metavar="N", help="Stop when N trials in all are done."),
 ]
 Keep = Annotated[
     bool,
-    typer.Option(
-        "--keep-checkpoints",
-        help="Keep finished trials' last state, so that more epochs go on from there.",
-        rich_help_panel="Running",
+    running_option(
+        "--keep-checkpoints", help="Keep finished trials' last state, so that more epochs go on from there."
     ),
 ]
-Trials = Annotated[
-    int, typer.Option("--trials", min=1, metavar="N", help="Trials in all; more later go on.", rich_help_panel="Search")
-]
+Trials = Annotated[int, search_option("--trials", min=1, metavar="N", help="Trials in all; more later go on.")]
 Sampler = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--sampler",
         metavar="NAME",
         help="Who chooses settings: tpe, gp, cmaes, random, qmc (Sobol's sequence) or halton. [dim]\\[default tpe][/]",
-        rich_help_panel="Search",
     ),
 ]
 InFlight = Annotated[
     int | None,
-    typer.Option(
+    search_option(
         "--in-flight",
         metavar="K",
         help="Settings asked at a time; the next K are asked when all of them are trained. [dim]\\[default 16][/]",
-        rich_help_panel="Search",
     ),
 ]
 Pruner = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--pruner",
         metavar="NAME",
         help="Who stops trials early: none, median, asha (successive halving), hyperband (in brackets), or wilcoxon, "
         "which gives a setting no further seeds once it is shown to be worse than the best. [dim]\\[default none][/]",
-        rich_help_panel="Search",
     ),
 ]
 MinEpochs = Annotated[
     int | None,
-    typer.Option(
-        "--min-epochs",
-        metavar="N",
-        help="Epochs after which a pruner first compares. [dim]\\[default 1][/]",
-        rich_help_panel="Search",
+    search_option(
+        "--min-epochs", metavar="N", help="Epochs after which a pruner first compares. [dim]\\[default 1][/]"
     ),
 ]
 Reduction = Annotated[
     int | None,
-    typer.Option(
+    search_option(
         "--reduction",
         metavar="R",
         help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. [dim]\\[default 3][/]",
-        rich_help_panel="Search",
     ),
 ]
 Minimize = Annotated[
     list[str] | None,
-    typer.Option(
+    search_option(
         "--minimize",
         metavar="NAME",
         help="Make this small; with several of --minimize and --maximize the search looks for the best trade-offs. "
         "A metric, parameters (of the network) or seconds (wall clock). Repeatable.",
-        rich_help_panel="Search",
     ),
 ]
 Maximize = Annotated[
     list[str] | None,
-    typer.Option("--maximize", metavar="NAME", help="Make this large. Repeatable.", rich_help_panel="Search"),
+    search_option("--maximize", metavar="NAME", help="Make this large. Repeatable."),
 ]
 SearchSeed = Annotated[
     int | None,
-    typer.Option(
-        "--search-seed", metavar="N", help="Seed of the sampler. [dim]\\[default 0][/]", rich_help_panel="Search"
-    ),
+    search_option("--search-seed", metavar="N", help="Seed of the sampler. [dim]\\[default 0][/]"),
 ]
 Enqueue = Annotated[
     list[str] | None,
-    typer.Option(
+    search_option(
         "--enqueue",
         metavar="VALUES",
         help="Train this setting first, such as 'lr=0.001,beta1=0.9'; the sampler adds what it leaves out. Repeatable.",
-        rich_help_panel="Search",
     ),
 ]
 From = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--from",
         metavar="STUDY",
         help="Give the sampler the finished trials of another study over the same hyperparameters.",
-        rich_help_panel="Search",
     ),
 ]
 DEFAULT_RESULTS = Path("results")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
 from sweep.cli.base import app, console, describe, load, run_options, run_study, say
 from sweep.errors import DataError
 from sweep.flags import (
@@ -35,6 +33,8 @@ from sweep.flags import (
     TimeLimit,
     Trials,
     grouped,
+    running_option,
+    search_option,
     with_space,
 )
 
@@ -134,9 +134,7 @@ def plan(
     study: StudyFlag = None,
     trials: Annotated[
         int | None,
-        typer.Option(
-            "--trials", min=1, metavar="N", help="Plan a search of N trials instead.", rich_help_panel="Search"
-        ),
+        search_option("--trials", min=1, metavar="N", help="Plan a search of N trials instead."),
     ] = None,
     in_flight: InFlight = None,
     pruner: Pruner = None,
@@ -145,10 +143,9 @@ def plan(
     lanes: Lanes = None,
     measure: Annotated[
         bool,
-        typer.Option(
+        running_option(
             "--measure/--no-measure",
             help="Measure on this machine, for a few seconds, what is not remembered yet.",
-            rich_help_panel="Running",
         ),
     ] = True,
     as_json: Json = False,
@@ -192,16 +189,13 @@ def resume(
     lanes: Lanes = None,
     data_dir: Annotated[
         str | None,
-        typer.Option(
+        running_option(
             "--data-dir",
             metavar="DIR",
             help="Folder of the data set's files, if they have moved.",
-            rich_help_panel="Running",
         ),
     ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")
-    ] = False,
+    retry_failed: Annotated[bool, running_option("--retry-failed", help="Try failed trials again.")] = False,
     time_limit: TimeLimit = None,
     max_trials: MaxTrials = None,
     keep_checkpoints: Keep = False,
