@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -23,6 +25,9 @@ def _complete_study(incomplete: str) -> list[str]:
     except SweepError:
         return []
 
+
+running_option = partial(typer.Option, rich_help_panel="Running")
+search_option = partial(typer.Option, rich_help_panel="Search")
 
 Results = Annotated[
     Path,
@@ -49,149 +54,187 @@ Where = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
+    running_option(
         "--jobs",
         "-j",
         min=1,
         max=1024,
         metavar="N",
         help="Worker processes, one thread each; by default one a core, or one a GPU.",
-        rich_help_panel="Running",
         show_default=False,
     ),
 ]
 Lanes = Annotated[
     int | None,
-    typer.Option(
+    running_option(
         "--lanes",
         min=1,
         max=4096,
         metavar="N",
         help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
-        rich_help_panel="Running",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(
+    running_option(
         "--device",
         metavar="NAME",
         help="auto, cpu, cuda (every GPU), cuda:N or mps. On a CPU a trial has the same bits everywhere; "
         "on a GPU it agrees to rounding.",
-        rich_help_panel="Running",
     ),
 ]
 TimeLimit = Annotated[
     str | None,
-    typer.Option(
-        "--time-limit",
-        metavar="TIME",
-        help="Stop after so long (90s, 30m, 1h30m), resumable.",
-        rich_help_panel="Running",
-    ),
+    running_option("--time-limit", metavar="TIME", help="Stop after so long (90s, 30m, 1h30m), resumable."),
 ]
 MaxTrials = Annotated[
     int | None,
-    typer.Option(
-        "--max-trials", min=1, metavar="N", help="Stop when N trials in all are done.", rich_help_panel="Running"
-    ),
+    running_option("--max-trials", min=1, metavar="N", help="Stop when N trials in all are done."),
 ]
 Keep = Annotated[
     bool,
-    typer.Option(
-        "--keep-checkpoints",
-        help="Keep finished trials' last state, so that more epochs go on from there.",
-        rich_help_panel="Running",
+    running_option(
+        "--keep-checkpoints", help="Keep finished trials' last state, so that more epochs go on from there."
     ),
 ]
-Trials = Annotated[
-    int, typer.Option("--trials", min=1, metavar="N", help="Trials in all; more later go on.", rich_help_panel="Search")
-]
+Trials = Annotated[int, search_option("--trials", min=1, metavar="N", help="Trials in all; more later go on.")]
 Sampler = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--sampler",
         metavar="NAME",
         help="Who chooses settings: tpe, gp, cmaes, random, qmc (Sobol's sequence) or halton. [dim]\\[default tpe][/]",
-        rich_help_panel="Search",
     ),
 ]
 InFlight = Annotated[
     int | None,
-    typer.Option(
+    search_option(
         "--in-flight",
         metavar="K",
         help="Settings asked at a time; the next K are asked when all of them are trained. [dim]\\[default 16][/]",
-        rich_help_panel="Search",
     ),
 ]
 Pruner = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--pruner",
         metavar="NAME",
         help="Who stops trials early: none, median, asha (successive halving), hyperband (in brackets), or wilcoxon, "
         "which gives a setting no further seeds once it is shown to be worse than the best. [dim]\\[default none][/]",
-        rich_help_panel="Search",
     ),
 ]
 MinEpochs = Annotated[
     int | None,
-    typer.Option(
-        "--min-epochs",
-        metavar="N",
-        help="Epochs after which a pruner first compares. [dim]\\[default 1][/]",
-        rich_help_panel="Search",
+    search_option(
+        "--min-epochs", metavar="N", help="Epochs after which a pruner first compares. [dim]\\[default 1][/]"
     ),
 ]
 Reduction = Annotated[
     int | None,
-    typer.Option(
+    search_option(
         "--reduction",
         metavar="R",
         help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. [dim]\\[default 3][/]",
-        rich_help_panel="Search",
     ),
 ]
 Minimize = Annotated[
     list[str] | None,
-    typer.Option(
+    search_option(
         "--minimize",
         metavar="NAME",
         help="Make this small; with several of --minimize and --maximize the search looks for the best trade-offs. "
         "A metric, parameters (of the network) or seconds (wall clock). Repeatable.",
-        rich_help_panel="Search",
     ),
 ]
 Maximize = Annotated[
     list[str] | None,
-    typer.Option("--maximize", metavar="NAME", help="Make this large. Repeatable.", rich_help_panel="Search"),
+    search_option("--maximize", metavar="NAME", help="Make this large. Repeatable."),
 ]
 SearchSeed = Annotated[
     int | None,
-    typer.Option(
-        "--search-seed", metavar="N", help="Seed of the sampler. [dim]\\[default 0][/]", rich_help_panel="Search"
-    ),
+    search_option("--search-seed", metavar="N", help="Seed of the sampler. [dim]\\[default 0][/]"),
 ]
 Enqueue = Annotated[
     list[str] | None,
-    typer.Option(
+    search_option(
         "--enqueue",
         metavar="VALUES",
         help="Train this setting first, such as 'lr=0.001,beta1=0.9'; the sampler adds what it leaves out. Repeatable.",
-        rich_help_panel="Search",
     ),
 ]
 From = Annotated[
     str | None,
-    typer.Option(
+    search_option(
         "--from",
         metavar="STUDY",
         help="Give the sampler the finished trials of another study over the same hyperparameters.",
-        rich_help_panel="Search",
     ),
 ]
 DEFAULT_RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Running:
+    """The flags of a command that trains: how, and for how long."""
+
+    jobs: Jobs = None
+    device: Device = "auto"
+    lanes: Lanes = None
+    time_limit: TimeLimit = None
+    max_trials: MaxTrials = None
+    keep_checkpoints: Keep = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The flags of a command that reads a study: where it lies, what it is ranked on, which of its trials."""
+
+    results: Results = DEFAULT_RESULTS
+    metric: Metric = None
+    direction: Direction = None
+    where: Where = ""
+
+
+def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command, for every parameter that is a group of flags, the flags of that group in its place."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            parameters += _flags_of(parameter.annotation)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    def wrapped(**values: Any) -> Any:
+        made = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**values, **made)
+
+    return _signed(wrapped, command, parameters)
+
+
+def _flags_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]
+
+
+def _signed(
+    wrapped: Callable[..., Any], command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., Any]:
+    """A command's wrapper with its name, its help and these parameters, as typer reads them."""
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
 
 _RECIPE_FLAGS = {
     "data": (
@@ -249,10 +292,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    return wrapped
+    return _signed(wrapped, command, parameters)
 
 
 def _help(row: Hyperparameter) -> str:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.ledger import Ledger, Study
 from sweep.recipe import Recipe, load_recipe
 from sweep.space import EpochRecord, Trial
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One epoch as the engine reports it."""
+
+    number: int
+    epoch: int
+    train_loss: float = 0.5
+    train_accuracy: float = 0.75
+    val_loss: float = 0.6
+    val_accuracy: float = 0.7
+    grad_norm: float = 1.5
+    seconds: float = 0.25
+    state: str | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
 
 
 def made(

@@ -87,3 +87,18 @@ def wait_for(
         assert process is None or process.poll() is None, "the process ended before the condition held"
         assert time.monotonic() < limit, f"the condition did not hold within {seconds:.0f} s"
         time.sleep(0.005)
+
+
+def inject_defect(folder: Path, name: str, value: float) -> None:
+    """Makes trainings of settings with that value fail, of a `sweep` whose PYTHONPATH is the folder."""
+    (folder / "sitecustomize.py").write_text(f"""
+import sys
+if "host()" in " ".join(sys.orig_argv):
+    import sweep.engine.program as program
+    sound = program.Program.train_step
+    def train_step(self):
+        if any(setting[{name!r}] == {value!r} for setting in self.settings):
+            raise ZeroDivisionError("a defect in the code")
+        sound(self)
+    program.Program.train_step = train_step
+""")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.analysis.check import _further, check
+from sweep.analysis.check import check
+from sweep.analysis.check.edges import next_values
 from tests.tables import PROTEIN, grid, protein
 
 needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
@@ -110,7 +111,7 @@ def test_the_published_grid_has_its_best_learning_rate_at_the_edge():
     ],
 )
 def test_the_range_to_try_next(name, levels, further):
-    assert _further(name, levels) == pytest.approx(further)
+    assert next_values(name, levels) == pytest.approx(further)
 
 
 def test_still_improving_overfitting_and_noise_are_read_off_the_best_curves():

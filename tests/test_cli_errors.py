@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,7 @@ import pytest
 
 from sweep.ledger import FILE, Ledger
 from sweep.recipe import load_recipe
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch as the engine reports it."""
-
-    number: int
-    epoch: int
-    val_loss: float
-    state: str | None = None
-    train_loss: float = 0.5
-    train_accuracy: float = 0.75
-    val_accuracy: float = 0.7
-    grad_norm: float = 1.5
-    seconds: float = 0.25
-    test_loss: float | None = None
-    test_accuracy: float | None = None
+from tests.made import Outcome
 
 
 @pytest.fixture
@@ -56,7 +39,8 @@ def mine(tmp_path: Path) -> Path:
         study = ledger.create("mine", recipe, 2)
         ledger.add(study, recipe.grid.trials())
         ledger.record(
-            study, [Epoch(n, 1, 0.5 + n, state="complete", test_loss=0.4, test_accuracy=0.8) for n in range(2)]
+            study,
+            [Outcome(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4, test_accuracy=0.8) for n in range(2)],
         )
         ledger.close_run(study, 1.0)
     return tmp_path / "results"

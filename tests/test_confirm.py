@@ -20,7 +20,7 @@ from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from tests.conftest import SHARED
 from tests.made import made
-from tests.processes import alive, family, kill, numbers, query, start, table, wait_for
+from tests.processes import alive, family, inject_defect, kill, numbers, query, start, table, wait_for
 
 GRID = ["--lr", "0.1,0.03,0.01", "--batch-norm", "on,off", "--epochs", 3]
 
@@ -244,22 +244,9 @@ def test_the_report_names_the_test_score_of_the_selected_one_alone(sweep):
     assert "one seed: no interval" in one
 
 
-INJECTED = """
-import sys
-if "host()" in " ".join(sys.orig_argv):
-    import sweep.engine.program as program
-    sound = program.Program.train_step
-    def train_step(self):
-        if any(setting["lr"] == 0.01 for setting in self.settings):
-            raise ZeroDivisionError("a defect in the code")
-        sound(self)
-    program.Program.train_step = train_step
-"""
-
-
 @pytest.mark.usefixtures("study_s")
 def test_failed_trials_are_said_and_retried(sweep, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(INJECTED)
+    inject_defect(tmp_path, "lr", 0.01)
     flags = ["confirm", "s", "--top", 6, "--seeds", 2]
     result = sweep(*flags, code=1, env={"PYTHONPATH": str(tmp_path)})
     assert "4 trials failed: sweep resume s-confirm --retry-failed" in " ".join(result.stdout.split())

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,25 +18,9 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import APPLICATION_ID, FILE, STATES, VERSION, Ledger, Study
 from sweep.recipe import load_recipe
 from sweep.space import Trial
+from tests.made import Outcome
 
 RECIPE = load_recipe(None, {"lr": "0.1,0.01,0.001", "beta1": "0.8,0.9", "epochs": "3"})
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One epoch as the engine reports it."""
-
-    number: int
-    epoch: int
-    train_loss: float = 0.5
-    train_accuracy: float = 0.75
-    val_loss: float = 0.6
-    val_accuracy: float = 0.7
-    grad_norm: float = 1.5
-    seconds: float = 0.25
-    state: str | None = None
-    test_loss: float | None = None
-    test_accuracy: float | None = None
 
 
 @pytest.fixture
@@ -556,7 +539,8 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     code = """
 import os, signal, sys
 from pathlib import Path
-from tests.test_ledger import RECIPE, Outcome
+from tests.made import Outcome
+from tests.test_ledger import RECIPE
 from sweep.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]), create=True)
 study = ledger.create("mine", RECIPE, 6)

@@ -20,7 +20,7 @@ from sweep import checkpoint
 from sweep.engine import Saver, Training
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
-from tests.processes import alive, family, finished, kill, numbers, query, start, table, wait_for
+from tests.processes import alive, family, finished, inject_defect, kill, numbers, query, start, table, wait_for
 
 OFTEN = {"SWEEP_CHECKPOINT_SECONDS": "0.05"}
 """Checkpoints many times a second, so that kills meet them."""
@@ -393,21 +393,8 @@ def test_a_trial_that_kills_its_worker_three_times_has_failed_and_the_rest_goes_
     assert numbers(sweep, "k") == numbers(sweep, "whole")
 
 
-INJECTED = """
-import sys
-if "host()" in " ".join(sys.orig_argv):
-    import sweep.engine.program as program
-    sound = program.Program.train_step
-    def train_step(self):
-        if any(setting["lr"] == 0.02 for setting in self.settings):
-            raise ZeroDivisionError("a defect in the code")
-        sound(self)
-    program.Program.train_step = train_step
-"""
-
-
 def test_an_error_in_the_code_fails_its_trial_alone_and_keeps_the_traceback(sweep, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(INJECTED)
+    inject_defect(tmp_path, "lr", 0.02)
     flags = ["--lr", "0.1,0.02,0.01", "--epochs", 2, "--study", "e"]
     result = sweep("grid", *flags, code=1, env={"PYTHONPATH": str(tmp_path)})
     assert "a defect in the code" in result.stderr

@@ -26,7 +26,7 @@ from sweep.plan import parameter_count
 from sweep.recipe import SAMPLERS, Recipe, load_recipe, recipe_from_dict
 from sweep.search import AGAIN, FEWEST, AskTell, Pruner, check_sampler, enqueued, finite_grid, warm_results
 from sweep.space import Result, Trial, setting_key
-from tests.processes import family, kill, numbers, query, start, table, wait_for
+from tests.processes import family, inject_defect, kill, numbers, query, start, table, wait_for
 
 MIXED = {
     "optimizer": "adam,sgd",
@@ -767,24 +767,11 @@ def test_wilcoxon_gives_no_more_seeds_to_what_is_worse_and_tells_its_mean(sweep,
     assert [trial.value for trial in told] == pytest.approx(means.tolist())
 
 
-FAILING = """
-import sys
-if "host()" in " ".join(sys.orig_argv):
-    import sweep.engine.program as program
-    sound = program.Program.train_step
-    def train_step(self):
-        if any(setting["hidden"] == 8 for setting in self.settings):
-            raise ZeroDivisionError("a defect in the code")
-        sound(self)
-    program.Program.train_step = train_step
-"""
-
-
 def test_failed_trials_of_a_search_are_retried_on_request_and_gaps_in_numbers_are_no_finding(
     sweep, tmp_path, monkeypatch
 ):
     """The space has eight settings, so that some are asked twice and their numbers have no trial."""
-    (tmp_path / "sitecustomize.py").write_text(FAILING)
+    inject_defect(tmp_path, "hidden", 8)
     flags = ["--lr", "0.1,0.03,0.01,0.001", "--hidden", "4,8", "--epochs", 1, "--in-flight", 3, "--trials", 8]
     sweep(
         "search", *flags, "--study", "s", code=1, env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}

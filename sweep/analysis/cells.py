@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_value
-from sweep.ledger import PLANNED_EPOCHS
+from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 
 Codes = NDArray[np.int64]
 FINISHED = ("complete", "diverged")
@@ -87,6 +87,7 @@ def told(column: str) -> str:
     return "epochs" if column == PLANNED_EPOCHS else column
 
 
-def unit(metric: str) -> tuple[float, str]:
-    """What a difference of a metric is multiplied by, and its unit: accuracies in points."""
-    return (100.0, " points") if metric.endswith(("accuracy", "_acc")) else (1.0, "")
+def setting_texts(ledger: Ledger, study: Study, trials: pd.DataFrame) -> pd.Series:
+    """The setting of each of a study's trials as it is stored, which is the same text in every study."""
+    stored = {number: text for (text, _), (number, _) in ledger.known(study).items()}
+    return trials["number"].map(stored)

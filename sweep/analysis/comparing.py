@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sweep.analysis.cells import setting_texts
 from sweep.analysis.settings import rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, signed_rank
 from sweep.analysis.table import StudyTable, study_table
@@ -252,9 +253,8 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
     """The complete trials: number, seed, value, and their setting as it is stored; without its epochs if the studies
     train for `longer` or shorter."""
-    stored = {number: text for (text, _), (number, _) in ledger.known(study).items()}
     complete = table.complete
-    text = complete["number"].map(stored)
+    text = setting_texts(ledger, study, complete)
     if longer:
         text = text.str.replace(r'"epochs":\d+,?', "", regex=True)
     return pd.DataFrame(

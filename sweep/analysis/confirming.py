@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sweep.analysis.cells import FINISHED, setting_texts
 from sweep.analysis.settings import SettingsBoard, rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_mean, probability_of_improvement, seeds_needed, signed_rank
 from sweep.analysis.table import StudyTable, study_table
@@ -172,12 +173,12 @@ def confirmed(
     table = study_table(ledger, study, metric, direction, where)
     selecting = _without(table, confirmation.recipe.seeds)
     again = study_table(ledger, confirmation, table.metric, table.direction)
-    codes = dict(zip(_texts(ledger, study, selecting), selecting.trials["setting"].tolist(), strict=True))
+    codes = dict(zip(setting_texts(ledger, study, selecting.trials), selecting.trials["setting"].tolist(), strict=True))
     unseen = itertools.count(-1, -1)  # settings that do not meet the condition, or that the study has no more
     for setting in confirmation.recipe.settings:
         if setting_key(setting) not in codes:
             codes[setting_key(setting)] = next(unseen)
-    places = [codes[text] for text in _texts(ledger, confirmation, again)]
+    places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
     made = _confirmed(selecting, rank_settings(selecting), again, chosen, confirmation.recipe.seeds)
@@ -261,7 +262,7 @@ def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
 
     if len(order) < 2:
         return None
-    ended = table.trials[table.trials["state"].isin(["complete", "diverged"]) & table.trials["setting"].isin(order[:2])]
+    ended = table.trials[table.trials["state"].isin(FINISHED) & table.trials["setting"].isin(order[:2])]
     score = (-table.sign * ended[table.metric]).where(ended["state"] == "complete", -np.inf)  # more is better
     wide = ended.assign(score=score).pivot(index="seed", columns="setting", values="score")
     a, b = (wide[code].dropna().to_numpy(float) for code in order[:2])
@@ -333,9 +334,3 @@ def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
 def _without(table: StudyTable, seeds: Sequence[int]) -> StudyTable:
     """A study without the trials of seeds that confirm it: it may have grown into them."""
     return replace(table, trials=table.trials[~table.trials["seed"].isin(seeds)])
-
-
-def _texts(ledger: Ledger, study: Study, table: StudyTable) -> list[str]:
-    """The setting of each trial as it is stored."""
-    stored = {number: text for (text, _), (number, _) in ledger.known(study).items()}
-    return [stored[number] for number in table.trials["number"]]

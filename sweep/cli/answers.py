@@ -6,37 +6,37 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.base import app, say
-from sweep.flags import DEFAULT_RESULTS, Direction, Json, Metric, Results, StudyName, Where
+from sweep.cli.base import app, asked_table, say
+from sweep.flags import Asked, Json, StudyName, grouped
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def effect(
+    *,
     study: StudyName,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Hyperparameters, such as batch_norm.")],
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Ask it again at each value of this hyperparameter.")
     ] = None,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     as_json: Json = False,
 ) -> None:
     """Say what a hyperparameter does: settings that differ in it alone are paired, seeds averaged first."""
-    from sweep.analysis import study_table
     from sweep.analysis.effects import effects
     from sweep.ledger import Ledger
     from sweep.report.answers import effect_json, effect_report
 
-    with Ledger(results) as ledger:
-        table = study_table(ledger, ledger.study(study), metric, direction, where)
+    with Ledger(asked.results) as ledger:
+        table = asked_table(ledger, ledger.study(study), asked)
     found = effects(table, names, by)
     say([effect_json(one) for one in found] if as_json else effect_report(found))
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def importance(
+    *,
     study: StudyName,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="What two do together too, beyond each alone (whole grids).")
@@ -45,43 +45,37 @@ def importance(
         str,
         typer.Option("--scale", metavar="NAME", help="log or raw: how the metric is taken; auto is log for losses."),
     ] = "auto",
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     as_json: Json = False,
 ) -> None:
     """Say which hyperparameters matter: the share of the metric's variance that each explains."""
-    from sweep.analysis import study_table
     from sweep.analysis.importance import importance as ask
     from sweep.ledger import Ledger
     from sweep.report.answers import importance_json, importance_report
 
-    with Ledger(results) as ledger:
-        table = study_table(ledger, ledger.study(study), metric, direction, where)
+    with Ledger(asked.results) as ledger:
+        table = asked_table(ledger, ledger.study(study), asked)
     found = ask(table, pairs, scale)
     say(importance_json(found) if as_json else importance_report(found))
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def check(
+    *,
     study: StudyName,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     as_json: Json = False,
 ) -> None:
     """Read a study as an experienced colleague would: what to remark, on which numbers, what to run next."""
-    from sweep.analysis import study_table
     from sweep.analysis.check import check as read
     from sweep.analysis.check import unread
     from sweep.ledger import Ledger
     from sweep.report.answers import check_json, check_report
 
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
-        table = study_table(ledger, found, metric, direction, where)
+        table = asked_table(ledger, found, asked)
         epochs = ledger.epochs(found)
     remarks, rest = read(table, epochs, found.recipe), unread(table, epochs)
     if as_json:

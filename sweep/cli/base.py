@@ -14,6 +14,7 @@ from sweep import __version__
 
 if TYPE_CHECKING:
     from sweep.analysis import Fresh, SettingsBoard, StudyTable
+    from sweep.flags import Asked, Running
     from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
     from sweep.study import Options, Watcher
@@ -62,15 +63,26 @@ def describe(recipe: Recipe) -> Any:
     return describe(recipe.data)
 
 
-def run_options(
-    jobs: int | None, device: str, lanes: int | None, time_limit: str | None, max_trials: int | None, keep: bool
-) -> Options:
+def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
+    """A study as the flags of a question want it. Raises UsageError."""
+    from sweep.analysis import study_table
+
+    return study_table(ledger, study, asked.metric, asked.direction, asked.where)
+
+
+def run_options(running: Running) -> Options:
     """The flags that say how to run a study. Raises UsageError."""
     from sweep.study import Options, parse_duration
     from sweep.workers import choose_devices
 
-    seconds = parse_duration(time_limit) if time_limit is not None else None
-    return Options(choose_devices(device, jobs), lanes, seconds=seconds, max_trials=max_trials, keep=keep)
+    seconds = parse_duration(running.time_limit) if running.time_limit is not None else None
+    return Options(
+        choose_devices(running.device, running.jobs),
+        running.lanes,
+        seconds=seconds,
+        max_trials=running.max_trials,
+        keep=running.keep_checkpoints,
+    )
 
 
 def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:

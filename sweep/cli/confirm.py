@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sweep.cli.base import app, console, describe, run_options, say
+from sweep.cli.base import app, asked_table, console, describe, run_options, say
 from sweep.flags import (
     DEFAULT_RESULTS,
-    Device,
+    Asked,
     Direction,
-    Jobs,
     Json,
-    Keep,
-    Lanes,
-    MaxTrials,
     Metric,
     Results,
+    Running,
     StudyName,
-    TimeLimit,
-    Where,
+    grouped,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +24,9 @@ if TYPE_CHECKING:
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def confirm(
+    *,
     study: StudyName,
     top: Annotated[
         int | None,
@@ -73,23 +71,14 @@ def confirm(
             rich_help_panel="Study",
         ),
     ] = None,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
-    jobs: Jobs = None,
-    device: Device = "auto",
-    lanes: Lanes = None,
-    time_limit: TimeLimit = None,
-    max_trials: MaxTrials = None,
-    keep_checkpoints: Keep = False,
+    asked: Asked,
+    running: Running,
     as_json: Json = False,
 ) -> None:
     """Train a study's best settings on fresh seeds, and rank them again: what of the lead was luck?
 
     Of an imported table nothing can be trained: the seeds that only some settings have are the fresh ones.
     """
-    from sweep.analysis import study_table
     from sweep.analysis.confirming import confirmation_recipe, confirmed, split_by_seed
     from sweep.errors import UsageError
     from sweep.host import ahead
@@ -98,28 +87,28 @@ def confirm(
     from sweep.progress import watcher
     from sweep.study import check_name, opened, run
 
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         if found.recipe.imported or selected_on is not None:
             if seeds is not None or seed is not None:
                 raise UsageError(
                     "--seeds: nothing is trained here; --selected-on says which of the seeds there selected"
                 )
-            _tell(
-                split_by_seed(study_table(ledger, found, metric, direction, where), top, per, selected_on), 0, as_json
-            )
-        options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+            _tell(split_by_seed(asked_table(ledger, found, asked), top, per, selected_on), 0, as_json)
+        options = run_options(running)
         name = check_name(f"{study}-confirm" if name is None else name)
         seen = watcher(console(stderr=True))
         with ledger.lock(name):
-            recipe = confirmation_recipe(ledger, found, name, top, per, seeds, seed, metric, direction, where)
+            recipe = confirmation_recipe(
+                ledger, found, name, top, per, seeds, seed, asked.metric, asked.direction, asked.where
+            )
             plan = plan_grid(recipe, describe(recipe))
             there = ledger.find(name)
             if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
                 ahead()
             with opened(ledger, name, recipe, plan, seen) as again:
                 summary = run(ledger, again, describe(recipe), seen, options)
-            made = confirmed(ledger, found, ledger.study(name), metric, direction, where)
+            made = confirmed(ledger, found, ledger.study(name), asked.metric, asked.direction, asked.where)
         if summary.stopped == "interrupted":
             raise typer.Exit(summary.exit_code)
         _tell(made, summary.exit_code, as_json)

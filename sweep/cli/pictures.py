@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.base import app, confirmed, console, say
-from sweep.flags import (
-    DEFAULT_RESULTS,
-    Direction,
-    Json,
-    Metric,
-    Results,
-    StudyName,
-    Where,
-)
+from sweep.cli.base import app, asked_table, confirmed, console, say
+from sweep.flags import Asked, Json, StudyName, grouped
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -35,7 +27,9 @@ KINDS = {
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def plot(
+    *,
     study: StudyName,
     kind: Annotated[
         str,
@@ -66,25 +60,21 @@ def plot(
     theme: Annotated[
         str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
     ] = "light",
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     as_json: Json = False,
 ) -> None:
     """Draw a study: to a file, or as text in the terminal.
 
     curves, isolation, heatmap, parallel, effect, importance, budget, pareto.
     """
-    from sweep.analysis import study_table
     from sweep.errors import unknown
     from sweep.ledger import Ledger
 
     if kind not in KINDS:
         raise unknown("kind of picture", kind, KINDS)
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
-        table = study_table(ledger, found, metric, direction, where)
+        table = asked_table(ledger, found, asked)
         picture = _picture(ledger, found, table, kind, names or [], top)
     if as_json:
         from sweep.report.files import picture_records
@@ -126,29 +116,28 @@ def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: 
 
 
 @app.command(rich_help_panel="Ask")
+@grouped
 def report(
+    *,
     study: StudyName,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="File ending in .html; by default STUDY.html."),
     ] = None,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
 ) -> None:
     """Write one HTML file that says what a study found, answers first; it opens offline.
 
     The winner and how sure it is, effects, importance, checks, figures, every trial, and how to get the numbers again.
     """
-    from sweep.analysis import rank_settings, study_table
+    from sweep.analysis import rank_settings
     from sweep.analysis.pictures import parameter_counter
     from sweep.ledger import Ledger
     from sweep.report.page import Report, save_report
 
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
-        table = study_table(ledger, found, metric, direction, where)
+        table = asked_table(ledger, found, asked)
         board = rank_settings(table)
         fresh = confirmed(ledger, found, table, board)
         told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))

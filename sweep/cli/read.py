@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.base import app, confirmed, console, say
-from sweep.flags import (
-    DEFAULT_RESULTS,
-    Direction,
-    Json,
-    Metric,
-    Results,
-    StudyName,
-    Where,
-)
+from sweep.cli.base import app, asked_table, confirmed, console, say
+from sweep.flags import DEFAULT_RESULTS, Asked, Json, Results, StudyName, grouped
 
 if TYPE_CHECKING:
     from sweep.analysis import Board
@@ -33,12 +25,11 @@ def list_studies(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> N
 
 
 @app.command(rich_help_panel="Read")
+@grouped
 def show(
+    *,
     study: StudyName,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
     trials: Annotated[bool, typer.Option("--trials", help="One row a trial, not one a setting.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Every row, those that wait or run too.")] = False,
@@ -50,14 +41,14 @@ def show(
     """
     from dataclasses import replace
 
-    from sweep.analysis import leaderboard, rank_settings, settings_table, study_table
+    from sweep.analysis import leaderboard, rank_settings, settings_table
     from sweep.ledger import Ledger
     from sweep.report import board_table, settings_json, settings_report
 
     rows = None if everything else top
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
-        table = study_table(ledger, found, metric, direction, where)
+        table = asked_table(ledger, found, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else confirmed(ledger, found, table, ranked)
     if as_json and not trials:
@@ -65,7 +56,8 @@ def show(
     board = None
     if trials or ranked.seeds < 2:
         board = replace(
-            leaderboard(table.trials, found.recipe, metric, direction, "", everything), filtered=bool(where)
+            leaderboard(table.trials, found.recipe, asked.metric, asked.direction, "", everything),
+            filtered=bool(asked.where),
         )
     if board is None or not trials:
         say(settings_report(ranked, board, rows, console().width, fresh))
@@ -116,7 +108,9 @@ def trial(
 
 
 @app.command(rich_help_panel="Read")
+@grouped
 def export(
+    *,
     study: StudyName,
     output: Annotated[
         str | None,
@@ -144,10 +138,7 @@ def export(
             "(pip install 'sweep[tensorboard]').",
         ),
     ] = None,
-    results: Results = DEFAULT_RESULTS,
-    metric: Metric = None,
-    direction: Direction = None,
-    where: Where = "",
+    asked: Asked,
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False,
     settings: Annotated[
@@ -158,7 +149,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the leaderboard of trials or settings, or every epoch, to a file."""
-    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table, study_table
+    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report import export_table
@@ -167,15 +158,17 @@ def export(
     if optuna is not None:
         from sweep.study import export_optuna
 
-        with Ledger(results) as ledger:
+        with Ledger(asked.results) as ledger:
             written = export_optuna(ledger, ledger.study(study), optuna)
         print(f"wrote {written} trials to {optuna}")
     if tensorboard is not None:
         from sweep.report.tensorboard import export_tensorboard
 
-        with Ledger(results) as ledger:
+        with Ledger(asked.results) as ledger:
             found = ledger.study(study)
-            board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
+            board = leaderboard(
+                ledger.trials(found), found.recipe, asked.metric, asked.direction, asked.where, everything
+            )
             written = export_tensorboard(found, board, ledger.epochs(found), tensorboard)
         print(f"wrote {written} trials to {tensorboard}; tensorboard --logdir {tensorboard}")
     if output is None:
@@ -190,16 +183,16 @@ def export(
         raise UsageError(
             f"-o {output}: a table of settings; {'--curves' if curves else '--test'} needs .csv, .parquet, .json or .md"
         )
-    with Ledger(results) as ledger:
+    with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         if settings or paper:
-            ranked = rank_settings(study_table(ledger, found, metric, direction, where), everything)
+            ranked = rank_settings(asked_table(ledger, found, asked), everything)
             if paper:
                 from sweep.report.latex import latex_table
 
                 return save_text(latex_table(ranked), output)
             return export_table(settings_table(ranked), output)
-        board = leaderboard(ledger.trials(found), found.recipe, metric, direction, where, everything)
+        board = leaderboard(ledger.trials(found), found.recipe, asked.metric, asked.direction, asked.where, everything)
         epochs = ledger.epochs(found) if curves else None
     if epochs is None:
         export_table(board.rows[csv_columns(board, test)], output)

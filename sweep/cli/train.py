@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
 from sweep.cli.base import app, console, describe, load, run_options, run_study, say
 from sweep.errors import DataError
 from sweep.flags import (
@@ -27,29 +25,30 @@ from sweep.flags import (
     RecipeFile,
     Reduction,
     Results,
+    Running,
     Sampler,
     SearchSeed,
     StudyFlag,
     StudyName,
     TimeLimit,
     Trials,
+    grouped,
+    running_option,
+    search_option,
     with_space,
 )
 
 
 @app.command(rich_help_panel="Train")
 @with_space
+@grouped
 def grid(
+    *,
     flags: dict[str, str],
     recipe: RecipeFile = None,
     study: StudyFlag = None,
     results: Results = DEFAULT_RESULTS,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    lanes: Lanes = None,
-    time_limit: TimeLimit = None,
-    max_trials: MaxTrials = None,
-    keep_checkpoints: Keep = False,
+    running: Running,
 ) -> None:
     """Train every setting of a grid; of a study that is there already, what is missing.
 
@@ -67,7 +66,7 @@ def grid(
 
     loaded, name = load(recipe, flags, study)
     plan = plan_grid(loaded, describe(loaded))
-    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    options = run_options(running)
     seen = watcher(console(stderr=True))
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         run_study(ledger, found, seen, options)
@@ -75,7 +74,9 @@ def grid(
 
 @app.command(rich_help_panel="Train")
 @with_space
+@grouped
 def search(
+    *,
     flags: dict[str, str],
     trials: Trials,
     recipe: RecipeFile = None,
@@ -91,12 +92,7 @@ def search(
     warm: From = None,
     study: StudyFlag = None,
     results: Results = DEFAULT_RESULTS,
-    jobs: Jobs = None,
-    device: Device = "auto",
-    lanes: Lanes = None,
-    time_limit: TimeLimit = None,
-    max_trials: MaxTrials = None,
-    keep_checkpoints: Keep = False,
+    running: Running,
 ) -> None:
     """Let a sampler choose settings of a space, learning from those before; N trials in all.
 
@@ -118,7 +114,7 @@ def search(
     plan = plan_search(loaded, describe(loaded), trials)
     check_sampler(loaded)
     check_pruner(loaded)
-    options = run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)
+    options = run_options(running)
     seen = watcher(console(stderr=True))
     if plan.trials != trials:
         seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
@@ -138,9 +134,7 @@ def plan(
     study: StudyFlag = None,
     trials: Annotated[
         int | None,
-        typer.Option(
-            "--trials", min=1, metavar="N", help="Plan a search of N trials instead.", rich_help_panel="Search"
-        ),
+        search_option("--trials", min=1, metavar="N", help="Plan a search of N trials instead."),
     ] = None,
     in_flight: InFlight = None,
     pruner: Pruner = None,
@@ -149,10 +143,9 @@ def plan(
     lanes: Lanes = None,
     measure: Annotated[
         bool,
-        typer.Option(
+        running_option(
             "--measure/--no-measure",
             help="Measure on this machine, for a few seconds, what is not remembered yet.",
-            rich_help_panel="Running",
         ),
     ] = True,
     as_json: Json = False,
@@ -196,16 +189,13 @@ def resume(
     lanes: Lanes = None,
     data_dir: Annotated[
         str | None,
-        typer.Option(
+        running_option(
             "--data-dir",
             metavar="DIR",
             help="Folder of the data set's files, if they have moved.",
-            rich_help_panel="Running",
         ),
     ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel="Running")
-    ] = False,
+    retry_failed: Annotated[bool, running_option("--retry-failed", help="Try failed trials again.")] = False,
     time_limit: TimeLimit = None,
     max_trials: MaxTrials = None,
     keep_checkpoints: Keep = False,
@@ -220,7 +210,7 @@ def resume(
     from sweep.progress import watcher
 
     options = dataclasses.replace(
-        run_options(jobs, device, lanes, time_limit, max_trials, keep_checkpoints), retry_failed=retry_failed
+        run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)), retry_failed=retry_failed
     )
     with Ledger(results) as ledger:
         ledger.study(study)

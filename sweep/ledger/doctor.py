@@ -12,8 +12,9 @@ from pathlib import Path
 
 from sweep import checkpoint
 from sweep.errors import SweepError
+from sweep.ledger.reading import Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
-from sweep.ledger.store import Ledger, Study
+from sweep.ledger.store import Ledger
 
 LOW_DISK = 100 * 2**20
 """Bytes that should be free: a ledger's transactions and checkpoints need some."""

@@ -1,16 +1,17 @@
 """What people and scripts see of the numbers: tables, curves, CSV and its kin. Needs rich; pandas for files.
 
-text    how numbers, times and counts are written
-tables  the leaderboard of trials, the studies, the plan
-settings  the leaderboard of settings
-confirm a confirmation, a comparison of studies
-trial   one trial, trained again or not; what the doctor found
-files   CSV, Parquet, JSON, Markdown
-latex   a table for a paper
+text         how numbers, times and counts are written
+tables       the leaderboard of trials, the studies, the plan
+settings     the leaderboard of settings
+confirm      a confirmation, a comparison of studies
+answers      effects, importance, remarks (imported when one is asked)
+trial        one trial, trained again or not; what the doctor found
+files        CSV, Parquet, JSON, Markdown
+latex        a table for a paper
 tensorboard  event files
-plots   charts (imported when one is drawn)
-page    HTML (imported when one is written)
-terminal  the same pictures as text (imported when one is drawn)
+plots        charts (imported when one is drawn)
+page         HTML (imported when one is written)
+terminal     the same pictures as text (imported when one is drawn)
 """
 
 from sweep.report.files import export_table, plain, records, to_json

@@ -1,0 +1,51 @@
+"""A study read as an experienced colleague would: what to remark, on which numbers, and what to run next. Needs pandas.
+
+thresholds  when each remark is made, in one table
+reading     what every remark reads
+accidents   trials that failed or diverged
+edges       the best setting at the edge of a range
+curves      the ends of the best settings' curves
+luck        what seeds cannot tell apart
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sweep.analysis.check.accidents import diverged, failed
+from sweep.analysis.check.curves import curve_ends
+from sweep.analysis.check.edges import edges
+from sweep.analysis.check.luck import did_nothing, too_few_seeds
+from sweep.analysis.check.reading import Remark, counted, is_number, read
+from sweep.analysis.check.thresholds import SHORTEST
+from sweep.analysis.table import StudyTable
+from sweep.recipe import Recipe
+
+__all__ = ["Remark", "check", "unread"]
+
+
+def check(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None = None) -> list[Remark]:
+    """What there is to remark, the gravest first; empty if nothing is. epochs: the study's, with `trial`, `epoch` and the
+    metrics (empty for a study without curves). recipe: for the commands. Raises UsageError if no trial is complete."""
+    reading = read(table, epochs, recipe)
+    kinds = (failed, diverged, edges, curve_ends, too_few_seeds, did_nothing)
+    return [remark for kind in kinds for remark in kind(reading)]
+
+
+def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
+    """What a study has too little of to be read, in words."""
+    out = []
+    length = 0 if epochs.empty else int(epochs["epoch"].max())
+    if length < SHORTEST:
+        found = f"of {counted(length, 'epoch')}; {SHORTEST} are needed" if length else "there are none"
+        out.append(f"curves ({found})")
+    if not any(_numbers_of(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
+        out.append("edges (no hyperparameter took three numbers)")
+    if table.trials["seed"].nunique() < 2:
+        out.append("the spread over seeds (there is one)")
+    return out
+
+
+def _numbers_of(column: pd.Series) -> int:
+    levels = column.dropna().unique()
+    return len(levels) if all(is_number(level) for level in levels) else 0

@@ -1,0 +1,76 @@
+"""What every remark reads of a study: its settings and trials, the best first. Needs pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.analysis.cells import coded, combined, finished
+from sweep.analysis.commands import grow_command
+from sweep.analysis.table import StudyTable
+from sweep.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One finding: its kind (see the module), the sentence, the numbers behind it, the command to run next (may be
+    empty)."""
+
+    kind: str
+    text: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What every finding reads. settings: one row a setting, the best first: swept values, mean (NaN where a seed
+    diverged), sd, n, code; trials: the finished ones, with the setting's code."""
+
+    table: StudyTable
+    epochs: pd.DataFrame
+    recipe: Recipe | None
+    trials: pd.DataFrame
+    settings: pd.DataFrame
+
+    @property
+    def accuracy(self) -> bool:
+        return self.table.metric.endswith("accuracy")
+
+    def gap(self, better: float, worse: float) -> float:
+        """How much worse: in accuracy, or as a share of the better loss."""
+        size = abs(worse - better)
+        return size if self.accuracy else size / max(abs(better), 1e-12)
+
+    def show(self, gap: float) -> str:
+        """A gap in words."""
+        return f"{100 * gap:.2f} points" if self.accuracy else f"{100 * gap:.3g}%"
+
+    def grow(self, **more: Sequence[Any]) -> str:
+        """The command that grows the study."""
+        return grow_command(self.table.name, self.recipe, more)
+
+
+def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Reading:
+    trials = finished(table)
+    swept = [name for name in table.swept if name in trials]
+    codes = combined([coded(trials[name])[0] + 1 for name in swept], len(trials))
+    trials = trials.assign(setting=codes)
+    groups = trials.groupby("setting")["value"]
+    lost = groups.count() < groups.size()
+    settings = trials.drop_duplicates("setting").set_index("setting")[["number", *swept]]
+    settings = settings.assign(mean=groups.mean().where(~lost), sd=groups.std(), n=groups.size())
+    order = (table.sign * settings["mean"]).sort_values(kind="stable").index
+    return Reading(table, epochs, recipe, trials, settings.loc[order].reset_index(names="code"))
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value

@@ -1,0 +1,31 @@
+"""The thresholds of `sweep check`: when each remark is made, so that a healthy study has none. Needs nothing.
+
+| kind | is remarked when |
+|---|---|
+| `failed` | any trial failed, or is not trained yet |
+| `diverged` | any trial diverged |
+| `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
+| `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
+| `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |
+| `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
+| `seeds` | the first and second setting cannot be told apart: their difference over common seeds covers 0; or there is one seed, and the gap is under `ONE_SEED_GAP` of the loss (`ONE_SEED_GAP_POINTS`) |
+| `nothing` | a hyperparameter's interval over at least six cells lies within `NEGLIGIBLE` of the typical metric (`NEGLIGIBLE_POINTS`) for every level, and so do the bests of its levels |
+"""
+
+from __future__ import annotations
+
+EDGE_SDS, EDGE_CHANCE = 3.0, 1000
+ONE_SEED, ONE_SEED_POINTS = 0.10, 0.01
+TOP = 0.05  # of the settings, at least 5
+NEAR = 0.1
+IMPROVING, IMPROVING_POINTS = 0.03, 0.003
+CLEAR, ENOUGH = 2.0, 5
+WORSE = 0.10
+NOISY, NOISY_POINTS = 0.10, 0.01
+MOST = 0.5
+ONE_SEED_GAP, ONE_SEED_GAP_POINTS = 0.25, 0.03
+NEGLIGIBLE, NEGLIGIBLE_POINTS = 0.02, 0.002
+READ = 10
+"""Best settings whose curves are read, or a quarter of them if those are fewer."""
+SHORTEST = 6
+"""Epochs below which a curve says nothing about its end."""

@@ -1,0 +1,166 @@
+"""The ledger's file: opened or made, its transactions, a study's lock, what its errors mean. Needs sqlite3."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sweep.errors import SweepError, UsageError
+from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
+from sweep.ledger.versions import now
+
+LOCKS = ".locks"
+"""The folder of lock files, beside the ledger."""
+
+
+class File:
+    """The SQLite file of a results folder; what it holds is read and written by its heirs."""
+
+    def __init__(self, folder: Path, create: bool = False) -> None:
+        """Opens `folder`/sweep.db, making it if `create`. Raises UsageError for a folder or file that cannot serve."""
+        self.path = folder / FILE
+        try:
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+            elif not self.path.exists():
+                raise UsageError(
+                    f"{folder}: no results there yet; `sweep grid` makes them (--results names another folder)"
+                )
+            if create and not os.access(folder, os.W_OK):
+                raise UsageError(f"{folder}: the results folder is read-only; --results names another")
+            with self._alone(create):
+                self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
+                self._open(create)
+                self._inode = self.path.stat().st_ino
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be used as the results folder: {error.strerror or error}") from None
+
+    def _open(self, create: bool) -> None:
+        self._connection.execute("BEGIN")
+        application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        empty = not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        self._connection.execute("COMMIT")
+        if empty and application == 0:
+            if not create:
+                raise UsageError(f"{self.path}: the file is empty, no results yet")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                for statement in SCHEMA.split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        elif application != APPLICATION_ID:
+            raise UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
+        elif version > VERSION:
+            raise SweepError(
+                f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); upgrade sweep"
+            )
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
+    def _alone(self, create: bool) -> Iterator[None]:
+        """While a ledger may have to be made, no other process makes the same one."""
+        if not create:
+            yield
+            return
+        folder = self.path.parent / LOCKS
+        folder.mkdir(exist_ok=True)
+        with open(folder / "new.lock", "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _address(self, create: bool) -> str:
+        """The file's URI. A reader of a folder that nobody can write to takes the file as it lies."""
+        frozen = (
+            not create and not os.access(self.path.parent, os.W_OK) and not self.path.with_name(f"{FILE}-wal").exists()
+        )
+        return f"{self.path.resolve().as_uri()}{'?immutable=1' if frozen else ''}"
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Makes this process the study's one writer. Raises SweepError, naming the other, if there is one.
+
+        The operating system holds the lock and drops it with its process, so a dead owner never blocks.
+        """
+        folder = self.path.parent / LOCKS
+        try:
+            folder.mkdir(exist_ok=True)
+            file = open(folder / f"{name}.lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise SweepError(
+                    f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait for it or stop it"
+                ) from None
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}")
+            file.flush()
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._check_place()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
+
+    def _check_place(self) -> None:
+        """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will see."""
+        try:
+            same = not hasattr(self, "_inode") or self.path.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise SweepError(
+                f"{self.path}: the file was removed or replaced while it was in use; nothing more is recorded"
+            )
+
+    def _trouble(self, error: sqlite3.DatabaseError) -> SweepError:
+        text = str(error)
+        if "malformed" in text or "disk I/O" in text or "corrupt" in text:
+            return SweepError(f"{self.path}: the file is damaged ({text}); `sweep doctor` says what can be mended")
+        if "not a database" in text:
+            return UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
+        if "readonly" in text or "unable to open" in text:
+            return UsageError(f"{self.path.parent}: the results folder is read-only; --results names another")
+        free = shutil.disk_usage(self.path.parent).free // 2**20 if self.path.parent.exists() else 0
+        return SweepError(f"{self.path}: {text} ({free} MiB free on that disk); what was recorded before is kept")

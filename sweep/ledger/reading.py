@@ -1,0 +1,188 @@
+"""Reading the ledger: studies, trials, epochs. Needs pandas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweep.checkpoint import Key
+from sweep.errors import UsageError, unknown
+from sweep.ledger.file import File
+from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
+from sweep.recipe import Recipe, recipe_from_dict
+from sweep.space import Result, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Study:
+    """A row of `studies`."""
+
+    id: int
+    name: str
+    recipe: Recipe
+    trials: int
+    created: str
+    finished: str | None
+    seconds: float
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    data: str | None
+
+
+class Reader(File):
+    """What a ledger says. Readers need nothing else."""
+
+    def studies(self) -> list[Study]:
+        """Every study, the oldest first."""
+        columns = "id, name, recipe, trials, created, finished, seconds, versions, machine, data"
+        rows = self._read(f"SELECT {columns} FROM studies ORDER BY id")
+        out = []
+        for row in rows:
+            values = dict(zip(columns.split(", "), row, strict=True))
+            for name in ("recipe", "versions", "machine"):
+                values[name] = json.loads(values[name])
+            out.append(Study(**values | {"recipe": recipe_from_dict(values["recipe"])}))
+        return out
+
+    def find(self, name: str) -> Study | None:
+        """The study of that name, if there is one."""
+        return next((study for study in self.studies() if study.name == name), None)
+
+    def study(self, name: str) -> Study:
+        """The study of that name. Raises UsageError, with a near miss or the list, if there is none."""
+        found = self.find(name)
+        if found is None:
+            raise unknown("study", name, [study.name for study in self.studies()], f"{self.path.parent}: ")
+        return found
+
+    def counts(self, study: Study) -> dict[str, int]:
+        """How many trials are in each state; trials not made yet count as waiting."""
+        rows = dict(self._read("SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", study.id))
+        made = sum(rows.values())
+        return {state: rows.get(state, 0) + (study.trials - made if state == "waiting" else 0) for state in STATES}
+
+    def known(self, study: Study) -> dict[Key, tuple[int, str]]:
+        """The number and state of every trial that has a row, by setting and seed."""
+        rows = self._read("SELECT setting, seed, number, state FROM trials WHERE study = ?", study.id)
+        return {(setting, seed): (number, state) for setting, seed, number, state in rows}
+
+    def results(self, study: Study, first: int = 0) -> list[Result]:
+        """Every trial that has a row, from a number on, with the recipe's metric and, of a search with several
+        objectives, what was measured of those."""
+        search = study.recipe.search
+        others = [name for name, _ in search.objectives if name != "parameters"] if search else []
+        names = ", ".join(["number", "setting", "seed", "state", study.recipe.metric_column, "epochs", *others])
+        query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
+        out = []
+        for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
+            found = dict(zip(others, measured, strict=True))
+            out.append(Result(Trial(number, json.loads(setting), seed), state, value, epochs, found))
+        return out
+
+    def values_at(self, study: Study, epoch: int | None = None) -> dict[int, float | None]:
+        """The recipe's metric of every trial that was trained to that epoch, or to its end, by number; None of one that
+        diverged by then."""
+        metric, diverged = (
+            study.recipe.metric_column,
+            "SELECT number, NULL FROM trials WHERE study = ? AND state = 'diverged'",
+        )
+        if epoch is None:
+            query = f"SELECT number, {metric} FROM trials WHERE study = ? AND state = 'complete'"
+            return dict(self._read(query, study.id) + self._read(diverged, study.id))
+        query = f"SELECT trial, {metric} FROM epochs WHERE study = ? AND epoch = ?"
+        return dict(self._read(query, study.id, epoch) + self._read(f"{diverged} AND epochs <= ?", study.id, epoch))
+
+    def begun(self, study: Study) -> int:
+        """Trials that wait but had begun: something stopped them, or their epochs were raised."""
+        query = (
+            "SELECT count(*) FROM trials WHERE study = ? AND state = 'waiting' AND (epochs > 0 OR reason IS NOT NULL)"
+        )
+        return int(self._read(query, study.id)[0][0])
+
+    def rows(self, study: Study) -> int:
+        """The number of rows a study has in `trials`."""
+        return int(self._read("SELECT count(*) FROM trials WHERE study = ?", study.id)[0][0])
+
+    def torn(self, study: Study) -> list[int]:
+        """Finished trials that do not have a row for each of their epochs."""
+        rows = self._read(
+            f"SELECT number FROM trials t WHERE study = ? AND state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
+            "(SELECT count(*) FROM epochs e WHERE e.study = t.study AND e.trial = t.number)",
+            study.id,
+        )
+        return [number for (number,) in rows]
+
+    def overview(self, study: Study) -> dict[str, Any]:
+        """A study in one row: counts, its best finished trial's metric, times."""
+        counts = self.counts(study)
+        recipe = study.recipe
+        best = "min" if recipe.direction == "minimize" else "max"
+        query = f"SELECT {best}({recipe.metric_column}) FROM trials WHERE study = ? AND state = 'complete'"
+        return {
+            "name": study.name,
+            "data": recipe.data,
+            "trials": study.trials,
+            **{state: counts[state] for state in FINISHED},
+            "failed": counts["failed"],
+            "left": counts["waiting"] + counts["running"],
+            "metric": recipe.metric,
+            "best": self._read(query, study.id)[0][0],
+            "seconds": study.seconds,
+            "created": study.created,
+            "finished": study.finished,
+            "swept": list(recipe.swept),
+        }
+
+    def trial(self, study: Study, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """One trial's row and setting. Raises UsageError if it has none."""
+        columns = _columns(study.recipe)
+        del columns["number"], columns["setting"]
+        made = 0 <= number < study.trials
+        known = 0 <= number < 2**62
+        query = f"SELECT number, {', '.join(columns)}, setting FROM trials WHERE study = ? AND number = ?"
+        rows = self._read(query, study.id, number) if known else []
+        if not rows:
+            problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
+            raise UsageError(f"study {study.name!r}: trial {number} {problem}")
+        row = rows[0]
+        *values, setting = row
+        return dict(zip(["trial", *columns.values()], values, strict=True)), json.loads(setting)
+
+    def trials(self, study: Study) -> pd.DataFrame:
+        """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest.
+        `setting` is a whole number, the same for trials of one setting."""
+        import pandas as pd
+
+        columns = _columns(study.recipe)
+        rows = self._read(f"SELECT {', '.join(columns)} FROM trials WHERE study = ? ORDER BY number", study.id)
+        frame = pd.DataFrame.from_records(rows, columns=list(columns.values()))
+        codes, texts = pd.factorize(frame["setting"])
+        read = json.loads(f"[{','.join(texts)}]")  # each setting once
+        settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
+        numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
+        frame[numbers] = frame[numbers].astype("float64")
+        frame["setting"] = codes
+        return pd.concat([frame, settings.astype(object).take(codes).set_index(frame.index)], axis=1)
+
+    def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
+        """The epochs of every trial, or of one, in order."""
+        import pandas as pd
+
+        names = ["trial", "epoch", *EPOCH_METRICS, "grad_norm", "seconds"]
+        one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
+        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
+        frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
+        return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
+
+
+def _columns(recipe: Recipe) -> dict[str, str]:
+    """The columns of `trials` that a study fills, each with the name it has for readers."""
+    if recipe.imported is None:
+        return {name: name for name in TRIAL_COLUMNS}
+    told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}
+    tested = {"test_loss": recipe.imported.test_name} if recipe.imported.test_name else {}
+    return told | {recipe.metric_column: recipe.metric} | tested

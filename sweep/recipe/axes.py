@@ -1,0 +1,106 @@
+"""The values of one hyperparameter: one, a list or a range, from TOML or a flag. Needs hyperparameters, space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import Hyperparameter, Value, shown
+from sweep.space import Axis, Range
+
+
+def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
+    """A hyperparameter's values, checked. Raises UsageError, beginning with `where`, for one that cannot be."""
+    try:
+        if isinstance(value, Range):
+            return Axis(row.name, _check_range(row, value))
+        if isinstance(value, Mapping):
+            return Axis(row.name, _range_of(row, value))
+        if isinstance(value, str) and ":" in value and row.kind in ("int", "float"):
+            return Axis(row.name, _check_range(row, _parse_range(row, value)))  # written as in a flag
+        if isinstance(value, list | tuple):
+            if not value:
+                raise UsageError(f"{row.name} = []: the list is empty; expected at least one value, {row.expected}")
+            return Axis(row.name, tuple(row.check(item) for item in value))
+        return Axis(row.name, (row.check(value),))
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from None
+
+
+def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
+    for key in table:
+        if key not in ("low", "high", "log", "n", "step"):
+            raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n", "step"))
+    for key in ("low", "high"):
+        if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
+            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {shown(dict(table))}")
+    log, n = table.get("log", False), table.get("n")
+    if not isinstance(log, bool):
+        raise UsageError(f"{row.name}: log = {shown(log)}: expected true or false")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
+        raise UsageError(f"{row.name}: n = {shown(n)}: expected a whole number of points")
+    step = table.get("step")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
+        raise UsageError(f"{row.name}: step = {shown(step)}: expected a number")
+    return _check_range(row, Range(table["low"], table["high"], log, n, step))
+
+
+def _check_range(row: Hyperparameter, given: Range) -> Range:
+    if row.kind in ("bool", "choice"):
+        raise UsageError(f"{row.name}: a range was given; expected {row.expected}, or a list of them")
+    low, high = row.check(given.low), row.check(given.high)
+    assert not isinstance(low, str)
+    assert not isinstance(high, str)
+    if low >= high:
+        raise UsageError(f"{row.name}: range from {low:g} to {high:g}; expected low < high")
+    if given.log and low <= 0:
+        raise UsageError(f"{row.name}: log range from {low:g}; expected low > 0")
+    if given.n is not None and not 1 <= given.n <= 1_000_000:
+        raise UsageError(f"{row.name}: n = {shown(given.n)}: expected 1 to 1000000 points")
+    if given.step is not None:
+        _check_step(row, given, low, high)
+    return Range(low, high, given.log, given.n, given.step)
+
+
+def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> None:
+    assert given.step is not None
+    if given.log or given.n is not None:
+        other = "log" if given.log else "n"
+        raise UsageError(f"{row.name}: step and {other} both given for one range; expected one of them")
+    if not 0 < given.step <= high - low or (row.kind == "int" and given.step != int(given.step)):
+        whole = "a whole number" if row.kind == "int" else "a number"
+        raise UsageError(f"{row.name}: step = {given.step:g}: expected {whole} > 0 and at most high - low")
+    if (high - low) / given.step > 1_000_000:
+        raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
+
+
+def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges."""
+    where = f"{row.flag}: "
+    if ":" in text and row.kind in ("int", "float"):
+        try:
+            return _parse_range(row, text)
+        except UsageError as error:
+            raise UsageError(f"{where}{error}") from None
+    parts = text.split(",")
+    if any(not part.strip() for part in parts):
+        raise UsageError(f"{where}{row.name} = {shown(text)}: an empty value; expected {row.expected}")
+    try:
+        return [row.parse(part) for part in parts]
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from None
+
+
+def _parse_range(row: Hyperparameter, text: str) -> Range:
+    low, high, *rest = (part.strip() for part in text.split(":"))
+    steps = [part.removeprefix("step=") for part in rest if part.startswith("step=")]
+    counts = [part.removeprefix("n=") for part in rest if part != "log" and not part.startswith("step=")]
+    try:
+        if len(counts) > 1 or len(steps) > 1 or rest.count("log") > 1:
+            raise ValueError("given twice")
+        step = float(steps[0]) if steps else None
+        return Range(float(low), float(high), "log" in rest, int(counts[0]) if counts else None, step)
+    except ValueError:
+        form = "expected LOW:HIGH, LOW:HIGH:log, LOW:HIGH:log:N or LOW:HIGH:step=S"
+        raise UsageError(f"{row.name} = {shown(text)}: {form}") from None

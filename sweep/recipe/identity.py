@@ -1,0 +1,156 @@
+"""The recipe itself: what decides which trials there are, and which recipe includes which. Needs space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweep.hyperparameters import TABLE, Setting, Value
+from sweep.recipe.imported import Imported
+from sweep.recipe.listed import axes_of
+from sweep.recipe.search import Search
+from sweep.space import Axis, Grid, Range, setting_key
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them.
+
+    settings: where they are listed one by one, all of them; the axes then are the values that occur. confirms: the study
+    whose best settings these are, trained again with seeds of its own. A study that was imported has no axes, but
+    `imported`: its data is the name of a file, its metric the file's own.
+    """
+
+    axes: tuple[Axis, ...] = ()
+    data: str = "digits"
+    data_dir: str | None = None
+    split_seed: int = 0
+    precision: str = "float32"
+    seeds: tuple[int, ...] = (0,)
+    metric: str = "val_loss"
+    direction: str = "minimize"
+    search: Search | None = None
+    settings: tuple[Setting, ...] = ()
+    confirms: str | None = None
+    imported: Imported | None = None
+
+    @property
+    def metric_column(self) -> str:
+        """The column of the ledger that holds the metric."""
+        return "val_loss" if self.imported else self.metric
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that the axes and seeds span, or what is listed of it."""
+        return Grid(self.axes, self.seeds, self.settings)
+
+    def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
+        """This recipe with settings listed one by one in place of its space, and with other changes."""
+        return replace(self, axes=axes_of(settings), settings=tuple(settings), search=None, **changes)
+
+    def listed(self, name: str) -> tuple[Value, ...]:
+        """The values of a hyperparameter as far as they are named: its default if it is not there, none of an open range."""
+        axis = next((axis for axis in self.axes if axis.name == name), None)
+        if axis is None:
+            return (TABLE[name].default,)
+        return () if isinstance(axis.values, Range) and axis.values.open else Grid((axis,), ()).points[name]
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The names of the hyperparameters that take more than one value."""
+        if self.imported:
+            return self.imported.swept
+        return tuple(axis.name for axis in self.axes if axis.swept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values; `recipe_from_dict` reads it back."""
+        if self.imported:
+            plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
+            return plain | {"space": {}, "imported": vars(self.imported)}
+        space: dict[str, Any] = {}
+        for axis in () if self.settings else self.axes:
+            if isinstance(axis.values, Range):
+                space[axis.name] = {key: value for key, value in vars(axis.values).items() if value is not None}
+            else:
+                space[axis.name] = list(axis.values)
+        return {
+            "data": self.data,
+            **({"data_dir": self.data_dir} if self.data_dir else {}),
+            "split_seed": self.split_seed,
+            **({"precision": self.precision} if self.precision != "float32" else {}),
+            "seeds": list(self.seeds),
+            "metric": self.metric,
+            "direction": self.direction,
+            **({"confirms": self.confirms} if self.confirms else {}),
+            **({"settings": list(self.settings)} if self.settings else {}),
+            "space": space,
+            **({"search": self.search.to_dict()} if self.search else {}),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which trials there are and what their numbers mean: not where the data lie, nor the ranking
+        (but for a search, which goes by it)."""
+        other = ("data_dir",) if self.search else ("data_dir", "metric", "direction")
+        return {key: value for key, value in self.to_dict().items() if key not in other}
+
+    def digest(self) -> str:
+        """Six hexadecimal digits of the identity, for naming a study that nobody named."""
+        return hashlib.sha256(json.dumps(self.identity()).encode()).hexdigest()[:6]
+
+    def difference(self, other: Recipe) -> list[str]:
+        """One line for each part of the identity in which `other` differs."""
+        mine, theirs = _flatten(self.identity()), _flatten(other.identity())
+        names = [*mine, *(name for name in theirs if name not in mine)]
+        lines = [
+            f"{name}: {_told(mine.get(name))} there, {_told(theirs.get(name))} here"
+            for name in names
+            if mine.get(name) != theirs.get(name)
+        ]
+        if not lines and list(mine) != list(theirs):
+            lines.append(f"order: {', '.join(mine)} there, {', '.join(theirs)} here")
+        return lines
+
+    def fixed_epochs(self) -> Value | None:
+        """The number of epochs, if it is not swept."""
+        axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
+        return TABLE["epochs"].default if axis is None else None if axis.swept else axis.values[0]  # type: ignore[index]
+
+    def includes(self, smaller: Recipe) -> bool:
+        """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
+        there, more epochs or as many. A search cannot: what it asks depends on all of its recipe."""
+        if self.search or smaller.search:
+            return not self.difference(smaller)
+        if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
+            return False
+        if not set(self.seeds) >= set(smaller.seeds) or self.confirms != smaller.confirms:
+            return False
+        if self.settings or smaller.settings:
+            all_, some = (set(map(setting_key, recipe.settings)) for recipe in (self, smaller))
+            return bool(some) and all_ >= some
+        mine, theirs = self.grid.points, smaller.grid.points
+        for name in {*mine, *theirs}:
+            row = TABLE[name]
+            defaults = {row.default} | {v for (n, of), v in row.default_with.items() if of in theirs.get(n, ())}
+            old, new = set(theirs.get(name, defaults)), set(mine.get(name, defaults))
+            if name == "epochs" and len(old) == len(new) == 1:
+                if int(*new) < int(*old):
+                    return False
+            elif not new >= old or (name == "loss" and new != old):
+                return False
+        return True
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]
+        return f"{len(value)} listed ({digest})"
+    return json.dumps(value)
+
+
+def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:
+    tables = ("space", "search")
+    search = {f"search.{key}": value for key, value in table.get("search", {}).items()}
+    return {**{key: value for key, value in table.items() if key not in tables}, **table["space"], **search}

@@ -1,0 +1,101 @@
+"""The plain keys of a recipe, what they may be, and what checks each. Needs hyperparameters, space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE, shown
+from sweep.recipe.axes import read_axis
+from sweep.recipe.listed import check_listed
+from sweep.space import Grid
+
+METRICS: dict[str, str] = {
+    "val_loss": "minimize",
+    "val_accuracy": "maximize",
+    "train_loss": "minimize",
+    "train_accuracy": "maximize",
+}
+"""The metrics a study may be ranked on, each with its direction. None of them is on test data (promise 6)."""
+
+DIRECTIONS = ("minimize", "maximize")
+
+PRECISIONS = ("float32", "tf32", "bf16")
+"""What matrix products are made of: float32; TensorFloat-32, on GPUs that have it; bfloat16 with sums in float32."""
+
+RECIPE_KEYS = (
+    "data",
+    "data_dir",
+    "split_seed",
+    "precision",
+    "seeds",
+    "metric",
+    "direction",
+    "settings",
+    "space",
+    "search",
+)
+
+
+def place(file: str, text: str, key: str) -> str:
+    """Where a key stands in a file's text, as messages begin with it."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.\]]""", line.lstrip("[ ")):
+            return f"{file}, line {number}: "
+    return f"{file}: " if file else ""
+
+
+def _text(key: str, value: object, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{where}{key} = {shown(value)}: expected text")
+    file = key == "data_dir" or value.endswith(".npz")
+    return str(Path(value).absolute()) if file else value  # so that a study resumes from any folder
+
+
+def one_of(choices: Sequence[str]) -> Any:
+    """A check that a value is one of these."""
+
+    def check(key: str, value: object, where: str) -> str:
+        if key == "metric" and isinstance(value, str) and value.startswith("test_"):
+            raise UsageError(
+                f"{where}{shown(value)}: nothing is selected on test data; choose from {', '.join(choices)}"
+            )
+        if value not in choices:
+            raise unknown(key, str(value)[:60], choices, where)
+        return str(value)
+
+    return check
+
+
+def whole(key: str, value: object, where: str) -> int:
+    """The value, which must be a whole number from 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise UsageError(f"{where}{key} = {shown(value)}: expected a whole number >= 0")
+    return value
+
+
+def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
+    if isinstance(value, list | tuple):
+        if not value:
+            raise UsageError(f"{where}{key} = []: the list is empty; expected a number of seeds, or a list of them")
+        axis = read_axis(TABLE["seed"], value, where)
+        return Grid((axis,), ()).points["seed"]  # type: ignore[return-value]
+    count = whole(key, value, where)
+    if not 1 <= count <= 100_000:
+        raise UsageError(f"{where}{key} = {count}: expected 1 to 100000 seeds")
+    return tuple(range(count))
+
+
+CHECKS = {
+    "settings": check_listed,
+    "data": _text,
+    "data_dir": _text,
+    "split_seed": whole,
+    "precision": one_of(PRECISIONS),
+    "seeds": _seeds,
+    "metric": one_of(tuple(METRICS)),
+    "direction": one_of(DIRECTIONS),
+}

@@ -1,0 +1,45 @@
+"""Settings that are listed one by one, in place of a space. Needs hyperparameters, space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical, shown
+from sweep.space import Axis, setting_key
+
+
+def check_listed(key: str, value: object, where: str) -> list[dict[str, Value]]:
+    """The settings as a recipe lists them, each value checked."""
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(item, Mapping) for item in value):
+        raise UsageError(
+            f"{where}{key} = {shown(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
+        )
+    known = [row.name for row in IN_SETTING]
+    for name in (name for item in value for name in item):
+        if name not in known:
+            raise unknown("hyperparameter", name, known, f"{where}{key}: ")
+    try:
+        return [{name: TABLE[name].check(given) for name, given in item.items()} for item in value]
+    except UsageError as error:
+        raise UsageError(f"{where}{key}: {error}") from None
+
+
+def listed_settings(listed: Sequence[Mapping[str, Value]], axes: Sequence[Axis], where: str) -> tuple[Setting, ...]:
+    """The settings that are listed one by one, equal ones once, with what the space fixes for all of them."""
+    for axis in axes:
+        if axis.swept:
+            raise UsageError(
+                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one value, or one in each"
+            )
+        if any(axis.name in values for values in listed):
+            raise UsageError(f"{where}{axis.name} is given in a setting and for all of them; give it once")
+    fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in axes}  # type: ignore[index]
+    made = (canonical({**fixed, **values}) for values in listed)
+    return tuple({setting_key(setting): setting for setting in made}.values())
+
+
+def axes_of(settings: Sequence[Setting]) -> tuple[Axis, ...]:
+    """Each hyperparameter with the values that occur."""
+    values = {row.name: tuple(dict.fromkeys(s[row.name] for s in settings if row.name in s)) for row in IN_SETTING}
+    return tuple(Axis(name, found) for name, found in values.items() if found)

@@ -1,0 +1,136 @@
+"""A recipe read: from TOML and flags, or from the ledger. Needs every other module of this package."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE, shown
+from sweep.recipe.axes import parse_flag, read_axis
+from sweep.recipe.identity import Recipe
+from sweep.recipe.imported import Imported
+from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
+from sweep.recipe.listed import axes_of, listed_settings
+from sweep.recipe.search import aimed, read_search
+from sweep.space import Axis, Grid
+
+
+def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a TOML file (or none) with command-line flags, in the order they were typed, winning over it.
+
+    `flags` maps hyperparameter and recipe keys to their text, unparsed. `search`: for a search, the keys of its table
+    [search] that were given as flags; without it the recipe is a grid's.
+    """
+    recipe = _load(path, flags, search)
+    if search is None:
+        return replace(recipe, search=None)
+    if recipe.settings:
+        raise UsageError("settings: a search chooses them itself; expected a space to choose from, or `sweep grid`")
+    if not recipe.swept:
+        raise UsageError(
+            "a search needs something to vary: give a list (--lr 0.1,0.01) or a range (--lr 1e-4:1e-1:log)"
+        )
+    return recipe
+
+
+def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` wrote."""
+    if "imported" in table:
+        read = table["imported"]
+        imported = Imported(read["metric"], tuple(read["swept"]), tuple(read["constant"]), read["test"])
+        plain = {key: table[key] for key in ("data", "metric", "direction")}
+        return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported)
+    plain = {key: value for key, value in table.items() if key != "confirms"}
+    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"))
+
+
+def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:
+    if path is None:
+        return _build({}, flags, "", search=search)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such recipe; expected a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a recipe: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise UsageError(f"{path}: not a recipe: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    return _build(table, flags, str(path), text, search)
+
+
+def _build(
+    table: Mapping[str, Any],
+    flags: Mapping[str, str],
+    file: str,
+    text: str = "",
+    search: Mapping[str, Any] | None = None,
+) -> Recipe:
+    entries = _with_flags(_entries(table, file, text), flags)
+    plain, axes = _checked(entries)
+    if "settings" in plain:
+        plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
+        axes = [*axes_of(plain["settings"])]
+    if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
+        plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
+    if search is not None or "search" in table:
+        plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
+        plain = aimed(plain)
+    plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
+    return Recipe(axes=tuple(axes), **plain)
+
+
+def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
+    """Every key of the recipe with its value and, for messages, where it stands."""
+    out: dict[str, tuple[Any, str]] = {}
+    space = table.get("space", {})
+    if not isinstance(space, Mapping):
+        raise UsageError(f"{place(file, text, 'space')}space = {shown(space)}: expected a table: [space]")
+    for section in ({key: value for key, value in table.items() if key not in ("space", "search")}, space):
+        for key, value in section.items():
+            where = place(file, text, key)
+            known = [*TABLE] if section is space else [*RECIPE_KEYS, *TABLE]
+            if key not in known:
+                raise unknown("hyperparameter" if section is space else "key", key, known, where)
+            if key in out:
+                raise UsageError(f"{where}{key} is given both at the top and in [space]; give it once")
+            out[key] = (value, where)
+    return out
+
+
+def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    """The entries of a recipe, and the flags, which win over them."""
+    if "seed" in flags or "seeds" in flags:  # a flag for one wins over the other of the recipe
+        entries = {key: entry for key, entry in entries.items() if key not in ("seed", "seeds")}
+    for key, text in flags.items():
+        if key in TABLE:
+            entries[key] = (parse_flag(TABLE[key], text), f"{TABLE[key].flag}: ")
+        else:
+            whole = key in ("seeds", "split_seed") and text.strip().isdecimal() and len(text) < 20
+            entries[key] = (int(text) if whole else text, f"--{key.replace('_', '-')}: ")
+    if "seed" in entries and "seeds" in entries:
+        raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")
+    return entries
+
+
+def _checked(entries: Mapping[str, tuple[Any, str]]) -> tuple[dict[str, Any], list[Axis]]:
+    """The plain keys and the axes of a recipe's entries, each checked."""
+    plain: dict[str, Any] = {}
+    axes: list[Axis] = []
+    for key, (value, where) in entries.items():
+        if key in TABLE:
+            axis = read_axis(TABLE[key], value, where)
+            if key == "seed":
+                plain["seeds"] = Grid((axis,), ()).points["seed"]
+            else:
+                axes.append(axis)
+        else:
+            plain[key] = CHECKS[key](key, value, where)
+    return plain, axes

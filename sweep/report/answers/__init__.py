@@ -1,0 +1,32 @@
+"""Answers in words and tables: effects, importance, remarks. Needs rich.
+
+words       how differences, intervals and p values are written
+sentences   an effect in sentences
+effect      the answer to `sweep effect`
+importance  the answer to `sweep importance`
+check       the answer to `sweep check`
+"""
+
+from sweep.report.answers.check import check_json, check_report
+from sweep.report.answers.effect import effect_json, effect_report
+from sweep.report.answers.importance import importance_json, importance_method, importance_report, importance_sentences
+from sweep.report.answers.sentences import headline, holds_for, sentences, tuned_sentences
+from sweep.report.answers.words import scale, show_difference, show_p
+
+__all__ = [
+    "check_json",
+    "check_report",
+    "effect_json",
+    "effect_report",
+    "headline",
+    "holds_for",
+    "importance_json",
+    "importance_method",
+    "importance_report",
+    "importance_sentences",
+    "scale",
+    "sentences",
+    "show_difference",
+    "show_p",
+    "tuned_sentences",
+]

@@ -1,0 +1,94 @@
+"""The answer to `sweep importance`: sentences and bars, or plain values. Needs rich."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweep.report.files import plain, records
+from sweep.report.text import count, plain_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis.importance import Importance
+
+
+def importance_report(found: Importance) -> RenderableType:
+    """The answer to `sweep importance`."""
+    over = f"{count(found.settings, 'setting')}" + (
+        f" x {count(found.seeds, 'seed')}" if found.method == "exact" else ""
+    )
+    head = Text.assemble("What explains ", (found.metric, "bold"), f" in study {found.study}, {over}")
+    parts: list[RenderableType] = [
+        head,
+        Text(importance_method(found), "dim"),
+        Text(),
+        _share_table(found.shares, ["name"]),
+    ]
+    if len(found.pairs):
+        parts += [
+            Text(),
+            Text("Two together, beyond each alone:", "bold"),
+            _share_table(found.pairs, ["first", "second"]),
+        ]
+    return Group(*parts, Text(), *(Text(sentence) for sentence in importance_sentences(found)))
+
+
+def importance_method(found: Importance) -> str:
+    """How it was found, in words."""
+    of = f"{'log ' if found.scale == 'log' else ''}{found.metric}"
+    if found.method == "exact":
+        return f"exact shares of the variance of {of} over a whole grid of seed means (functional ANOVA)"
+    if found.method == "fanova":
+        return f"estimated shares of the variance of {of} (fANOVA of a random forest), since {found.note}"
+    return f"what sets the best tenth by {found.metric} apart (PED-ANOVA, as shares of 1), since {found.note}"
+
+
+def importance_sentences(found: Importance) -> list[str]:
+    """What must be known beside the shares."""
+    out = []
+    if not math.isnan(found.interactions):
+        noise = f"; the seeds' noise is {found.noise:.4f} of all" if not math.isnan(found.noise) else ""
+        out.append(
+            f"Each alone: {1 - found.interactions:.4f} in all; left to interactions: {max(found.interactions, 0.0):.4f}{noise}."
+        )
+    out.append(
+        f"Intervals (95%) are over {found.interval}."
+        if found.interval
+        else "One seed gives no interval: --seeds 3 would."
+    )
+    if len(found.shares) == 1:
+        out.append(
+            f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which value is better."
+        )
+    out.append("A share is of the ranges that were swept: the wider a range, the larger.")
+    return out
+
+
+def _share_table(frame: pd.DataFrame, names: list[str]) -> Table:
+    table = plain_table()
+    for name in names:
+        table.add_column("hyperparameter" if name == "name" else name)
+    interval = bool(frame["low"].notna().any())
+    table.add_column("share", justify="right")
+    if interval:
+        table.add_column("95% interval", justify="right")
+    table.add_column("")
+    largest = max(float(frame["share"].max()), 1e-12)
+    for row in frame.head(40).to_dict("records"):
+        cells = [str(row[name]) for name in names] + [f"{row['share']:.4f}"]
+        cells += [f"{row['low']:.4f} to {row['high']:.4f}"] if interval else []
+        table.add_row(*cells, Text("█" * round(24 * max(row["share"], 0.0) / largest), "cyan"))
+    return table
+
+
+def importance_json(found: Importance) -> dict[str, Any]:
+    """An importance as plain values."""
+    frames = {"shares": records(found.shares), "pairs": records(found.pairs)}
+    rest = {name: plain(value) for name, value in vars(found).items() if name not in frames}
+    return rest | frames | {"text": [importance_method(found), *importance_sentences(found)]}

@@ -1,0 +1,112 @@
+"""Pictures of two numbers: curves, a hyperparameter against the metric, budgets, a front. Needs rich."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sweep.analysis.pictures import Picture, rows_of
+from sweep.report.terminal.canvas import HEIGHT, Canvas, metric_line, show, span_of
+from sweep.report.terminal.rows import bucket_table, strips
+from sweep.report.text import plain_table
+
+HUES = ("bright_cyan", "yellow", "bright_magenta", "green", "bright_blue")
+
+
+def curves(picture: Picture, width: int) -> RenderableType:
+    """Curves of the metric over epochs, the best numbered."""
+    marks, ends = picture.marks, picture.more["ends"]
+    canvas = Canvas(width, HEIGHT, span_of(marks["epoch"]), span_of(marks["mean"], picture.y), (picture.x, picture.y))
+    for setting, line in marks[marks["rank"] == 0].groupby("setting"):
+        canvas.line(zip(line["epoch"], line["mean"], strict=True), "dim")
+        del setting
+    for rank, line in sorted(marks[marks["rank"] > 0].groupby("rank"), reverse=True):
+        canvas.line(zip(line["epoch"], line["mean"], strict=True), HUES[(int(str(rank)) - 1) % len(HUES)])
+    for row in rows_of(ends):
+        if row["rank"] == 0 and row["state"] in ("diverged", "pruned"):
+            canvas.sign(
+                row["epoch"],
+                row["mean"],
+                "✕" if row["state"] == "diverged" else "╷",
+                "red" if row["state"] == "diverged" else "yellow",
+            )
+    best = ends[ends["rank"] > 0].sort_values("rank")
+    for row in rows_of(best):
+        canvas.sign(row["epoch"], row["mean"], str(row["rank"]), f"bold {HUES[(row['rank'] - 1) % len(HUES)]}")
+    lines = [
+        Text.assemble(
+            (f"{row['rank']} ", f"bold {HUES[(row['rank'] - 1) % len(HUES)]}"),
+            f"{show(row['mean'], picture.y):>7}  {row['label']}",
+        )
+        for row in rows_of(best)
+    ]
+    return Group(metric_line(picture.y), canvas.text(), Text(), *lines)
+
+
+def isolation(picture: Picture, width: int) -> RenderableType:
+    """One hyperparameter against the metric."""
+    if picture.x.values:
+        return strips(picture, width)
+    marks = picture.marks
+    complete = marks[marks["state"] == "complete"]
+    canvas = Canvas(width, HEIGHT, span_of(marks["x"]), span_of(complete["mean"], picture.y), (picture.x, picture.y))
+    for row in rows_of(complete):
+        canvas.dot(row["x"], row["mean"], "cyan")
+    best = complete[complete["best"]].sort_values("x")
+    for row in rows_of(best):
+        canvas.sign(row["x"], row["mean"], "◉", "bold")
+    edge = picture.y.domain or span_of(complete["mean"])
+    bad = max(edge) if picture.direction == "minimize" else min(edge)
+    for state, sign in (("diverged", "✕"), ("pruned", "╷")):
+        for x in marks.loc[marks["state"] == state, "x"].unique():
+            canvas.sign(float(x), bad, sign, "red" if state == "diverged" else "yellow")
+    return Group(metric_line(picture.y), canvas.text(), Text(), bucket_table(picture))
+
+
+def budget(picture: Picture, width: int) -> RenderableType:
+    """The best to expect of so many trials."""
+    marks, seen = picture.marks, picture.more["seen"]
+    everything = pd.concat([marks["expected"], marks["low"], marks["high"], seen["best"]])
+    canvas = Canvas(width, HEIGHT, span_of(marks["k"]), span_of(everything), (picture.x, picture.y))
+    for column in ("low", "high"):
+        canvas.line(zip(marks["k"], marks[column], strict=True), "dim", dashed=True)
+    canvas.line(zip(marks["k"], marks["expected"], strict=True), "bold cyan")
+    lines = [f"{k:,}: {show(_nearest(marks, k), picture.y)}" for k in _few(marks["k"])]
+    return Group(
+        metric_line(picture.y),
+        canvas.text(),
+        Text(),
+        Text("expected best of " + " · ".join(lines)),
+        Text("solid: expected best; dashed: 80 of 100 draws lie between", "dim"),
+    )
+
+
+def _nearest(marks: pd.DataFrame, k: int) -> float:
+    return min(rows_of(marks), key=lambda row: abs(row["k"] - k))["expected"]  # type: ignore[no-any-return]
+
+
+def _few(budgets: Sequence[int] | pd.Series) -> list[int]:
+    last = int(max(budgets))
+    return sorted({k for k in (1, 3, 10, 30, 100, 300, 1000, 10_000) if k < last} | {last})
+
+
+def pareto(picture: Picture, width: int) -> RenderableType:
+    """A front of two objectives, and what lies behind it."""
+
+    marks = picture.marks
+    canvas = Canvas(width, HEIGHT, span_of(marks["x"]), span_of(marks["mean"], picture.y), (picture.x, picture.y))
+    for row in rows_of(marks[~marks["front"]]):
+        canvas.dot(row["x"], row["mean"], "dim")
+    front = marks[marks["front"]].sort_values("x")
+    for row in rows_of(front):
+        canvas.sign(row["x"], row["mean"], "●", "bold cyan")
+    table = plain_table()
+    for name in (picture.x.title.split(",")[0], picture.y.title, "trial"):
+        table.add_column(name, justify="right")
+    table.add_column("setting")
+    for row in rows_of(front.head(20)):
+        table.add_row(show(row["x"], picture.x), show(row["mean"], picture.y), str(row["number"]), row["label"])
+    return Group(metric_line(picture.y), canvas.text(), Text(), Text("● none is better in both:"), table)
