@@ -561,7 +561,7 @@ def test_without_optuna_dashboard_the_command_says_how_to_get_it(sweep, tmp_path
     refused = sweep(
         "dashboard", "g", code=2, env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
     ).stderr
-    assert "pip install 'sweep[dashboard]'" in refused
+    assert "pip install optuna-dashboard" in refused
     assert len(refused.splitlines()) == 1
 
 

@@ -20,7 +20,7 @@ def dashboard(
         int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to serve on; 0 takes a free one.")
     ] = 8080,
 ) -> None:
-    """Serve a study, as it is now, with optuna-dashboard until Ctrl-C (pip install 'sweep\\[dashboard]')."""
+    """Serve a study, as it is now, with optuna-dashboard until Ctrl-C (pip install optuna-dashboard)."""
     from sweep.ledger import Ledger
     from sweep.study import dashboard as serve
 

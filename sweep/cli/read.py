@@ -135,7 +135,7 @@ def export(
             "--tensorboard",
             metavar="DIR",
             help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
-            "(pip install 'sweep[tensorboard]').",
+            "(pip install tensorboard).",
         ),
     ] = None,
     asked: Asked,

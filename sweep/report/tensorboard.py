@@ -1,6 +1,6 @@
 """A study as TensorBoard reads it: a run a trial, its epochs as scalars, its setting as HParams. Needs tensorboard.
 
-The package is an extra (`pip install 'sweep[tensorboard]'`); its protocol buffers are written as they are, without torch.
+The package is an extra (`pip install tensorboard`); its protocol buffers are written as they are, without torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def export_tensorboard(study: Study, board: Board, epochs: pd.DataFrame, target:
     try:
         import tensorboard  # noqa: F401
     except ImportError:
-        raise UsageError("--tensorboard needs the package tensorboard: pip install 'sweep[tensorboard]'") from None
+        raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
     folder = Path(target) / study.name
     if folder.exists():
         raise UsageError(f"--tensorboard {target}: {folder} is there already; remove it or name another folder")

@@ -53,7 +53,7 @@ def serve_dashboard(exported: Exported, host: str, port: int, ready: Callable[[s
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise UsageError("sweep dashboard: optuna-dashboard is not installed: pip install 'sweep[dashboard]'") from None
+        raise UsageError("optuna-dashboard is not installed: pip install optuna-dashboard") from None
     storage = optuna.storages.InMemoryStorage()
     with quietly():
         _fill(storage, exported)
