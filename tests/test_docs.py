@@ -81,6 +81,7 @@ def test_every_hyperparameter_is_a_flag_with_help_in_a_panel(sweep):
 def test_every_command_has_help(sweep):
     for command in ("grid", "search", "plan", "ls", "show", "trial", "export", "import", "resume", "rm"):
         assert "Usage: sweep" in sweep(command, "--help").stdout
+    assert "sweep[tensorboard]" in sweep("export", "--help").stdout  # brackets are markup to the help
 
 
 def test_version_and_completion(sweep):

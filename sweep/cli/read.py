@@ -141,7 +141,7 @@ def export(
             "--tensorboard",
             metavar="DIR",
             help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
-            "(pip install 'sweep[tensorboard]').",
+            "(pip install 'sweep\\[tensorboard]').",
         ),
     ] = None,
     results: Results = DEFAULT_RESULTS,
