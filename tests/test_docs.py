@@ -20,6 +20,10 @@ COMMANDS = [
     for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     for line in block.splitlines()
 ]
+COMMAND_NAMES = (
+    *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
+    *("effect", "importance", "check", "confirm", "compare", "plot", "report", "reproduce", "doctor", "rm"),
+)
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST is not beside the repository")
 
 
@@ -79,7 +83,7 @@ def test_every_hyperparameter_is_a_flag_with_help_in_a_panel(sweep):
 
 
 def test_every_command_has_help(sweep):
-    for command in ("grid", "search", "plan", "ls", "show", "trial", "export", "import", "resume", "rm"):
+    for command in COMMAND_NAMES:
         assert "Usage: sweep" in sweep(command, "--help").stdout
 
 

@@ -346,6 +346,7 @@ def test_the_command_on_a_real_study(sweep):
         assert said in sweep("effect", "s", *words, code=2).stderr
     narrow = sweep("effect", "s", "batch_norm", "lr", "--by", "beta1", env={"COLUMNS": "80"}).stdout
     assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow
 
 
 @needs_protein

@@ -116,6 +116,7 @@ def test_nothing_can_be_trained_in_an_imported_study(sweep, runs):
         ("lr,seed,mse\n1,0,1\n2,0,1\n1,0,3\n", {}, "lines 2 and 4 have the same setting and seed 0"),
         ("lr,mse\n1,1\n1,2\n", {}, "lines 2 and 3 have the same setting; --seed names the column"),
         ("lr,seed,mse\n1,0,1\n2,0,1,7,8\n", {}, "line 3"),
+        ("lr,seed,mse\n9,1,0,1\n9,2,0,1\n", {}, "line 2: 4 fields under a header of 3"),
         ("lr,lr,seed,mse\n1,2,0,1\n", {}, "line 1: two columns are called 'lr'"),
         ("rank,seed,mse\n1,0,1\n", {}, "column 'rank' has the name of a column of sweep's own"),
         ("test_acc,seed,mse\n1,0,1\n", {}, "column 'test_acc' has the name of a score on test data"),

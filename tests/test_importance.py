@@ -130,6 +130,8 @@ def test_too_few_settings_and_nothing_that_varies_are_errors():
     frame = pd.DataFrame({"lr": [0.1, 0.2, 0.3], "hidden": [1, 2, 1], "seed": 0, "val_loss": [1.0, 2.0, 3.0]})
     with pytest.raises(UsageError, match="3 settings are too few"):
         importance(table(frame, ["lr", "hidden"]))
+    with pytest.raises(UsageError, match="1 setting is too few"):
+        importance(table(frame.assign(lr=[0.1, 0.2, 0.3], val_loss=[1.0, math.nan, math.nan]), ["lr", "hidden"]))
     with pytest.raises(UsageError, match="nothing varies"):
         importance(table(frame.assign(lr=0.1, hidden=1), ["lr", "hidden"]))
 

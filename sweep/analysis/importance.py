@@ -204,13 +204,17 @@ def _noise(common: Floats, mean: Floats, log: bool) -> float:
 # Anything else
 
 
+def _few(n: int) -> str:
+    return "1 setting is" if n == 1 else f"{n} settings are"
+
+
 def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, note: str) -> Importance:
     from sweep.search.forests import importances
 
     known = np.flatnonzero(np.isfinite(settings.mean))
     if len(known) < FEWEST:
         raise UsageError(
-            f"study {table.name!r}: {note}, and {len(known)} settings are too few for an estimate; expected a whole grid, or {FEWEST}"
+            f"study {table.name!r}: {note}, and {_few(len(known))} too few for an estimate; expected a whole grid, or {FEWEST}"
         )
     rng = np.random.default_rng(0)
     if len(known) > MOST_PED:

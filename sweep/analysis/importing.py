@@ -121,6 +121,9 @@ def _read(path: Path) -> pd.DataFrame:
         if header.duplicated().any():
             raise UsageError(f"{path}, line 1: two columns are called {header[header.duplicated()].iloc[0]!r}")
         table = pd.read_csv(path, dtype_backend="numpy_nullable", skip_blank_lines=False, **options)
+        if not isinstance(table.index, pd.RangeIndex):  # pandas took the first fields for names of the rows
+            fields = len(header) + table.index.nlevels
+            raise UsageError(f"{path}, line 2: {fields} fields under a header of {len(header)}; expected as many")
         table.columns = pd.Index([str(name).strip() for name in table.columns])
         return table
     except FileNotFoundError:

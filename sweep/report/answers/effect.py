@@ -98,7 +98,7 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Table:
         "95% interval",
     ]
     for name in (*headers, "better in", "p", "p Holm"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=name != "95% interval")  # what gives way where it is narrow
     table.add_column("")
     reference = show_value(effect.reference)
     for one in comparisons:
