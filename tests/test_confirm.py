@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
@@ -11,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from sweep.analysis.confirming import confirmation_recipe, confirmed, fresh_seeds, split_by_seed
 from sweep.analysis.table import StudyTable
@@ -18,6 +20,7 @@ from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
+from sweep.report.confirm import confirmation_report
 from tests.conftest import SHARED
 from tests.made import made
 from tests.processes import alive, family, inject_defect, kill, numbers, query, start, table, wait_for
@@ -253,6 +256,23 @@ def test_failed_trials_are_said_and_retried(sweep, tmp_path):
     sweep("resume", "s-confirm", "--retry-failed")
     sweep(*flags, "--study", "whole")
     assert numbers(sweep, "s-confirm") == numbers(sweep, "whole")
+
+
+def test_by_default_the_best_three_or_all_where_there_are_fewer():
+    values = np.random.default_rng(0).normal(size=(5, 4))
+    assert [len(split_by_seed(simulated(values[:n]), selected_on="0").rows) for n in (1, 2, 5)] == [1, 2, 3]
+    with pytest.raises(UsageError, match="--top 2: study 'simulated' has 1 setting with a complete trial"):
+        split_by_seed(simulated(values[:1]), top=2, selected_on="0")
+
+
+def test_what_was_first_is_not_said_of_another():
+    values = np.array([[0.0, np.nan], [1.0, 2.0]])
+    frame = simulated(values)
+    frame = replace(frame, trials=frame.trials.drop(index=1))  # the first has no fresh seed
+    said = confirmation_report(split_by_seed(frame, selected_on="0"))
+    text = io.StringIO()
+    Console(file=text, width=120).print(said)
+    assert "Of these, what was first (#2 of 2) had 1.0000" in text.getvalue()
 
 
 BAD = [

@@ -89,18 +89,16 @@ class Confirmation:
 def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) -> pd.DataFrame:
     """The best settings of a study called `name`, or of each value of a hyperparameter: rows of its board, by rank.
 
-    Raises UsageError if there are not so many.
+    Raises UsageError if there are not so many as were asked for; by default `TOP`, or all where there are fewer.
     """
     rows = board.rows[board.rows["n"] > 0]
     if not len(rows):
         raise UsageError(f"study {name!r}: no complete trial, so nothing to confirm")
     if per is None:
-        top = TOP if top is None else top
-        if top > len(rows):
-            raise UsageError(
-                f"--top {top}: study {name!r} has {len(rows)} settings with a complete trial; expected at most that"
-            )
-        return rows.head(top)
+        if top is not None and top > len(rows):
+            settings = "1 setting" if len(rows) == 1 else f"{len(rows):,} settings"
+            raise UsageError(f"--top {top}: study {name!r} has {settings} with a complete trial; expected at most that")
+        return rows.head(TOP if top is None else top)
     if per not in board.swept:
         raise unknown("swept hyperparameter", per, board.swept, "--per: ")
     return rows.groupby(per, sort=False, dropna=False).head(top or 1)

@@ -107,9 +107,8 @@ def _luck(made: Confirmation) -> Text | None:
         return None
     first = was.iloc[0]
     then, now = (show_metric(made.metric, first[name]) for name in ("selected", "mean"))
-    line = Text(
-        f"What was first (#{first['was']} of {made.candidates:,}) had {then} when selected, {now} on fresh seeds: "
-    )
+    who = "What was first" if first["was"] == 1 else "Of these, what was first"
+    line = Text(f"{who} (#{first['was']:.0f} of {made.candidates:,}) had {then} when selected, {now} on fresh seeds: ")
     way = "less good" if first["shrinkage"] > 0 else "better"
     line.append(f"{_size(made.metric, abs(first['shrinkage']))} {way}")
     low, high = first["shrinkage_low"], first["shrinkage_high"]
