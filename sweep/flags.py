@@ -97,7 +97,15 @@ Keep = Annotated[
         "--keep-checkpoints", help="Keep finished trials' last state, so that more epochs go on from there."
     ),
 ]
-Trials = Annotated[int, search_option("--trials", min=1, metavar="N", help="Trials in all; more later go on.")]
+Trials = Annotated[
+    int,
+    search_option(
+        "--trials",
+        min=1,
+        metavar="N",
+        help="Trials in all; more later go on. A pruner compares whole generations, so rounds it up to some.",
+    ),
+]
 Sampler = Annotated[
     str | None,
     search_option(

@@ -41,7 +41,7 @@ class Range:
             return tuple(row.check(float(f"{self.low + place * self.step:.12g}")) for place in range(count))
         if self.n is None:
             raise UsageError(
-                f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag)"
+                f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag); a search, with --trials, needs none"
             )
         if self.n == 1:
             return (row.check(self.low),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,23 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
         ]
     if effect.by_comparisons:
         parts += [Text(), Text(f"At each {effect.by}:", "bold"), _comparison_table(effect, effect.by_comparisons)]
+        parts += _over_seeds(effect)
     if effect.others or effect.averaged:
         parts += [Text(), Text("Each at its best, after tuning the rest:", "bold"), _tuned_table(effect)]
         parts += [Text(sentence) for sentence in tuned_sentences(effect)]
     return [*parts, Text(), Text(holds_for(effect), "dim")]
+
+
+def _over_seeds(effect: Effect) -> list[Text]:
+    """What a verdict of "here" rests on: where no p of so few cells could be small enough, intervals over seeds."""
+    judged = [one for one in effect.by_comparisons if one.n < one.fewest and not math.isnan(one.seed_low)]
+    if not judged:
+        return []
+    each = "; ".join(f"{show_value(one.at)}: {interval(effect.metric, one.seed_low, one.seed_high)}" for one in judged)
+    many = f", allowing for {len(effect.by_comparisons)} comparisons" if len(effect.by_comparisons) > 1 else ""
+    return [
+        Text(f'"here": too few cells for a small p, so judged in these cells alone, over seeds{many}: {each}', "dim")
+    ]
 
 
 def _matched(effect: Effect) -> str:
