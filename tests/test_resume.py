@@ -455,14 +455,40 @@ def test_max_trials_is_a_total(sweep):
 
 
 def test_the_time_limit_stops_in_mid_training_and_resume_goes_on(sweep, tmp_path):
-    flags = ["--lr", "0.1,0.01", "--batch-size", 4, "--hidden", 256, "--epochs", 12, "--jobs", 1]
-    result = sweep("grid", *flags, "--study", "t", "--time-limit", "4s")
-    assert "the time limit is reached" in result.stderr
-    assert "0 complete" in result.stderr or "none finished" in result.stderr
+    """The training is too long for any machine to end it in time; what two studies have in common is compared."""
+    flags = ["--lr", "0.1,0.01", "--batch-size", 4, "--hidden", 256, "--epochs", 3000, "--jobs", 1, "--lanes", 2]
+    database = tmp_path / "results" / "sweep.db"
+    first = train_a_while(sweep, database, "t", "grid", *flags, "--study", "t")
+    assert "0 complete" in first or "none finished" in first
     assert any((tmp_path / "results" / ".checkpoints").glob("*/*.safetensors"))
-    assert "(2 from a checkpoint)" in sweep("resume", "t").stderr
-    sweep("grid", *flags, "--study", "whole")
-    assert numbers(sweep, "t") == numbers(sweep, "whole")
+    before = curves(database, "t")
+    assert "(2 from a checkpoint)" in train_a_while(sweep, database, "t", "resume", "t")
+    after = curves(database, "t")
+    assert after.items() > before.items()
+    train_a_while(sweep, database, "whole", "grid", *flags, "--study", "whole")
+    untouched = curves(database, "whole")
+    common = untouched.keys() & after.keys()
+    assert common
+    assert all(untouched[key] == after[key] for key in common)
+
+
+def train_a_while(sweep, database: Path, study: str, *args: object) -> str:
+    """Runs a command that takes longer than any time limit, with ever longer ones, until the study has more epochs; what
+    the last run said."""
+    before = len(curves(database, study))
+    for seconds in (4, 8, 16, 32, 64):
+        said = sweep(*args, "--time-limit", seconds).stderr
+        assert "the time limit is reached" in said
+        if len(curves(database, study)) > before:
+            break
+    return said
+
+
+def curves(database: Path, study: str) -> dict[tuple[int, int], tuple[float, ...]]:
+    """What a study's epochs gave, of unfinished trials too, wall-clock columns aside: by trial and epoch."""
+    columns = "trial, epoch, train_loss, train_accuracy, val_loss, val_accuracy, grad_norm"
+    rows = query(database, f"SELECT {columns} FROM epochs JOIN studies ON id = study WHERE name = '{study}'")
+    return {(trial, epoch): tuple(values) for trial, epoch, *values in rows}
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5s", "soon", "5 parsecs"])
