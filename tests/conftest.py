@@ -43,12 +43,17 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def sweep(tmp_path: Path) -> Run:
     """Runs `sweep ARGS...` as a real process in an empty folder, with results there."""
+    return runner(tmp_path)
+
+
+def runner(folder: Path) -> Run:
+    """What runs `sweep ARGS...` as a real process in a folder, with results there."""
 
     def run(
-        *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = tmp_path, **kwargs
+        *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = folder, **kwargs
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sweep", *map(str, args)]
-        mine = {"COLUMNS": "120", "SWEEP_RESULTS": str(tmp_path / "results")}
+        mine = {"COLUMNS": "120", "SWEEP_RESULTS": str(folder / "results")}
         settings = os.environ | mine | (env or {})
         result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, **kwargs)
         assert "Traceback" not in result.stderr, result.stderr

@@ -20,6 +20,7 @@ from sweep import checkpoint
 from sweep.engine import Saver, Training
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
+from tests.conftest import runner
 from tests.processes import alive, family, finished, inject_defect, kill, numbers, query, start, table, wait_for
 
 OFTEN = {"SWEEP_CHECKPOINT_SECONDS": "0.05"}
@@ -220,19 +221,26 @@ def interrupted_study(folder: Path, *flags: object) -> Path:
 LONG = ["--lr", "0.1,0.01", "--dropout", 0.2, "--epochs", 150, "--jobs", 1]
 
 
-def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path):
+@pytest.fixture(scope="module")
+def long_numbers(tmp_path_factory) -> tuple[str, str]:
+    """The numbers of the study LONG that nobody touched."""
+    run = runner(tmp_path_factory.mktemp("untouched"))
+    run("grid", *LONG, "--study", "whole")
+    return numbers(run, "whole")
+
+
+def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path, long_numbers):
     interrupted_study(tmp_path, *LONG)
     before = query(tmp_path / "results" / "sweep.db", "SELECT count(*) FROM epochs")[0][0]
     assert before > 0  # what was trained is recorded
     result = sweep("resume", "cut")
     assert "0 done, 2 retried (2 from a checkpoint), 0 left, 0 duplicated" in result.stderr
-    sweep("grid", *LONG, "--study", "whole")
-    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    assert numbers(sweep, "cut") == long_numbers
     assert not (tmp_path / "results" / ".checkpoints").exists()
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "missing", "foreign", "pickle"])
-def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm):
+def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm, long_numbers):
     path = interrupted_study(tmp_path, *LONG)
     body = path.read_bytes()
     if harm == "cut":
@@ -249,8 +257,7 @@ def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm):
         path.unlink()
         checkpoint.write(path.parent, "0-1-2", trap)
     sweep("resume", "cut")
-    sweep("grid", *LONG, "--study", "whole")
-    assert numbers(sweep, "cut") == numbers(sweep, "whole")
+    assert numbers(sweep, "cut") == long_numbers
     assert not (tmp_path / "sprung").exists()
 
 
