@@ -175,10 +175,10 @@ def test_a_confirmation_counts_its_fresh_seeds_only():
     study = table([[1.0, 2.0], [5.0, 6.0]])
     again = table([[1.5, 1.7, 2.0, 2.2], [0.0, 0.0, 0.0, 0.0]])  # seeds 0 and 1 are those of the study
     board = rank_settings(study)
-    found = fresh_score(board, study, again)
+    found = fresh_score(board, again)
     assert found is not None
     assert (found[0], found[3]) == (pytest.approx(2.1), 2)
-    assert fresh_score(board, study, table([[1.5, 1.7]])) is None
+    assert fresh_score(board, table([[1.5, 1.7]])) is None
 
 
 def test_runs_of_ranks_are_told_briefly():

@@ -99,8 +99,8 @@ def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) ->
             settings = "1 setting" if len(rows) == 1 else f"{len(rows):,} settings"
             raise UsageError(f"--top {top}: study {name!r} has {settings} with a complete trial; expected at most that")
         return rows.head(TOP if top is None else top)
-    if per not in board.swept:
-        raise unknown("swept hyperparameter", per, board.swept, "--per: ")
+    if per not in board.table.swept:
+        raise unknown("swept hyperparameter", per, board.table.swept, "--per: ")
     return rows.groupby(per, sort=False, dropna=False).head(top or 1)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.board import test_columns
+from sweep.analysis.conditions import test_columns
 from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, moderated_variances
 from sweep.analysis.table import StudyTable
 
@@ -34,7 +34,7 @@ Fresh = tuple[float, float, float, int]
 class SettingsBoard:
     """Settings in rank order.
 
-    rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
+    table: what it is of; rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
     (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, diverged, failed, pruned
     (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
     selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
@@ -43,19 +43,14 @@ class SettingsBoard:
     on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
     """
 
+    table: StudyTable
     rows: pd.DataFrame
-    metric: str
-    direction: str
-    swept: list[str]
-    constant: dict[str, Any]
     selected: pd.Series | None
     tests: dict[str, tuple[float, float, float]]
     seeds: int
     tied: int
     expected: list[tuple[int, float]]
     left_out: tuple[float, float] | None
-    filtered: bool = False
-    imported: bool = False
 
 
 def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
@@ -84,19 +79,14 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
     tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
     return SettingsBoard(
+        table=table,
         rows=tidy.reset_index(drop=True),
-        metric=table.metric,
-        direction=table.direction,
-        swept=table.swept,
-        constant=table.constant,
         selected=None if selected_code is None else tidy.reset_index(drop=True).iloc[0],
         tests=tests,
         seeds=int(rows["n"].max()) if len(rows) else 0,
         tied=int(rows["tied"].sum()),
         expected=expected,
         left_out=left_out,
-        filtered=table.filtered,
-        imported=table.imported,
     )
 
 
@@ -238,11 +228,12 @@ def _tests(complete: pd.DataFrame, metric: str, best: Any) -> dict[str, tuple[fl
     return out
 
 
-def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> Fresh | None:
+def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
     """The selected setting's (mean, low, high, seeds) in another study, on seeds that did not help to select it; None
     if it is not there."""
     if board.selected is None:
         return None
+    table = board.table
     first = table.trials[table.trials["number"] == board.selected["number"]].iloc[0]
     names = [*table.swept, *(name for name in table.constant if name in table.trials)]
     same = again.complete[~again.complete["seed"].isin(table.trials["seed"])]
@@ -251,12 +242,12 @@ def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> F
             return None
         wanted = first[name]
         same = same[same[name].isna() if pd.isna(wanted) else same[name] == wanted]
-    if not len(same) or again.metric != board.metric:
+    if not len(same) or again.metric != table.metric:
         return None
-    return float(same[board.metric].mean()), *bootstrap_mean(same[board.metric]), len(same)
+    return float(same[table.metric].mean()), *bootstrap_mean(same[table.metric]), len(same)
 
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:
     """The rows with their fixed columns, as they are exported: the first trial's number is `trial`."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
-    return board.rows[["rank", "number", *board.swept, *measured]].rename(columns={"number": "trial"})
+    return board.rows[["rank", "number", *board.table.swept, *measured]].rename(columns={"number": "trial"})

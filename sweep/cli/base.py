@@ -95,22 +95,21 @@ def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) 
     summary = run(ledger, study, describe(study.recipe), watcher, options)
     if summary.stopped != "interrupted":
         table = study_table(ledger, study)
-        board = leaderboard(table.trials, study.recipe)
         say("")
-        say(settings_report(rank_settings(table), board, 10, console().width))
+        say(settings_report(rank_settings(table), leaderboard(table), 10, console().width))
         more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
         say(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)
 
 
-def confirmed(ledger: Ledger, study: Study, table: StudyTable, board: SettingsBoard) -> Fresh | None:
+def confirmed(ledger: Ledger, study: Study, board: SettingsBoard) -> Fresh | None:
     """The selected setting's score on the fresh seeds of the study that confirms this one, if there is one."""
     from sweep.analysis import fresh_score, study_table
 
     again = ledger.find(f"{study.name}-confirm")
     if again is None or again.recipe.data != study.recipe.data:
         return None
-    return fresh_score(board, table, study_table(ledger, again))
+    return fresh_score(board, study_table(ledger, again))
 
 
 def console(stderr: bool = False) -> Any:

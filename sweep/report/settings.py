@@ -31,7 +31,7 @@ def settings_report(
     if trials is not None and len(trials.rows) == len(board.rows):
         return Group(board_table(trials, top, width), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
-    parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
+    parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows, width)]
     if len(board.rows) > len(rows):
         parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
     return Group(*parts, Text(), _selected(board), *_meaning(board, fresh))
@@ -39,19 +39,19 @@ def settings_report(
 
 def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableType:
     """One row a setting; fewer columns if narrow."""
-    metric = f"{board.metric} ▾"
+    metric = f"{board.table.metric} ▾"
     also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
     counted = [name for name in _OPTIONAL if rows[name].any()]
     columns: dict[str, list[str]] = {"rank": [show_value(plain(value)) for value in rows["rank"]]}
     if board.tied:
         columns["≈"] = ["≈" if tied else "" for tied in rows["tied"]]
     columns |= {"trial": [str(value) for value in rows["number"]]}
-    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.swept}
-    columns[metric] = [show_metric(board.metric, value) for value in rows["mean"]]
+    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
+    columns[metric] = [show_metric(board.table.metric, value) for value in rows["mean"]]
     ends = zip(rows["low"], rows["high"], strict=True)
-    columns["95% interval"] = [show_interval(board.metric, low, high) for low, high in ends]
+    columns["95% interval"] = [show_interval(board.table.metric, low, high) for low, high in ends]
     columns["seeds"] = [str(value) for value in rows["n"]]
-    columns["best"] = [show_metric(board.metric, value) for value in rows["best"]]
+    columns["best"] = [show_metric(board.table.metric, value) for value in rows["best"]]
     columns |= {name: [show_metric(name, value) for value in rows[name]] for name in also}
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
     titles = {name: name for name in columns}
@@ -111,14 +111,20 @@ def _selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
+        why = (
+            "No trial meets the condition"
+            if board.table.filtered and not len(board.rows)
+            else "No trial is complete yet"
+        )
         return Text(f"{why}, so nothing is selected.", "yellow")
-    values = ", ".join(f"{name} {show_value(plain(best[name]))}" for name in board.swept if not missing(best[name]))
-    line = Text("Selected on ").append(board.metric, "bold").append(f": {values or 'the one setting'}")
-    line.append(f"; {board.metric} {show_metric(board.metric, best['mean'])}")
-    spread = show_interval(board.metric, best["low"], best["high"])
+    values = ", ".join(
+        f"{name} {show_value(plain(best[name]))}" for name in board.table.swept if not missing(best[name])
+    )
+    line = Text("Selected on ").append(board.table.metric, "bold").append(f": {values or 'the one setting'}")
+    line.append(f"; {board.table.metric} {show_metric(board.table.metric, best['mean'])}")
+    spread = show_interval(board.table.metric, best["low"], best["high"])
     line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
-    if board.filtered:  # selecting again among some would show the test score of any setting one likes
+    if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
     told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
     return line.append(f", on test data {', '.join(told)}." if told else ".")
@@ -163,14 +169,14 @@ def _ties(board: SettingsBoard) -> str:
 
 
 def _expected(board: SettingsBoard) -> str:
-    told = " · ".join(f"{k:,}: {show_metric(board.metric, value)}" for k, value in board.expected)
+    told = " · ".join(f"{k:,}: {show_metric(board.table.metric, value)}" for k, value in board.expected)
     return f"Expected best of k settings drawn at random: {told}" if len(board.expected) > 1 else ""
 
 
 def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
     if board.selected is None:
         return ""
-    name, sign = board.metric, 1.0 if board.direction == "minimize" else -1.0
+    name, sign = board.table.metric, 1.0 if board.table.direction == "minimize" else -1.0
 
     def worse(gap: float) -> str:
         shown = show_metric(name, abs(gap))
@@ -189,7 +195,7 @@ def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
             f"on {count(seeds, 'fresh seed')} {show_metric(name, mean)} ({worse(mean - board.selected['mean'])}{spread})"
         )
     twin = name.replace("val_", "test_", 1)
-    if twin in board.tests and not board.filtered:
+    if twin in board.tests and not board.table.filtered:
         mean = board.tests[twin][0]
         told.append(f"on test data {show_metric(name, mean)} ({worse(mean - board.selected['mean'])})")
     compared = int((board.rows["n"] > 0).sum())
@@ -204,13 +210,13 @@ def settings_json(
     rows = records(table if top is None else table.head(top))
     chosen = None if board.selected is None else records(table.head(1))[0]
     if chosen is not None:
-        tests = {} if board.filtered else board.tests
+        tests = {} if board.table.filtered else board.tests
         chosen["test"] = {name: _named(of, "mean", "low", "high") for name, of in tests.items()}
     return {
         "study": study,
-        "metric": board.metric,
-        "direction": board.direction,
-        "constant": {name: plain(value) for name, value in board.constant.items()},
+        "metric": board.table.metric,
+        "direction": board.table.direction,
+        "constant": {name: plain(value) for name, value in board.table.constant.items()},
         "seeds": board.seeds,
         "tied": board.tied,
         "selected": chosen,

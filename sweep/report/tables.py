@@ -16,7 +16,7 @@ from sweep.report.text import STATE_STYLE, count, missing, plain_table, show_met
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.analysis import Board, SettingsBoard
+    from sweep.analysis import Board, StudyTable
     from sweep.plan import Plan
     from sweep.recipe import Recipe
 
@@ -25,18 +25,20 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     """The leaderboard: what is constant above, one row a trial, what was selected below; fewer columns if narrow."""
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
-    metrics = metrics if not board.imported else ["state"]
-    columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    metrics = metrics if not board.table.imported else ["state"]
+    columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
-    columns += [board.metric, *(name for name in metrics if name != board.metric)]
-    cells = {name: [_board_cell(name, row, board.metric) for _, row in rows.iterrows()] for name in columns}
+    columns += [board.table.metric, *(name for name in metrics if name != board.table.metric)]
+    cells = {name: [_board_cell(name, row, board.table.metric) for _, row in rows.iterrows()] for name in columns}
     complete = bool((rows["state"] == "complete").all())
     for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
         if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
-            columns = [column for column in columns if column != name or name == board.metric]
+            columns = [column for column in columns if column != name or name == board.table.metric]
     table = plain_table()
     for name in columns:
-        table.add_column(f"{name} ▾" if name == board.metric else name, justify="left" if name == "state" else "right")
+        table.add_column(
+            f"{name} ▾" if name == board.table.metric else name, justify="left" if name == "state" else "right"
+        )
     for place, (_, row) in enumerate(rows.iterrows()):
         styles = [STATE_STYLE[row["state"]] if name == "state" else "" for name in columns]
         best = board.selected is not None and row["trial"] == board.selected["trial"]
@@ -44,7 +46,7 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
             *(Text(cells[name][place], style) for name, style in zip(columns, styles, strict=True)),
             style="bold" if best else "",
         )
-    parts: list[RenderableType] = [constants_line(board), Text(), table]
+    parts: list[RenderableType] = [constants_line(board.table), Text(), table]
     hidden = len(board.rows) - len(rows)
     if hidden:
         parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
@@ -71,16 +73,20 @@ def selected_line(board: Board) -> Text:
     """Which trial was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
+        why = (
+            "No trial meets the condition"
+            if board.table.filtered and not len(board.rows)
+            else "No trial is complete yet"
+        )
         return Text(f"{why}, so none is selected.", "yellow")
-    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not missing(best[name]))
-    line = Text("Selected on ").append(board.metric, "bold").append(f": trial {best['trial']}")
+    line = Text("Selected on ").append(board.table.metric, "bold").append(f": trial {best['trial']}")
     line.append(f" ({values})" if values else "")
-    line.append(f"; {board.metric} {show_metric(board.metric, best[board.metric])}")
-    if board.filtered:  # selecting again among some would show the test score of any trial one likes
+    line.append(f"; {board.table.metric} {show_metric(board.table.metric, best[board.table.metric])}")
+    if board.table.filtered:  # selecting again among some would show the test score of any trial one likes
         return line.append(" (among those that meet the condition).")
-    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.metric)
+    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.table.metric)
     return line.append(f", on test data {scores}." if scores else ".")
 
 
@@ -92,16 +98,16 @@ def test_scores(scores: dict[str, Any], metric: str) -> str:
     return ", ".join(f"{name} {show_metric(name, value)}" for name, value in scores.items() if name != metric)
 
 
-def constants_line(board: Board | SettingsBoard) -> Text:
+def constants_line(study: StudyTable) -> Text:
     """The constant hyperparameters that are not at their default, then how many are; of an imported study all."""
     told = {
         name: value
-        for name, value in board.constant.items()
-        if board.imported or not is_default(name, value, board.constant)
+        for name, value in study.constant.items()
+        if study.imported or not is_default(name, value, study.constant)
     }
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = f"{len(board.constant) - len(told)} other hyperparameters at their defaults"
-    parts = [part for part in (shown, "" if board.imported else rest) if part]
+    rest = f"{len(study.constant) - len(told)} other hyperparameters at their defaults"
+    parts = [part for part in (shown, "" if study.imported else rest) if part]
     return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 
 
