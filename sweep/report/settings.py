@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line
+from sweep.report.tables import board_table, constants_line, unselected
 from sweep.report.text import count, missing, plain_table, show_metric
 
 if TYPE_CHECKING:
@@ -111,12 +111,7 @@ def _selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = (
-            "No trial meets the condition"
-            if board.table.filtered and not len(board.rows)
-            else "No trial is complete yet"
-        )
-        return Text(f"{why}, so nothing is selected.", "yellow")
+        return unselected(board.table)
     values = ", ".join(
         f"{name} {show_value(plain(best[name]))}" for name in board.table.swept if not missing(best[name])
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
-from sweep.report.text import STATE_STYLE, count, missing, plain_table, show_metric, show_seconds
+from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, plain_table, show_metric, show_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +73,7 @@ def selected_line(board: Board) -> Text:
     """Which trial was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = (
-            "No trial meets the condition"
-            if board.table.filtered and not len(board.rows)
-            else "No trial is complete yet"
-        )
-        return Text(f"{why}, so none is selected.", "yellow")
+        return unselected(board.table)
     names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not missing(best[name]))
     line = Text("Selected on ").append(board.table.metric, "bold").append(f": trial {best['trial']}")
@@ -88,6 +83,13 @@ def selected_line(board: Board) -> Text:
         return line.append(" (among those that meet the condition).")
     scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.table.metric)
     return line.append(f", on test data {scores}." if scores else ".")
+
+
+def unselected(study: StudyTable) -> Text:
+    """Why nothing is selected, and where all have ended, what says more."""
+    line = Text(nothing_selected(study), "yellow")
+    ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
+    return line.append(f" What to try: sweep check {study.name}") if ended else line
 
 
 def test_scores(scores: dict[str, Any], metric: str) -> str:

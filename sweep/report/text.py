@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from sweep.analysis import StudyTable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 STATE_STYLE = {
@@ -55,6 +58,24 @@ def count(number: int, noun: str) -> str:
 def missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NA."""
     return value is None or str(value) in ("<NA>", "nan", "NaT")
+
+
+def nothing_selected(table: StudyTable) -> str:
+    """Why no setting of a study is selected, in a sentence."""
+    states = table.trials["state"].value_counts()
+    if table.filtered and not len(states):
+        why = "No trial meets the condition"
+    elif not len(states) or states.keys().isin(["waiting", "running"]).any():
+        why = "No trial is complete yet"
+    elif "complete" in states:
+        why = f"No trial has a finite {table.metric}"
+    elif len(states) == 1:
+        state, number = str(states.index[0]), len(table.trials)
+        ended = f"{'was' if number == 1 else 'were'} pruned" if state == "pruned" else state
+        why = f"{'The only trial' if number == 1 else f'All {number:,} trials'} {ended}"
+    else:
+        why = f"No trial is complete ({', '.join(f'{number:,} {state}' for state, number in states.items())})"
+    return f"{why}, so nothing is selected."
 
 
 def plain_table() -> Table:

@@ -26,7 +26,7 @@ from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
 from sweep.report.settings import meaning, show_interval
-from sweep.report.text import count, missing, show_metric, show_seconds
+from sweep.report.text import count, missing, nothing_selected, show_metric, show_seconds
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -130,7 +130,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     best, metric = board.selected, board.table.metric
     if best is None:
         return {
-            "headline": "No trial is complete, so nothing is selected.",
+            "headline": nothing_selected(table),
             "chips": [],
             "figures": [],
             "lines": _lost(table),
