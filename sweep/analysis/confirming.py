@@ -21,7 +21,7 @@ from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
 from sweep.ledger import Ledger, Study
-from sweep.recipe import METRICS, Recipe
+from sweep.recipe import METRICS, Recipe, parse_seeds
 from sweep.space import seeds_text, setting_key
 
 TOP, SEEDS = 3, 10
@@ -108,7 +108,7 @@ def fresh_seeds(used: Sequence[int], there: Sequence[int], count: int | None, gi
     """The seeds of a confirmation: those it has, then, up to `count` in all, the next after the largest that was used, or
     those `given`. Raises UsageError for a seed that helped to select."""
     if given is not None:
-        wanted = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        wanted = parse_seeds(given)
         for seed in wanted:
             if seed in used and seed not in there:
                 raise UsageError(
@@ -305,7 +305,7 @@ def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
 def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
     there = sorted(table.trials["seed"].unique().tolist())
     if given is not None:
-        seeds = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        seeds = list(parse_seeds(given, "--selected-on"))
         for seed in seeds:
             if seed not in there:
                 raise UsageError(
