@@ -96,7 +96,7 @@ def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) 
     if summary.stopped != "interrupted":
         table = study_table(ledger, study)
         say("")
-        say(settings_report(rank_settings(table), leaderboard(table), 10, console().width))
+        say(settings_report(rank_settings(table), leaderboard(table), 10))
         more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
         say(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)

@@ -55,9 +55,9 @@ def show(
     if trials or ranked.seeds < 2:
         board = leaderboard(table, everything)
     if board is None or not trials:
-        say(settings_report(ranked, board, rows, console().width, fresh))
+        say(settings_report(ranked, board, rows, fresh))
     else:
-        say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))
+        say(trials_json(board, study, rows) if as_json else board_table(board, rows))
 
 
 def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:

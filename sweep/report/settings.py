@@ -6,14 +6,14 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.tables import board_table, constants_line, unselected
-from sweep.report.text import count, missing, plain_table, show_metric
+from sweep.report.text import count, missing, show_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
     from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
+_SPARE = {"train_loss": 4, "best": 3, "val_loss": 2, "val_accuracy": 1}
+"""What is left out where it is narrow, the largest first."""
 
 
 def settings_report(
-    board: SettingsBoard, trials: Board | None, top: int | None, width: int, fresh: Fresh | None = None
+    board: SettingsBoard, trials: Board | None, top: int | None, fresh: Fresh | None = None
 ) -> RenderableType:
     """The board with what it means below it. Where no setting has a second trial, the trials are the settings: then
     their board, `trials`, is shown."""
     if trials is not None and len(trials.rows) == len(board.rows):
-        return Group(board_table(trials, top, width), *_meaning(board, fresh))
+        return Group(board_table(trials, top), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
-    parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows, width)]
+    parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows)]
     if len(board.rows) > len(rows):
         parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
     return Group(*parts, Text(), _selected(board), *_meaning(board, fresh))
 
 
-def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableType:
-    """One row a setting; fewer columns if narrow."""
+def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
+    """One row a setting."""
     metric = f"{board.table.metric} ▾"
     also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
     counted = [name for name in _OPTIONAL if rows[name].any()]
@@ -54,16 +56,10 @@ def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableTy
     columns["best"] = [show_metric(board.table.metric, value) for value in rows["best"]]
     columns |= {name: [show_metric(name, value) for value in rows[name]] for name in also}
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
-    titles = {name: name for name in columns}
-    if _wide(columns, titles) > width:
-        titles = {name: _broken(name) for name in columns}
-    for name in ("train_loss", "best", "val_loss", "val_accuracy", "trial", "95% interval"):
-        if _wide(columns, titles) > width:
-            columns.pop(name, None)
-    table = plain_table()
+    table = Columns()
     for name in columns:
         style = {"diverged": "red", "failed": "red", "pruned": "yellow"}.get(name)
-        table.add_column(titles[name], justify="right", style=style, vertical="bottom")
+        table.add_column(name, "right", style, spare=_SPARE.get(name, 0), folds=name in board.table.swept)
     few = (rows["n"] < board.seeds).tolist()
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
         first = board.selected is not None and place == 0
@@ -73,21 +69,6 @@ def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableTy
         ]
         table.add_row(*line, style="bold" if first else "")
     return table
-
-
-def _wide(columns: dict[str, list[str]], titles: dict[str, str]) -> int:
-    """The characters that a table takes."""
-    lines = ([*titles[name].split("\n"), *cells] for name, cells in columns.items())
-    return sum(max(map(cell_len, texts)) + 2 for texts in lines) - 2
-
-
-def _broken(title: str) -> str:
-    """A title on two lines, broken after an underscore or at a space."""
-    places = [place for place in range(2, len(title)) if title[place - 1] in "_ "]
-    if not places or len(title) < 8:
-        return title
-    place = min(places, key=lambda place: max(place, len(title) - place))
-    return f"{title[:place].rstrip()}\n{title[place:]}"
 
 
 def show_interval(metric: str, low: Any, high: Any) -> str:

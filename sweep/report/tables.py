@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
-from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, plain_table, show_metric, show_seconds
+from sweep.report.columns import Columns
+from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, show_metric, show_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from sweep.recipe import Recipe
 
 
-def board_table(board: Board, top: int | None, width: int) -> RenderableType:
-    """The leaderboard: what is constant above, one row a trial, what was selected below; fewer columns if narrow."""
+_SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
+"""What is left out where it is narrow, the largest first."""
+
+
+def board_table(board: Board, top: int | None) -> RenderableType:
+    """The leaderboard: what is constant above, one row a trial, what was selected below."""
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
     metrics = metrics if not board.table.imported else ["state"]
@@ -30,15 +34,12 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
     columns += [name for name in ("front", "parameters") if name in board.rows]
     columns += [board.table.metric, *(name for name in metrics if name != board.table.metric)]
     cells = {name: [_board_cell(name, row, board.table.metric) for _, row in rows.iterrows()] for name in columns}
-    complete = bool((rows["state"] == "complete").all())
-    for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
-        if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
-            columns = [column for column in columns if column != name or name == board.table.metric]
-    table = plain_table()
+    spare = dict(_SPARE) | ({"state": 1} if (rows["state"] == "complete").all() else {}) | {board.table.metric: 0}
+    table = Columns()
     for name in columns:
-        table.add_column(
-            f"{name} ▾" if name == board.table.metric else name, justify="left" if name == "state" else "right"
-        )
+        title = f"{name} ▾" if name == board.table.metric else name
+        way = "left" if name == "state" else "right"
+        table.add_column(title, way, spare=spare.get(name, 0), folds=name in board.table.swept, flows=name == "state")
     for place, (_, row) in enumerate(rows.iterrows()):
         styles = [STATE_STYLE[row["state"]] if name == "state" else "" for name in columns]
         best = board.selected is not None and row["trial"] == board.selected["trial"]
@@ -121,15 +122,14 @@ def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
 
 def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
     """One line a study."""
-    table = plain_table()
+    table = Columns()
     states = [
         "complete",
         *(state for state in ("pruned", "diverged", "failed", "left") if any(row[state] for row in rows)),
     ]
     for name in ("study", "data", "trials", *states, "best", "time", "created"):
-        table.add_column(
-            name, justify="left" if name in ("study", "data", "best", "created") else "right", no_wrap=name != "data"
-        )
+        way = "left" if name in ("study", "data", "best", "created") else "right"
+        table.add_column(name, way, spare={"created": 2, "data": 1}.get(name, 0), folds=name in states)
     for row in rows:
         best = f"{row['metric']} {show_metric(row['metric'], row['best'])}"
         counts = (str(row[name]) for name in ("trials", *states))
@@ -154,7 +154,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     ]
     if plan.folded:
         lines.append(Text(f"folded: {fold_text(plan)}"))
-    table = plain_table()
+    table = Columns()
     varying = [name for name in plan.swept if name in PROGRAM]
     for column in (
         "cohort",

@@ -1,12 +1,10 @@
-"""How numbers, times and counts are written, and the plain table. Needs rich."""
+"""How numbers, times and counts are written. Needs nothing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from rich.table import Table
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -76,8 +74,3 @@ def nothing_selected(table: StudyTable) -> str:
     else:
         why = f"No trial is complete ({', '.join(f'{number:,} {state}' for state, number in states.items())})"
     return f"{why}, so nothing is selected."
-
-
-def plain_table() -> Table:
-    """A table without lines: bold headers, two spaces between columns."""
-    return Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
