@@ -74,17 +74,18 @@ class Columns:
         """The lines, for the width that there is."""
         width = options.max_width
         columns, told, left = _fitted(self._columns, width, console)
+        tight = not _fits(columns, width)  # then lines are wrapped, between values
         if told:
             yield Text(f"in all of these: {', '.join(told)}", "dim")
-        yield from _lines([column.titles for column in columns], columns, "bold", bottom=True)
+        yield from _lines([column.titles for column in columns], columns, "bold", tight, bottom=True)
         for place, style in enumerate(self._rows):
-            yield from _lines([column.cells[place] for column in columns], columns, style)
+            yield from _lines([column.cells[place] for column in columns], columns, style, tight)
         if left:
             yield Text(f"no room for {', '.join(left)}", "dim")
 
 
 def _lines(
-    cells: Sequence[Sequence[str | Text]], columns: Sequence[_Column], style: str, bottom: bool = False
+    cells: Sequence[Sequence[str | Text]], columns: Sequence[_Column], style: str, tight: bool, bottom: bool = False
 ) -> Iterable[Text]:
     """One row of cells, each of some lines, as lines of text."""
     high = max(map(len, cells), default=0)
@@ -94,7 +95,7 @@ def _lines(
             at = place - (high - len(cell)) if bottom else place
             part = cell[at] if 0 <= at < len(cell) else ""
             text = part if isinstance(part, Text) else Text(part)
-            pad = " " * (column.width - text.cell_len)
+            pad = "" if tight else " " * (column.width - text.cell_len)
             line.append(pad if column.right else "").append_text(text).append("" if column.right else pad)
             line.append(" " * GAP)
         line.rstrip()
