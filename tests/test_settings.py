@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -73,10 +74,32 @@ def test_neither_the_order_of_rows_nor_the_names_of_seeds_matter(values, random)
 @given(LOSSES, st.sampled_from([-4.0, 0.5, 1024.0]))
 @settings(deadline=None, max_examples=40)
 def test_a_constant_added_to_all_losses_changes_no_rank_and_no_tie(values, constant):
-    here, there = rank_settings(table(values)), rank_settings(table(values + constant))
+    unbounded = replace(table(values), imported=True)
+    here, there = rank_settings(unbounded), rank_settings(replace(table(values + constant), imported=True))
     assert order(here) == order(there)
     assert here.rows["tied"].tolist() == there.rows["tied"].tolist()
     assert there.rows["low"].to_numpy() == pytest.approx(here.rows["low"].to_numpy() + constant, nan_ok=True)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_an_interval_of_a_loss_stays_at_0_or_above_and_covers_as_often_as_it_claims(seeds):
+    rng = np.random.default_rng(seeds)
+    values = rng.gamma(1.0, 1.0, (4000, seeds))  # skewed, and often near 0
+    study = table(values)
+    bounded, free = rank_settings(study).rows, rank_settings(replace(study, imported=True)).rows
+    assert bounded["low"].min() == 0.0
+    assert free["low"].min() < 0
+    assert bounded["high"].tolist() == free["high"].tolist()
+    inside = [rows["low"].le(1.0) & rows["high"].ge(1.0) for rows in (bounded, free)]
+    assert inside[0].mean() == inside[1].mean() > 0.86  # of 4,000 settings whose true mean is 1
+
+
+def test_an_interval_of_an_accuracy_stays_within_0_and_1_unless_it_is_in_percent():
+    for scale, most in ((1.0, 1.0), (100.0, math.inf)):
+        study = table(scale * np.array([[0.90, 0.99]]))
+        study = replace(study, trials=study.trials.rename(columns={"val_loss": "val_accuracy"}), metric="val_accuracy")
+        row = rank_settings(study).rows.iloc[0]
+        assert (row["high"] > scale) == (most == math.inf)
 
 
 @given(LOSSES, st.data())

@@ -174,6 +174,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
         pairs = [compare(sides, other, place, levels, table.sign) for other in range(len(levels)) if other != place]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
     tuned, gap = _tuned(trials, level, levels, setting, others, table.sign)
+    if "low" in tuned:
+        tuned[["low", "high"]] = tuned[["low", "high"]].clip(*table.bounds(table.metric))
     states = table.trials["state"].value_counts().to_dict()
     return Effect(
         study=table.name,

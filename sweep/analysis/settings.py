@@ -6,7 +6,6 @@ flatter it. Settings without a complete trial come after all with one, pruned be
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +75,7 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
     rows.insert(0, "rank", rank)
     expected = [] if table.adaptive else _expected(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
-    tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
+    tests = {} if selected_code is None else _tests(table, selected_code)
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
     return SettingsBoard(
         table=table,
@@ -95,8 +94,7 @@ def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) ->
     first = trials.drop_duplicates("setting").set_index("setting")
     values = complete.groupby("setting")[table.metric].agg(["size", "mean", "min", "max"]).reindex(first.index)
     spread = pd.DataFrame(_intervals(complete, table.metric), columns=["code", "low", "high"]).set_index("code")
-    if table.metric.endswith("accuracy"):
-        spread = spread.clip(0.0, 1.0)
+    spread = spread.clip(*table.bounds(table.metric))  # a bound that holds takes nothing from an interval's coverage
     ends = ("min", "max") if table.direction == "minimize" else ("max", "min")
     rows = pd.concat([first[["number", *table.swept]], spread.reindex(first.index)], axis=1)
     rows.insert(len(rows.columns) - 2, "n", values["size"].fillna(0).astype(int))
@@ -216,16 +214,19 @@ def _left_out(complete: pd.DataFrame, table: StudyTable, rows: pd.DataFrame, bes
     return float(without[picked, at].mean()), float(y[picked, at].mean())
 
 
-def _tests(complete: pd.DataFrame, metric: str, best: Any) -> dict[str, tuple[float, float, float]]:
-    rows = complete[complete["setting"] == best]
-    out = {}
-    for name in test_columns(rows):
-        if name != metric and rows[name].notna().any():
-            low, high = bootstrap_mean(rows[name])
-            bounded = name.endswith("accuracy")
-            ends = (max(low, 0.0), min(high, 1.0)) if bounded and not math.isnan(low) else (low, high)
-            out[name] = (float(rows[name].mean()), *ends)
-    return out
+def _tests(table: StudyTable, best: Any) -> dict[str, tuple[float, float, float]]:
+    rows = table.complete[table.complete["setting"] == best]
+    return {
+        name: (float(rows[name].mean()), *_mean_interval(table, name, rows[name]))
+        for name in test_columns(rows)
+        if name != table.metric and rows[name].notna().any()
+    }
+
+
+def _mean_interval(table: StudyTable, metric: str, values: pd.Series) -> tuple[float, float]:
+    """The interval of a metric's mean, within what the metric can be."""
+    low, high = np.clip(bootstrap_mean(values), *table.bounds(metric))
+    return float(low), float(high)
 
 
 def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
@@ -244,7 +245,7 @@ def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
         same = same[same[name].isna() if pd.isna(wanted) else same[name] == wanted]
     if not len(same) or again.metric != table.metric:
         return None
-    return float(same[table.metric].mean()), *bootstrap_mean(same[table.metric]), len(same)
+    return float(same[table.metric].mean()), *_mean_interval(again, table.metric, same[table.metric]), len(same)
 
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,14 @@ class StudyTable:
     def complete(self) -> pd.DataFrame:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
+
+    def bounds(self, metric: str) -> tuple[float, float]:
+        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1]; of what was imported
+        a loss may be anything, and an accuracy may be in percent."""
+        known = metric.endswith("accuracy") or (metric.endswith("loss") and not self.imported)
+        ends = (0.0, 1.0) if metric.endswith("accuracy") else (0.0, math.inf)
+        holds = known and self.trials[metric].dropna().between(*ends).all()
+        return ends if holds else (-math.inf, math.inf)
 
     @property
     def sign(self) -> float:
