@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
 from sweep import __version__
+from sweep.errors import Interrupted
 
 if TYPE_CHECKING:
     from sweep.analysis import Fresh, SettingsBoard, StudyTable
@@ -19,7 +21,25 @@ if TYPE_CHECKING:
     from sweep.recipe import Recipe
     from sweep.study import Options, Watcher
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; Ctrl-C in one of them is told like any other end, where typer would leave without a word."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*args, **more)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+    def invoke(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().invoke(*args, **more)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="sweep",
     no_args_is_help=True,
     rich_markup_mode="rich",
