@@ -249,6 +249,20 @@ def test_show_export_and_grid_group_seeds(sweep, tmp_path):
     assert best["val_loss"].mean() == pytest.approx(csv["mean"][0])
 
 
+def test_more_epochs_say_what_becomes_of_the_numbers_there(sweep):
+    grid = ("grid", "--lr", "0.1,0.01", "--hidden", 8, "--study", "s")
+    sweep(*grid, "--epochs", 1)
+    grown = sweep(*grid, "--epochs", 2, "--max-trials", 1, "--jobs", 1, "--lanes", 1, code=None)
+    assert "s: trained for more epochs, its 2 finished trials leave the leaderboard until that is done" in grown.stderr
+    text = " ".join(sweep("show", "s").stdout.split())
+    assert "1 of 2 trials not trained to the end, so not ranked (1 of them with numbers at fewer epochs)" in text
+    assert (
+        "leave the leaderboard"
+        not in sweep("grid", "--lr", "0.1,0.01", "--hidden", 8, "--study", "s", "--epochs", 2).stderr
+    )
+    assert "not ranked" not in sweep("show", "s").stdout
+
+
 def test_one_seed_is_said_plainly(sweep):
     sweep("grid", "--lr", "0.01,0.001", "--epochs", 1, "--study", "s")
     assert "One seed a setting" in sweep("show", "s").stdout

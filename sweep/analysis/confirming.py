@@ -16,7 +16,14 @@ import pandas as pd
 
 from sweep.analysis.cells import FINISHED, setting_texts
 from sweep.analysis.settings import SettingsBoard, rank_settings
-from sweep.analysis.statistics import Floats, bootstrap_mean, probability_of_improvement, seeds_needed, signed_rank
+from sweep.analysis.statistics import (
+    Floats,
+    bootstrap_mean,
+    interquartile_mean,
+    probability_of_improvement,
+    seeds_needed,
+    signed_rank,
+)
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
@@ -59,7 +66,7 @@ class Confirmation:
     """Settings on fresh seeds, in rank order.
 
     rows: columns rank, number (the first fresh trial), the swept ones, n (complete fresh trials), mean, low, high (95%
-    interval), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
+    interval), iqm (interquartile mean: one odd seed does not move it), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
     shrinkage_high (how much worse than that the fresh mean is, with the interval of the fresh mean: positive where it had
     been lucky), diverged, pruned, failed, left (fresh trials; left are those not trained yet). constant: hyperparameters that differ in the study and not here;
     candidates: settings it was selected from; selected_on, fresh: seeds; duel: None where there are no two to compare;
@@ -219,6 +226,7 @@ def _confirmed(
     rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
     rows["n"] = now["n"].reindex(chosen).fillna(0).astype(int)
     rows[["mean", "low", "high"]] = now[["mean", "low", "high"]].reindex(chosen)
+    rows["iqm"] = again.complete.groupby("setting")[again.metric].agg(interquartile_mean).reindex(chosen)
     rows["sd"] = again.complete.groupby("setting")[again.metric].std().reindex(chosen)
     rows["was"] = was["rank"].reindex(chosen).astype("Int64")
     rows["selected"] = was["mean"].reindex(chosen)

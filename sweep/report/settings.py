@@ -12,7 +12,7 @@ from rich.text import Text
 from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line, unselected
+from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
 from sweep.report.text import count, missing, show_metric
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def settings_report(
     parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows)]
     if len(board.rows) > len(rows):
         parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
-    return Group(*parts, Text(), _selected(board), *_meaning(board, fresh))
+    return Group(*parts, Text(), *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
 
 
 def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:

@@ -51,7 +51,7 @@ def board_table(board: Board, top: int | None) -> RenderableType:
     hidden = len(board.rows) - len(rows)
     if hidden:
         parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
-    parts += [Text(), selected_line(board)]
+    parts += [Text(), *waiting_lines(board.table), selected_line(board)]
     return Group(*parts)
 
 
@@ -91,6 +91,17 @@ def unselected(study: StudyTable) -> Text:
     line = Text(nothing_selected(study), "yellow")
     ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
     return line.append(f" What to try: sweep check {study.name}") if ended else line
+
+
+def waiting_lines(study: StudyTable) -> list[Text]:
+    """How many trials are not on the board, since they are not trained to their end; those that had come to an earlier one too."""
+    waiting = study.trials[study.trials["state"].isin(["waiting", "running"])]
+    if not len(waiting):
+        return []
+    begun = int((waiting["epochs"].fillna(0) > 0).sum())
+    told = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
+    told += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
+    return [Text(f"{told}. Go on with: sweep resume {study.name}", "yellow")]
 
 
 def test_scores(scores: dict[str, Any], metric: str) -> str:
