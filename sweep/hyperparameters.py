@@ -203,7 +203,7 @@ _ROWS = (
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore and unit (to 0..1) use the training part's statistics; none leaves them raw.", choices=("zscore", "unit", "none")),
     Hyperparameter("train_size", "int", "all", DATA, "program", 'Rows of the training part that are used; "all" by default.', low=2, words=("all",)),
-    Hyperparameter("seed", "int", 0, DATA, "lane", "Seed of a trial: initial weights, order of the rows, dropout.", low=0, high=2**31 - 1),
+    Hyperparameter("seed", "int", 0, DATA, "lane", "Seed of a trial: initial weights, order of the rows, dropout; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
 )
 # fmt: on
 

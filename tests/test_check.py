@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ import pytest
 
 from sweep.analysis.check import check
 from sweep.analysis.check.edges import next_values
+from sweep.analysis.commands import grow_command
+from sweep.recipe import load_recipe
+from tests.made import made
 from tests.tables import PROTEIN, grid, protein
 
 needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
@@ -197,3 +201,43 @@ def test_a_search_whose_best_lie_at_the_end_of_a_range(sweep):
     assert (edge["numbers"]["name"], edge["numbers"]["edge"], edge["numbers"]["try"]) == ("lr", "upper", [0.03])
     assert edge["command"] == "sweep search --lr 1e-05:0.03:log --hidden 16:64 --epochs 2 --trials 24 --study s-2"
     assert "24 complete of 24 trials" in sweep(*shlex.split(edge["command"])[1:]).stderr
+
+
+def test_a_study_of_which_everything_diverged_says_what_to_try(sweep, tmp_path):
+    made(tmp_path / "results", "bad", {"lr": "10,100", "seeds": "2", "epochs": "3"}, lambda _: math.nan)
+    remark = json.loads(sweep("check", "bad", "--json").stdout)["remarks"][0]
+    assert remark["kind"] == "diverged"
+    assert "all 4 trials that finished diverged" in remark["text"]
+    assert "lr was from 10 to 100: try lower, 0.001 and 0.0001" in remark["text"]
+    assert remark["command"] == "sweep grid --lr 10.0,100.0,0.001,0.0001 --epochs 3 --seeds 2 --study bad"
+    assert "4 complete, 4 diverged of 8 trials; trained 4" in sweep(*shlex.split(remark["command"])[1:]).stderr
+
+    def last(name):
+        return " ".join(sweep("show", name).stdout.split()[-14:])
+
+    made(tmp_path / "results", "dead", {"lr": "1e-3,1e-2"}, lambda _: math.nan)
+    assert "All 2 trials diverged, so nothing is selected. What to try: sweep check dead" in last("dead")
+    assert "try lower, 0.0001 and 1e-05" in " ".join(sweep("check", "dead").stdout.split())
+    assert "nothing to compare (2 diverged)" in sweep("effect", "dead", "lr", code=2).stderr
+    assert "no trial meets the condition" in sweep("check", "dead", "--where", "lr>5", code=2).stderr
+
+
+def test_of_a_study_that_is_pruned_or_waits_check_says_so():
+    study = grid({"lr": LRS}, lambda *_: 0.5)
+    pruned = check(replace(study, trials=study.trials.assign(state="pruned")), NONE)
+    assert [remark.text for remark in pruned] == [
+        "5 trials were pruned and none is complete, so nothing can be compared"
+    ]
+    waiting = check(replace(study, trials=study.trials.assign(state="waiting")), NONE)
+    assert [remark.command for remark in waiting] == ["sweep resume made"]
+
+
+def test_the_command_for_more_of_a_search_asks_as_the_search_did():
+    search = {"sampler": "random", "pruner": "asha", "min_epochs": 2, "minimize": ["val_loss", "parameters"]}
+    recipe = load_recipe(None, {"lr": "1e-4:1e-1:log", "epochs": "4"}, search)
+    assert grow_command("s", recipe, {"epochs": [8]}, 30) == (
+        "sweep search --lr 0.0001:0.1:log --epochs 8 --trials 30 --sampler random --pruner asha --min-epochs 2 "
+        "--minimize val_loss --minimize parameters --study s-2"
+    )
+    upward = load_recipe(None, {"lr": "1,2", "direction": "maximize"})
+    assert " --direction maximize " in grow_command("s", upward, {}, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -342,3 +344,18 @@ def test_a_failed_trial_does_not_break_reading(sweep, mine):
         assert "out of memory" in result.stdout, command
         assert result.stderr == ""
     has(sweep("ls").stdout, "failed")
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.6])
+def test_an_interrupted_command_that_reads_says_so(mine, seconds):
+    """Ctrl-C comes while it imports, or while it counts; a slow machine only moves where."""
+    slow = "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, time\nfrom sweep.cli import main\n"
+    slow += "pandas.DataFrame.drop_duplicates = lambda *_, **__: time.sleep(600)\nprint('ready', flush=True)\nmain()"
+    process = subprocess.Popen([sys.executable, "-c", slow], cwd=mine.parent, stdout=-1, stderr=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "sweep: interrupted\n")

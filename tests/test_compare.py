@@ -132,6 +132,20 @@ def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):
     assert "Best to expect of equal budgets" in sweep("compare", "a", "loss", "--metric", "val_accuracy").stdout
 
 
+def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
+    for name, gain in (("old", 0.0), ("new", 0.1)):
+        rows = [f"{lr},{seed},{lr + seed / 100 - gain}" for lr in (1, 2, 3, 4, 5, 6) for seed in range(3)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["lr,seed,err", *rows]))
+        sweep("import", f"{name}.csv", "--metric", "err", "--minimize")
+    text = " ".join(sweep("compare", "old", "new").stdout.split())
+    assert "note: data differ: old old.csv, new new.csv; that both measured the same thing is for you to know" in text
+    assert "6 settings of old in new too, on the same seeds: new is 0.1000 better on average" in text
+    sweep("import", "new.csv", "--metric", "err", "--maximize", "--study", "up")
+    assert "direction minimize there, maximize here" in sweep("compare", "old", "up", code=2).stderr
+    made(tmp_path / "results", "mine", {"lr": "1,2"}, lambda t: t.setting["lr"])
+    assert "metric err there, val_loss here" in sweep("compare", "old", "mine", code=2).stderr
+
+
 @pytest.mark.skipif(not (SHARED / "hpo-tables").exists(), reason="the published table is not here")
 def test_a_large_grid_has_the_published_expected_best(sweep):
     path = SHARED / "hpo-tables" / "fcnet-protein.csv.gz"

@@ -284,6 +284,8 @@ BAD = [
     (["s", "--seed", "five"], "seed"),
     (["s", "--metric", "test_loss"], "nothing is selected on test data"),
     (["s", "--where", "lr>5"], "no complete trial"),
+    (["s", "--seed", "0-5"], "the study used this seed"),
+    (["s", "--seed", "9-5"], "range from 9 to 5"),
     (["s", "--selected-on", "0"], "has no other seed"),
     (["s", "--selected-on", "3"], "has no such seed"),
     (["s", "--selected-on", "0", "--seeds", 3], "nothing is trained here"),

@@ -189,6 +189,7 @@ def test_holm_counts_every_comparison_of_a_command():
     p = [one.p for each in both for one in each.comparisons]
     assert len(p) == 3
     assert [one.p_holm for each in both for one in each.comparisons] == pytest.approx(list(holm(p)))
+    assert [one.p_bh for each in both for one in each.comparisons] == pytest.approx(stats.false_discovery_control(p))
 
 
 def test_a_search_does_not_pair_and_says_so():

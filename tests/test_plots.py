@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,17 @@ def test_the_front_is_what_none_beats_in_both(points):
     front = {(row.x, row.mean) for row in marks[marks["front"]].itertuples()}
     want = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)}
     assert front == want
+
+
+def test_the_front_of_a_search_is_of_its_own_objectives():
+    table = table_of({"hidden": [8, 16, 32]}, [0.3, 0.2, 0.1])
+    table.trials["train_loss"] = [0.1, 0.3, 0.2]
+    for way, front in (("minimize", {0.3, 0.1}), ("maximize", {0.2, 0.1})):
+        aimed = replace(table, objectives=(("val_loss", "minimize"), ("train_loss", way)))
+        picture = pictures.pareto_picture(aimed, parameters=lambda _: 1)
+        assert picture.x.title.startswith("training loss")
+        assert set(picture.marks.loc[picture.marks["front"], "mean"]) == front
+    assert pictures.pareto_picture(table, parameters=lambda _: 1).x.title.startswith("parameters")
 
 
 def test_effect_draws_what_the_analysis_says(study):

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep.analysis.confirming import fresh_seeds
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE
-from sweep.recipe import METRICS, Recipe, load_recipe, recipe_from_dict
+from sweep.recipe import METRICS, Recipe, load_recipe, parse_seeds, recipe_from_dict
 from sweep.space import Axis, Range
 from tests.conftest import RECIPES
 
@@ -299,7 +300,7 @@ BAD_FLAGS = [
     ({"beta1": "1.0"}, ["--beta1", "beta1 = 1.0", "< 1"]),
     ({"epochs": "0"}, ["--epochs", "epochs = 0", ">= 1"]),
     ({"epochs": "1.5"}, ["--epochs", "epochs = 1.5", "whole number"]),
-    ({"batch_norm": "maybe"}, ["--batch-norm", 'batch_norm = "maybe"', "on or off"]),
+    ({"batch_norm": "maybe"}, ['--batch-norm = "maybe"', "on or off"]),
     ({"optimizer": "Adam"}, ["--optimizer", "adam, adamw, sgd, rmsprop"]),
     ({"batch_size": "ful"}, ["--batch-size", '"full"']),
     ({"hidden": "1" + "0" * 400}, ["--hidden", "whole number"]),
@@ -310,7 +311,7 @@ BAD_FLAGS = [
     ({"lr": "1e-4:1e-1:log:many"}, ["--lr", "LOW:HIGH:log:N"]),
     ({"lr": "1e-4:1e-1:3:4"}, ["--lr", "LOW:HIGH:log:N"]),
     ({"lr": "1e-4:1e-1:log:log"}, ["--lr", "LOW:HIGH:log:N"]),
-    ({"lr": "1:0.1:3"}, ["--lr", "low < high"]),
+    ({"lr": "1:0.1:3"}, ["--lr: range", "low < high"]),
     ({"lr": "0.1:nan"}, ["--lr", "nan"]),
     ({"dropout": "0:0.5:log:3"}, ["--dropout", "low > 0"]),
     ({"batch_norm": "off:on"}, ["--batch-norm"]),
@@ -319,6 +320,9 @@ BAD_FLAGS = [
     ({"seeds": "three"}, ["--seeds", "whole number"]),
     ({"seeds": "1" + "0" * 5000}, ["--seeds"]),
     ({"seed": "-1"}, ["--seed", "seed = -1", ">= 0"]),
+    ({"seed": "9-7"}, ["--seed: range from 9 to 7; expected low < high"]),
+    ({"seed": "1-x"}, ['--seed = "1-x"', "whole number"]),
+    ({"seed": "0-99999999999"}, ["--seed", "2147483647"]),
     ({"split_seed": "x"}, ["--split-seed", "whole number"]),
     ({"data": ""}, ["--data", "expected text"]),
     ({"metric": "test_accuracy"}, ["--metric", "nothing is selected on test data"]),
@@ -339,6 +343,23 @@ def test_a_bad_flag_is_refused(flags, words):
     missing = [word for word in words if word not in message]
     assert not missing, message
     assert len(message) < 500
+
+
+def test_a_bad_flag_is_named_once():
+    assert (
+        refusal(load_recipe, None, {"lr": "0.1:0.001:log:40"}) == "--lr: range from 0.1 to 0.001; expected low < high"
+    )
+    assert refusal(load_recipe, None, {"batch_norm": "x"}).startswith('--batch-norm = "x": expected')
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("7-9", (7, 8, 9)), ("7:9", (7, 8, 9)), ("3,7-9,8", (3, 7, 8, 9)), ("0:8:step=4", (0, 4, 8)), ("5-5", (5,))],
+)
+def test_seeds_are_written_alike_everywhere(text, seeds):
+    assert load_recipe(None, {"seed": text}).seeds == seeds
+    assert parse_seeds(text) == seeds
+    assert fresh_seeds((1, 2), (), None, text) == seeds  # sweep confirm
 
 
 def test_a_bad_flag_is_blamed_not_the_recipe(read):

@@ -164,7 +164,7 @@ def test_a_hostile_table_stays_text(folder):
 def test_a_report_of_a_study_in_which_all_diverged(folder):
     run(folder, "report", "small", "--where", "lr=1e6", "-o", "dead.html")
     text = (folder / "dead.html").read_text()
-    assert "No trial is complete, so nothing is selected." in text
+    assert "All 4 trials diverged, so nothing is selected." in text
     assert "In no mean: 4 diverged of 4 trials." in text
 
 

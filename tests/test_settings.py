@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -73,10 +74,32 @@ def test_neither_the_order_of_rows_nor_the_names_of_seeds_matter(values, random)
 @given(LOSSES, st.sampled_from([-4.0, 0.5, 1024.0]))
 @settings(deadline=None, max_examples=40)
 def test_a_constant_added_to_all_losses_changes_no_rank_and_no_tie(values, constant):
-    here, there = rank_settings(table(values)), rank_settings(table(values + constant))
+    unbounded = replace(table(values), imported=True)
+    here, there = rank_settings(unbounded), rank_settings(replace(table(values + constant), imported=True))
     assert order(here) == order(there)
     assert here.rows["tied"].tolist() == there.rows["tied"].tolist()
     assert there.rows["low"].to_numpy() == pytest.approx(here.rows["low"].to_numpy() + constant, nan_ok=True)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_an_interval_of_a_loss_stays_at_0_or_above_and_covers_as_often_as_it_claims(seeds):
+    rng = np.random.default_rng(seeds)
+    values = rng.gamma(1.0, 1.0, (4000, seeds))  # skewed, and often near 0
+    study = table(values)
+    bounded, free = rank_settings(study).rows, rank_settings(replace(study, imported=True)).rows
+    assert bounded["low"].min() == 0.0
+    assert free["low"].min() < 0
+    assert bounded["high"].tolist() == free["high"].tolist()
+    inside = [rows["low"].le(1.0) & rows["high"].ge(1.0) for rows in (bounded, free)]
+    assert inside[0].mean() == inside[1].mean() > 0.86  # of 4,000 settings whose true mean is 1
+
+
+def test_an_interval_of_an_accuracy_stays_within_0_and_1_unless_it_is_in_percent():
+    for scale, most in ((1.0, 1.0), (100.0, math.inf)):
+        study = table(scale * np.array([[0.90, 0.99]]))
+        study = replace(study, trials=study.trials.rename(columns={"val_loss": "val_accuracy"}), metric="val_accuracy")
+        row = rank_settings(study).rows.iloc[0]
+        assert (row["high"] > scale) == (most == math.inf)
 
 
 @given(LOSSES, st.data())
@@ -175,10 +198,10 @@ def test_a_confirmation_counts_its_fresh_seeds_only():
     study = table([[1.0, 2.0], [5.0, 6.0]])
     again = table([[1.5, 1.7, 2.0, 2.2], [0.0, 0.0, 0.0, 0.0]])  # seeds 0 and 1 are those of the study
     board = rank_settings(study)
-    found = fresh_score(board, study, again)
+    found = fresh_score(board, again)
     assert found is not None
     assert (found[0], found[3]) == (pytest.approx(2.1), 2)
-    assert fresh_score(board, study, table([[1.5, 1.7]])) is None
+    assert fresh_score(board, table([[1.5, 1.7]])) is None
 
 
 def test_runs_of_ranks_are_told_briefly():
@@ -224,6 +247,20 @@ def test_show_export_and_grid_group_seeds(sweep, tmp_path):
     best = trials[(trials["lr"] == 0.01) == (csv["lr"][0] == 0.01)]
     best = best[best["batch_norm"] == csv["batch_norm"][0]]
     assert best["val_loss"].mean() == pytest.approx(csv["mean"][0])
+
+
+def test_more_epochs_say_what_becomes_of_the_numbers_there(sweep):
+    grid = ("grid", "--lr", "0.1,0.01", "--hidden", 8, "--study", "s")
+    sweep(*grid, "--epochs", 1)
+    grown = sweep(*grid, "--epochs", 2, "--max-trials", 1, "--jobs", 1, "--lanes", 1, code=None)
+    assert "s: trained for more epochs, its 2 finished trials leave the leaderboard until that is done" in grown.stderr
+    text = " ".join(sweep("show", "s").stdout.split())
+    assert "1 of 2 trials not trained to the end, so not ranked (1 of them with numbers at fewer epochs)" in text
+    assert (
+        "leave the leaderboard"
+        not in sweep("grid", "--lr", "0.1,0.01", "--hidden", 8, "--study", "s", "--epochs", 2).stderr
+    )
+    assert "not ranked" not in sweep("show", "s").stdout
 
 
 def test_one_seed_is_said_plainly(sweep):

@@ -1,7 +1,8 @@
 """Numbers in, numbers out: what a study's trials say. Needs pandas and scipy.
 
 table       a study as one table, which every analysis reads
-board       the leaderboard of trials: ranked, filtered, one selected
+conditions  the trials that meet a condition
+board       the leaderboard of trials: ranked, one selected
 settings    the leaderboard of settings: seeds averaged, ties, expected best, optimism
 front       the Pareto front of several objectives
 statistics  what the analyses share
@@ -17,11 +18,12 @@ comparing   studies side by side
 importing   anyone's table of results, read as a study
 """
 
-from sweep.analysis.board import RANKED_ON, Board, csv_columns, leaderboard, test_columns
+from sweep.analysis.board import Board, csv_columns, leaderboard
+from sweep.analysis.conditions import test_columns
 from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.front import parameter_column, pareto
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
-from sweep.analysis.table import StudyTable, study_table
+from sweep.analysis.table import RANKED_ON, StudyTable, study_table
 
 __all__ = [
     "RANKED_ON",

@@ -21,13 +21,18 @@ compared with nothing; a failed one is an accident."""
 
 
 def finished(table: StudyTable) -> pd.DataFrame:
-    """The trials to compare, with `value`: the metric, NaN where it diverged. Raises UsageError if none is complete."""
+    """The trials that were trained to their end, with `value`: the metric, NaN where it diverged."""
     trials = table.trials[table.trials["state"].isin(FINISHED)]
     value = trials[table.metric].astype("float64").where(trials["state"] == "complete")
-    value = value.where(np.isfinite(value))
-    if not value.notna().any():
+    return trials.assign(value=value.where(np.isfinite(value))).reset_index(drop=True)
+
+
+def comparable(table: StudyTable) -> pd.DataFrame:
+    """The finished trials, as above. Raises UsageError if none of them is complete."""
+    trials = finished(table)
+    if not trials["value"].notna().any():
         raise UsageError(f"study {table.name!r}: {_why_none(table)}")
-    return trials.assign(value=value).reset_index(drop=True)
+    return trials
 
 
 def _why_none(table: StudyTable) -> str:

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from sweep.hyperparameters import TABLE, Value, show_value
-from sweep.recipe import Recipe
+from sweep.recipe import METRICS, Recipe, Search
 from sweep.space import Axis, Range
 
 
-def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]], trials: int = 0) -> str:
+def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]], trials: int) -> str:
     """`sweep grid …` with every flag of the study, the axes of `more` replaced or added, in one line: run in the same
-    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name, its sampler
-    and as many `trials`."""
+    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name, and
+    asks in its own way for as many `trials`."""
     if recipe is None or recipe.imported is not None:
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
@@ -30,10 +30,21 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe.seeds != (0,):
         first = recipe.seeds == tuple(range(len(recipe.seeds)))
         flags.append(f"--seeds {len(recipe.seeds)}" if first else f"--seed {','.join(map(str, recipe.seeds))}")
+    if recipe.direction != METRICS[recipe.metric] and (recipe.search is None or not recipe.search.objectives):
+        flags.append(f"--direction {recipe.direction}")
     if recipe.search is not None:
-        flags += [f"--trials {trials}"] if trials else []
-        flags += [f"--sampler {recipe.search.sampler}"] if recipe.search.sampler != "tpe" else []
+        flags += [f"--trials {trials}", *_asking(recipe.search)]
     return f"sweep {command} {' '.join(flags)} --study {name}"
+
+
+def _asking(search: Search) -> list[str]:
+    """How a search asks, as flags: what is not the default. What it was started with is trained already."""
+    plain = Search()
+    names = ("sampler", "in_flight", "pruner", "min_epochs", "reduction")
+    given = {name: getattr(search, name) for name in names if getattr(search, name) != getattr(plain, name)}
+    given |= {"search_seed": search.seed} if search.seed != plain.seed else {}
+    flags = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
+    return flags + [f"--{way} {name}" for name, way in search.objectives]
 
 
 def _axis(axis: Axis) -> str:

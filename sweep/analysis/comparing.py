@@ -99,15 +99,15 @@ def compare_studies(
 def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) -> None:
     """Raises UsageError where the numbers of two studies mean different things."""
     a, b = first.recipe, other.recipe
-    fields = [
-        ("data", a.data, b.data),
-        ("split_seed", a.split_seed, b.split_seed),
+    fields: list[tuple[str, object, object]] = [
         ("metric", table.metric, others.metric),
         ("direction", table.direction, others.direction),
     ]
+    if not (table.imported or others.imported):  # of what was imported, the data are not known: that is noted
+        fields = [("data", a.data, b.data), ("split_seed", a.split_seed, b.split_seed), *fields]
     if first.data is not None and other.data is not None:
         fields.append(("the rows of the data (fingerprint)", first.data, other.data))
-    if table.metric.endswith("loss"):
+    if table.metric.endswith("loss") and not (table.imported or others.imported):
         fields.append(("loss", sorted(set(_values(table, "loss"))), sorted(set(_values(others, "loss")))))
     for name, mine, theirs in fields:
         if mine != theirs:
@@ -131,6 +131,10 @@ def _values(table: StudyTable, name: str) -> list[Any]:
 
 def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     notes = []
+    data = {study.name: study.recipe.data for study in studies}
+    if any(table.imported for table in tables) and len(set(data.values())) > 1:
+        told = ", ".join(f"{name} {source}" for name, source in data.items())
+        notes.append(f"data differ: {told}; that both measured the same thing is for you to know")
     for name, column in (("epochs", PLANNED_EPOCHS), ("train_size", "train_size")):
         found = {table.name: sorted(_values(table, column), key=str) for table in tables}
         if len({str(values) for values in found.values()}) > 1:

@@ -16,12 +16,19 @@ import pandas as pd
 
 from sweep.analysis.cells import FINISHED, setting_texts
 from sweep.analysis.settings import SettingsBoard, rank_settings
-from sweep.analysis.statistics import Floats, bootstrap_mean, probability_of_improvement, seeds_needed, signed_rank
+from sweep.analysis.statistics import (
+    Floats,
+    bootstrap_mean,
+    interquartile_mean,
+    probability_of_improvement,
+    seeds_needed,
+    signed_rank,
+)
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
 from sweep.ledger import Ledger, Study
-from sweep.recipe import METRICS, Recipe
+from sweep.recipe import METRICS, Recipe, parse_seeds
 from sweep.space import seeds_text, setting_key
 
 TOP, SEEDS = 3, 10
@@ -59,7 +66,7 @@ class Confirmation:
     """Settings on fresh seeds, in rank order.
 
     rows: columns rank, number (the first fresh trial), the swept ones, n (complete fresh trials), mean, low, high (95%
-    interval), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
+    interval), iqm (interquartile mean: one odd seed does not move it), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
     shrinkage_high (how much worse than that the fresh mean is, with the interval of the fresh mean: positive where it had
     been lucky), diverged, pruned, failed, left (fresh trials; left are those not trained yet). constant: hyperparameters that differ in the study and not here;
     candidates: settings it was selected from; selected_on, fresh: seeds; duel: None where there are no two to compare;
@@ -99,8 +106,8 @@ def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) ->
             settings = "1 setting" if len(rows) == 1 else f"{len(rows):,} settings"
             raise UsageError(f"--top {top}: study {name!r} has {settings} with a complete trial; expected at most that")
         return rows.head(TOP if top is None else top)
-    if per not in board.swept:
-        raise unknown("swept hyperparameter", per, board.swept, "--per: ")
+    if per not in board.table.swept:
+        raise unknown("swept hyperparameter", per, board.table.swept, "--per: ")
     return rows.groupby(per, sort=False, dropna=False).head(top or 1)
 
 
@@ -108,7 +115,7 @@ def fresh_seeds(used: Sequence[int], there: Sequence[int], count: int | None, gi
     """The seeds of a confirmation: those it has, then, up to `count` in all, the next after the largest that was used, or
     those `given`. Raises UsageError for a seed that helped to select."""
     if given is not None:
-        wanted = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        wanted = parse_seeds(given)
         for seed in wanted:
             if seed in used and seed not in there:
                 raise UsageError(
@@ -219,6 +226,7 @@ def _confirmed(
     rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
     rows["n"] = now["n"].reindex(chosen).fillna(0).astype(int)
     rows[["mean", "low", "high"]] = now[["mean", "low", "high"]].reindex(chosen)
+    rows["iqm"] = again.complete.groupby("setting")[again.metric].agg(interquartile_mean).reindex(chosen)
     rows["sd"] = again.complete.groupby("setting")[again.metric].std().reindex(chosen)
     rows["was"] = was["rank"].reindex(chosen).astype("Int64")
     rows["selected"] = was["mean"].reindex(chosen)
@@ -305,7 +313,7 @@ def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
 def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
     there = sorted(table.trials["seed"].unique().tolist())
     if given is not None:
-        seeds = [int(TABLE["seed"].parse(text)) for text in given.split(",")]
+        seeds = list(parse_seeds(given, "--selected-on"))
         for seed in seeds:
             if seed not in there:
                 raise UsageError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import FINISHED, Codes, coded, column_of, combined, finished, told
+from sweep.analysis.cells import FINISHED, Codes, coded, column_of, combined, comparable, told
 from sweep.analysis.pairing import NOT_COMPARABLE, NOT_SHOWN, SHOWN, SHOWN_HERE, Comparison, Sides, compare, judged
 from sweep.analysis.statistics import bootstrap_mean, expected_best
 from sweep.analysis.table import StudyTable
@@ -128,7 +128,7 @@ def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
 def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> list[Effect]:
     """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family, all
     those at the values of `by` as another."""
-    trials = finished(table)
+    trials = comparable(table)
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
@@ -174,6 +174,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
         pairs = [compare(sides, other, place, levels, table.sign) for other in range(len(levels)) if other != place]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
     tuned, gap = _tuned(trials, level, levels, setting, others, table.sign)
+    if "low" in tuned:
+        tuned[["low", "high"]] = tuned[["low", "high"]].clip(*table.bounds(table.metric))
     states = table.trials["state"].value_counts().to_dict()
     return Effect(
         study=table.name,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, coded, combined, finished, told
+from sweep.analysis.cells import Codes, coded, combined, comparable, told
 from sweep.analysis.statistics import Floats
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
@@ -88,7 +88,7 @@ def _suits_log(table: StudyTable, mean: Floats) -> bool:
 
 
 def _settings(table: StudyTable) -> _Settings:
-    trials = finished(table)
+    trials = comparable(table)
     names = [name for name in table.swept if name in trials and trials[name].nunique(dropna=False) > 1]
     if not names:
         raise UsageError(f"study {table.name!r}: nothing varies among its trained trials, so nothing can matter")

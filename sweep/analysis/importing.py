@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.board import filtered
+from sweep.analysis.conditions import filtered
 from sweep.errors import UsageError, unknown
 from sweep.ledger import PLANNED_EPOCHS
 from sweep.recipe import Imported, Recipe

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import Codes, combined
-from sweep.analysis.statistics import Floats, bootstrap_mean, holm, signed_rank
+from sweep.analysis.statistics import Floats, benjamini_hochberg, bootstrap_mean, holm, signed_rank
 
 ALPHA = 0.05
 FEWEST_SEEDS = 3
@@ -68,6 +68,7 @@ class Comparison:
     seed_sd: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
+    p_bh: float = math.nan
     direction: int = 0
     by_seed: tuple[float, ...] = ()
     seed_low: float = math.nan
@@ -211,17 +212,20 @@ def _needed(one: Comparison, alpha: float) -> tuple[float, float]:
 
 
 def judged(family: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons with p values adjusted together (Holm), intervals over seeds at the level that as many allow
+    """The comparisons with p values adjusted together (Holm, by which it is judged, and Benjamini-Hochberg for who
+    screens many), intervals over seeds at the level that as many allow
     (Bonferroni), and verdicts.
 
     Five pairs of one sign have p = .0625, and of m comparisons the smallest p counts m times: with fewer than `fewest`
     pairs nothing can be shown over cells, and a difference may still be shown over seeds, in these cells alone.
     """
     alpha = ALPHA / max(1, sum(one.pairs > 0 for one in family))
-    adjusted = holm([one.p if one.n > 1 else math.nan for one in family])
+    p = [one.p if one.n > 1 else math.nan for one in family]
+    adjusted = zip(family, holm(p), benjamini_hochberg(p), strict=True)
     fewest = math.ceil(1 - math.log2(alpha))
     return [
-        _judged(replace(one, p_holm=float(p), fewest=fewest), alpha) for one, p in zip(family, adjusted, strict=True)
+        _judged(replace(one, p_holm=float(strict), p_bh=float(share), fewest=fewest), alpha)
+        for one, strict, share in adjusted
     ]
 
 

@@ -6,14 +6,13 @@ flatter it. Settings without a complete trial come after all with one, pruned be
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.board import test_columns
+from sweep.analysis.conditions import test_columns
 from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, moderated_variances
 from sweep.analysis.table import StudyTable
 
@@ -34,7 +33,7 @@ Fresh = tuple[float, float, float, int]
 class SettingsBoard:
     """Settings in rank order.
 
-    rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
+    table: what it is of; rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
     (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, diverged, failed, pruned
     (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
     selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
@@ -43,19 +42,14 @@ class SettingsBoard:
     on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
     """
 
+    table: StudyTable
     rows: pd.DataFrame
-    metric: str
-    direction: str
-    swept: list[str]
-    constant: dict[str, Any]
     selected: pd.Series | None
     tests: dict[str, tuple[float, float, float]]
     seeds: int
     tied: int
     expected: list[tuple[int, float]]
     left_out: tuple[float, float] | None
-    filtered: bool = False
-    imported: bool = False
 
 
 def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
@@ -81,22 +75,17 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
     rows.insert(0, "rank", rank)
     expected = [] if table.adaptive else _expected(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
-    tests = {} if selected_code is None else _tests(complete, table.metric, selected_code)
+    tests = {} if selected_code is None else _tests(table, selected_code)
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
     return SettingsBoard(
+        table=table,
         rows=tidy.reset_index(drop=True),
-        metric=table.metric,
-        direction=table.direction,
-        swept=table.swept,
-        constant=table.constant,
         selected=None if selected_code is None else tidy.reset_index(drop=True).iloc[0],
         tests=tests,
         seeds=int(rows["n"].max()) if len(rows) else 0,
         tied=int(rows["tied"].sum()),
         expected=expected,
         left_out=left_out,
-        filtered=table.filtered,
-        imported=table.imported,
     )
 
 
@@ -105,8 +94,7 @@ def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) ->
     first = trials.drop_duplicates("setting").set_index("setting")
     values = complete.groupby("setting")[table.metric].agg(["size", "mean", "min", "max"]).reindex(first.index)
     spread = pd.DataFrame(_intervals(complete, table.metric), columns=["code", "low", "high"]).set_index("code")
-    if table.metric.endswith("accuracy"):
-        spread = spread.clip(0.0, 1.0)
+    spread = spread.clip(*table.bounds(table.metric))  # a bound that holds takes nothing from an interval's coverage
     ends = ("min", "max") if table.direction == "minimize" else ("max", "min")
     rows = pd.concat([first[["number", *table.swept]], spread.reindex(first.index)], axis=1)
     rows.insert(len(rows.columns) - 2, "n", values["size"].fillna(0).astype(int))
@@ -226,23 +214,27 @@ def _left_out(complete: pd.DataFrame, table: StudyTable, rows: pd.DataFrame, bes
     return float(without[picked, at].mean()), float(y[picked, at].mean())
 
 
-def _tests(complete: pd.DataFrame, metric: str, best: Any) -> dict[str, tuple[float, float, float]]:
-    rows = complete[complete["setting"] == best]
-    out = {}
-    for name in test_columns(rows):
-        if name != metric and rows[name].notna().any():
-            low, high = bootstrap_mean(rows[name])
-            bounded = name.endswith("accuracy")
-            ends = (max(low, 0.0), min(high, 1.0)) if bounded and not math.isnan(low) else (low, high)
-            out[name] = (float(rows[name].mean()), *ends)
-    return out
+def _tests(table: StudyTable, best: Any) -> dict[str, tuple[float, float, float]]:
+    rows = table.complete[table.complete["setting"] == best]
+    return {
+        name: (float(rows[name].mean()), *_mean_interval(table, name, rows[name]))
+        for name in test_columns(rows)
+        if name != table.metric and rows[name].notna().any()
+    }
 
 
-def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> Fresh | None:
+def _mean_interval(table: StudyTable, metric: str, values: pd.Series) -> tuple[float, float]:
+    """The interval of a metric's mean, within what the metric can be."""
+    low, high = np.clip(bootstrap_mean(values), *table.bounds(metric))
+    return float(low), float(high)
+
+
+def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
     """The selected setting's (mean, low, high, seeds) in another study, on seeds that did not help to select it; None
     if it is not there."""
     if board.selected is None:
         return None
+    table = board.table
     first = table.trials[table.trials["number"] == board.selected["number"]].iloc[0]
     names = [*table.swept, *(name for name in table.constant if name in table.trials)]
     same = again.complete[~again.complete["seed"].isin(table.trials["seed"])]
@@ -251,12 +243,12 @@ def fresh_score(board: SettingsBoard, table: StudyTable, again: StudyTable) -> F
             return None
         wanted = first[name]
         same = same[same[name].isna() if pd.isna(wanted) else same[name] == wanted]
-    if not len(same) or again.metric != board.metric:
+    if not len(same) or again.metric != table.metric:
         return None
-    return float(same[board.metric].mean()), *bootstrap_mean(same[board.metric]), len(same)
+    return float(same[table.metric].mean()), *_mean_interval(again, table.metric, same[table.metric]), len(same)
 
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:
     """The rows with their fixed columns, as they are exported: the first trial's number is `trial`."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
-    return board.rows[["rank", "number", *board.swept, *measured]].rename(columns={"number": "trial"})
+    return board.rows[["rank", "number", *board.table.swept, *measured]].rename(columns={"number": "trial"})

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.board import axes, chosen_metric, filtered
-from sweep.ledger import Ledger, Study
+from sweep.analysis.conditions import filtered
+from sweep.analysis.front import Objectives, with_front
+from sweep.data import DataInfo, describe
+from sweep.errors import SweepError, UsageError, unknown
+from sweep.hyperparameters import TABLE
+from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
+from sweep.recipe import METRICS, Recipe
+
+RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximize"}
+"""The metrics of a leaderboard: those of a recipe, and the best over a trial's epochs."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,8 @@ class StudyTable:
     """What every analysis reads. trials: one row a trial, with columns number, seed, state, reason, epochs, the metrics and
     one a hyperparameter (None where a setting does not use it); metric and direction: what it is ranked on; swept: the
     columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
-    that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others.
+    that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
+    objectives: columns of a search with several, each with its direction; then the trials have a column front.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -30,11 +40,20 @@ class StudyTable:
     filtered: bool = False
     imported: bool = False
     adaptive: bool = False
+    objectives: Objectives = ()
 
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
+
+    def bounds(self, metric: str) -> tuple[float, float]:
+        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1]; of what was imported
+        a loss may be anything, and an accuracy may be in percent."""
+        known = metric.endswith("accuracy") or (metric.endswith("loss") and not self.imported)
+        ends = (0.0, 1.0) if metric.endswith("accuracy") else (0.0, math.inf)
+        holds = known and self.trials[metric].dropna().between(*ends).all()
+        return ends if holds else (-math.inf, math.inf)
 
     @property
     def sign(self) -> float:
@@ -50,8 +69,11 @@ def study_table(
     metric, direction = chosen_metric(study.recipe, metric, direction)
     trials = ledger.trials(study)
     swept, constant = axes(trials, study.recipe)
-    kept = filtered(trials, where, study.recipe) if where else trials
     search = study.recipe.search
+    objectives = search.objectives if search is not None else ()
+    if objectives:
+        trials = with_front(trials, swept, objectives, _data(study.recipe))
+    kept = filtered(trials, where, study.recipe) if where else trials
     return StudyTable(
         study.name,
         kept,
@@ -62,4 +84,46 @@ def study_table(
         filtered=bool(where),
         imported=study.recipe.imported is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
+        objectives=objectives,
     )
+
+
+def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
+    """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
+    metric = metric or recipe.metric
+    known = {recipe.metric: recipe.direction} if recipe.imported else RANKED_ON
+    if metric.startswith("test_") and metric not in known:
+        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
+    if metric not in known:
+        raise unknown("metric", metric, known, "--metric: ")
+    direction = direction or (recipe.direction if metric == recipe.metric else known[metric])
+    if direction not in ("minimize", "maximize"):
+        raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
+    return metric, direction
+
+
+def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
+    """Which hyperparameter columns vary by the recipe, in its order; the values of the others that are there."""
+    listed = [name for name in TABLE if name != "seed"]
+    if recipe.imported:
+        listed = [*recipe.imported.swept, *recipe.imported.constant]
+    names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in listed}
+    swept = [names[name] for name in recipe.swept]
+    for column in swept:
+        if column not in trials:
+            trials[column] = None
+    constant = {}
+    for name, column in names.items():
+        if column in trials and column not in swept:
+            present = trials[column].dropna()
+            if len(present):
+                constant[name] = present.iloc[0]
+    return swept, constant
+
+
+def _data(recipe: Recipe) -> DataInfo | None:
+    """What a network's size depends on; nothing if a file of data is gone."""
+    try:
+        return describe(recipe.data)
+    except SweepError:
+        return None

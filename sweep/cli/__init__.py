@@ -19,35 +19,56 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import typer
-
-from sweep.cli.base import app
 from sweep.errors import Interrupted, SweepError
 
-for _module in ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep"):
-    import_module(f"sweep.cli.{_module}")  # gives the application its commands; help lists them in this order
+_MODULES = ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the application with all its commands, imported when it is used: an interrupt may come during that."""
+    if name != "app":
+        raise AttributeError(f"module 'sweep.cli' has no attribute {name!r}")
+    for module in _MODULES:
+        import_module(f"sweep.cli.{module}")  # gives the application its commands; help lists them in this order
+    return import_module("sweep.cli.base").app
 
 
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
+    try:
+        code = _ran()
+    except (KeyboardInterrupt, Interrupted):
+        _fail("interrupted", Interrupted.exit_code)
+        sys.stdout.flush()
+        os._exit(
+            Interrupted.exit_code
+        )  # Python would end by the signal if it came within an exec, as imports have them
+    sys.exit(code)
+
+
+def _ran() -> Any:
+    """The exit code of the command that was given."""
+    import typer
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # where the terminal has no ▾, print ? and go on
     try:
-        code = app(prog_name="sweep", standalone_mode=False)
+        return __getattr__("app")(prog_name="sweep", standalone_mode=False)
+    except typer.Abort:
+        raise Interrupted from None
+    except Interrupted:
+        raise
     except SweepError as error:
-        code = _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", Interrupted.exit_code)
+        return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except Exception as error:
         # Typer's own usage errors: an unknown flag, a missing argument. Their class has moved between its releases.
         if not hasattr(error, "format_message"):
             raise
-        code = _fail(_usage(error), 2)
-    sys.exit(code)
+        return _fail(_usage(error), 2)
 
 
 def _usage(error: Any) -> str:

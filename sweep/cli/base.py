@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
 from sweep import __version__
+from sweep.errors import Interrupted
 
 if TYPE_CHECKING:
     from sweep.analysis import Fresh, SettingsBoard, StudyTable
@@ -19,7 +21,25 @@ if TYPE_CHECKING:
     from sweep.recipe import Recipe
     from sweep.study import Options, Watcher
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; Ctrl-C in one of them is told like any other end, where typer would leave without a word."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*args, **more)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+    def invoke(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().invoke(*args, **more)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="sweep",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -95,22 +115,21 @@ def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) 
     summary = run(ledger, study, describe(study.recipe), watcher, options)
     if summary.stopped != "interrupted":
         table = study_table(ledger, study)
-        board = leaderboard(table.trials, study.recipe)
         say("")
-        say(settings_report(rank_settings(table), board, 10, console().width))
+        say(settings_report(rank_settings(table), leaderboard(table), 10))
         more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
         say(f"\nMore: {more}")
     raise typer.Exit(summary.exit_code)
 
 
-def confirmed(ledger: Ledger, study: Study, table: StudyTable, board: SettingsBoard) -> Fresh | None:
+def confirmed(ledger: Ledger, study: Study, board: SettingsBoard) -> Fresh | None:
     """The selected setting's score on the fresh seeds of the study that confirms this one, if there is one."""
     from sweep.analysis import fresh_score, study_table
 
     again = ledger.find(f"{study.name}-confirm")
     if again is None or again.recipe.data != study.recipe.data:
         return None
-    return fresh_score(board, table, study_table(ledger, again))
+    return fresh_score(board, study_table(ledger, again))
 
 
 def console(stderr: bool = False) -> Any:

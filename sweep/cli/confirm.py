@@ -48,7 +48,8 @@ def confirm(
         ),
     ] = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", metavar="SEEDS", help="These fresh seeds instead, such as 100,101.")
+        str | None,
+        typer.Option("--seed", metavar="SEEDS", help="These fresh seeds instead, such as 100,101 or 100-109."),
     ] = None,
     per: Annotated[
         str | None,
@@ -59,7 +60,7 @@ def confirm(
         typer.Option(
             "--selected-on",
             metavar="SEEDS",
-            help="Train nothing: select on these seeds of the study, confirm on its others.",
+            help="Train nothing: select on these seeds of the study, such as 0-4, and confirm on its others.",
         ),
     ] = None,
     name: Annotated[

@@ -139,7 +139,7 @@ def report(
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
         board = rank_settings(table)
-        fresh = confirmed(ledger, found, table, board)
+        fresh = confirmed(ledger, found, board)
         told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
     target = output or f"{study}.html"
     save_report(told, target)

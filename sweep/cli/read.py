@@ -39,8 +39,6 @@ def show(
 
     The test score is shown of the selected setting alone.
     """
-    from dataclasses import replace
-
     from sweep.analysis import leaderboard, rank_settings, settings_table
     from sweep.ledger import Ledger
     from sweep.report import board_table, settings_json, settings_report
@@ -50,19 +48,16 @@ def show(
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
         ranked = rank_settings(table, everything)
-        fresh = None if trials else confirmed(ledger, found, table, ranked)
+        fresh = None if trials else confirmed(ledger, found, ranked)
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh))
     board = None
     if trials or ranked.seeds < 2:
-        board = replace(
-            leaderboard(table.trials, found.recipe, asked.metric, asked.direction, "", everything),
-            filtered=bool(asked.where),
-        )
+        board = leaderboard(table, everything)
     if board is None or not trials:
-        say(settings_report(ranked, board, rows, console().width, fresh))
+        say(settings_report(ranked, board, rows, fresh))
     else:
-        say(trials_json(board, study, rows) if as_json else board_table(board, rows, console().width))
+        say(trials_json(board, study, rows) if as_json else board_table(board, rows))
 
 
 def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:
@@ -71,13 +66,13 @@ def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:
     from sweep.report import plain, records
 
     best = board.selected
-    tests = () if board.filtered else test_columns(board.rows)
-    names = dict.fromkeys(("trial", "seed", *board.swept, board.metric, *tests))
+    tests = () if board.table.filtered else test_columns(board.rows)
+    names = dict.fromkeys(("trial", "seed", *board.table.swept, board.table.metric, *tests))
     return {
         "study": study,
-        "metric": board.metric,
-        "direction": board.direction,
-        "constant": {name: plain(value) for name, value in board.constant.items()},
+        "metric": board.table.metric,
+        "direction": board.table.direction,
+        "constant": {name: plain(value) for name, value in board.table.constant.items()},
         "selected": {name: plain(best[name]) for name in names} if best is not None else None,
         "trials": records((board.rows if top is None else board.rows.head(top))[csv_columns(board, test=False)]),
     }
@@ -166,9 +161,7 @@ def export(
 
         with Ledger(asked.results) as ledger:
             found = ledger.study(study)
-            board = leaderboard(
-                ledger.trials(found), found.recipe, asked.metric, asked.direction, asked.where, everything
-            )
+            board = leaderboard(asked_table(ledger, found, asked), everything)
             written = export_tensorboard(found, board, ledger.epochs(found), tensorboard)
         print(f"wrote {written} trials to {tensorboard}; tensorboard --logdir {tensorboard}")
     if output is None:
@@ -185,14 +178,15 @@ def export(
         )
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
+        table = asked_table(ledger, found, asked)
         if settings or paper:
-            ranked = rank_settings(asked_table(ledger, found, asked), everything)
+            ranked = rank_settings(table, everything)
             if paper:
                 from sweep.report.latex import latex_table
 
                 return save_text(latex_table(ranked), output)
             return export_table(settings_table(ranked), output)
-        board = leaderboard(ledger.trials(found), found.recipe, asked.metric, asked.direction, asked.where, everything)
+        board = leaderboard(table, everything)
         epochs = ledger.epochs(found) if curves else None
     if epochs is None:
         export_table(board.rows[csv_columns(board, test)], output)

@@ -9,6 +9,7 @@ identity  the recipe itself: which trials it has, which recipe includes which
 reading   a recipe of TOML and flags, or of the ledger
 """
 
+from sweep.recipe.axes import parse_seeds
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS
@@ -27,5 +28,6 @@ __all__ = [
     "Recipe",
     "Search",
     "load_recipe",
+    "parse_seeds",
     "recipe_from_dict",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import Hyperparameter, Value, shown
+from sweep.hyperparameters import TABLE, Hyperparameter, Value, shown
 from sweep.space import Axis, Range
 
 
@@ -17,6 +19,8 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, _check_range(row, value))
         if isinstance(value, Mapping):
             return Axis(row.name, _range_of(row, value))
+        if isinstance(value, str) and row.name == "seed":
+            return Axis(row.name, _seeds(row, value))
         if isinstance(value, str) and ":" in value and row.kind in ("int", "float"):
             return Axis(row.name, _check_range(row, _parse_range(row, value)))  # written as in a flag
         if isinstance(value, list | tuple):
@@ -25,7 +29,15 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, tuple(row.check(item) for item in value))
         return Axis(row.name, (row.check(value),))
     except UsageError as error:
-        raise UsageError(f"{where}{error}") from None
+        raise _placed(error, row, where) from None
+
+
+def _placed(error: UsageError, row: Hyperparameter, where: str) -> UsageError:
+    """An error about a hyperparameter with the place it was given in; a flag names it already."""
+    text = str(error)
+    if where == f"{row.flag}: " and text.startswith((f"{row.name}: ", f"{row.name} = ")):
+        return UsageError(f"{row.flag}{text.removeprefix(row.name)}")
+    return UsageError(f"{where}{text}")
 
 
 def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
@@ -76,20 +88,47 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
 
 
 def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
-    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges."""
-    where = f"{row.flag}: "
-    if ":" in text and row.kind in ("int", "float"):
-        try:
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges;
+    of seeds `7-9` too."""
+    try:
+        if row.name == "seed":
+            return list(_seeds(row, text))
+        if ":" in text and row.kind in ("int", "float"):
             return _parse_range(row, text)
-        except UsageError as error:
-            raise UsageError(f"{where}{error}") from None
+        return [row.parse(part) for part in _parts(row, text)]
+    except UsageError as error:
+        raise _placed(error, row, f"{row.flag}: ") from None
+
+
+def parse_seeds(text: str, flag: str = "--seed") -> tuple[int, ...]:
+    """Seeds as every flag takes them: `7`, `7-9` or `7:9` (both ends), `0:8:step=2`, and lists of these; each once. Raises UsageError."""
+    row = TABLE["seed"]
+    try:
+        return _seeds(row, text)
+    except UsageError as error:
+        told = str(error)
+        raise UsageError(f"{flag}{told.removeprefix(row.name)}" if told.startswith(row.name) else told) from None
+
+
+def _seeds(row: Hyperparameter, text: str) -> tuple[int, ...]:
+    found: dict[Value, None] = {}
+    for part in _parts(row, text):
+        ends = re.fullmatch(r"\s*(\d{1,10})\s*-\s*(\d{1,10})\s*", part)
+        if ends or ":" in part:
+            one = Range(int(ends[1]), int(ends[2])) if ends else _parse_range(row, part)
+            one = replace(one, step=1.0) if one.open and not one.log else one
+            found |= dict.fromkeys([row.check(one.low)] if one.low == one.high else _check_range(row, one).points(row))
+        else:
+            found[row.parse(part)] = None
+    return tuple(int(seed) for seed in found)
+
+
+def _parts(row: Hyperparameter, text: str) -> list[str]:
+    """The values of a list, none of them empty."""
     parts = text.split(",")
     if any(not part.strip() for part in parts):
-        raise UsageError(f"{where}{row.name} = {shown(text)}: an empty value; expected {row.expected}")
-    try:
-        return [row.parse(part) for part in parts]
-    except UsageError as error:
-        raise UsageError(f"{where}{error}") from None
+        raise UsageError(f"{row.name} = {shown(text)}: an empty value; expected {row.expected}")
+    return parts
 
 
 def _parse_range(row: Hyperparameter, text: str) -> Range:

@@ -1,6 +1,7 @@
 """What people and scripts see of the numbers: tables, curves, CSV and its kin. Needs rich; pandas for files.
 
 text         how numbers, times and counts are written
+columns      a table that cuts nothing where it is narrow
 tables       the leaderboard of trials, the studies, the plan
 settings     the leaderboard of settings
 confirm      a confirmation, a comparison of studies

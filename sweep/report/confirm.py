@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.text import count, missing, plain_table, show_metric, show_seconds
+from sweep.report.text import count, missing, show_metric, show_seconds
 from sweep.space import seeds_text
 
 if TYPE_CHECKING:
@@ -35,12 +36,11 @@ def confirmation_report(made: Confirmation) -> RenderableType:
 
 
 def _table(made: Confirmation) -> RenderableType:
-    table = plain_table()
+    table = Columns()
     states = [name for name in ("diverged", "pruned", "failed", "left") if made.rows[name].any()]
     names = ["rank", "was", *made.swept, "n", *states, "fresh ▾", "95% interval", "picked at", "shrinkage"]
     for name in names:
-        words = name in made.swept and made.rows[name].map(lambda value: isinstance(value, str)).any()
-        table.add_column(name, justify="right", no_wrap=not words, overflow="fold")
+        table.add_column(name, "right", folds=name in made.swept)
     for place, row in made.rows.iterrows():
         metric = [show_metric(made.metric, row["mean"]), show_interval(made.metric, row["low"], row["high"])]
         metric += [show_metric(made.metric, row["selected"]), _signed(made.metric, row["shrinkage"])]
@@ -181,9 +181,9 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
         f"{made.metric} ▾",
         "95% interval",
     ]
-    table = plain_table()
+    table = Columns()
     for name in [*names, "seeds"]:
-        table.add_column(name, justify="left" if name == "study" else "right", no_wrap=name != "study")
+        table.add_column(name, "left" if name == "study" else "right")
     best = made.studies["best"].min() if made.direction == "minimize" else made.studies["best"].max()
     for row in made.studies.to_dict("records"):
         told = [f"{row['trials']:,}", f"{row['settings']:,}"]
@@ -206,7 +206,7 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
 
 
 def _budgets(frame: pd.DataFrame, metric: str) -> RenderableType:
-    table = plain_table()
+    table = Columns()
     for name in frame:
         table.add_column(str(name), justify="right")
     for budget, *values in frame.itertuples(index=False):
@@ -234,9 +234,9 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
         return [line]
     rows = common.rows.reindex(common.rows["difference"].abs().sort_values(ascending=False, kind="stable").index)
     swept = [name for name in rows.columns[1 : rows.columns.get_loc("second")] if rows[name].nunique(dropna=False) > 1]
-    table = plain_table()
+    table = Columns()
     for name in (*swept, common.first, common.second, "difference", "95% interval"):
-        table.add_column(name, justify="right")
+        table.add_column(name, "right", folds=name in swept)
     for row in rows.head(top).to_dict("records"):
         cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]
         interval = "–" if missing(row["low"]) else f"{_signed(metric, row['low'])} to {_signed(metric, row['high'])}"

@@ -27,11 +27,11 @@ def latex_table(board: SettingsBoard) -> str:
     """A tabular of the settings in rank order: mean with its 95% interval over seeds, the first in bold, those that cannot be
     told from it marked. Means and intervals only: test scores of the selected setting stand below, unless filtered."""
     lost = [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
-    names = [*board.swept, board.metric, "95\\% interval", "seeds", *lost]
+    names = [*board.table.swept, board.table.metric, "95\\% interval", "seeds", *lost]
     heads = [name if "\\" in name else escape(name) for name in names]
     lines = [
         "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{{'l' * len(board.swept)}{'r' * (len(names) - len(board.swept))}}}",
+        f"\\begin{{tabular}}{{{'l' * len(board.table.swept)}{'r' * (len(names) - len(board.table.swept))}}}",
         "\\toprule",
         f"{' & '.join(heads)} \\\\",
         "\\midrule",
@@ -49,13 +49,13 @@ def _rows(board: SettingsBoard) -> list[dict[str, Any]]:
 
 def _cells(board: SettingsBoard, row: dict[str, Any], lost: list[str], first: bool) -> list[str]:
     best = first and board.selected is not None
-    values = [escape(show_value(plain(row[name]))) for name in board.swept]
-    mean = escape(show_metric(board.metric, row["mean"]))
+    values = [escape(show_value(plain(row[name]))) for name in board.table.swept]
+    mean = escape(show_metric(board.table.metric, row["mean"]))
     mark = "$^{\\approx}$" if board.tied > 1 and row["tied"] else ""
     ends = (
         "--"
         if missing(row["low"])
-        else f"[{', '.join(escape(show_metric(board.metric, row[end])) for end in ('low', 'high'))}]"
+        else f"[{', '.join(escape(show_metric(board.table.metric, row[end])) for end in ('low', 'high'))}]"
     )
     shown = [*values, f"\\textbf{{{mean}}}{mark}" if best else f"{mean}{mark}", ends, str(row["n"])]
     return [*shown, *(str(row[state]) for state in lost)]
@@ -63,11 +63,11 @@ def _cells(board: SettingsBoard, row: dict[str, Any], lost: list[str], first: bo
 
 def _below(board: SettingsBoard) -> list[str]:
     """Comments: how to read it, what the selected setting scores on test data."""
-    way = "lower" if board.direction == "minimize" else "higher"
-    lines = [f"{board.metric}: mean over seeds, {way} is better; 95% bootstrap interval of the mean"]
+    way = "lower" if board.table.direction == "minimize" else "higher"
+    lines = [f"{board.table.metric}: mean over seeds, {way} is better; 95% bootstrap interval of the mean"]
     if board.tied > 1:
         lines.append(f"\\approx: {board.tied} settings that cannot be told from the first")
-    if board.selected is not None and not board.filtered:
+    if board.selected is not None and not board.table.filtered:
         lines += [
             f"{name} of the first: {show_metric(name, mean)}" for name, (mean, _, _) in sorted(board.tests.items())
         ]

@@ -6,14 +6,14 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line
-from sweep.report.text import count, missing, plain_table, show_metric
+from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
+from sweep.report.text import count, missing, show_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,49 +21,45 @@ if TYPE_CHECKING:
     from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
+_SPARE = {"train_loss": 4, "best": 3, "val_loss": 2, "val_accuracy": 1}
+"""What is left out where it is narrow, the largest first."""
 
 
 def settings_report(
-    board: SettingsBoard, trials: Board | None, top: int | None, width: int, fresh: Fresh | None = None
+    board: SettingsBoard, trials: Board | None, top: int | None, fresh: Fresh | None = None
 ) -> RenderableType:
     """The board with what it means below it. Where no setting has a second trial, the trials are the settings: then
     their board, `trials`, is shown."""
     if trials is not None and len(trials.rows) == len(board.rows):
-        return Group(board_table(trials, top, width), *_meaning(board, fresh))
+        return Group(board_table(trials, top), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
-    parts: list[RenderableType] = [constants_line(board), Text(), _table(board, rows, width)]
+    parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows)]
     if len(board.rows) > len(rows):
         parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
-    return Group(*parts, Text(), _selected(board), *_meaning(board, fresh))
+    return Group(*parts, Text(), *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
 
 
-def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableType:
-    """One row a setting; fewer columns if narrow."""
-    metric = f"{board.metric} ▾"
+def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
+    """One row a setting."""
+    metric = f"{board.table.metric} ▾"
     also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
     counted = [name for name in _OPTIONAL if rows[name].any()]
     columns: dict[str, list[str]] = {"rank": [show_value(plain(value)) for value in rows["rank"]]}
     if board.tied:
         columns["≈"] = ["≈" if tied else "" for tied in rows["tied"]]
     columns |= {"trial": [str(value) for value in rows["number"]]}
-    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.swept}
-    columns[metric] = [show_metric(board.metric, value) for value in rows["mean"]]
+    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
+    columns[metric] = [show_metric(board.table.metric, value) for value in rows["mean"]]
     ends = zip(rows["low"], rows["high"], strict=True)
-    columns["95% interval"] = [show_interval(board.metric, low, high) for low, high in ends]
+    columns["95% interval"] = [show_interval(board.table.metric, low, high) for low, high in ends]
     columns["seeds"] = [str(value) for value in rows["n"]]
-    columns["best"] = [show_metric(board.metric, value) for value in rows["best"]]
+    columns["best"] = [show_metric(board.table.metric, value) for value in rows["best"]]
     columns |= {name: [show_metric(name, value) for value in rows[name]] for name in also}
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
-    titles = {name: name for name in columns}
-    if _wide(columns, titles) > width:
-        titles = {name: _broken(name) for name in columns}
-    for name in ("train_loss", "best", "val_loss", "val_accuracy", "trial", "95% interval"):
-        if _wide(columns, titles) > width:
-            columns.pop(name, None)
-    table = plain_table()
+    table = Columns()
     for name in columns:
         style = {"diverged": "red", "failed": "red", "pruned": "yellow"}.get(name)
-        table.add_column(titles[name], justify="right", style=style, vertical="bottom")
+        table.add_column(name, "right", style, spare=_SPARE.get(name, 0), folds=name in board.table.swept)
     few = (rows["n"] < board.seeds).tolist()
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
         first = board.selected is not None and place == 0
@@ -73,21 +69,6 @@ def _table(board: SettingsBoard, rows: pd.DataFrame, width: int) -> RenderableTy
         ]
         table.add_row(*line, style="bold" if first else "")
     return table
-
-
-def _wide(columns: dict[str, list[str]], titles: dict[str, str]) -> int:
-    """The characters that a table takes."""
-    lines = ([*titles[name].split("\n"), *cells] for name, cells in columns.items())
-    return sum(max(map(cell_len, texts)) + 2 for texts in lines) - 2
-
-
-def _broken(title: str) -> str:
-    """A title on two lines, broken after an underscore or at a space."""
-    places = [place for place in range(2, len(title)) if title[place - 1] in "_ "]
-    if not places or len(title) < 8:
-        return title
-    place = min(places, key=lambda place: max(place, len(title) - place))
-    return f"{title[:place].rstrip()}\n{title[place:]}"
 
 
 def show_interval(metric: str, low: Any, high: Any) -> str:
@@ -111,14 +92,15 @@ def _selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
-        return Text(f"{why}, so nothing is selected.", "yellow")
-    values = ", ".join(f"{name} {show_value(plain(best[name]))}" for name in board.swept if not missing(best[name]))
-    line = Text("Selected on ").append(board.metric, "bold").append(f": {values or 'the one setting'}")
-    line.append(f"; {board.metric} {show_metric(board.metric, best['mean'])}")
-    spread = show_interval(board.metric, best["low"], best["high"])
+        return unselected(board.table)
+    values = ", ".join(
+        f"{name} {show_value(plain(best[name]))}" for name in board.table.swept if not missing(best[name])
+    )
+    line = Text("Selected on ").append(board.table.metric, "bold").append(f": {values or 'the one setting'}")
+    line.append(f"; {board.table.metric} {show_metric(board.table.metric, best['mean'])}")
+    spread = show_interval(board.table.metric, best["low"], best["high"])
     line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
-    if board.filtered:  # selecting again among some would show the test score of any setting one likes
+    if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
     told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
     return line.append(f", on test data {', '.join(told)}." if told else ".")
@@ -163,14 +145,14 @@ def _ties(board: SettingsBoard) -> str:
 
 
 def _expected(board: SettingsBoard) -> str:
-    told = " · ".join(f"{k:,}: {show_metric(board.metric, value)}" for k, value in board.expected)
+    told = " · ".join(f"{k:,}: {show_metric(board.table.metric, value)}" for k, value in board.expected)
     return f"Expected best of k settings drawn at random: {told}" if len(board.expected) > 1 else ""
 
 
 def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
     if board.selected is None:
         return ""
-    name, sign = board.metric, 1.0 if board.direction == "minimize" else -1.0
+    name, sign = board.table.metric, 1.0 if board.table.direction == "minimize" else -1.0
 
     def worse(gap: float) -> str:
         shown = show_metric(name, abs(gap))
@@ -189,7 +171,7 @@ def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
             f"on {count(seeds, 'fresh seed')} {show_metric(name, mean)} ({worse(mean - board.selected['mean'])}{spread})"
         )
     twin = name.replace("val_", "test_", 1)
-    if twin in board.tests and not board.filtered:
+    if twin in board.tests and not board.table.filtered:
         mean = board.tests[twin][0]
         told.append(f"on test data {show_metric(name, mean)} ({worse(mean - board.selected['mean'])})")
     compared = int((board.rows["n"] > 0).sum())
@@ -204,13 +186,13 @@ def settings_json(
     rows = records(table if top is None else table.head(top))
     chosen = None if board.selected is None else records(table.head(1))[0]
     if chosen is not None:
-        tests = {} if board.filtered else board.tests
+        tests = {} if board.table.filtered else board.tests
         chosen["test"] = {name: _named(of, "mean", "low", "high") for name, of in tests.items()}
     return {
         "study": study,
-        "metric": board.metric,
-        "direction": board.direction,
-        "constant": {name: plain(value) for name, value in board.constant.items()},
+        "metric": board.table.metric,
+        "direction": board.table.direction,
+        "constant": {name: plain(value) for name, value in board.table.constant.items()},
         "seeds": board.seeds,
         "tied": board.tied,
         "selected": chosen,

@@ -5,38 +5,41 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
-from sweep.report.text import STATE_STYLE, count, missing, plain_table, show_metric, show_seconds
+from sweep.report.columns import Columns
+from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, show_metric, show_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.analysis import Board, SettingsBoard
+    from sweep.analysis import Board, StudyTable
     from sweep.plan import Plan
     from sweep.recipe import Recipe
 
 
-def board_table(board: Board, top: int | None, width: int) -> RenderableType:
-    """The leaderboard: what is constant above, one row a trial, what was selected below; fewer columns if narrow."""
+_SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
+"""What is left out where it is narrow, the largest first."""
+
+
+def board_table(board: Board, top: int | None) -> RenderableType:
+    """The leaderboard: what is constant above, one row a trial, what was selected below."""
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
-    metrics = metrics if not board.imported else ["state"]
-    columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+    metrics = metrics if not board.table.imported else ["state"]
+    columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
-    columns += [board.metric, *(name for name in metrics if name != board.metric)]
-    cells = {name: [_board_cell(name, row, board.metric) for _, row in rows.iterrows()] for name in columns}
-    complete = bool((rows["state"] == "complete").all())
-    for name in ("train_loss", "seconds", "epochs", *(["state"] if complete else [])):
-        if sum(max(cell_len(text) for text in [column, *cells[column]]) + 2 for column in columns) > width:
-            columns = [column for column in columns if column != name or name == board.metric]
-    table = plain_table()
+    columns += [board.table.metric, *(name for name in metrics if name != board.table.metric)]
+    cells = {name: [_board_cell(name, row, board.table.metric) for _, row in rows.iterrows()] for name in columns}
+    spare = dict(_SPARE) | ({"state": 1} if (rows["state"] == "complete").all() else {}) | {board.table.metric: 0}
+    table = Columns()
     for name in columns:
-        table.add_column(f"{name} ▾" if name == board.metric else name, justify="left" if name == "state" else "right")
+        title = f"{name} ▾" if name == board.table.metric else name
+        way = "left" if name == "state" else "right"
+        table.add_column(title, way, spare=spare.get(name, 0), folds=name in board.table.swept, flows=name == "state")
     for place, (_, row) in enumerate(rows.iterrows()):
         styles = [STATE_STYLE[row["state"]] if name == "state" else "" for name in columns]
         best = board.selected is not None and row["trial"] == board.selected["trial"]
@@ -44,11 +47,11 @@ def board_table(board: Board, top: int | None, width: int) -> RenderableType:
             *(Text(cells[name][place], style) for name, style in zip(columns, styles, strict=True)),
             style="bold" if best else "",
         )
-    parts: list[RenderableType] = [constants_line(board), Text(), table]
+    parts: list[RenderableType] = [constants_line(board.table), Text(), table]
     hidden = len(board.rows) - len(rows)
     if hidden:
         parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
-    parts += [Text(), selected_line(board)]
+    parts += [Text(), *waiting_lines(board.table), selected_line(board)]
     return Group(*parts)
 
 
@@ -71,17 +74,34 @@ def selected_line(board: Board) -> Text:
     """Which trial was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        why = "No trial meets the condition" if board.filtered and not len(board.rows) else "No trial is complete yet"
-        return Text(f"{why}, so none is selected.", "yellow")
-    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.swept]
+        return unselected(board.table)
+    names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not missing(best[name]))
-    line = Text("Selected on ").append(board.metric, "bold").append(f": trial {best['trial']}")
+    line = Text("Selected on ").append(board.table.metric, "bold").append(f": trial {best['trial']}")
     line.append(f" ({values})" if values else "")
-    line.append(f"; {board.metric} {show_metric(board.metric, best[board.metric])}")
-    if board.filtered:  # selecting again among some would show the test score of any trial one likes
+    line.append(f"; {board.table.metric} {show_metric(board.table.metric, best[board.table.metric])}")
+    if board.table.filtered:  # selecting again among some would show the test score of any trial one likes
         return line.append(" (among those that meet the condition).")
-    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.metric)
+    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.table.metric)
     return line.append(f", on test data {scores}." if scores else ".")
+
+
+def unselected(study: StudyTable) -> Text:
+    """Why nothing is selected, and where all have ended, what says more."""
+    line = Text(nothing_selected(study), "yellow")
+    ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
+    return line.append(f" What to try: sweep check {study.name}") if ended else line
+
+
+def waiting_lines(study: StudyTable) -> list[Text]:
+    """How many trials are not on the board, since they are not trained to their end; those that had come to an earlier one too."""
+    waiting = study.trials[study.trials["state"].isin(["waiting", "running"])]
+    if not len(waiting):
+        return []
+    begun = int((waiting["epochs"].fillna(0) > 0).sum())
+    told = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
+    told += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
+    return [Text(f"{told}. Go on with: sweep resume {study.name}", "yellow")]
 
 
 def test_scores(scores: dict[str, Any], metric: str) -> str:
@@ -92,16 +112,16 @@ def test_scores(scores: dict[str, Any], metric: str) -> str:
     return ", ".join(f"{name} {show_metric(name, value)}" for name, value in scores.items() if name != metric)
 
 
-def constants_line(board: Board | SettingsBoard) -> Text:
+def constants_line(study: StudyTable) -> Text:
     """The constant hyperparameters that are not at their default, then how many are; of an imported study all."""
     told = {
         name: value
-        for name, value in board.constant.items()
-        if board.imported or not is_default(name, value, board.constant)
+        for name, value in study.constant.items()
+        if study.imported or not is_default(name, value, study.constant)
     }
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = f"{len(board.constant) - len(told)} other hyperparameters at their defaults"
-    parts = [part for part in (shown, "" if board.imported else rest) if part]
+    rest = f"{len(study.constant) - len(told)} other hyperparameters at their defaults"
+    parts = [part for part in (shown, "" if study.imported else rest) if part]
     return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 
 
@@ -113,15 +133,14 @@ def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
 
 def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
     """One line a study."""
-    table = plain_table()
+    table = Columns()
     states = [
         "complete",
         *(state for state in ("pruned", "diverged", "failed", "left") if any(row[state] for row in rows)),
     ]
     for name in ("study", "data", "trials", *states, "best", "time", "created"):
-        table.add_column(
-            name, justify="left" if name in ("study", "data", "best", "created") else "right", no_wrap=name != "data"
-        )
+        way = "left" if name in ("study", "data", "best", "created") else "right"
+        table.add_column(name, way, spare={"created": 2, "data": 1}.get(name, 0), folds=name in states)
     for row in rows:
         best = f"{row['metric']} {show_metric(row['metric'], row['best'])}"
         counts = (str(row[name]) for name in ("trials", *states))
@@ -146,7 +165,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     ]
     if plan.folded:
         lines.append(Text(f"folded: {fold_text(plan)}"))
-    table = plain_table()
+    table = Columns()
     varying = [name for name in plan.swept if name in PROGRAM]
     for column in (
         "cohort",

@@ -51,7 +51,7 @@ def export_tensorboard(study: Study, board: Board, epochs: pd.DataFrame, target:
 
 
 def _write(study: Study, board: Board, epochs: pd.DataFrame, folder: Path) -> int:
-    names = [*board.swept, *(["seed"] if board.rows["seed"].nunique() > 1 else [])]
+    names = [*board.table.swept, *(["seed"] if board.rows["seed"].nunique() > 1 else [])]
     start = datetime.fromisoformat(study.created).timestamp()
     _events(folder, [(start, 0, _experiment(board, names))])
     by_trial = dict(tuple(epochs.groupby("trial", sort=False)))
@@ -97,7 +97,7 @@ def _experiment(board: Board, names: list[str]) -> Any:
     for name in names:
         values = [plain(value) for value in board.rows[name].dropna().unique()]
         hparams.append(summary_v2.HParam(name, _domain(values)))
-    metric = board.metric.removeprefix("best_")
+    metric = board.table.metric.removeprefix("best_")
     metrics = [summary_v2.Metric(name) for name in dict.fromkeys([metric, "val_loss", "val_accuracy"])]
     return summary_v2.hparams_config_pb(hparams, metrics)
 

@@ -1,12 +1,13 @@
-"""How numbers, times and counts are written, and the plain table. Needs rich."""
+"""How numbers, times and counts are written. Needs nothing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+if TYPE_CHECKING:
+    from sweep.analysis import StudyTable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 STATE_STYLE = {
@@ -57,6 +58,19 @@ def missing(value: Any) -> bool:
     return value is None or str(value) in ("<NA>", "nan", "NaT")
 
 
-def plain_table() -> Table:
-    """A table without lines: bold headers, two spaces between columns."""
-    return Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+def nothing_selected(table: StudyTable) -> str:
+    """Why no setting of a study is selected, in a sentence."""
+    states = table.trials["state"].value_counts()
+    if table.filtered and not len(states):
+        why = "No trial meets the condition"
+    elif not len(states) or states.keys().isin(["waiting", "running"]).any():
+        why = "No trial is complete yet"
+    elif "complete" in states:
+        why = f"No trial has a finite {table.metric}"
+    elif len(states) == 1:
+        state, number = str(states.index[0]), len(table.trials)
+        ended = f"{'was' if number == 1 else 'were'} pruned" if state == "pruned" else state
+        why = f"{'The only trial' if number == 1 else f'All {number:,} trials'} {ended}"
+    else:
+        why = f"No trial is complete ({', '.join(f'{number:,} {state}' for state, number in states.items())})"
+    return f"{why}, so nothing is selected."

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
-from sweep.report.text import STATE_STYLE, count, plain_table, show_metric
+from sweep.report.text import STATE_STYLE, count, show_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def trial_report(
     parts += [Text(), grid, Text()]
     if len(epochs):
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
-        table = plain_table()
+        table = Columns()
         names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
         for name in names:
             table.add_column(name, justify="right")
@@ -78,7 +79,7 @@ def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[s
         first = Text(
             f"different: trial {outcome.trial}, first in epoch {epoch}: {metric} was {old!r}, is {new!r}", "red"
         )
-    table = plain_table()
+    table = Columns()
     for name in ("", "then", "now"):
         table.add_column(name)
     for name in now:

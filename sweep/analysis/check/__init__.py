@@ -10,15 +10,18 @@ luck        what seeds cannot tell apart
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pandas as pd
 
-from sweep.analysis.check.accidents import diverged, failed
+from sweep.analysis.check.accidents import all_diverged, all_pruned, diverged, failed
 from sweep.analysis.check.curves import curve_ends
 from sweep.analysis.check.edges import edges
 from sweep.analysis.check.luck import did_nothing, too_few_seeds
-from sweep.analysis.check.reading import Remark, counted, is_number, read
+from sweep.analysis.check.reading import Reading, Remark, counted, is_number, read
 from sweep.analysis.check.thresholds import SHORTEST
 from sweep.analysis.table import StudyTable
+from sweep.errors import UsageError
 from sweep.recipe import Recipe
 
 __all__ = ["Remark", "check", "unread"]
@@ -26,9 +29,15 @@ __all__ = ["Remark", "check", "unread"]
 
 def check(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None = None) -> list[Remark]:
     """What there is to remark, the gravest first; empty if nothing is. epochs: the study's, with `trial`, `epoch` and the
-    metrics (empty for a study without curves). recipe: for the commands. Raises UsageError if no trial is complete."""
+    metrics (empty for a study without curves). recipe: for the commands. Raises UsageError if it has no trial."""
+    if table.trials.empty:
+        raise UsageError(f"study {table.name!r}: no trial {'meets the condition' if table.filtered else 'is in it'}")
     reading = read(table, epochs, recipe)
-    kinds = (failed, diverged, edges, curve_ends, too_few_seeds, did_nothing)
+    kinds: tuple[Callable[[Reading], Iterator[Remark]], ...]
+    if reading.trials["value"].notna().any():
+        kinds = (failed, diverged, edges, curve_ends, too_few_seeds, did_nothing)
+    else:
+        kinds = (failed, all_diverged, all_pruned)
     return [remark for kind in kinds for remark in kind(reading)]
 
 

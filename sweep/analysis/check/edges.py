@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +20,6 @@ from sweep.analysis.check.thresholds import (
     ONE_SEED_POINTS,
     TOP,
 )
-from sweep.analysis.commands import grow_command
 from sweep.hyperparameters import TABLE, show_value
 from sweep.recipe import Recipe
 from sweep.space import Range
@@ -75,14 +73,7 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
                 "top_there": int(near.sum()),
                 "try": beyond[:1],
             }
-            wider = replace(axis.values, low=min(ends[0], beyond[0]), high=max(ends[0], beyond[0]))
-            axes = tuple(replace(one, values=wider) if one is axis else one for one in recipe.axes)
-            yield Remark(
-                "edge",
-                text,
-                numbers,
-                grow_command(reading.table.name, replace(recipe, axes=axes), {}, len(reading.settings)),
-            )
+            yield Remark("edge", text, numbers, reading.widen(axis.name, beyond[:1]))
 
 
 def _inward(one: Range, upper: bool) -> float:

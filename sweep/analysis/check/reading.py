@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import pandas as pd
 from sweep.analysis.cells import coded, combined, finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
+from sweep.hyperparameters import TABLE, Value
 from sweep.recipe import Recipe
+from sweep.space import Axis, Range
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,27 @@ class Reading:
 
     def grow(self, **more: Sequence[Any]) -> str:
         """The command that grows the study."""
-        return grow_command(self.table.name, self.recipe, more)
+        return grow_command(self.table.name, self.recipe, more, len(self.table.trials))
+
+    @staticmethod
+    def _values(axis: Axis | None, name: str) -> Sequence[Value]:
+        """What a hyperparameter takes by an axis; its default without one."""
+        row = TABLE[name]
+        if axis is None:
+            return (row.default,)
+        return axis.values.points(row) if isinstance(axis.values, Range) else axis.values
+
+    def widen(self, name: str, beyond: Sequence[float]) -> str:
+        """The command that adds values beyond those of an axis: to a grid's list, or to the ends of a search's range."""
+        recipe = self.recipe
+        axis = next((one for one in recipe.axes if one.name == name), None) if recipe is not None else None
+        if recipe is None or axis is None or not isinstance(axis.values, Range) or not axis.values.open:
+            there = self._values(axis, name)
+            return self.grow(**{name: [*there, *(value for value in beyond if value not in there)]})
+        low, high = min(axis.values.low, *beyond), max(axis.values.high, *beyond)
+        wider = replace(axis, values=replace(axis.values, low=low, high=high))
+        axes = tuple(wider if one is axis else one for one in recipe.axes)
+        return grow_command(self.table.name, replace(recipe, axes=axes), {}, len(self.table.trials))
 
 
 def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Reading:

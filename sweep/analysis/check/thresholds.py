@@ -4,6 +4,7 @@
 |---|---|
 | `failed` | any trial failed, or is not trained yet |
 | `diverged` | any trial diverged |
+| `pruned` | trials were pruned and none is complete |
 | `edge` | the best setting lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and the best of that value beats the best of the next one inward by more than `EDGE_SDS` standard errors of a setting's seeds (with one seed: `ONE_SEED` of the loss, `ONE_SEED_POINTS` of accuracy), or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
 | `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
 | `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |

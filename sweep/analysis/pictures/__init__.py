@@ -2,7 +2,8 @@
 
 base     a picture, its axes, a study's settings in one frame
 curves   learning curves: a line a setting, over its seeds
-planes   isolation, heat map, parallel coordinates, Pareto front, expected best against budget
+planes   isolation, heat map, parallel coordinates
+tradeoffs  Pareto front, expected best against budget
 costs    what a setting's network costs
 asked    effect and importance, from the analyses of those names
 
@@ -13,13 +14,8 @@ from sweep.analysis.pictures.asked import effect_picture, importance_picture
 from sweep.analysis.pictures.base import Axis, Picture, most_telling, rows_of, settings_of
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
-from sweep.analysis.pictures.planes import (
-    budget_picture,
-    heatmap_picture,
-    isolation_picture,
-    parallel_picture,
-    pareto_picture,
-)
+from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
+from sweep.analysis.pictures.tradeoffs import budget_picture, pareto_picture
 
 __all__ = [
     "Axis",

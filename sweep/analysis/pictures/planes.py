@@ -1,8 +1,8 @@
-"""Settings laid out: isolation, heat map, parallel coordinates, Pareto front, expected best against budget. Needs pandas."""
+"""Settings laid out: isolation, heat map, parallel coordinates. Needs pandas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,26 +12,21 @@ from sweep.analysis.pictures.base import (
     Axis,
     Buckets,
     Picture,
-    absent,
     best_first,
-    better,
     bucketed,
     chosen,
     column,
     ground_line,
     headed,
-    is_log,
     is_percent,
     metric_log,
     metric_title,
     rows_of,
-    setting_ids,
     setting_label,
     settings_of,
 )
-from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
 from sweep.hyperparameters import show_value
 
 POINTS = 3000
@@ -59,7 +54,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
     rows = _bucket_rows(marks, buckets)
-    drawn, notes = _thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
+    drawn, notes = thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
     words = f"a dot a setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
@@ -77,7 +72,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
             values=() if spread else tuple(buckets.labels),
             ticks=tuple(values) if len(values) <= 8 else (),
         ),
-        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=_span(marks, log, table.sign)),
+        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=span_of_means(marks, log, table.sign)),
         drawn,
         table.direction,
         tuple(notes),
@@ -85,7 +80,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     )
 
 
-def _span(marks: pd.DataFrame, log: bool, sign: float) -> tuple[float, float] | None:
+def span_of_means(marks: pd.DataFrame, log: bool, sign: float) -> tuple[float, float] | None:
     """From the best to the worst finite mean, less what would flatten all others."""
     values = marks["mean"].where(marks["state"] == "complete").dropna()
     if values.empty:
@@ -113,7 +108,7 @@ def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
     return rows.join(best[["x", "mean", "number"]].rename(columns={"mean": "best"})).reset_index(drop=True)
 
 
-def _thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
+def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
     """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the ranking."""
     if len(marks) <= most:
         return marks, []
@@ -196,7 +191,7 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
     axes = list(names) if names else [name for name in table.swept if name in axes]
     order = best_first(settings, table.sign)
     settings["rank"] = pd.Series(range(1, len(order) + 1), index=order.index)
-    drawn, notes = _thinned(settings, settings["rank"] <= 10, LINES, table.sign)
+    drawn, notes = thinned(settings, settings["rank"] <= 10, LINES, table.sign)
     parts, ticks = [], []
     for name in axes:
         at, labels = _positions(settings[column(name)])
@@ -264,153 +259,3 @@ def _metric_positions(settings: pd.DataFrame, table: StudyTable) -> tuple[pd.Ser
 
 def _written(value: float, table: StudyTable) -> str:
     return f"{100 * value:.1f}%" if is_percent(table.metric) else f"{value:.3g}"
-
-
-def budget_picture(table: StudyTable, data: str = "") -> Picture:
-    """The expected best of k settings drawn at random from those of the study (Dodge et al. 2019), with the range that
-    80 of 100 draws fall into. marks: k, expected, low, high. A diverged setting is a draw that is as bad as the worst.
-
-    more["seen"]: k, best: the best so far in the order of the study. Settings count once, their seeds averaged.
-    """
-    settings = settings_of(table)
-    complete = settings[settings["state"] == "complete"]
-    if complete.empty:
-        raise UsageError(f"study {table.name!r}: no setting is complete, so there is no best to expect")
-    worst = (table.sign * complete["mean"]).max()
-    cost = (table.sign * settings["mean"]).where(settings["state"] == "complete")
-    cost = cost.mask(settings["state"] == "diverged", worst).dropna()
-    budgets = np.unique(np.geomspace(1, len(cost), 60).round().astype(int))
-    expected = table.sign * np.asarray(expected_best(cost.to_numpy(), budgets, minimize=True, replacement=False))
-    values = np.sort(cost.to_numpy())
-    low, high = (table.sign * _best_quantile(values, budgets, share) for share in (0.1, 0.9))
-    marks = pd.DataFrame(
-        {"k": budgets, "expected": expected, "low": np.minimum(low, high), "high": np.maximum(low, high)}
-    )
-    seen = (table.sign * cost.cummin()).reset_index(drop=True)
-    notes = [f"{int((settings['state'] == 'diverged').sum())} diverged settings count as the worst"] * bool(
-        (settings["state"] == "diverged").any()
-    )
-    notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
-        (settings["state"] == "pruned").any()
-    )
-    log = metric_log(pd.concat([marks["expected"], marks["low"], marks["high"]])) and not is_percent(table.metric)
-    return Picture(
-        "budget",
-        "Expected best against budget",
-        "the best of k settings drawn at random; band: 80 of 100 draws; steps: the best so far as this study went",
-        ground_line(table, settings, data),
-        Axis(
-            "k",
-            "settings tried, k",
-            len(cost) > 20,
-            ticks=_budget_ticks(len(cost)),
-            domain=(1.0, float(max(2, len(cost)))),
-        ),
-        Axis("expected", metric_title(table), log, is_percent(table.metric), domain=_round_span(marks, seen, log)),
-        marks,
-        table.direction,
-        tuple(notes),
-        {"seen": pd.DataFrame({"k": seen.index + 1, "best": seen})},
-    )
-
-
-def _budget_ticks(most: int) -> tuple[float, ...]:
-    """Whole numbers to write along the budget."""
-    if most <= 10:
-        return tuple(map(float, range(1, most + 1)))
-    if most <= 20:
-        return (1.0, *map(float, range(2, most + 1, 2)))
-    return tuple(float(k) for decade in range(7) for k in (10**decade, 2 * 10**decade, 5 * 10**decade) if k <= most)
-
-
-def _round_span(marks: pd.DataFrame, seen: pd.Series, log: bool) -> tuple[float, float]:
-    low = float(min(marks["low"].min(), marks["expected"].min(), seen.min()))
-    high = float(max(marks["high"].max(), marks["expected"].max(), seen.max()))
-    if log:
-        return low / 1.15, high * 1.1
-    pad = 0.05 * ((high - low) or abs(high) or 1.0)
-    return low - pad, high + pad
-
-
-def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.ndarray:
-    """The value that the smallest of k draws without replacement from sorted values [n] stays below with this chance, for
-    each k [m]: P(min > v_i) = C(n - i - 1, k) / C(n, k)."""
-    n = len(values)
-    out = []
-    for k in budgets:
-        survive = np.cumprod(np.maximum(0.0, (n - k - np.arange(n)) / (n - np.arange(n))))
-        out.append(values[int(np.argmax(1 - survive >= share - 1e-12))])
-    return np.array(out)
-
-
-def pareto_picture(
-    table: StudyTable,
-    data: str = "",
-    names: Sequence[str] = (),
-    parameters: Callable[[dict[str, object]], int] | None = None,
-) -> Picture:
-    """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
-    less is better), mean, front, state, label. The cost is `names[0]`: a measured column, `parameters`, or a numeric hyperparameter."""
-    settings = settings_of(table)
-    name, goes_up = _cost(table, settings, names, parameters)
-    sign = -1.0 if goes_up else 1.0
-    marks = settings[(settings["state"] == "complete") & settings["x"].notna()].copy()
-    if marks.empty:
-        raise UsageError(f"study {table.name!r}: no complete setting has a value of {name}, so there is no front")
-    order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
-    smallest = order["b"].cummin()
-    marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
-    marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
-    drawn, notes = _thinned(marks, marks["front"], POINTS, table.sign)
-    left = len(settings) - len(marks)
-    notes += [f"{left} settings without a final value are not on the plane"] if left else []
-    log = metric_log(marks["mean"]) and not is_percent(table.metric)
-    log_x = is_log(list(marks["x"]))
-    words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
-    return Picture(
-        "pareto",
-        f"{headed(table)} against {metric_title(table, name)}",
-        f"a dot a setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
-        ground_line(table, settings, data),
-        Axis("x", words, log_x),
-        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=_span(marks, log, table.sign)),
-        drawn,
-        table.direction,
-        tuple(notes),
-    )
-
-
-def _cost(
-    table: StudyTable,
-    settings: pd.DataFrame,
-    names: Sequence[str],
-    parameters: Callable[[dict[str, object]], int] | None,
-) -> tuple[str, bool]:
-    """Puts the cost into column x; its name, and whether more of it is better."""
-    shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine"} & set(table.swept)
-    name = names[0] if names else "parameters" if shaped and parameters is not None else "seconds"
-    measured = [
-        n
-        for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs")
-        if n != table.metric
-    ]
-    numeric = [n for n in table.swept if pd.to_numeric(settings[column(n)], errors="coerce").notna().any()]
-    choices = [*measured, *(["parameters"] if parameters is not None else []), *numeric]
-    if len(names) > 1:
-        raise UsageError(f"pareto takes one cost beside the metric; given {', '.join(names)}")
-    if name.startswith("test_"):
-        raise UsageError(f"{name}: nothing is selected on test data; choose from {', '.join(choices)}")
-    if name not in choices:
-        raise unknown("cost", name, choices, f"study {table.name!r}: ")
-    if name == "parameters":
-        assert parameters is not None
-        base = dict(table.constant)
-        rows = rows_of(settings[[column(n) for n in table.swept]].set_axis(table.swept, axis=1))
-        settings["x"] = [parameters({**base, **{k: v for k, v in row.items() if not absent(v)}}) for row in rows]
-    elif name in numeric:
-        settings["x"] = pd.to_numeric(settings[column(name)], errors="coerce")
-    else:
-        trials = table.complete
-        means = trials[name].groupby(setting_ids(trials, table.swept)).transform("mean").set_axis(trials["number"])
-        settings["x"] = settings["number"].map(means)
-    return name, name.endswith("accuracy")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
@@ -23,8 +22,9 @@ from sweep.report.answers.words import (
     show_difference,
     show_p,
 )
+from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.text import count, missing, plain_table, show_metric
+from sweep.report.text import count, missing, show_metric
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -86,8 +86,8 @@ def _matched(effect: Effect) -> str:
     return text
 
 
-def _level_table(effect: Effect) -> Table:
-    table, frame = plain_table(), effect.levels
+def _level_table(effect: Effect) -> Columns:
+    table, frame = Columns(), effect.levels
     diverged, ranked = bool(frame["diverged"].any()), bool(frame["rank"].notna().any())
     names = ["trials", *(["diverged"] if diverged else []), "cells", "mean", *(["mean place"] if ranked else [])]
     for name in (effect.name, *names):
@@ -101,8 +101,8 @@ def _level_table(effect: Effect) -> Table:
     return table
 
 
-def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Table:
-    table = plain_table()
+def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
+    table = Columns()
     at, two = any(one.at is not None for one in comparisons), len({str(one.level) for one in comparisons}) == 1
     unit = scale(effect.metric)[1].strip()
     headers = [
@@ -112,8 +112,8 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Table:
         "95% interval",
     ]
     for name in (*headers, "better in", "p", "p Holm"):
-        table.add_column(name, justify="right", no_wrap=name != "95% interval")  # what gives way where it is narrow
-    table.add_column("")
+        table.add_column(name, "right", flows=name == "95% interval")
+    table.add_column("", flows=True)
     reference = show_value(effect.reference)
     for one in comparisons:
         level = show_value(one.level)
@@ -132,8 +132,8 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Table:
     return table
 
 
-def _tuned_table(effect: Effect) -> Table:
-    table, frame = plain_table(), effect.tuned
+def _tuned_table(effect: Effect) -> Columns:
+    table, frame = Columns(), effect.tuned
     if "value" not in frame:
         return table
     unequal = frame["settings"].nunique() > 1
@@ -142,8 +142,8 @@ def _tuned_table(effect: Effect) -> Table:
     interval = bool(frame["low"].notna().any())
     headers = [effect.name, effect.metric, *(["95% interval"] if interval else []), "seeds", "best of"]
     for name in (*headers, *(["expected"] if unequal else [])):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("with")
+        table.add_column(name, "right")
+    table.add_column("with", flows=True)
     for row in frame.to_dict("records"):
         if missing(row["value"]):
             table.add_row(show_value(row["level"]), "diverged", *([""] if interval else []), "", f"{row['settings']:,}")

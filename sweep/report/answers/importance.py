@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.text import count, plain_table
+from sweep.report.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,8 @@ def importance_sentences(found: Importance) -> list[str]:
     return out
 
 
-def _share_table(frame: pd.DataFrame, names: list[str]) -> Table:
-    table = plain_table()
+def _share_table(frame: pd.DataFrame, names: list[str]) -> Columns:
+    table = Columns()
     for name in names:
         table.add_column("hyperparameter" if name == "name" else name)
     interval = bool(frame["low"].notna().any())

@@ -26,7 +26,7 @@ from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
 from sweep.report.settings import meaning, show_interval
-from sweep.report.text import count, missing, show_metric, show_seconds
+from sweep.report.text import count, missing, nothing_selected, show_metric, show_seconds
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -127,16 +127,16 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
 
 
 def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dict[str, Any]:
-    best, metric = board.selected, board.metric
+    best, metric = board.selected, board.table.metric
     if best is None:
         return {
-            "headline": "No trial is complete, so nothing is selected.",
+            "headline": nothing_selected(table),
             "chips": [],
             "figures": [],
             "lines": _lost(table),
             "table": None,
         }
-    way = "lowest" if board.direction == "minimize" else "highest"
+    way = "lowest" if board.table.direction == "minimize" else "highest"
     others = int((board.rows["n"] > 0).sum()) - 1
     if board.seeds < 2:
         sure = "One seed a setting cannot tell it from the rest: a difference may be the seed's luck."
@@ -144,7 +144,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
         sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
     else:
         sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
-    chips = [(name, show_value(plain(best[name]))) for name in board.swept if not missing(best[name])]
+    chips = [(name, show_value(plain(best[name]))) for name in board.table.swept if not missing(best[name])]
     figures = [
         (
             f"{metric}, mean",
@@ -156,7 +156,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
         figures.append(
             (f"{metric}, fresh seeds", show_metric(metric, fresh[0]), _beside(metric, fresh[1], fresh[2], fresh[3]))
         )
-    if not board.filtered:
+    if not board.table.filtered:
         for name, (mean, low, high) in sorted(board.tests.items()):
             figures.append((name, show_metric(name, mean), _beside(name, low, high, int(best["n"]))))
     figures.append(
@@ -167,7 +167,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
         )
     )
     return {
-        "headline": f"This setting has the {way} {metric}{' of those that meet the condition' if board.filtered else ''}. {sure}",
+        "headline": f"This setting has the {way} {metric}{' of those that meet the condition' if board.table.filtered else ''}. {sure}",
         "chips": chips,
         "figures": figures,
         "lines": [*meaning(board, fresh), *_lost(table)],
@@ -197,8 +197,8 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
     columns = [
         "rank",
         *(["≈"] if tied else []),
-        *board.swept,
-        board.metric,
+        *board.table.swept,
+        board.table.metric,
         "95% interval",
         "seeds",
         "best seed",
@@ -209,11 +209,11 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
         cells.append([
             show_value(plain(row["rank"])),
             *(["≈" if row["tied"] else ""] if tied else []),
-            *(show_value(plain(row[name])) for name in board.swept),
-            show_metric(board.metric, row["mean"]),
-            show_interval(board.metric, row["low"], row["high"]),
+            *(show_value(plain(row[name])) for name in board.table.swept),
+            show_metric(board.table.metric, row["mean"]),
+            show_interval(board.table.metric, row["low"], row["high"]),
             str(row["n"]),
-            show_metric(board.metric, row["best"]),
+            show_metric(board.table.metric, row["best"]),
             *(f"{row[state]}" for state in lost),
         ])  # fmt: skip
     return {"caption": "The best settings", "columns": columns, "rows": cells, "text": [], "bold": True}

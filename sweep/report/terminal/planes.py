@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.analysis.pictures import Picture, rows_of
+from sweep.report.columns import Columns
 from sweep.report.terminal.canvas import HEIGHT, Canvas, metric_line, show, span_of
 from sweep.report.terminal.rows import bucket_table, strips
-from sweep.report.text import plain_table
 
 HUES = ("bright_cyan", "yellow", "bright_magenta", "green", "bright_blue")
 
@@ -103,10 +103,10 @@ def pareto(picture: Picture, width: int) -> RenderableType:
     front = marks[marks["front"]].sort_values("x")
     for row in rows_of(front):
         canvas.sign(row["x"], row["mean"], "●", "bold cyan")
-    table = plain_table()
+    table = Columns()
     for name in (picture.x.title.split(",")[0], picture.y.title, "trial"):
         table.add_column(name, justify="right")
-    table.add_column("setting")
+    table.add_column("setting", flows=True)
     for row in rows_of(front.head(20)):
         table.add_row(show(row["x"], picture.x), show(row["mean"], picture.y), str(row["number"]), row["label"])
     return Group(metric_line(picture.y), canvas.text(), Text(), Text("● none is better in both:"), table)

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.analysis.pictures import Axis, Picture, rows_of
+from sweep.report.columns import Columns
 from sweep.report.terminal.canvas import metric_line, show, span_of, unit
-from sweep.report.text import plain_table
 
 _BLUES = ("#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7")
 """From best to worst; dark cells carry white text, pale ones black."""
@@ -66,12 +66,12 @@ def strip(
     return out
 
 
-def bucket_table(picture: Picture) -> Table:
+def bucket_table(picture: Picture) -> Columns:
     """The best of each bucket of values."""
 
     rows = picture.more["buckets"]
     best = rows["best"].min() if picture.direction == "minimize" else rows["best"].max()
-    table = plain_table()
+    table = Columns()
     hurt = bool(rows["diverged"].sum())
     for name in (picture.x.title.split(",")[0], "best", "trial", "settings", *(["diverged"] if hurt else [])):
         table.add_column(name, justify="right")

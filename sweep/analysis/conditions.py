@@ -1,0 +1,92 @@
+"""Conditions on trials, such as `lr<0.01, batch_norm=on`, and which columns they may name. Needs pandas."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE
+from sweep.recipe import Recipe
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+
+
+def filtered(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> pd.DataFrame:
+    """The trials that meet every comparison of a text such as `lr<0.01, batch_norm=on`. Without a recipe, or with an
+    imported study's, what a column may be compared to is what it holds."""
+    own = recipe is not None and recipe.imported is None
+    for text in re.split(r",|\band\b|&", where):
+        match = re.fullmatch(r"\s*([\w.-]+?)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)\s*", text)
+        if not match:
+            raise UsageError(
+                f"--where {where!r}: {text.strip()!r} is no comparison; expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'"
+            )
+        name, symbol, value = match.groups()
+        name = "number" if name == "trial" and "trial" not in trials else name
+        hidden = [column for column in test_columns(trials) if recipe is not None and column != recipe.metric]
+        columns = [c for c in trials.columns if c not in ("traceback", "reason", "setting", *hidden)]
+        if name in hidden or (own and name.startswith("test_")):
+            raise UsageError(f"--where {where!r}: nothing is selected on test data")
+        if name not in columns:
+            raise unknown("column", name, columns, f"--where {where!r}: ")
+        wanted = _wanted if own else _wanted_of
+        trials = trials[_compare(trials[name], symbol, wanted(trials[name], value.strip("'\""), where), where)]
+    return trials
+
+
+def _wanted(column: pd.Series, text: str, where: str) -> Any:
+    """The value that a text means beside one of sweep's own columns."""
+    row = TABLE.get(str(column.name))
+    if row is not None and row.kind in ("bool", "choice"):
+        try:
+            return row.parse(text)
+        except UsageError as error:
+            raise UsageError(f"--where {where!r}: {error}") from None
+    if column.name == "state" or (row is not None and text in row.words):
+        return text
+    return _number(column, text, where)
+
+
+def _wanted_of(column: pd.Series, text: str, where: str) -> Any:
+    """The value that a text means beside a column of someone else's."""
+    held = {type(cell) for cell in column if cell is not None and cell == cell}
+    if bool in held and text.lower() in ("on", "true", "off", "false"):
+        return text.lower() in ("on", "true")
+    return text if str in held else _number(column, text, where)
+
+
+def _number(column: pd.Series, text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--where {where!r}: {column.name} is a number; given {text!r}") from None
+
+
+def _compare(column: pd.Series, symbol: str, value: Any, where: str) -> pd.Series:
+    compare = _OPERATORS[symbol]
+    if isinstance(value, str | bool) and symbol not in ("=", "==", "!="):
+        raise UsageError(f"--where {where!r}: {column.name} {symbol} {value}: expected = or != with a name")
+
+    def meets(cell: Any) -> bool:
+        missing = cell is None or cell != cell  # None where it is inactive, NaN where there is no number
+        return not missing and isinstance(cell, str) == isinstance(value, str) and bool(compare(cell, value))
+
+    return column.map(meets).astype(bool)
+
+
+def test_columns(trials: pd.DataFrame) -> list[str]:
+    """The columns that hold scores on test data."""
+    return [name for name in trials.columns if str(name).startswith("test_")]
