@@ -194,6 +194,7 @@ BITS = [
         "loss": "mse",
         "optimizer": "adamw",
     },
+    {"hidden": 256, "depth": 2, "batch_size": 128, "batch_norm": True},  # products large enough for oneDNN's kernel
     {"model": "cnn", "hidden": 4, "depth": 2, "batch_size": 32, "batch_norm": True},
     {
         "model": "cnn",
@@ -350,17 +351,35 @@ def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
     assert layer.forward(x, batch, training=False) is x
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (33, 10, 16, 7), (7, 1, 9, 8), (5, 8, 32, 1), (3, 64, 64, 32)])
-def test_products_equal_the_lone_product_to_the_bit(shape):
-    """Whatever BLAS does with these shapes, every lane gets the bits of a product of its own."""
+@pytest.mark.parametrize("kernel", ["torch", "onednn"])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 4, 5), (33, 10, 16, 7), (7, 1, 9, 8), (5, 8, 32, 1), (3, 64, 64, 32), (5, 65, 200, 131)]
+)
+def test_products_equal_the_lone_product_to_the_bit(shape, kernel, monkeypatch):
+    """Whatever BLAS or oneDNN do with these shapes, every lane gets the bits of a product of its own; and it is right."""
     from sweep.engine import products
 
+    if kernel == "onednn" and not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    one = {"torch": torch.mm, "onednn": products._onednn}[kernel]
+    monkeypatch.setattr(products, "_kernel", lambda *_: one)
     lanes, m, k, n = shape
     a, b = torch.randn(lanes, m, k), torch.randn(lanes, k, n)
-    shared = products.shared(a, b[0], torch.empty(lanes, m, n))
-    for result, right in ((products.batched(a, b), b), (shared, b[:1].expand(lanes, -1, -1))):
-        for lane in range(lanes):
-            assert torch.equal(result[lane], torch.mm(a[lane].clone(), right[lane].clone()))
+    for turn in range(4):
+        left, right = a, b
+        if turn % 2:  # as they come in a backward pass
+            left = a.transpose(1, 2).contiguous().transpose(1, 2)
+        if turn // 2:
+            right = b.transpose(1, 2).contiguous().transpose(1, 2)
+        same = right[:1].expand(lanes, -1, -1)
+        into = products.shared(left, right[0], torch.empty(lanes, m, n))
+        assert torch.equal(into, products.shared(left, right[0]))
+        batched = products.batched(left, right)
+        assert torch.equal(batched, products.batched(left, right, out=torch.empty(lanes, m + 1, n)[:, :m]))
+        for result, factor in ((batched, right), (into, same)):
+            assert torch.allclose(result.double(), left.double() @ factor.double(), atol=1e-4)
+            for lane in range(lanes):
+                assert torch.equal(result[lane], one(left[lane].clone(), factor[lane].clone()))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])

@@ -51,11 +51,13 @@ class Linear:
         weight = self.weight.value
         if self.first:
             self.batch = batch
-            y = weight.new_empty(*weight.shape[:2], len(batch.x[0]))
-            for (a, b), rows in zip(batch.spans, batch.x, strict=True):
-                # A product with a transposed matrix is a third slower; an evaluation's few products don't repay a copy
-                columns = rows.flatten(1).t()
-                products.shared(weight[a:b], columns.contiguous() if training else columns, y[a:b], self.low)
+            columns = [rows.flatten(1).t() for rows in batch.x]
+            if len(columns) == 1:
+                y = products.shared(weight, columns[0], None, self.low, again=training)
+            else:
+                y = weight.new_empty(*weight.shape[:2], len(batch.x[0]))
+                for (a, b), some in zip(batch.spans, columns, strict=True):
+                    products.shared(weight[a:b], some, y[a:b], self.low, again=training)
         else:
             self.x = x
             y = products.batched(weight, x, self.low)
@@ -69,7 +71,7 @@ class Linear:
             for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True):
                 products.shared(grad[a:b], rows.flatten(1), weight_grad[a:b], self.low)
             return grad  # nobody is before the first layer
-        weight_grad.copy_(products.batched(grad, self.x.transpose(1, 2), self.low))
+        products.batched(grad, self.x.transpose(1, 2), self.low, out=weight_grad)
         return products.batched(self.weight.value.transpose(1, 2), grad, self.low)
 
 

@@ -5,12 +5,18 @@ orders, depending on shapes, on where matrices lie in memory and on the processo
 for a single row or column, or where a lane is no multiple of 64 bytes, they often do not. So the fast form of each shape
 and place is compared once, on random numbers, with the product of each lane alone; where it differs, lanes go one by
 one, each in memory of its own, which begins at a multiple of 64 bytes as that of a lone trial does.
+
+There are two kernels: torch's own, which is MKL on most machines, and oneDNN's. MKL keeps to AVX2 on processors that are
+not Intel's; where those have AVX-512, oneDNN is twice as fast (`tests/benchmarks/README.md`), but takes longer to begin.
+Which one is used follows from the processor and the sizes of one lane's product, so that no bit depends on company.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,42 +24,98 @@ from torch import Tensor
 Layout = tuple[tuple[int, ...], tuple[int, ...], int]
 """A tensor's shape, its strides, and how many numbers it begins after a multiple of 64 bytes."""
 
+Kernel = Callable[[Tensor, Tensor], Tensor]
+"""a [m, k], b [k, n] -> their product [m, n]."""
 
-def batched(a: Tensor, b: Tensor, low: bool = False) -> Tensor:
-    """a [L, m, k] @ b [L, k, n] -> [L, m, n]. low: of numbers rounded to bfloat16."""
+WORTH_SHARED = 2**20
+"""Multiply-adds of a lane's product from which on oneDNN's kernel is worth its beginning, where lanes begin together."""
+
+WORTH_ALONE = 2**22
+"""The same where each lane has a call of its own."""
+
+
+def batched(a: Tensor, b: Tensor, low: bool = False, out: Tensor | None = None) -> Tensor:
+    """a [L, m, k] @ b [L, k, n] -> [L, m, n], in `out` if given. low: of numbers rounded to bfloat16."""
     if low:
-        return batched(a.bfloat16(), b.bfloat16()).to(a.dtype)
-    if len(a) > 1 and _trusted(torch.bmm, _layout(a), _layout(b), a.dtype, a.device):
-        return torch.bmm(a, b)
-    return _one_by_one(a, b)
+        result = batched(a.bfloat16(), b.bfloat16()).to(a.dtype)
+    elif (kernel := _kernel(a, b, WORTH_ALONE)) is not torch.mm:
+        if len(a) > 1 and _trusted(_each, kernel, _layout(a), _layout(b), a.dtype, a.device):
+            return _each(a, b, kernel, out)
+        result = _one_by_one(a, b, kernel)
+    elif len(a) > 1 and _trusted(_bmm, kernel, _layout(a), _layout(b), a.dtype, a.device):
+        result = torch.bmm(a, b)
+    else:
+        result = _one_by_one(a, b, kernel)
+    return result if out is None else out.copy_(result)
 
 
-def shared(a: Tensor, b: Tensor, out: Tensor, low: bool = False) -> Tensor:
-    """a [L, m, k] @ b [k, n], the same b for every lane -> out [L, m, n], as one big product. low: as in `batched`."""
+def shared(a: Tensor, b: Tensor, out: Tensor | None = None, low: bool = False, again: bool = False) -> Tensor:
+    """a [L, m, k] @ b [k, n], the same b for every lane -> [L, m, n], as one big product, in `out` if given.
+
+    low: as in `batched`; again: whether there are many products of this shape, so that a transposed b is worth a copy:
+    with MKL on Intel's processors its product takes a third longer.
+    """
     if low:
-        a, b = a.bfloat16(), b.bfloat16()
-        return out.copy_(shared(a, b, out.new_empty(out.shape, dtype=a.dtype)))
-    if len(a) > 1 and not _trusted(_big, _layout(a), _layout(b), a.dtype, a.device):
-        return out.copy_(_one_by_one(a, b))
-    if not out.is_contiguous() or not _aligned(out):
-        return out.copy_(_big(a, b) if len(a) > 1 else _one_by_one(a, b))
-    torch.mm(_flat(a) if len(a) > 1 else _own(a[0]), b, out=out.flatten(0, 1))
+        result = shared(a.bfloat16(), b.bfloat16(), again=again)
+        return result.to(a.dtype) if out is None else out.copy_(result)
+    kernel = _kernel(a, b, WORTH_SHARED)
+    if again and kernel is torch.mm:
+        b = b.contiguous()
+    big = len(a) > 1 and _trusted(_big, kernel, _layout(a), _layout(b), a.dtype, a.device)
+    if kernel is torch.mm and (big or len(a) == 1) and out is not None and out.is_contiguous() and _aligned(out):
+        torch.mm(_flat(a) if big else _own(a[0]), b, out=out.flatten(0, 1))
+        return out
+    result = _big(a, b, kernel) if big else _one_by_one(a, b, kernel)
+    return result if out is None else out.copy_(result)
+
+
+def _kernel(a: Tensor, b: Tensor, worth: int) -> Kernel:
+    """The kernel for a lane's a [..., m, k] @ b [..., k, n]."""
+    if a.dtype == torch.float32 and a.device.type == "cpu" and a[0].numel() * b.shape[-1] >= worth and _onednn_leads():
+        return _onednn
+    return torch.mm
+
+
+@cache
+def _onednn_leads() -> bool:
+    """Whether this processor has AVX-512, is not Intel's, and torch has oneDNN."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    with suppress(OSError, AttributeError, RuntimeError):
+        _onednn(torch.ones(2, 2), torch.ones(2, 2))
+        return "GenuineIntel" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return False
+
+
+def _onednn(a: Tensor, b: Tensor) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+    return product
+
+
+def _bmm(a: Tensor, b: Tensor, _: Kernel) -> Tensor:
+    return torch.bmm(a, b)
+
+
+def _each(a: Tensor, b: Tensor, kernel: Kernel, out: Tensor | None = None) -> Tensor:
+    out = a.new_empty(*a.shape[:2], b.shape[2]) if out is None else out
+    for left, right, result in zip(a.unbind(0), b.unbind(0), out.unbind(0), strict=True):
+        result.copy_(kernel(left, right))
     return out
 
 
-def _big(a: Tensor, b: Tensor) -> Tensor:
-    return torch.mm(_flat(a), b).view(*a.shape[:2], b.shape[1])
+def _big(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
+    return kernel(_flat(a), b).view(*a.shape[:2], b.shape[1])
 
 
 def _flat(a: Tensor) -> Tensor:
     return a.reshape(-1, a.shape[2])
 
 
-def _one_by_one(a: Tensor, b: Tensor) -> Tensor:
+def _one_by_one(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
     """The reference."""
     if len(a) == 1:
-        return torch.mm(_own(a[0]), _own(b[0]) if b.dim() == 3 else b).unsqueeze(0)
-    return torch.stack([torch.mm(a[lane].clone(), b[lane].clone() if b.dim() == 3 else b) for lane in range(len(a))])
+        return kernel(_own(a[0]), _own(b[0]) if b.dim() == 3 else b).unsqueeze(0)
+    return torch.stack([kernel(a[lane].clone(), b[lane].clone() if b.dim() == 3 else b) for lane in range(len(a))])
 
 
 def _own(x: Tensor) -> Tensor:
@@ -71,7 +133,12 @@ def _layout(x: Tensor) -> Layout:
 
 @cache
 def _trusted(
-    fast: Callable[[Tensor, Tensor], Tensor], a: Layout, b: Layout, dtype: torch.dtype, device: torch.device
+    fast: Callable[[Tensor, Tensor, Kernel], Tensor],
+    kernel: Kernel,
+    a: Layout,
+    b: Layout,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> bool:
     """Whether the fast form for matrices that lie so equals the reference in every bit of every lane, on this machine."""
     if device.type != "cpu":
@@ -84,4 +151,4 @@ def _trusted(
         return (torch.rand(numbers, dtype=dtype, generator=generator) - 0.5).as_strided(shape, strides, start)
 
     left, right = draw(a), draw(b)
-    return torch.equal(fast(left, right), _one_by_one(left, right))
+    return torch.equal(fast(left, right, kernel), _one_by_one(left, right, kernel))

@@ -156,7 +156,7 @@ class Program:
             self.gathered = range(self.step, end)
             rows = slice(self.step * self.batch_size, end * self.batch_size)
             picks = [order[rows].to(self.split.train.x.device) for order in self.orders]
-            self.rows = [self._rows(self.split.train.x[pick]) for pick in picks]
+            self.rows = [self._rows(self.split.train.x.index_select(0, pick)) for pick in picks]
             self.labels = self._spread([self.split.train.y[pick] for pick in picks])
         start = (self.step - self.gathered.start) * self.batch_size
         piece = slice(start, start + self.batch_size)
