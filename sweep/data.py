@@ -1,6 +1,6 @@
 """Data sets: from files to tensors, split into train, validation and test, standardised on the training part alone.
 
-`describe` needs numpy only, so planning stays fast; `Source.split` needs torch.
+`describe` needs numpy only, so planning stays fast; so does `Source.standardised`, so that rows are ready when torch is.
 """
 
 from __future__ import annotations
@@ -140,8 +140,17 @@ class Source:
 
     def split(self, normalize: str, train_size: int | str) -> Split:
         """The parts as float32 tensors. Statistics come from the first `train_size` training rows, the ones used."""
+        return self.tensors(self.standardised(normalize, train_size))
+
+    def tensors(self, parts: list[tuple[Array, Array]]) -> Split:
+        """What `standardised` gave, as tensors in the same memory."""
         import torch
 
+        train, val, test = (Part(torch.from_numpy(rows), torch.from_numpy(labels)) for rows, labels in parts)
+        return Split(train, val, test, self.info.classes)
+
+    def standardised(self, normalize: str, train_size: int | str) -> list[tuple[Array, Array]]:
+        """The parts for `split`, without torch: rows float32, labels int64."""
         size = len(self.train[1]) if isinstance(train_size, str) else train_size
         if size > len(self.train[1]):
             raise UsageError(f"train_size = {size}: {self.info.name} has {len(self.train[1])} training rows")
@@ -152,8 +161,8 @@ class Source:
             rows = np.empty((len(x), *self.info.shape), dtype=np.float32)
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
                 rows[start : start + 1024] = (x[start : start + 1024] - shift) / scale
-            parts.append(Part(torch.from_numpy(rows), torch.from_numpy(y.astype(np.int64))))
-        return Split(parts[0], parts[1], parts[2], self.info.classes)
+            parts.append((rows, y.astype(np.int64)))
+        return parts
 
 
 def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> DataInfo:

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.data import Source, load
+from sweep.data import Array, load
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.host import start
 from sweep.plan import Unit
@@ -230,10 +230,11 @@ class _Stock:
     def __init__(self, study: Connection, requests: list[DataRequest]) -> None:
         """Waits for the study's request, which goes to `requests`, and loads its data while torch is imported."""
 
-        def prepare() -> tuple[Sequence[str], DataRequest, Source]:
-            devices, request = study.recv()
+        def prepare() -> tuple[str, dict[tuple[str, int | str], list[tuple[Array, Array]]]]:
+            self.devices, request = study.recv()
             requests.append(request)
-            return devices, request, load(request.name, request.data_dir, request.split_seed)
+            self.source = load(request.name, request.data_dir, request.split_seed)
+            return self.source.fingerprint(), {form: self.source.standardised(*form) for form in request.forms}
 
         with ThreadPoolExecutor(1) as aside:
             prepared = aside.submit(prepare)
@@ -242,15 +243,14 @@ class _Stock:
             import sweep.engine  # so that no fork has to
 
             torch.set_num_threads(1)
-            devices, request, self.source = prepared.result()
-        self.devices, self.precision = devices, request.precision
-        self.checkpoints, self.keep = request.checkpoints, request.keep
-        if any(device.startswith("cuda") for device in devices) and not torch.cuda.is_available():
+            self.fingerprint, forms = prepared.result()
+        request = requests[0]
+        self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
+        if any(device.startswith("cuda") for device in self.devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
-        if "mps" in devices and not torch.backends.mps.is_available():
+        if "mps" in self.devices and not torch.backends.mps.is_available():
             raise SweepError("torch has no mps device here; --device cpu trains on the CPU")
-        self.fingerprint = self.source.fingerprint()
-        self.splits = {form: self.source.split(*form) for form in request.forms}
+        self.splits = {form: self.source.tensors(parts) for form, parts in forms.items()}
         self.memory = sweep.engine.resident_memory()
 
     def split(self, setting: Setting) -> Split:

@@ -38,7 +38,7 @@ def batched(a: Tensor, b: Tensor, low: bool = False, out: Tensor | None = None) 
     """a [L, m, k] @ b [L, k, n] -> [L, m, n], in `out` if given. low: of numbers rounded to bfloat16."""
     if low:
         result = batched(a.bfloat16(), b.bfloat16()).to(a.dtype)
-    elif (kernel := _kernel(a, b, WORTH_ALONE)) is not torch.mm:
+    elif (kernel := kernel_for(a, b, WORTH_ALONE)) is not torch.mm:
         if len(a) > 1 and _trusted(_each, kernel, _layout(a), _layout(b), a.dtype, a.device):
             return _each(a, b, kernel, out)
         result = _one_by_one(a, b, kernel)
@@ -58,7 +58,7 @@ def shared(a: Tensor, b: Tensor, out: Tensor | None = None, low: bool = False, a
     if low:
         result = shared(a.bfloat16(), b.bfloat16(), again=again)
         return result.to(a.dtype) if out is None else out.copy_(result)
-    kernel = _kernel(a, b, WORTH_SHARED)
+    kernel = kernel_for(a, b, WORTH_SHARED)
     if again and kernel is torch.mm:
         b = b.contiguous()
     big = len(a) > 1 and _trusted(_big, kernel, _layout(a), _layout(b), a.dtype, a.device)
@@ -69,8 +69,8 @@ def shared(a: Tensor, b: Tensor, out: Tensor | None = None, low: bool = False, a
     return result if out is None else out.copy_(result)
 
 
-def _kernel(a: Tensor, b: Tensor, worth: int) -> Kernel:
-    """The kernel for a lane's a [..., m, k] @ b [..., k, n]."""
+def kernel_for(a: Tensor, b: Tensor, worth: int = WORTH_SHARED) -> Kernel:
+    """The kernel for lanes' products a [L, m, k] @ b [..., k, n]."""
     if a.dtype == torch.float32 and a.device.type == "cpu" and a[0].numel() * b.shape[-1] >= worth and _onednn_leads():
         return _onednn
     return torch.mm

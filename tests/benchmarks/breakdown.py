@@ -34,7 +34,7 @@ PROFILE_SECONDS = 0.5
 
 KINDS: dict[str, str] = {
     "products": """
-        mm bmm addmm baddbmm addbmm matmul linear mv addmv dot mkldnn_linear linear_backward mkldnn_linear_backward
+        mm bmm addmm baddbmm addbmm matmul linear linear_pointwise mv addmv dot mkldnn_linear linear_backward mkldnn_linear_backward
         conv2d convolution mkldnn_convolution thnn_conv2d slow_conv2d_forward nnpack_spatial_convolution
         convolution_overrideable convolution_backward convolution_backward_overrideable mkldnn_convolution_backward
         slow_conv2d_backward""",
@@ -103,15 +103,18 @@ def operations(setting: Setting, info: DataInfo) -> int:
 
 
 def product_speed(arguments: list[str]) -> None:
-    """The whole of a process that writes a core's operations a second in a float32 product of 1024 x 1024 matrices."""
+    """The whole of a process that writes a core's operations a second in a float32 product of 1024 x 1024 matrices, by
+    torch's own kernel, as the peers use it, or by oneDNN's, whichever is faster."""
     import torch
 
+    from sweep.engine import products
+
     torch.set_num_threads(1)
-    a, b, out = (torch.rand(SIDE, SIDE) - 0.5 for _ in range(3))
+    a, b = (torch.rand(1, SIDE, SIDE) - 0.5 for _ in range(2))
     seconds = []
-    for _ in range(PRODUCTS):
+    for kernel in [torch.mm, products.kernel_for(a, b)] * PRODUCTS:
         begin = time.perf_counter()
-        torch.mm(a, b, out=out)
+        kernel(a[0], b[0])
         seconds.append(time.perf_counter() - begin)
     Path(arguments[0]).write_text(json.dumps(2 * SIDE**3 / min(seconds)))
 
