@@ -22,7 +22,7 @@ from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, make_sampler, quietly
+from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_maker
 from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
 from sweep.space import Result, Trial, setting_key
 
@@ -50,6 +50,7 @@ class AskTell:
         self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(directions=[StudyDirection[way.upper()] for _, way in self.aims])
+        self.sampler = sampler_maker(self.search)
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before
         self.seen: set[str] = set()
@@ -116,7 +117,7 @@ class AskTell:
         what was `recorded`; should the sampler answer otherwise now (another version of Optuna), the record counts."""
         number, self.number = self.number, self.number + 1
         with quietly():
-            self.study.sampler = make_sampler(self.search, number)
+            self.study.sampler = self.sampler(number)
             if number < len(self.search.enqueue):
                 self.study.enqueue_trial(self._params(self.search.enqueue[number]))
             elif self.grid is not None and self.streak >= AGAIN:
