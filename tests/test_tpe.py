@@ -38,7 +38,7 @@ def suggest(trial: optuna.Trial, space: int) -> dict:
 
 def asked(space: int, seed: int, flight: int, generations: int, plain: bool, direction: str) -> list[dict]:
     """What is asked in so many generations, each told when it is whole; the tellings are the same for the same values."""
-    make = samplers.sampler_maker(Search(sampler="tpe", seed=seed))
+    make = samplers.sampler_maker(Search(sampler="tpe", seed=seed, in_flight=flight))
     study, out = optuna.create_study(direction=direction), []
     told = random.Random(seed)
     for _ in range(generations):

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import optuna
 from optuna.study import StudyDirection
+from optuna.study._tell import _tell_with_warning
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
@@ -61,22 +62,24 @@ class AskTell:
             self._add(first, None, TrialState.PRUNED)
         for values, value in self.search.warm:
             self._add({**self.fixed, **values}, self.worst if value is None else (value,))
-        self._rebuild(list(results))
+        with quietly():
+            self._rebuild(list(results))
 
     def ask(self, trials: int) -> list[Trial]:
         """The trials to train next, at most so many settings' worth: the rest of a generation, none if `ended`."""
         self._close()
         asked: list[Trial] = []
-        while len(asked) < trials and not self.ended:
-            number = self.number
-            setting = self._ask()
-            if setting is not None:
-                places = enumerate(self.seeds)
-                asked += [Trial(number * len(self.seeds) + place, setting, seed) for place, seed in places]
-            if self.number % self.search.in_flight == 0:
-                if asked:
-                    break
-                self._close()
+        with quietly():
+            while len(asked) < trials and not self.ended:
+                number = self.number
+                setting = self._ask()
+                if setting is not None:
+                    places = enumerate(self.seeds)
+                    asked += [Trial(number * len(self.seeds) + place, setting, seed) for place, seed in places]
+                if self.number % self.search.in_flight == 0:
+                    if asked:
+                        break
+                    self._close()
         return asked
 
     def tell(self, results: Iterable[Result]) -> None:
@@ -116,18 +119,17 @@ class AskTell:
         """Asks for one setting; None if it was known before. again: it has been asked before this process began, with
         what was `recorded`; should the sampler answer otherwise now (another version of Optuna), the record counts."""
         number, self.number = self.number, self.number + 1
-        with quietly():
-            self.study.sampler = self.sampler(number)
-            if number < len(self.search.enqueue):
-                self.study.enqueue_trial(self._params(self.search.enqueue[number]))
-            elif self.grid is not None and self.streak >= AGAIN:
-                fresh = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
-                self.study.enqueue_trial(self._params(fresh))
-            trial = self.study.ask()
-            setting = self._suggest(trial)
+        self.study.sampler = self.sampler(number)
+        if number < len(self.search.enqueue):
+            self.study.enqueue_trial(self._params(self.search.enqueue[number]))
+        elif self.grid is not None and self.streak >= AGAIN:
+            fresh = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
+            self.study.enqueue_trial(self._params(fresh))
+        trial = self.study.ask()
+        setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
-            self.study.tell(trial, state=TrialState.FAIL)
+            _tell_with_warning(self.study, trial, state=TrialState.FAIL)
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
@@ -162,13 +164,13 @@ class AskTell:
         for trial, key in self.flying:
             values, epochs = self._values(key), self._pruned(key)
             if values is None:
-                self.study.tell(trial, state=TrialState.FAIL)
+                _tell_with_warning(self.study, trial, state=TrialState.FAIL)
             elif epochs:
                 if isinstance(trial, optuna.Trial):
                     trial.report(values[0], epochs)
-                self.study.tell(trial, state=TrialState.PRUNED)
+                _tell_with_warning(self.study, trial, state=TrialState.PRUNED)
             else:
-                self.study.tell(trial, values)
+                _tell_with_warning(self.study, trial, values)  # `Study.tell`, less a deep copy of the trial
         self.flying.clear()
 
     def _pruned(self, key: str) -> int:

@@ -60,8 +60,8 @@ def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler
     from sweep.search.tpe import GenerationTPE
 
     with quietly():
-        tpe = GenerationTPE(multivariate=True, group=True, constant_liar=True)
-    return lambda number: tpe.reseeded(seeded(number))
+        tpe = GenerationTPE(seeded, search.in_flight, multivariate=True, group=True, constant_liar=True)
+    return tpe.for_asking
 
 
 def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
