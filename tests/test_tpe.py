@@ -50,6 +50,7 @@ def asked(space: int, seed: int, flight: int, generations: int, plain: bool, dir
             study.sampler = own if plain else make(number)
             if number % 7 == 3:
                 study.enqueue_trial({"a": 0.01})
+            assert plain or isinstance(study.sampler, tpe.GenerationTPE)
             trial = study.ask()
             out.append(suggest(trial, space))
             flying.append(trial)
@@ -62,9 +63,34 @@ def asked(space: int, seed: int, flight: int, generations: int, plain: bool, dir
     return out
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 3), st.integers(0, 2**31), st.sampled_from([1, 5, 16]), st.sampled_from(["minimize", "maximize"]))
 def test_it_asks_for_the_very_values_of_optunas_own(space, seed, flight, direction):
     generations = 40 // flight + 1
     ours, theirs = (asked(space, seed, flight, generations, plain, direction) for plain in (False, True))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("margin", [0.0, math.inf])
+def test_so_with_many_trials_whoever_adds_up(monkeypatch, margin):
+    """Past 100 trials, where kernels are no narrower; with the plain sums alone, and with Optuna's alone."""
+    monkeypatch.setattr(tpe, "MARGIN", margin)
+    sums, whole = [], tpe.GenerationTPE._compute_acquisition_func
+    monkeypatch.setattr(tpe.GenerationTPE, "_compute_acquisition_func", lambda *a: sums.append(1) or whole(*a))
+    assert asked(3, 7, 20, 9, False, "minimize") == asked(3, 7, 20, 9, True, "minimize")
+    assert bool(sums) == (margin > 0)
+
+
+def test_logarithms_of_the_normal_distribution_are_optunas_to_the_bit():
+    from optuna.samplers._tpe import _truncnorm as optunas
+
+    from sweep.search import densities
+
+    a = np.concatenate([np.random.default_rng(0).normal(size=3000) * size for size in (0.5, 3, 12, 40)])
+    a = np.append(a, [0, -0.0, 6, -20, 1, -1, -19.999999, 6.0000001])
+    assert (densities._log_cdf(a) == optunas._log_ndtr(a)).all()
+    low, high = -np.abs(a[:4000]), np.abs(a[4000:8000])
+    assert (
+        densities._log_inside(low, high)
+        == np.ravel([optunas._log_gauss_mass(*np.array([[x], [y]])) for x, y in zip(low, high, strict=True)])
+    ).all()

@@ -23,7 +23,7 @@ from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_maker
+from sweep.search.samplers import SEQUENCES, WITH_STATE, Memory, check_sampler, quietly, sampler_maker
 from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
 from sweep.space import Result, Trial, setting_key
 
@@ -50,7 +50,8 @@ class AskTell:
         self.aims = objectives(recipe)
         self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study = optuna.create_study(directions=[StudyDirection[way.upper()] for _, way in self.aims])
+        ways = [StudyDirection[way.upper()] for _, way in self.aims]
+        self.study = optuna.create_study(storage=Memory(), directions=ways)
         self.sampler = sampler_maker(self.search)
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before

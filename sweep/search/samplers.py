@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import optuna
@@ -83,6 +84,21 @@ def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
             warn_independent_sampling=False,
         )
     return other
+
+
+class Memory(optuna.storages.InMemoryStorage):
+    """Optuna's storage in memory for a study that one thread asks: what is set is set in place, without a copy."""
+
+    def set_trial_param(self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any) -> None:
+        trial = self.get_trial(trial_id)
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+        trial.distributions[param_name] = distribution
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.get_trial(trial_id).system_attrs[key] = value
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self.get_trial(trial_id).intermediate_values[step] = intermediate_value
 
 
 @contextmanager

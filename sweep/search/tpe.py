@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ class GenerationTPE(TPESampler):
     def _best(self, study: Study, trial: FrozenTrial, half: _Half, candidates: _Candidates) -> dict[str, Any]:
         """The candidate that is likelier among the good ones than among the rest, by the most."""
         liars = [one for one in self._past.running if one.number != trial.number]
-        columns = half.with_running([self._get_params(one, study) for one in liars])
+        columns = half.with_running(liars, lambda one: self._get_params(one, study))
         weights = self._parzen_estimator_parameters.weights(len(columns[0]))
         half.others = Density(columns, list(half.space.values()), _with_prior(weights), half.others)
         scores = candidates.scores - np.log(half.others.at(candidates.matrix))
@@ -161,7 +161,8 @@ class _Drawn:
 @dataclass
 class _Half:
     """The finished trials as good ones and the rest, for the hyperparameters of one space. below: Optuna's density of
-    the good ones, good: ours; rest: the others in Optuna's numbers, [d, n]; others: their density at the last asking."""
+    the good ones, good: ours; rest: the others in Optuna's numbers, [d, n]; others: their density at the last asking;
+    running: the numbers of trials without a result, None of those without these hyperparameters."""
 
     finished: int
     space: Space
@@ -169,6 +170,7 @@ class _Half:
     good: Density
     rest: Numbers
     others: Density | None = None
+    running: dict[int, list[float] | None] = field(default_factory=dict)
 
     def draw(self, rngs: list[np.random.RandomState], size: int) -> list[_Candidates]:
         """The candidates of each generator."""
@@ -176,11 +178,16 @@ class _Half:
         scores = np.log(self.good.at(drawn.reshape(-1, drawn.shape[-1]))).reshape(drawn.shape[:2])
         return [_Candidates(*pair) for pair in zip(drawn, scores, strict=True)]
 
-    def with_running(self, running: list[dict[str, Any]]) -> Numbers:
-        """The rest and the trials that run, by their values: of those too, the ones that have all hyperparameters."""
-        known = [params for params in running if self.space.keys() <= params.keys()]
-        more = [[one.to_internal_repr(params[name]) for params in known] for name, one in self.space.items()]
-        return np.concatenate([self.rest, np.array(more)], axis=1)
+    def with_running(self, trials: list[FrozenTrial], params: Callable[[FrozenTrial], dict[str, Any]]) -> Numbers:
+        """The rest and the trials that run: of those too, the ones that have all hyperparameters; [d, n]."""
+        for trial in trials:
+            if trial.number not in self.running:
+                known = params(trial)
+                whole = self.space.keys() <= known.keys()
+                row = [one.to_internal_repr(known[name]) for name, one in self.space.items()] if whole else None
+                self.running[trial.number] = row
+        rows = [row for trial in trials if (row := self.running[trial.number])]
+        return np.concatenate([self.rest, np.array(rows).reshape(-1, len(self.space)).T], axis=1)
 
 
 class _Past:

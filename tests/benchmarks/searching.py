@@ -98,8 +98,8 @@ def chosen(frame: pd.DataFrame, column: str, most: float) -> tuple[float, tuple]
 
 def confirmed(folder: Path, study: str, searched: pd.DataFrame) -> pd.DataFrame:
     """The trials of a search's confirmation, numbered and counted on from the search's."""
-    sweep(folder, "confirm", study, *CONFIRM)
-    frame = trials(folder, f"{study}-confirm")
+    told = sweep(folder, "confirm", study, *CONFIRM, "--json")
+    frame = trials(folder, f"{study}-confirm").assign(**json.loads(told[told.index("{") :])["constant"])
     return frame.assign(spent=frame["spent"] + searched["spent"].iloc[-1])
 
 
@@ -134,7 +134,7 @@ def curves(runs: dict[str, list[pd.DataFrame]], column: str, whole: float, fresh
             picks = [chosen(frame, column, share * whole) for frame in frames]
             found = [pick for pick in picks if pick is not None]
             losses = [pick[0] for pick in found], [fresh[pick[1]] for pick in found]
-            some = len(found) == len(frames) and frames[0][column].iloc[-1] >= 0.7 * share * whole
+            some = len(found) == len(frames) and frames[0][column].iloc[-1] >= 0.5 * share * whole
             row[f"{share:.0%}"] = " / ".join(f"{np.median(values):.4f}" for values in losses) if some else "–"
         rows.append(row)
     return pd.DataFrame(rows)
