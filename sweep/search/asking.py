@@ -1,9 +1,8 @@
 """The search by ask and tell, as far as the ledger's results go.
 
-
 Virtual time. Settings are asked in generations of `in_flight`: what is asked as number n depends on the results of all
 earlier generations, told in the order they were asked, and on the settings before it in its own, still without a result.
-The sampler is made anew for each, seeded from (the search's seed, n). So the history in the ledger decides what comes
+Each is drawn anew, seeded from (the search's seed, n). So the history in the ledger decides what comes
 next, and neither workers nor interruptions do. A setting that was asked before is not trained again: its result is told
 again, and the number of that asking stays without a trial.
 """
