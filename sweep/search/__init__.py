@@ -1,7 +1,8 @@
 """The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package imports.
 
 spaces    the space as Optuna sees it
-samplers  one of Optuna's samplers, made for each asking
+samplers  one of Optuna's samplers for each asking
+tpe       Optuna's TPE, asked for a generation at a time; densities has its sums
 pruners   who stops trials early: rungs, and the losers at each
 asking    the search by ask and tell, as far as the ledger's results go
 starting  what a search begins with: given settings, another study

@@ -1,9 +1,8 @@
 """The search by ask and tell, as far as the ledger's results go.
 
-
 Virtual time. Settings are asked in generations of `in_flight`: what is asked as number n depends on the results of all
 earlier generations, told in the order they were asked, and on the settings before it in its own, still without a result.
-The sampler is made anew for each, seeded from (the search's seed, n). So the history in the ledger decides what comes
+Each is drawn anew, seeded from (the search's seed, n). So the history in the ledger decides what comes
 next, and neither workers nor interruptions do. A setting that was asked before is not trained again: its result is told
 again, and the number of that asking stays without a trial.
 """
@@ -16,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import optuna
 from optuna.study import StudyDirection
+from optuna.study._tell import _tell_with_warning
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, make_sampler, quietly
+from sweep.search.samplers import SEQUENCES, WITH_STATE, Memory, check_sampler, quietly, sampler_maker
 from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
 from sweep.space import Result, Trial, setting_key
 
@@ -49,7 +49,9 @@ class AskTell:
         self.aims = objectives(recipe)
         self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study = optuna.create_study(directions=[StudyDirection[way.upper()] for _, way in self.aims])
+        ways = [StudyDirection[way.upper()] for _, way in self.aims]
+        self.study = optuna.create_study(storage=Memory(), directions=ways)
+        self.sampler = sampler_maker(self.search)
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before
         self.seen: set[str] = set()
@@ -60,22 +62,24 @@ class AskTell:
             self._add(first, None, TrialState.PRUNED)
         for values, value in self.search.warm:
             self._add({**self.fixed, **values}, self.worst if value is None else (value,))
-        self._rebuild(list(results))
+        with quietly():
+            self._rebuild(list(results))
 
     def ask(self, trials: int) -> list[Trial]:
         """The trials to train next, at most so many settings' worth: the rest of a generation, none if `ended`."""
         self._close()
         asked: list[Trial] = []
-        while len(asked) < trials and not self.ended:
-            number = self.number
-            setting = self._ask()
-            if setting is not None:
-                places = enumerate(self.seeds)
-                asked += [Trial(number * len(self.seeds) + place, setting, seed) for place, seed in places]
-            if self.number % self.search.in_flight == 0:
-                if asked:
-                    break
-                self._close()
+        with quietly():
+            while len(asked) < trials and not self.ended:
+                number = self.number
+                setting = self._ask()
+                if setting is not None:
+                    places = enumerate(self.seeds)
+                    asked += [Trial(number * len(self.seeds) + place, setting, seed) for place, seed in places]
+                if self.number % self.search.in_flight == 0:
+                    if asked:
+                        break
+                    self._close()
         return asked
 
     def tell(self, results: Iterable[Result]) -> None:
@@ -115,18 +119,17 @@ class AskTell:
         """Asks for one setting; None if it was known before. again: it has been asked before this process began, with
         what was `recorded`; should the sampler answer otherwise now (another version of Optuna), the record counts."""
         number, self.number = self.number, self.number + 1
-        with quietly():
-            self.study.sampler = make_sampler(self.search, number)
-            if number < len(self.search.enqueue):
-                self.study.enqueue_trial(self._params(self.search.enqueue[number]))
-            elif self.grid is not None and self.streak >= AGAIN:
-                fresh = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
-                self.study.enqueue_trial(self._params(fresh))
-            trial = self.study.ask()
-            setting = self._suggest(trial)
+        self.study.sampler = self.sampler(number)
+        if number < len(self.search.enqueue):
+            self.study.enqueue_trial(self._params(self.search.enqueue[number]))
+        elif self.grid is not None and self.streak >= AGAIN:
+            fresh = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
+            self.study.enqueue_trial(self._params(fresh))
+        trial = self.study.ask()
+        setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
-            self.study.tell(trial, state=TrialState.FAIL)
+            _tell_with_warning(self.study, trial, state=TrialState.FAIL)
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
@@ -161,13 +164,13 @@ class AskTell:
         for trial, key in self.flying:
             values, epochs = self._values(key), self._pruned(key)
             if values is None:
-                self.study.tell(trial, state=TrialState.FAIL)
+                _tell_with_warning(self.study, trial, state=TrialState.FAIL)
             elif epochs:
                 if isinstance(trial, optuna.Trial):
                     trial.report(values[0], epochs)
-                self.study.tell(trial, state=TrialState.PRUNED)
+                _tell_with_warning(self.study, trial, state=TrialState.PRUNED)
             else:
-                self.study.tell(trial, values)
+                _tell_with_warning(self.study, trial, values)  # `Study.tell`, less a deep copy of the trial
         self.flying.clear()
 
     def _pruned(self, key: str) -> int:

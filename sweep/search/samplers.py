@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import optuna
@@ -20,6 +21,9 @@ SEQUENCES = {"qmc": "sobol", "halton": "halton"}
 
 WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
+
+KNOWN = "5.0."
+"""The versions of Optuna whose TPE is asked for generations at a time; with another, its own sampler is used as it is."""
 
 
 def check_sampler(recipe: Recipe) -> None:
@@ -46,10 +50,24 @@ def check_sampler(recipe: Recipe) -> None:
             )
 
 
-def make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler for one asking: its draws come from the search's seed and the asking's number."""
+def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler]:
+    """What gives the sampler for an asking by its number. Its draws come from the search's seed and that number alone."""
+
+    def seeded(number: int) -> int:
+        return int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+
+    if search.sampler != "tpe" or not optuna.__version__.startswith(KNOWN):
+        return lambda number: _sampler(search, seeded(number))
+    from sweep.search.tpe import GenerationTPE
+
+    with quietly():
+        tpe = GenerationTPE(seeded, search.in_flight, multivariate=True, group=True, constant_liar=True)
+    return tpe.for_asking
+
+
+def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
+    """One of Optuna's samplers."""
     samplers = optuna.samplers
-    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
     other = samplers.RandomSampler(seed=seed)
     if search.sampler == "tpe":
         return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
@@ -66,6 +84,21 @@ def make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
             warn_independent_sampling=False,
         )
     return other
+
+
+class Memory(optuna.storages.InMemoryStorage):
+    """Optuna's storage in memory for a study that one thread asks: what is set is set in place, without a copy."""
+
+    def set_trial_param(self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any) -> None:
+        trial = self.get_trial(trial_id)
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+        trial.distributions[param_name] = distribution
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.get_trial(trial_id).system_attrs[key] = value
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self.get_trial(trial_id).intermediate_values[step] = intermediate_value
 
 
 @contextmanager

@@ -145,13 +145,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="100 and 1,000 trials before")
     parser.add_argument("--trials", type=int, default=48, help="trials that are measured")
+    parser.add_argument("--samplers", default="random,tpe")
+    parser.add_argument("--before", help="trials before, such as 100,1000")
     given = parser.parse_args()
+    before = given.before or ("100,1000" if given.short else "100,1000,5000")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print("| sampler | trials before | sweep ms | memory ms | sqlite ms | journal ms | of sqlite | of journal |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    for sampler in ("random", "tpe"):
-        for history in (100, 1000) if given.short else (100, 1000, 5000):
+    for sampler in given.samplers.split(","):
+        for history in map(int, before.split(",")):
             with tempfile.TemporaryDirectory() as folder:
                 ours = sweeps(sampler, history, given.trials, Path(folder))
                 theirs = {
