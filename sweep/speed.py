@@ -42,7 +42,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What to measure: programs of the first 1, 4, 16, … of these seeds, all of one setting. key: where it belongs."""
+    """What to measure: programs of the first 4, 16, … of these seeds, all of one setting. key: where it belongs."""
 
     key: str
     setting: Setting

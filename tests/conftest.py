@@ -20,6 +20,7 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 def _nothing_remembered(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What this machine's user has measured does not matter here, and is not written over."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("SWEEP_RESULTS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

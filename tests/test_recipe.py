@@ -606,3 +606,27 @@ def test_searches_that_cannot_be(tmp_path, text, words):
     with pytest.raises(UsageError) as caught:
         load_recipe(path, {}, {})
     assert not [word for word in words if word not in str(caught.value)], str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "idle"),
+    [
+        ({"optimizer": "sgd", "beta1": "0.9"}, {"beta1": "optimizer adam or adamw"}),
+        ({"optimizer": "sgd,adam", "beta1": "0.9"}, {}),
+        ({"beta1": "0.9"}, {}),
+        ({"nesterov": "on", "optimizer": "sgd"}, {"nesterov": "optimizer sgd and momentum > 0"}),
+        ({"nesterov": "on", "optimizer": "sgd", "momentum": "0,0.9"}, {}),
+        ({"nesterov": "on", "momentum": "0.9"}, dict.fromkeys(["nesterov", "momentum"])),
+        ({"bn_eps": "0.1", "batch_norm": "off"}, {"bn_eps": "batch_norm on"}),
+        ({"optimizer": "sgd", "beta1": "0.8,0.9"}, {}),  # folded, which is said elsewhere
+    ],
+)
+def test_a_value_that_no_setting_uses_is_told_with_its_condition(flags, idle):
+    found = load_recipe(None, flags).idle()
+    assert found.keys() == idle.keys()
+    assert all(condition in (None, found[name]) for name, condition in idle.items())
+
+
+def test_it_is_said_when_the_study_is_made(sweep):
+    said = sweep("grid", "--optimizer", "sgd", "--beta1", 0.9, "--lr", "0.1,0.01", "--epochs", 1).stderr
+    assert "beta1 has no effect here: it is for optimizer adam or adamw" in said

@@ -68,6 +68,9 @@ class Linear:
             torch.sum(grad, 2, out=_grad(self.bias))
         weight_grad = _grad(self.weight)
         if self.first:
+            if len(self.batch.x) == 1 and self.weight.loose:
+                self.weight.grad = products.shared(grad, self.batch.x[0].flatten(1), None, self.low)
+                return grad
             for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True):
                 products.shared(grad[a:b], rows.flatten(1), weight_grad[a:b], self.low)
             return grad  # nobody is before the first layer

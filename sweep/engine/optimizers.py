@@ -136,15 +136,10 @@ class Adam(Optimizer):
         if not self.fused:
             self.w1, self.w2 = self.constant(1 - self.beta1), self.constant(1 - self.beta2)
             return
-        groups = zip(
-            self.parameters.values, self.parameters.grads, self.state["mean"], self.state["square"], strict=True
-        )
-        lanes = zip(*(zip(*(tensor.unbind(0) for tensor in group), strict=True) for group in groups), strict=True)
+        kept = (_by_lane(tensors) for tensors in (self.parameters.values, self.state["mean"], self.state["square"]))
         names = ("beta1", "beta2", "weight_decay", "eps")
-        constants = ({name: float(setting[name]) for name in names} for setting in settings)
-        self.lanes = [
-            ([*map(list, zip(*lane, strict=True))], some) for lane, some in zip(lanes, constants, strict=True)
-        ]
+        constants = [{name: float(setting[name]) for name in names} for setting in settings]
+        self.lanes = [*zip(*kept, constants, strict=True)]
 
     def tables(self, lr: Tensor, t: Tensor) -> None:
         if self.fused:
@@ -162,9 +157,10 @@ class Adam(Optimizer):
             super().step(index)
             return
         self.count.fill_(self.before + index + 1)
-        for ((values, grads, means, squares), constants), lr in zip(self.lanes, self.rates[index], strict=True):
+        of = zip(self.lanes, _by_lane(self.parameters.grads), self.rates[index], strict=True)
+        for (values, means, squares, constants), grads, lr in of:
             self.kernel(
-                values, grads, means, squares, [], self.counts, lr=lr, amsgrad=False, maximize=False, **constants  # type: ignore[arg-type]
+                values, grads, means, squares, [], self.counts, lr=lr, amsgrad=False, maximize=False, **constants
             )  # fmt: skip
 
     def update(self, index: int, group: int, value: Tensor, grad: Tensor) -> None:
@@ -175,6 +171,11 @@ class Adam(Optimizer):
         square.lerp_(grad * grad, self.w2)
         rate = square.sqrt().add_(self.at(self.add, index)).mul_(self.at(self.times, index))
         value.addcdiv_(mean, rate, value=-1)
+
+
+def _by_lane(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Flat tensors [L, P] -> for each lane, its numbers in each."""
+    return [list(lane) for lane in zip(*(tensor.unbind(0) for tensor in tensors), strict=True)]
 
 
 class AdamW(Adam):

@@ -16,17 +16,21 @@ may round differently, see products."""
 
 @dataclass
 class Block:
-    """One parameter or buffer of all lanes. value: [L, ...]; grad: [L, ...] of the same shape, or None for a buffer."""
+    """One parameter or buffer of all lanes. value: [L, ...]; grad: [L, ...] of the same shape, or None for a buffer.
+
+    loose: whether a gradient may be put in place of `grad`, instead of being copied into it.
+    """
 
     value: Tensor
     grad: Tensor | None = None
+    loose: bool = False
 
 
 class Parameters:
     """The parameters of L lanes, each a `Block` of `blocks` by its name in the one-trial module.
 
     values, grads: the same numbers as flat tensors [L, P], zeros between blocks. A parameter `alone` has a tensor of its
-    own, so that its lanes, one after another in memory, are one big matrix.
+    own, so that its lanes, one after another in memory, are one big matrix; on a CPU its gradient is loose.
     """
 
     def __init__(self, initial: Mapping[str, Tensor], alone: str | None = None) -> None:
@@ -45,6 +49,16 @@ class Parameters:
         self._look()
         for name, block in self.blocks.items():
             block.value.copy_(initial[name])
+        if alone and (block := self.blocks[alone]).value[0].numel() == self.values[0].shape[1]:
+            block.loose = block.value.device.type == "cpu"
+
+    @property
+    def grads(self) -> list[Tensor]:
+        """The gradients as flat tensors [L, P]."""
+        return [
+            block.grad.flatten(1) if (block := self.blocks[places[0][0]]).loose and block.grad is not None else grad
+            for places, grad in zip(self._places, self._grads, strict=True)
+        ]
 
     def keep(self, index: Tensor) -> None:
         """Goes on with these lanes only. The blocks stay the same objects."""
@@ -53,8 +67,8 @@ class Parameters:
 
     def _look(self) -> None:
         """Makes the blocks views of the flat tensors."""
-        self.grads = [torch.zeros_like(value) for value in self.values]
-        for places, value, grad in zip(self._places, self.values, self.grads, strict=True):
+        self._grads = [torch.zeros_like(value) for value in self.values]
+        for places, value, grad in zip(self._places, self.values, self._grads, strict=True):
             for name, start, shape in places:
                 block = self.blocks.setdefault(name, Block(value))
                 block.value, block.grad = _view(value, start, shape), _view(grad, start, shape)

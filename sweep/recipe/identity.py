@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweep.hyperparameters import TABLE, Setting, Value
+from sweep.hyperparameters import TABLE, Setting, Value, canonical
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
@@ -113,6 +114,19 @@ class Recipe:
             lines.append(f"order: {', '.join(mine)} there, {', '.join(theirs)} here")
         return lines
 
+    def idle(self) -> dict[str, str]:
+        """Of the hyperparameters with one value, those that mean nothing in any setting, and when they would."""
+        out = {}
+        for axis in () if self.settings else self.axes:
+            names = _conditions(axis.name)
+            options = [self.listed(name) for name in names]
+            if axis.swept or not names or not all(options):
+                continue
+            cases = (dict(zip(names, values, strict=True)) for values in itertools.product(*options))
+            if not any(axis.name in canonical(case) for case in cases):
+                out[axis.name] = TABLE[axis.name].condition
+        return out
+
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""
         axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
@@ -148,6 +162,12 @@ def _told(value: object) -> str:
         digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]
         return f"{len(value)} listed ({digest})"
     return json.dumps(value)
+
+
+def _conditions(name: str) -> list[str]:
+    """The hyperparameters that decide whether one is active."""
+    direct = [*TABLE[name].when]
+    return list(dict.fromkeys([*direct, *(other for one in direct for other in _conditions(one))]))
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:
