@@ -331,3 +331,18 @@ def test_the_growth_benchmark_runs(tmp_path):
     assert 20e6 < found["peak"] < 300e6
     assert found["trial_seconds"] == pytest.approx((found["seconds"] - found["startup"]) / 10)
     assert found["seconds"] > found["startup"] + found["end"]
+
+
+def test_the_kernels_of_products_are_compared():
+    if not torch_has_onednn():
+        pytest.skip("this torch has no oneDNN")
+    out = script("kernels.py")
+    assert out.count("| first layer, ") == 4
+    assert out.count("| hidden layer, ") == 3
+    assert "used for large products here: " in out
+
+
+def torch_has_onednn() -> bool:
+    import torch
+
+    return torch.backends.mkldnn.is_available()

@@ -128,7 +128,7 @@ def campaign(sweep, folder: Path, what: str, jobs: int, kills: int) -> str:
 
 @pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), ("cnn", 1), ("asha", 2)])
 def test_kill_campaign_short(sweep, tmp_path, what, jobs, capsys):
-    line = campaign(sweep, tmp_path, what, jobs, kills=6)
+    line = campaign(sweep, tmp_path, what, jobs, kills=4)
     with capsys.disabled():
         print(f"\n{what}, jobs {jobs}: {line}")
     assert line.endswith("lost 0, doubled 0, differing 0")
@@ -331,24 +331,20 @@ def test_more_epochs_under_a_schedule_train_again(sweep):
     assert numbers(sweep, "g") == numbers(sweep, "whole")
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (["--loss", "mse"], "loss"),
-        (["--loss", "mse,cross_entropy"], "loss"),
-        (["--split-seed", 1], "split_seed"),
-        (["--lr", "0.1"], "lr"),
-        (["--epochs", 1], "epochs"),
-        (["--hidden", 8], "hidden"),
-    ],
-)
-def test_an_incomparable_change_is_refused_with_the_difference(sweep, change, named):
+def test_an_incomparable_change_is_refused_with_the_difference(sweep):
     base = {"--lr": "0.1,0.01", "--epochs": 2, "--study": "g"}
     sweep("grid", *itertools.chain(*base.items()))
-    changed = base | dict([change])
-    refused = sweep("grid", *itertools.chain(*changed.items()), code=2)
-    assert named in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    for change, named in (
+        (("--loss", "mse"), "loss"),
+        (("--loss", "mse,cross_entropy"), "loss"),
+        (("--split-seed", 1), "split_seed"),
+        (("--lr", "0.1"), "lr"),
+        (("--epochs", 1), "epochs"),
+        (("--hidden", 8), "hidden"),
+    ):
+        refused = sweep("grid", *itertools.chain(*(base | dict([change])).items()), code=2)
+        assert named in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
 
 def test_other_rows_in_the_same_file_are_refused(sweep, tmp_path):

@@ -707,7 +707,7 @@ def states(database, study: str) -> list[tuple]:
     "how",
     [
         ["--pruner", "asha", "--reduction", 2],
-        ["--pruner", "hyperband", "--reduction", 2],
+        pytest.param(["--pruner", "hyperband", "--reduction", 2], marks=pytest.mark.slow),
         ["--pruner", "median", "--seeds", 2],
     ],
     ids=lambda how: how[1],
