@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sqlite3
 import subprocess
@@ -351,7 +352,10 @@ def test_an_interrupted_command_that_reads_says_so(mine, seconds):
     """Ctrl-C comes while it imports, or while it counts; a slow machine only moves where."""
     slow = "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, time\nfrom sweep.cli import main\n"
     slow += "pandas.DataFrame.drop_duplicates = lambda *_, **__: time.sleep(600)\nprint('ready', flush=True)\nmain()"
-    process = subprocess.Popen([sys.executable, "-c", slow], cwd=mine.parent, stdout=-1, stderr=-1, text=True)
+    # What starts the tests in the background may have had Ctrl-C ignored, which processes inherit.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed}
+    process = subprocess.Popen([sys.executable, "-c", slow], cwd=mine.parent, text=True, **pipes)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     with contextlib.suppress(subprocess.TimeoutExpired):
