@@ -628,5 +628,6 @@ def test_a_value_that_no_setting_uses_is_told_with_its_condition(flags, idle):
 
 
 def test_it_is_said_when_the_study_is_made(sweep):
-    said = sweep("grid", "--optimizer", "sgd", "--beta1", 0.9, "--lr", "0.1,0.01", "--epochs", 1).stderr
-    assert "beta1 has no effect here: it is for optimizer adam or adamw" in said
+    flags = ["--optimizer", "sgd", "--beta1", 0.9, "--lr", "0.1,0.01", "--epochs", 1]
+    for command in (["grid", *flags], ["plan", *flags, "--no-measure"]):
+        assert "beta1 has no effect here: it is for optimizer adam or adamw" in sweep(*command).stderr

@@ -196,6 +196,8 @@ def plan(
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     how = len(devices), lanes, speeds, speed_kind(devices, loaded)
+    for note in loaded.idle_notes():
+        print(note, file=sys.stderr)
     if trials is None:
         planned = plan_grid(loaded, data, *how)
         say(plan_to_dict(planned) if as_json else plan_table(planned, name))

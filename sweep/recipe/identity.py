@@ -127,6 +127,10 @@ class Recipe:
                 out[axis.name] = TABLE[axis.name].condition
         return out
 
+    def idle_notes(self) -> list[str]:
+        """The same, a line each."""
+        return [f"{name} has no effect here: it is for {condition}" for name, condition in self.idle().items()]
+
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""
         axis = next((axis for axis in self.axes if axis.name == "epochs"), None)

@@ -65,8 +65,8 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
     """
     if plan.folded:
         watcher.note(f"folded: {fold_text(plan)}")
-    for idle, condition in recipe.idle().items():
-        watcher.note(f"{idle} has no effect here: it is for {condition}")
+    for note in recipe.idle_notes():
+        watcher.note(note)
     study = ledger.find(name)
     if study is None:
         study = ledger.create(name, recipe, plan.trials)
