@@ -131,11 +131,17 @@ def remember(costs: Mapping[str, Iterable[Cost]], start: Mapping[str, tuple[floa
         os.replace(temporary.name, file)
 
 
+def processor() -> str:
+    """What the system says of its processors; empty where it does not."""
+    with suppress(OSError):
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return ""
+
+
 def _machine() -> str:
     """This machine and its torch, so that a cache on a shared disk serves several."""
-    model = platform.machine()
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    text = json.dumps([2, model, os.cpu_count(), metadata.version("torch")])
+    lines = processor().splitlines()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    model = next(names, platform.machine())
+    text = json.dumps([3, model, os.cpu_count(), metadata.version("torch")])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -40,9 +40,8 @@ def main() -> None:
     except (KeyboardInterrupt, Interrupted):
         _fail("interrupted", Interrupted.exit_code)
         sys.stdout.flush()
-        os._exit(
-            Interrupted.exit_code
-        )  # Python would end by the signal if it came within an exec, as imports have them
+        # Python would end by the signal if it came within an exec, as imports have them
+        os._exit(Interrupted.exit_code)
     sys.exit(code)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from sweep.cli.base import app, console, describe, load, run_options, run_study, say
 from sweep.errors import DataError
@@ -38,10 +38,6 @@ from sweep.flags import (
     with_space,
 )
 
-if TYPE_CHECKING:
-    from sweep.ledger import Ledger
-    from sweep.recipe import Recipe
-
 
 @app.command(rich_help_panel="Train")
 @with_space
@@ -72,28 +68,8 @@ def grid(
     plan = plan_grid(loaded, describe(loaded))
     options = run_options(running)
     seen = watcher(console(stderr=True))
-    with Ledger(results, create=True) as ledger, ledger.lock(name):
-        if longer := _longer(ledger, name, loaded):
-            seen.note(longer)
-        with opened(ledger, name, loaded, plan, seen) as found:
-            run_study(ledger, found, seen, options)
-
-
-def _longer(ledger: Ledger, name: str, recipe: Recipe) -> str:
-    """What more epochs than a study has do to the numbers that are there; empty where they touch none."""
-    from sweep.ledger import FINISHED
-
-    there = ledger.find(name)
-    if there is None or not recipe.includes(there.recipe):
-        return ""
-    ended = sum(ledger.counts(there)[state] for state in FINISHED)
-    before, now = there.recipe.fixed_epochs(), recipe.fixed_epochs()
-    if not ended or before is None or now is None or int(now) <= int(before):
-        return ""
-    return (
-        f"{name}: trained for more epochs, its {ended:,} finished trial{'' if ended == 1 else 's'} leave the leaderboard "
-        "until that is done; another --study keeps both"
-    )
+    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
+        run_study(ledger, found, seen, options)
 
 
 @app.command(rich_help_panel="Train")

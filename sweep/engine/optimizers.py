@@ -137,6 +137,7 @@ class Adam(Optimizer):
             self.w1, self.w2 = self.constant(1 - self.beta1), self.constant(1 - self.beta2)
             return
         kept = (_by_lane(tensors) for tensors in (self.parameters.values, self.state["mean"], self.state["square"]))
+        self.grads = _by_lane(self.parameters.grads)
         names = ("beta1", "beta2", "weight_decay", "eps")
         constants = [{name: float(setting[name]) for name in names} for setting in settings]
         self.lanes = [*zip(*kept, constants, strict=True)]
@@ -157,7 +158,9 @@ class Adam(Optimizer):
             super().step(index)
             return
         self.count.fill_(self.before + index + 1)
-        of = zip(self.lanes, _by_lane(self.parameters.grads), self.rates[index], strict=True)
+        if self.parameters.loose:
+            self.grads = _by_lane(self.parameters.grads)
+        of = zip(self.lanes, self.grads, self.rates[index], strict=True)
         for (values, means, squares, constants), grads, lr in of:
             self.kernel(
                 values, grads, means, squares, [], self.counts, lr=lr, amsgrad=False, maximize=False, **constants

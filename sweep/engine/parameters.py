@@ -14,6 +14,10 @@ ALIGNMENT = 16
 may round differently, see products."""
 
 
+LOOSE = 2**14
+"""Numbers of a lane from which on a gradient is better put in place than copied."""
+
+
 @dataclass
 class Block:
     """One parameter or buffer of all lanes. value: [L, ...]; grad: [L, ...] of the same shape, or None for a buffer.
@@ -30,7 +34,7 @@ class Parameters:
     """The parameters of L lanes, each a `Block` of `blocks` by its name in the one-trial module.
 
     values, grads: the same numbers as flat tensors [L, P], zeros between blocks. A parameter `alone` has a tensor of its
-    own, so that its lanes, one after another in memory, are one big matrix; on a CPU its gradient is loose.
+    own, so that its lanes, one after another in memory, are one big matrix; on a CPU its gradient, if it is large, is loose.
     """
 
     def __init__(self, initial: Mapping[str, Tensor], alone: str | None = None) -> None:
@@ -49,8 +53,10 @@ class Parameters:
         self._look()
         for name, block in self.blocks.items():
             block.value.copy_(initial[name])
-        if alone and (block := self.blocks[alone]).value[0].numel() == self.values[0].shape[1]:
-            block.loose = block.value.device.type == "cpu"
+        self.loose = False
+        if alone and self.values[0].device.type == "cpu":
+            numbers = self.blocks[alone].value[0].numel()
+            self.loose = self.blocks[alone].loose = LOOSE <= numbers == self.values[0].shape[1]
 
     @property
     def grads(self) -> list[Tensor]:

@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from sweep.speed import processor
 
 Layout = tuple[tuple[int, ...], tuple[int, ...], int]
 """A tensor's shape, its strides, and how many numbers it begins after a multiple of 64 bytes."""
@@ -81,9 +82,9 @@ def _onednn_leads() -> bool:
     """Whether this processor has AVX-512, is not Intel's, and torch has oneDNN."""
     if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    with suppress(OSError, AttributeError, RuntimeError):
+    with suppress(AttributeError, RuntimeError):
         _onednn(torch.ones(2, 2), torch.ones(2, 2))
-        return "GenuineIntel" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return (said := processor()) != "" and "GenuineIntel" not in said
     return False
 
 

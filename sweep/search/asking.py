@@ -15,14 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.study._tell import _tell_with_warning
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import SEQUENCES, WITH_STATE, Memory, check_sampler, quietly, sampler_maker
+from sweep.search.samplers import FAMILIAR, SEQUENCES, WITH_STATE, Memory, check_sampler, quietly, sampler_maker, tell
 from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
 from sweep.space import Result, Trial, setting_key
 
@@ -50,7 +49,7 @@ class AskTell:
         self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         ways = [StudyDirection[way.upper()] for _, way in self.aims]
-        self.study = optuna.create_study(storage=Memory(), directions=ways)
+        self.study = optuna.create_study(storage=Memory() if FAMILIAR else None, directions=ways)
         self.sampler = sampler_maker(self.search)
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before
@@ -129,7 +128,7 @@ class AskTell:
         setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
-            _tell_with_warning(self.study, trial, state=TrialState.FAIL)
+            tell(self.study, trial, state=TrialState.FAIL)
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
@@ -164,13 +163,13 @@ class AskTell:
         for trial, key in self.flying:
             values, epochs = self._values(key), self._pruned(key)
             if values is None:
-                _tell_with_warning(self.study, trial, state=TrialState.FAIL)
+                tell(self.study, trial, state=TrialState.FAIL)
             elif epochs:
                 if isinstance(trial, optuna.Trial):
                     trial.report(values[0], epochs)
-                _tell_with_warning(self.study, trial, state=TrialState.PRUNED)
+                tell(self.study, trial, state=TrialState.PRUNED)
             else:
-                _tell_with_warning(self.study, trial, values)  # `Study.tell`, less a deep copy of the trial
+                tell(self.study, trial, values)
         self.flying.clear()
 
     def _pruned(self, key: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,8 +22,9 @@ SEQUENCES = {"qmc": "sobol", "halton": "halton"}
 WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
 
-KNOWN = "5.0."
-"""The versions of Optuna whose TPE is asked for generations at a time; with another, its own sampler is used as it is."""
+FAMILIAR = optuna.__version__.startswith("5.0.")
+"""Whether this is an Optuna whose insides are used: TPE for generations at a time, `Memory`, `tell`. With another version
+everything is done by its own sampler, storage and `Study.tell`, which comes to the same, slower."""
 
 
 def check_sampler(recipe: Recipe) -> None:
@@ -56,7 +57,7 @@ def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler
     def seeded(number: int) -> int:
         return int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
 
-    if search.sampler != "tpe" or not optuna.__version__.startswith(KNOWN):
+    if search.sampler != "tpe" or not FAMILIAR:
         return lambda number: _sampler(search, seeded(number))
     from sweep.search.tpe import GenerationTPE
 
@@ -99,6 +100,21 @@ class Memory(optuna.storages.InMemoryStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         self.get_trial(trial_id).intermediate_values[step] = intermediate_value
+
+
+def tell(
+    study: optuna.Study,
+    trial: optuna.Trial | int,
+    values: Sequence[float] | None = None,
+    state: optuna.trial.TrialState | None = None,
+) -> None:
+    """`Study.tell`, without its deep copy of the trial."""
+    if not FAMILIAR:
+        study.tell(trial, values, state)
+        return
+    from optuna.study._tell import _tell_with_warning
+
+    _tell_with_warning(study, trial, values, state)
 
 
 @contextmanager

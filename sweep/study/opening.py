@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from sweep.errors import UsageError
-from sweep.ledger import Ledger, Study
+from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, fold_text
 from sweep.recipe import Recipe
 from sweep.study.watching import Watcher
@@ -93,6 +93,20 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
         watcher.note(f"{name}: {study.trials} trials there, {total} here")
         study = ledger.grow(study, study.recipe, total)
     if difference:
+        if longer := _longer(ledger, study, recipe):
+            watcher.note(longer)
         watcher.note(f"{name} grows: {'; '.join(difference)}")
         study = ledger.grow(study, recipe, plan.trials)
     yield study
+
+
+def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
+    """What more epochs than a study has do to the numbers that are there; empty where they touch none."""
+    ended = sum(ledger.counts(study)[state] for state in FINISHED)
+    before, now = study.recipe.fixed_epochs(), recipe.fixed_epochs()
+    if not ended or before is None or now is None or int(now) <= int(before):
+        return ""
+    return (
+        f"{study.name}: trained for more epochs, its {ended:,} finished trial{'' if ended == 1 else 's'} leave the leaderboard "
+        "until that is done; another --study keeps both"
+    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.plan import measurements
 from sweep.recipe import Recipe
-from sweep.speed import Cost, Measurement, Speeds, recall, remember
+from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
 from sweep.workers import DataRequest, Message, Pool
 
 
@@ -23,10 +22,8 @@ def precision_note(precision: str, device: str) -> str:
     """What to say of a precision on a device, if anything. Raises UsageError for one that the device does not have."""
     if precision == "tf32" and not device.startswith("cuda"):
         raise UsageError(f"precision = tf32: TensorFloat-32 needs an NVIDIA GPU; expected float32 or bf16 on {device}")
-    if precision == "bf16" and device == "cpu":
-        with suppress(OSError):
-            if "bf16" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
-                return "bf16: this processor has no bfloat16 products; expect it to be slower than float32"
+    if precision == "bf16" and device == "cpu" and (said := processor()) and "bf16" not in said:
+        return "bf16: this processor has no bfloat16 products; expect it to be slower than float32"
     return ""
 
 
