@@ -10,7 +10,7 @@ import signal
 import statistics
 import urllib.request
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import optuna
 import pytest
@@ -573,15 +573,38 @@ def pruner(name: str, seeds: int = 1, direction: str = "minimize", epochs: int =
     return Pruner(load_recipe(None, flags, {"pruner": name, **search}))
 
 
+def losers(one: Pruner, numbers: Iterable[int], values: dict[int, float | None]) -> list[int]:
+    """Who leaves at the first rung, where all values belong to one generation."""
+    return one.losers(numbers, 1, 0, lambda _: values)
+
+
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_losers_at_a_rung(direction):
     sign = 1 if direction == "minimize" else -1
     values = {0: 0.5 * sign, 1: None, 2: 0.1 * sign, 3: 0.1 * sign, 4: 0.9 * sign, 5: 0.3 * sign, 6: 0.7 * sign}
     asha, median = pruner("asha", direction=direction), pruner("median", direction=direction)
-    assert asha.losers([4, 5, 6], values) == [4, 5, 6]  # of seven so far the best two are 2 and 3
-    assert asha.losers([0, 1, 2, 3], values) == [0, 1]
-    assert asha.losers([0], {0: 0.5}) == []
-    assert median.losers([0, 1, 2, 4, 5], values) == [1, 4]
+    assert losers(asha, [4, 5, 6], values) == [4, 5, 6]  # of seven so far the best two are 2 and 3
+    assert losers(asha, [0, 1, 2, 3], values) == [0, 1]
+    assert losers(asha, [0], {0: 0.5}) == []
+    assert losers(median, [0, 1, 2, 4, 5], values) == [1, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(["asha", "median", "hyperband"]), st.integers(1, 3))
+def test_what_a_pruner_has_read_before_changes_no_decision(data, name, seeds):
+    """One pruner through all generations, and another one at each, as after an interruption."""
+    one, values = pruner(name, seeds), {}
+
+    def since(first: int) -> dict:
+        return {number: value for number, value in values.items() if number >= first}
+
+    for generation in range(4):
+        first = generation * 4 * seeds
+        there = data.draw(st.lists(st.booleans(), min_size=4 * seeds, max_size=4 * seeds))
+        mine = [first + place for place, is_there in enumerate(there) if is_there]
+        values |= {number: data.draw(st.floats(0, 9) | st.none()) for number in mine}
+        alone = losers(pruner(name, seeds), mine, values)
+        assert one.losers(mine, 1, first, since) == alone
 
 
 @settings(max_examples=60, deadline=None)
@@ -590,8 +613,8 @@ def test_seeds_leave_together_by_their_mean_and_no_better_setting_leaves_before_
     one = pruner(name, seeds, reduction=reduction, epochs=12)
     numbers = st.floats(0, 9) | st.none()
     values = dict(enumerate(data.draw(st.lists(numbers, min_size=8 * seeds, max_size=8 * seeds))))
-    lost = {number // seeds for number in one.losers(values, values)}
-    assert one.losers(values, values) == [number for number in values if number // seeds in lost]
+    lost = {number // seeds for number in losers(one, values, values)}
+    assert losers(one, values, values) == [number for number in values if number // seeds in lost]
     for bracket in range(3):
         means = {}
         for setting in range(8):

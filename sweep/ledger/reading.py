@@ -83,18 +83,16 @@ class Reader(File):
             out.append(Result(Trial(number, json.loads(setting), seed), state, value, epochs, found))
         return out
 
-    def values_at(self, study: Study, epoch: int | None = None) -> dict[int, float | None]:
-        """The recipe's metric of every trial that was trained to that epoch, or to its end, by number; None of one that
-        diverged by then."""
-        metric, diverged = (
-            study.recipe.metric_column,
-            "SELECT number, NULL FROM trials WHERE study = ? AND state = 'diverged'",
-        )
+    def values_at(self, study: Study, epoch: int | None = None, first: int = 0) -> dict[int, float | None]:
+        """The recipe's metric of every trial, from a number on, that was trained to that epoch, or to its end, by
+        number; None of one that diverged by then."""
+        metric, since = study.recipe.metric_column, (study.id, first)
+        diverged = "SELECT number, NULL FROM trials WHERE study = ? AND number >= ? AND state = 'diverged'"
         if epoch is None:
-            query = f"SELECT number, {metric} FROM trials WHERE study = ? AND state = 'complete'"
-            return dict(self._read(query, study.id) + self._read(diverged, study.id))
-        query = f"SELECT trial, {metric} FROM epochs WHERE study = ? AND epoch = ?"
-        return dict(self._read(query, study.id, epoch) + self._read(f"{diverged} AND epochs <= ?", study.id, epoch))
+            query = f"SELECT number, {metric} FROM trials WHERE study = ? AND number >= ? AND state = 'complete'"
+            return dict(self._read(query, *since) + self._read(diverged, *since))
+        query = f"SELECT trial, {metric} FROM epochs WHERE study = ? AND trial >= ? AND epoch = ?"
+        return dict(self._read(query, *since, epoch) + self._read(f"{diverged} AND epochs <= ?", *since, epoch))
 
     def begun(self, study: Study) -> int:
         """Trials that wait but had begun: something stopped them, or their epochs were raised."""

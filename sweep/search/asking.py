@@ -21,8 +21,9 @@ from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import FAMILIAR, SEQUENCES, WITH_STATE, Memory, check_sampler, quietly, sampler_maker, tell
-from sweep.search.spaces import distributions, draw, finite_grid, first_of, own
+from sweep.search.samplers import FAMILIAR, SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_maker
+from sweep.search.spaces import distributions, finite_grid, first_of, own, rounded
+from sweep.search.trials import Asked, Memory
 from sweep.space import Result, Trial, setting_key
 
 AGAIN = 20
@@ -55,7 +56,7 @@ class AskTell:
         self.streak = 0  # settings asked in a row that were known before
         self.seen: set[str] = set()
         self.results: dict[str, dict[int, Result]] = {}  # by setting and seed
-        self.flying: list[tuple[optuna.Trial | int, str]] = []  # asked in this generation, not told yet
+        self.flying: list[tuple[Asked, str]] = []  # asked in this generation, not told yet
         if self.search.sampler in SEQUENCES:  # takes its sequence's dimensions from the first trial: all that may vary
             first = {name: first_of(one) for name, one in self.distributions.items()}
             self._add(first, None, TrialState.PRUNED)
@@ -118,21 +119,22 @@ class AskTell:
         """Asks for one setting; None if it was known before. again: it has been asked before this process began, with
         what was `recorded`; should the sampler answer otherwise now (another version of Optuna), the record counts."""
         number, self.number = self.number, self.number + 1
-        self.study.sampler = self.sampler(number)
+        given: Mapping[str, Value] = {}
         if number < len(self.search.enqueue):
-            self.study.enqueue_trial(self._params(self.search.enqueue[number]))
+            given = self.search.enqueue[number]
         elif self.grid is not None and self.streak >= AGAIN:
-            fresh = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
-            self.study.enqueue_trial(self._params(fresh))
-        trial = self.study.ask()
+            given = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
+        trial = Asked(self.study, self.sampler(number), self._params(given))
         setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
-            tell(self.study, trial, state=TrialState.FAIL)
+            trial.tell(TrialState.FAIL)
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
-                self.flying.append((self._add(recorded, None, TrialState.RUNNING), key))
+                trial = Asked(self.study, self.sampler(number), self._params(recorded))
+                self._suggest(trial)
+                self.flying.append((trial, key))
             return None
         self.flying.append((trial, key))
         return setting if self._note(key) else None
@@ -144,14 +146,15 @@ class AskTell:
         self.seen.add(key)
         return new
 
-    def _suggest(self, trial: optuna.Trial) -> Setting:
+    def _suggest(self, trial: Asked) -> Setting:
         """Walks the table of hyperparameters: what is inactive is never suggested."""
         setting: Setting = {}
         for row in IN_SETTING:
             if not row.active(setting):
                 continue
-            if row.name in self.distributions:
-                setting[row.name] = row.check(draw(trial, row.name, self.distributions[row.name]))
+            distribution = self.distributions.get(row.name)
+            if distribution is not None:
+                setting[row.name] = row.check(rounded(distribution, trial.suggest(row.name, distribution)))
             else:
                 setting[row.name] = self.fixed.get(row.name, row.default_for(setting))
         return setting
@@ -162,14 +165,7 @@ class AskTell:
             return
         for trial, key in self.flying:
             values, epochs = self._values(key), self._pruned(key)
-            if values is None:
-                tell(self.study, trial, state=TrialState.FAIL)
-            elif epochs:
-                if isinstance(trial, optuna.Trial):
-                    trial.report(values[0], epochs)
-                tell(self.study, trial, state=TrialState.PRUNED)
-            else:
-                tell(self.study, trial, values)
+            trial.tell(_state(values, epochs), values, epochs)
         self.flying.clear()
 
     def _pruned(self, key: str) -> int:
@@ -209,18 +205,24 @@ class AskTell:
         values: tuple[float, ...] | None,
         state: TrialState | None = None,
         epochs: int = 0,
-    ) -> int:
-        """Adds a trial to the study as one of its own; returns its number there."""
-        if state is None:
-            state = TrialState.FAIL if values is None else TrialState.PRUNED if epochs else TrialState.COMPLETE
+    ) -> None:
+        """Adds a trial to the study as one of its own."""
         params = self._params(setting)
         spread = {name: self.distributions[name] for name in params}
         curve = {epochs: values[0]} if epochs and values is not None else {}
         frozen = optuna.trial.create_trial(
-            state=state, values=values, params=params, distributions=spread, intermediate_values=curve
+            state=state or _state(values, epochs),
+            values=values,
+            params=params,
+            distributions=spread,
+            intermediate_values=curve,
         )
         self.study.add_trial(frozen)
-        return len(self.study.get_trials(deepcopy=False)) - 1
+
+
+def _state(values: Sequence[float] | None, epochs: int) -> TrialState:
+    """What a sampler is told that a trial came to; epochs: after which it was pruned."""
+    return TrialState.FAIL if values is None else TrialState.PRUNED if epochs else TrialState.COMPLETE
 
 
 def objectives(recipe: Recipe) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ import bisect
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import optuna
@@ -43,6 +43,7 @@ class Pruner:
         self.sign = 1.0 if recipe.direction == "minimize" else -1.0
         shares = _shares(recipe) if self.search.pruner == "hyperband" else []
         self.ends = list(itertools.accumulate(shares))[:-1]  # of the brackets, in [0, 1]
+        self.past: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}  # by rung: the trials before that number
 
     def rungs(self, trial: Trial) -> list[int]:
         """The epochs after which a trial may be pruned: in bracket b, the first b are left out."""
@@ -57,11 +58,17 @@ class Pruner:
         brackets evenly, each by its share, whatever the size of a generation."""
         return bisect.bisect_right(self.ends, (setting * _GOLDEN) % 1.0) if self.ends else 0
 
-    def losers(self, numbers: Iterable[int], values: Values) -> list[int]:
+    def losers(self, numbers: Iterable[int], rung: int, first: int, values: Callable[[int], Values]) -> list[int]:
         """Those of the trials that leave at a rung, by the values of all that were trained as far. With median, what
         is worse than the median; else all but the best of each `reduction`, one at least (successive halving, Li et
-        al. 2020; Hyperband, Li et al. 2018, does so in each bracket). Of equal ones the first asked is better."""
-        settings, scores = self._scores(values)
+        al. 2020; Hyperband, Li et al. 2018, does so in each bracket). Of equal ones the first asked is better.
+
+        first: the generation's first trial; values: reads those of the trials from a number on. What came before the
+        generation changes no more, and is read once."""
+        since, *past = self.past.get(rung, (0, np.empty(0, np.int64), np.empty(0)))
+        settings, scores = (np.concatenate(pair) for pair in zip(past, self._scores(values(since)), strict=True))
+        before = np.searchsorted(settings, first // self.seeds)
+        self.past[rung] = first - first % self.seeds, settings[:before], scores[:before]
         brackets = np.array([self.bracket(one) for one in settings]) if self.ends else np.zeros(len(settings))
         stay: set[int] = set()
         for bracket in set(brackets.tolist()):
@@ -89,16 +96,15 @@ class Pruner:
         diverged."""
         settings = np.fromiter(values, dtype=np.int64, count=len(values)) // self.seeds
         scores = [math.inf if value is None else self.sign * value for value in values.values()]
-        counts, sums = np.bincount(settings), np.bincount(settings, scores)
-        there = np.flatnonzero(counts)
-        return there, sums[there] / counts[there]
+        there, place, counts = np.unique(settings, return_inverse=True, return_counts=True)
+        return there, np.bincount(place, scores, len(there)) / counts
 
     def _stay(self, scores: np.ndarray) -> np.ndarray:
         """The places in a bracket of those that go on; what diverged does not."""
         if self.search.pruner == "median":
             return np.flatnonzero(np.isfinite(scores) & (scores <= np.median(scores)))
         best = np.argsort(scores, kind="stable")[: max(1, len(scores) // self.search.reduction)]
-        return np.array([place for place in best if np.isfinite(scores[place])], dtype=np.int64)
+        return np.asarray(best[np.isfinite(scores[best])])
 
 
 def _worse(mine: Mapping[int, float], best: Mapping[int, float]) -> bool:

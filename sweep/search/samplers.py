@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import optuna
@@ -23,8 +22,8 @@ WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
 
 FAMILIAR = optuna.__version__.startswith("5.0.")
-"""Whether this is an Optuna whose insides are used: TPE for generations at a time, `Memory`, `tell`. With another version
-everything is done by its own sampler, storage and `Study.tell`, which comes to the same, slower."""
+"""Whether this is an Optuna whose insides are used: `GenerationTPE`, `Memory`, a sampler's generator. With another
+version everything is done by its own samplers and storage, which comes to the same, slower."""
 
 
 def check_sampler(recipe: Recipe) -> None:
@@ -57,8 +56,16 @@ def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler
     def seeded(number: int) -> int:
         return int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
 
-    if search.sampler != "tpe" or not FAMILIAR:
+    if search.sampler not in ("tpe", "random") or not FAMILIAR:
         return lambda number: _sampler(search, seeded(number))
+    if search.sampler == "random":
+        once = optuna.samplers.RandomSampler()
+
+        def seeded_again(number: int) -> optuna.samplers.BaseSampler:  # a new generator takes longer than its draws
+            once._rng.rng.seed(seeded(number))
+            return once
+
+        return seeded_again
     from sweep.search.tpe import GenerationTPE
 
     with quietly():
@@ -85,36 +92,6 @@ def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
             warn_independent_sampling=False,
         )
     return other
-
-
-class Memory(optuna.storages.InMemoryStorage):
-    """Optuna's storage in memory for a study that one thread asks: what is set is set in place, without a copy."""
-
-    def set_trial_param(self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any) -> None:
-        trial = self.get_trial(trial_id)
-        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
-        trial.distributions[param_name] = distribution
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.get_trial(trial_id).system_attrs[key] = value
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        self.get_trial(trial_id).intermediate_values[step] = intermediate_value
-
-
-def tell(
-    study: optuna.Study,
-    trial: optuna.Trial | int,
-    values: Sequence[float] | None = None,
-    state: optuna.trial.TrialState | None = None,
-) -> None:
-    """`Study.tell`, without its deep copy of the trial."""
-    if not FAMILIAR:
-        study.tell(trial, values, state)
-        return
-    from optuna.study._tell import _tell_with_warning
-
-    _tell_with_warning(study, trial, values, state)
 
 
 @contextmanager

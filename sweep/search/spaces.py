@@ -6,7 +6,6 @@ import json
 import math
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweep.hyperparameters import TABLE, Value
@@ -88,13 +87,7 @@ def words_of(distribution: BaseDistribution) -> str:
     return f"{distribution.low} to {distribution.high}{step}"
 
 
-def draw(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> object:
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
-            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    assert isinstance(distribution, FloatDistribution)
-    value = trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
-    return value if distribution.step is None else float(f"{value:.12g}")
+def rounded(distribution: BaseDistribution, value: Value) -> Value:
+    """A value as a setting has it, of one that Optuna computed: 0.3, not 0.30000000000000004."""
+    stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
+    return float(f"{value:.12g}") if stepped else value

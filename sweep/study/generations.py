@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sweep import checkpoint
@@ -44,14 +45,15 @@ def generations(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher) 
         asking.tell(ledger.results(study, trials[0].number))
 
 
-def train_pruned(loop: Loop, window: list[Trial], make: Make) -> None:
-    """Trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay are
-    planned anew. What it decides follows from recorded values alone, so it comes out the same after an interruption."""
+def pruned(loop: Loop) -> Callable[[list[Trial], Make], None]:
+    """What trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay
+    are planned anew. What it decides follows from recorded values alone, so it comes out the same after an interruption.
+    """
     from sweep.search import Pruner
 
     pruner = Pruner(loop.study.recipe)
-    search, generation = pruner.search, _Generation(loop, window, make)
-    (_seed_by_seed if search.pruner == "wilcoxon" else _rung_by_rung)(generation, pruner)
+    way = _seed_by_seed if pruner.search.pruner == "wilcoxon" else _rung_by_rung
+    return lambda window, make: way(_Generation(loop, window, make), pruner)
 
 
 class _Generation:
@@ -83,12 +85,13 @@ def _rung_by_rung(generation: _Generation, pruner: Pruner) -> None:
     ledger, study = generation.loop.ledger, generation.loop.study
     known = {number: pruner.rungs(trial) for number, trial in generation.alive.items()}
     for rung in sorted({rung for places in known.values() for rung in places}):
-        there = ledger.values_at(study, rung)
+        values = partial(ledger.values_at, study, rung)
+        there = values(generation.first)
         here = [number for number in generation.alive if rung in known[number]]
         if not generation.train([number for number in here if number not in there], rung):
             return
         still = [number for number in here if number in generation.alive]
-        generation.prune(pruner.losers(still, ledger.values_at(study, rung)))
+        generation.prune(pruner.losers(still, rung, generation.first, values))
     generation.train(generation.alive)
 
 

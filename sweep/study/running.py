@@ -21,7 +21,7 @@ from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Unit, measurements, units
 from sweep.space import Grid, Trial, setting_key
 from sweep.speed import recall
-from sweep.study.generations import generations, train_pruned
+from sweep.study.generations import generations, pruned
 from sweep.study.loop import Loop, checkpoints
 from sweep.study.speeds import data_request, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
@@ -88,6 +88,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
             speeds = recall()
             with Pool(devices, data_request(study.recipe, folder, options.keep)) as pool:
                 loop = Loop(ledger, study, watcher, pool, interrupts, deadline)
+                train = pruned(loop) if study.recipe.search and study.recipe.search.pruner != "none" else None
                 if options.lanes is None and not study.recipe.search:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS, kind), speeds)
                 for window in windows:
@@ -96,8 +97,8 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
                         return units(trials, data, jobs, options.lanes, saved, speeds, kind)
 
-                    if study.recipe.search and study.recipe.search.pruner != "none":
-                        train_pruned(loop, window, make)
+                    if train is not None:
+                        train(window, make)
                         if not loop.stopping and not options.keep:
                             checkpoint.clear(folder)
                     else:

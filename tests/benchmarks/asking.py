@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -63,7 +64,7 @@ def sweeps(sampler: str, history: int, trials: int, folder: Path) -> float:
             alive = {one.number: one for one in asked}
             for epoch in RUNGS:
                 ledger.record(study, [record(one, epoch) for one in alive.values()])
-                out = pruner.losers(alive, ledger.values_at(study, epoch))
+                out = pruner.losers(alive, epoch, asked[0].number, partial(ledger.values_at, study, epoch))
                 ledger.mark(study, out, "pruned")
                 alive = {number: one for number, one in alive.items() if number not in out}
             ledger.record(study, [record(one, EPOCHS) for one in alive.values()])
