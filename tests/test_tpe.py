@@ -22,6 +22,11 @@ WHOLE = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState
 
 def suggest(trial: optuna.Trial, space: int) -> dict:
     """Spaces of every sort of distribution; in some what is asked depends on what was answered."""
+    if space == 4:  # lists alone
+        return {
+            "a": trial.suggest_categorical("a", [0.1, 0.01, 0.001]),
+            "f": trial.suggest_categorical("f", ["x", "y"]),
+        }
     values: dict = {"a": trial.suggest_float("a", 1e-4, 1, log=True), "b": trial.suggest_float("b", 0.9, 0.999)}
     if space in (1, 3):
         values["c"] = trial.suggest_int("c", 16, 1024, log=True)
@@ -64,7 +69,7 @@ def asked(space: int, seed: int, flight: int, generations: int, plain: bool, dir
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 3), st.integers(0, 2**31), st.sampled_from([1, 5, 16]), st.sampled_from(["minimize", "maximize"]))
+@given(st.integers(0, 4), st.integers(0, 2**31), st.sampled_from([1, 5, 16]), st.sampled_from(["minimize", "maximize"]))
 def test_it_asks_for_the_very_values_of_optunas_own(space, seed, flight, direction):
     generations = 40 // flight + 1
     ours, theirs = (asked(space, seed, flight, generations, plain, direction) for plain in (False, True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,112 +26,172 @@ FAR = 16.0
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Columns:
+    """The columns of a space. choices and ranges: which are lists and which ranges; smooth and stepped: which of the ranges
+    are without and with a step; ends: of the ranges as Optuna's kernels see them, half a step around, logarithms where
+    `logs`, each [k, 1]."""
+
+    def __init__(self, space: Sequence[BaseDistribution]) -> None:
+        self.choices = [place for place, one in enumerate(space) if isinstance(one, CategoricalDistribution)]
+        self.ranges = [place for place in range(len(space)) if place not in self.choices]
+        self.sizes = [len(one.choices) for one in space if isinstance(one, CategoricalDistribution)]
+        ranges: list[Any] = [space[place] for place in self.ranges]
+        self.steps = [float(one.step or 0) for one in ranges]
+        self.smooth = [k for k, step in enumerate(self.steps) if not step]
+        self.stepped = [k for k, step in enumerate(self.steps) if step]
+        self.logs = np.array([[one.log] for one in ranges], dtype=bool).reshape(-1, 1)
+        ends = np.array(
+            [(one.low - step / 2, one.high + step / 2) for one, step in zip(ranges, self.steps, strict=True)]
+        )
+        ends = ends.reshape(-1, 2)
+        self.low, self.high = np.split(np.log(ends, out=ends, where=self.logs), 2, axis=1)
+
+    def scaled(self, x: Numbers) -> Numbers:
+        """Smooth ranges to [-1/2, 1/2], so that little is lost where squares are taken apart; [k, n]."""
+        low, high = self.low[self.smooth], self.high[self.smooth]
+        return np.asarray((x - (low + high) / 2) / (high - low))
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A range as Optuna's kernels see it: low and high with half a step around, logarithms where log."""
+class Points:
+    """Candidates as densities take them. matrix: in Optuna's numbers, [m, d]; choices: of each list, [m]; squares: of the
+    smooth ranges, [m, 2k + 1]; grids: the different values of each stepped range; steps: which of them, [m]."""
 
-    low: float
-    high: float
-    log: bool
-    step: float
+    matrix: Numbers
+    choices: list[Places]
+    squares: Numbers
+    grids: list[_Grid]
+    steps: list[Places]
 
     @classmethod
-    def of(cls, one: Any) -> Axis:
-        """From a distribution that is no choice."""
-        half = (one.step or 0) / 2
-        ends = one.low - half, one.high + half
-        low, high = (math.log(end) for end in ends) if one.log else ends
-        return cls(low, high, one.log, float(one.step or 0))
+    def of(cls, matrix: Numbers, columns: Columns) -> Points:
+        """Takes candidates apart."""
+        x = matrix[:, columns.ranges].T
+        smooth = columns.scaled(np.log(x, out=x.copy(), where=columns.logs)[columns.smooth])
+        squares = np.concatenate([smooth * smooth, smooth, np.ones((1, len(matrix)))]).T
+        stepped = [np.unique(x[k], return_inverse=True) for k in columns.stepped]
+        choices = [matrix[:, place].astype(np.int64) for place in columns.choices]
+        grids = [_Grid.of(one, columns, k) for k, (one, _) in zip(columns.stepped, stepped, strict=True)]
+        return cls(matrix, choices, squares, grids, [one for _, one in stepped])
 
-    def scaled(self, x: Numbers) -> Numbers:
-        """To [-1/2, 1/2], so that little is lost where squares are taken apart."""
-        return (x - (self.low + self.high) / 2) / (self.high - self.low)
+    def __getitem__(self, rows: slice) -> Points:
+        choices, steps = ([one[rows] for one in of] for of in (self.choices, self.steps))
+        return Points(self.matrix[rows], choices, self.squares[rows], self.grids, steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Values of a stepped range. ends: half a step around them, [e, 1]; low, high: which ends are each value's, [v]."""
+
+    ends: Numbers
+    low: Places
+    high: Places
+
+    @classmethod
+    def of(cls, values: Numbers, columns: Columns, k: int) -> _Grid:
+        """Of different values, [v]."""
+        half = columns.steps[k] / 2
+        ends, place = np.unique([values - half, values + half], return_inverse=True)
+        low, high = place.reshape(2, -1)
+        return cls((np.log(ends) if columns.logs[k] else ends)[:, np.newaxis], low, high)
+
+    def masses(self, mu: Numbers, sigma: Numbers) -> Numbers:
+        """The mass of kernels in the step around each value; mu, sigma: [n]; [v, n]. Computed once for kernels that are
+        the same: there are few different ones on a grid."""
+        _, first, column = np.unique(mu + math.pi * sigma, return_index=True, return_inverse=True)
+        if (mu[first][column] != mu).any() or (sigma[first][column] != sigma).any():
+            first = column = np.arange(len(mu))
+        z = (self.ends - mu[first]) / sigma[first]
+        tails = _tails(z)
+        return _between(z[self.low], tails[self.low], z[self.high], tails[self.high])[:, column]
 
 
 class Density:
     """A mixture of kernels, one for each trial and a wide one.
 
-    factor: what a kernel counts, less what of it lies outside, [n]; mu, sigma: of the ranges, [k, n]; tables: how much a
-    kernel counts at each choice, [choices, n].
+    factor: what a kernel counts, less what of it lies outside, [n]; mu, sigma: of the ranges, [k, n]; inside: how much of
+    each lies inside, [k, n]; tables: how much a kernel counts at each choice, [choices, n]; masses: and in the step around
+    each value in question, [values, n].
     """
 
     def __init__(
-        self, columns: Numbers, space: Sequence[BaseDistribution], weights: Numbers, before: Density | None
+        self, columns: Columns, trials: Numbers, weights: Numbers, before: Density | None, points: Points
     ) -> None:
-        """columns: the trials in Optuna's numbers, [d, n - 1]; weights: of the kernels, [n]; before: the density of
-        fewer trials, the same but for the last ones."""
-        self.choices = [place for place, one in enumerate(space) if isinstance(one, CategoricalDistribution)]
-        self.ranges = [place for place in range(len(space)) if place not in self.choices]
-        self.axes = [Axis.of(space[place]) for place in self.ranges]
-        self.tables = [_choices(columns[place], space[place]) for place in self.choices]
-        self.factor = weights.copy()
-        self.mu = self.sigma = np.empty((0, len(weights)))
-        if self.ranges:
-            ends = np.array([(axis.low, axis.high) for axis in self.axes])  # [k, 2]
-            logs = np.array([[axis.log] for axis in self.axes])
-            mu = columns[self.ranges]
-            self.mu, self.sigma = _kernels(np.log(mu, out=mu, where=logs), ends)
-            self.inside = self._inside(ends, before)
-            self.factor /= self.inside.prod(axis=0)
-            self.factor /= self.sigma[[not axis.step for axis in self.axes]].prod(axis=0)
+        """trials: in Optuna's numbers, [d, n - 1]; weights: of the kernels, [n]; before: the density of fewer trials, the
+        same but for the last ones; points: what it will be asked about."""
+        tables = zip(columns.choices, columns.sizes, strict=True)
+        self.tables = [_choices(trials[place], size) for place, size in tables]
+        mu = trials[columns.ranges]
+        self.mu, self.sigma = _kernels(np.log(mu, out=mu, where=columns.logs), columns.low, columns.high)
+        stale = np.ones(self.mu.shape, dtype=bool)
+        if before is not None:
+            size = min(before.mu.shape[1], self.mu.shape[1])
+            same = before.mu[:, :size] == self.mu[:, :size]
+            stale[:, :size] = ~(same & (before.sigma[:, :size] == self.sigma[:, :size]))
+        self.inside = self._inside(columns, stale, before)
+        self.grids, self.masses = points.grids, self._masses(columns, stale, before, points.grids)
+        self.factor = weights / self.inside.prod(axis=0) / self.sigma[columns.smooth].prod(axis=0)
+        width = columns.high - columns.low
+        narrow, middle = (width / self.sigma)[columns.smooth] ** 2, columns.scaled(self.mu[columns.smooth])
+        pull = narrow * middle
+        self.squares = np.concatenate([narrow / -2, pull, (pull * middle).sum(axis=0, keepdims=True) / -2])
 
-    def at(self, matrix: Numbers) -> Numbers:
-        """The density of every row, but for a constant; matrix: candidates in Optuna's numbers, [m, d]; [m]."""
-        picked = [
-            (table, matrix[:, place].astype(np.int64)) for place, table in zip(self.choices, self.tables, strict=True)
-        ]
-        smooth, stepped = [], []
-        for place, axis, mu, sigma in zip(self.ranges, self.axes, self.mu, self.sigma, strict=True):
-            if axis.step:
-                stepped.append(_steps(matrix[:, place], axis, mu, sigma))
-            else:
-                smooth.append((matrix[:, place], axis, mu, sigma))
-        left, right = _squares(smooth, len(matrix), len(self.factor))
-        out, size = np.zeros(len(matrix)), max(1, BLOCK // len(matrix))
+    def at(self, points: Points) -> Numbers:
+        """The density of every candidate, but for a constant; [m]."""
+        size = max(1, BLOCK // len(points.matrix))
+        out = np.zeros(len(points.matrix))
         for first in range(0, len(self.factor), size):
             block = slice(first, first + size)
-            kernels = np.exp(left @ right[:, block])  # [m, size]
-            for table, choice in picked:
-                kernels *= table[:, block][choice]
-            for masses, row, column in stepped:
-                kernels *= masses[:, column[block]][row]
+            kernels = np.exp(points.squares @ self.squares[:, block])  # [m, size]
+            for table, rows in zip(self.tables + self.masses, points.choices + points.steps, strict=True):
+                kernels *= table[:, block][rows]
             out += kernels @ self.factor[block]
         return out
 
-    def _inside(self, ends: Numbers, before: Density | None) -> Numbers:
-        """How much of each kernel lies inside its range, [k, n]."""
-        out, stale = np.empty_like(self.mu), np.ones(self.mu.shape, dtype=bool)
+    def _inside(self, columns: Columns, stale: Flags, before: Density | None) -> Numbers:
+        out = np.empty_like(self.mu)
         if before is not None:
             size = min(before.mu.shape[1], self.mu.shape[1])
-            stale[:, :size] = before.mu[:, :size] != self.mu[:, :size]
-            stale[:, :size] |= before.sigma[:, :size] != self.sigma[:, :size]
             out[:, :size] = before.inside[:, :size]
         row, _ = np.nonzero(stale)
         mu, sigma = self.mu[stale], self.sigma[stale]
-        out[stale] = _mass((ends[row, 0] - mu) / sigma, (ends[row, 1] - mu) / sigma)
+        low, high = ((ends[row, 0] - mu) / sigma for ends in (columns.low, columns.high))
+        out[stale] = _between(low, _tails(low), high, _tails(high))
+        return out
+
+    def _masses(self, columns: Columns, stale: Flags, before: Density | None, grids: Sequence[_Grid]) -> list[Numbers]:
+        out = []
+        for place, (k, mine) in enumerate(zip(columns.stepped, grids, strict=True)):
+            fresh, table = stale[k], np.empty((len(mine.low), self.mu.shape[1]))
+            if before is not None and before.grids[place] is mine:
+                size = min(before.mu.shape[1], self.mu.shape[1])
+                table[:, :size] = before.masses[place][:, :size]
+            else:
+                fresh = np.ones(len(fresh), dtype=bool)
+            table[:, fresh] = mine.masses(self.mu[k, fresh], self.sigma[k, fresh])
+            out.append(table)
         return out
 
 
-def _choices(column: Numbers, one: BaseDistribution) -> Numbers:
+def _choices(column: Numbers, size: int) -> Numbers:
     """What each kernel counts at each choice: one observation more there than elsewhere, [choices, n]."""
-    assert isinstance(one, CategoricalDistribution)
-    size, kernels = len(one.choices), len(column) + 1
+    kernels = len(column) + 1
     table = np.full((size, kernels), 1 / kernels if len(column) else 1.0)
     table[column.astype(np.int64), np.arange(len(column))] += 1
     table /= table.sum(axis=0)
     return table
 
 
-def _kernels(mu: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
+def _kernels(mu: Numbers, low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
     """Middles and widths, each [k, n]: as wide as the larger distance to a neighbour, within limits, and one as wide as
-    the range. mu: [k, n - 1]; ends: [k, 2]."""
-    low, high = ends[:, :1], ends[:, 1:]
+    the range. mu: [k, n - 1]; low, high: [k, 1]."""
     count, width = mu.shape[1] + 1, high - low
     order = np.argsort(mu, axis=1)
     there = np.concatenate([low, np.take_along_axis(mu, order, axis=1), high], axis=1)
-    gaps = np.diff(there, axis=1)
+    gaps = there[:, 1:] - there[:, :-1]
     wide = np.maximum(gaps[:, :-1], gaps[:, 1:])
     if count > 2:  # at the ends, the distance to the only neighbour
         wide[:, 0], wide[:, -1] = gaps[:, 1], gaps[:, -2]
@@ -140,44 +200,22 @@ def _kernels(mu: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
     return np.concatenate([mu, (low + high) / 2], axis=1), np.concatenate([sigma, width], axis=1)
 
 
-def _squares(smooth: Sequence[tuple[Numbers, Axis, Numbers, Numbers]], m: int, n: int) -> tuple[Numbers, Numbers]:
-    """Two matrices, [m, 2k + 1] and [2k + 1, n], whose product is -z^2 / 2, summed over k ranges, of m values and n
-    kernels. smooth: the values of each range, [m], and its kernels, [n]."""
-    left, right = np.ones((m, 2 * len(smooth) + 1)), np.zeros((2 * len(smooth) + 1, n))
-    for k, (x, axis, mu, sigma) in enumerate(smooth):
-        x, mu, narrow = (
-            axis.scaled(np.log(x) if axis.log else x),
-            axis.scaled(mu),
-            ((axis.high - axis.low) / sigma) ** 2,
-        )
-        left[:, 2 * k], left[:, 2 * k + 1] = x * x, x
-        right[2 * k], right[2 * k + 1] = -narrow / 2, narrow * mu
-        right[-1] -= narrow * mu * mu / 2
-    return left, right
+def _tails(z: Numbers) -> Numbers:
+    """The mass of the normal distribution further out than z, on its own side of the middle; none past FAR."""
+    z = np.abs(z)
+    tails, near = np.zeros(z.shape), z < FAR
+    tails[near] = _each(math.erfc, z[near] / math.sqrt(2))
+    return tails / 2
 
 
-def _steps(x: Numbers, axis: Axis, mu: Numbers, sigma: Numbers) -> tuple[Numbers, Places, Places]:
-    """The mass of each kernel in the step around each value: of the different ones of both, and which of them they are,
-    [m] and [n]. There are few different kernels on a grid."""
-    values, row = np.unique(x, return_inverse=True)
-    _, first, column = np.unique(mu + math.pi * sigma, return_index=True, return_inverse=True)
-    if (mu[first][column] != mu).any() or (sigma[first][column] != sigma).any():
-        first = column = np.arange(len(mu))
-    ends = np.array([values - axis.step / 2, values + axis.step / 2])[:, :, np.newaxis]
-    low, high = ((np.log(ends) if axis.log else ends) - mu[first]) / sigma[first]
-    return _mass(low, high), row, column
+def _between(low: Numbers, below: Numbers, high: Numbers, above: Numbers) -> Numbers:
+    """The mass between two points, by their tails: what is small is computed as a difference of what is small."""
+    return np.where((low < 0) & (high > 0), 1 - below - above, np.abs(below - above))
 
 
-def _mass(low: Numbers, high: Numbers) -> Numbers:
-    """The normal distribution's mass between two points, computed on the side where it is small; none past FAR."""
-    flip = low + high > 0
-    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
-    mass, near = np.zeros(low.shape), high > -FAR
-    mass[near] = _erfc(-high[near] / math.sqrt(2)) - _erfc(-low[near] / math.sqrt(2))
-    return mass / 2
-
-
-_erfc, _erf, _log = (np.frompyfunc(one, 1, 1) for one in (math.erfc, math.erf, math.log))
+def _each(one: Callable[[float], float], x: Numbers) -> Numbers:
+    """A function of the standard library of each number; [n]. Not numpy's, whose last bit may differ from Optuna's."""
+    return np.fromiter(map(one, x.tolist()), np.float64, len(x))
 
 
 def _log_cdf(a: Numbers) -> Numbers:
@@ -187,12 +225,12 @@ def _log_cdf(a: Numbers) -> Numbers:
     cdf = np.empty_like(x)
     low, high = x < -1 / 2**0.5, x >= 1 / 2**0.5
     middle = ~(low | high)
-    cdf[low] = 0.5 * _erfc(-x[low])
-    cdf[middle] = 0.5 + 0.5 * _erf(x[middle])
-    cdf[high] = 1.0 - 0.5 * _erfc(x[high])
+    cdf[low] = 0.5 * _each(math.erfc, -x[low])
+    cdf[middle] = 0.5 + 0.5 * _each(math.erf, x[middle])
+    cdf[high] = 1.0 - 0.5 * _each(math.erfc, x[high])
     out = np.where(a > 6, -cdf, 0.0)
     near = ~(far | (a > 6))
-    out[near] = _log(cdf[near])
+    out[near] = _each(math.log, cdf[near])
     out[far] = optunas._log_ndtr(a[far])
     return out
 
@@ -249,7 +287,7 @@ def _log_inside(low: Numbers, high: Numbers) -> Numbers:
     around = (low <= 0) & (high > 0)
     outside = ~around
     out = np.empty_like(low)
-    below, above = (0.5 + 0.5 * np.asarray(_erf(end[around] / 2**0.5), np.float64) for end in (low, -high))
+    below, above = (0.5 + 0.5 * _each(math.erf, end[around] / 2**0.5) for end in (low, -high))
     out[around] = np.log1p(-below - above)
     if outside.any():
         out[outside] = optunas._log_gauss_mass(low[outside], high[outside])

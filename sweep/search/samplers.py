@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ def check_sampler(recipe: Recipe) -> None:
 def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler]:
     """What gives the sampler for an asking by its number. Its draws come from the search's seed and that number alone."""
 
+    @functools.lru_cache
     def seeded(number: int) -> int:
         return int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
 

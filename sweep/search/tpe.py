@@ -24,7 +24,7 @@ from optuna.samplers._tpe.sampler import default_gamma
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.search.densities import Density, Numbers, Places, draw
+from sweep.search.densities import Columns, Density, Numbers, Places, Points, draw
 
 MARGIN = 1e-9
 """Of two candidates' scores, which are logarithms: closer than this, Optuna's own sums decide."""
@@ -43,6 +43,9 @@ class GenerationTPE(TPESampler):
         self._space: Space = {}
         self._halves: dict[tuple[str, ...], _Half] = {}
         self._drawn: dict[int, _Drawn] = {}
+        self._rngs = [
+            np.random.RandomState() for _ in range(in_flight)
+        ]  # made once: that takes longer than their draws
 
     def for_asking(self, number: int) -> GenerationTPE:
         """This sampler, which draws from now on as one that was made with the asking's seed."""
@@ -92,7 +95,9 @@ class GenerationTPE(TPESampler):
     def _draw_generation(self, study: Study) -> None:
         """Draws the candidates of this asking and those that follow in its generation."""
         numbers = range(self._asking, (self._asking // self._in_flight + 1) * self._in_flight)
-        found = [_Drawn(self._past.count, np.random.RandomState(self._seeded(number)), {}) for number in numbers]
+        found = [_Drawn(self._past.count, rng, {}) for rng, _ in zip(self._rngs, numbers, strict=False)]
+        for one, number in zip(found, numbers, strict=True):
+            one.rng.seed(self._seeded(number))
         for space in filter(None, self._parts()):
             drawn = self._half(study, space).draw([one.rng for one in found], self._n_ei_candidates)
             for one, candidates in zip(found, drawn, strict=True):
@@ -104,15 +109,16 @@ class GenerationTPE(TPESampler):
         liars = [one for one in self._past.running if one.number != trial.number]
         columns = half.with_running(liars, lambda one: self._get_params(one, study))
         weights = self._parzen_estimator_parameters.weights(len(columns[0]))
-        half.others = Density(columns, list(half.space.values()), _with_prior(weights), half.others)
-        scores = candidates.scores - np.log(half.others.at(candidates.matrix))
+        points = candidates.points
+        half.others = Density(half.columns, columns, _with_prior(weights), half.others, points)
+        scores = candidates.scores - np.log(half.others.at(points))
         best = int(np.argmax(scores))
         near = ~(scores < scores[best] - MARGIN)
-        if (candidates.matrix[near] != candidates.matrix[best]).any():
+        if (points.matrix[near] != points.matrix[best]).any():
             above = self._estimator(half.space, columns)
-            samples = half.below._untransform(candidates.matrix)
+            samples = half.below._untransform(points.matrix)
             best = int(np.argmax(self._compute_acquisition_func(samples, half.below, above)))
-        row = candidates.matrix[best].tolist()
+        row = points.matrix[best].tolist()
         return {name: one.to_external_repr(x) for (name, one), x in zip(half.space.items(), row, strict=True)}
 
     def _half(self, study: Study, space: Space) -> _Half:
@@ -121,9 +127,9 @@ class GenerationTPE(TPESampler):
         if half is None or half.finished != self._past.count:
             split = self._past.split(study.direction, (self._gamma or default_gamma)(self._past.count))
             columns, rest = (self._past.columns(space, places) for places in split)
-            weights = self._parzen_estimator_parameters.weights(len(columns[0]))
-            density = Density(columns, list(space.values()), _with_prior(weights), None)
-            half = _Half(self._past.count, space, self._estimator(space, columns), density, rest)
+            weights = _with_prior(self._parzen_estimator_parameters.weights(len(columns[0])))
+            below = self._estimator(space, columns)
+            half = _Half(self._past.count, space, Columns(list(space.values())), below, columns, weights, rest)
             self._halves[tuple(space)] = half
         return half
 
@@ -142,9 +148,9 @@ def _with_prior(weights: Numbers) -> Numbers:
 
 @dataclass
 class _Candidates:
-    """matrix: in Optuna's numbers, [m, d]; scores: the logarithm of their density among the good ones, [m]."""
+    """scores: the logarithm of their density among the good ones, [m]."""
 
-    matrix: Numbers
+    points: Points
     scores: Numbers
 
 
@@ -161,13 +167,16 @@ class _Drawn:
 @dataclass
 class _Half:
     """The finished trials as good ones and the rest, for the hyperparameters of one space. below: Optuna's density of
-    the good ones, good: ours; rest: the others in Optuna's numbers, [d, n]; others: their density at the last asking;
-    running: the numbers of trials without a result, None of those without these hyperparameters."""
+    the good ones; good, rest: both in Optuna's numbers, [d, n]; weights: of the good ones' kernels; others: the density
+    of the rest at the last asking; running: the numbers of trials without a result, None of those without these
+    hyperparameters."""
 
     finished: int
     space: Space
+    columns: Columns
     below: _ParzenEstimator
-    good: Density
+    good: Numbers
+    weights: Numbers
     rest: Numbers
     others: Density | None = None
     running: dict[int, list[float] | None] = field(default_factory=dict)
@@ -175,8 +184,10 @@ class _Half:
     def draw(self, rngs: list[np.random.RandomState], size: int) -> list[_Candidates]:
         """The candidates of each generator."""
         drawn = draw(self.below._mixture_distribution, rngs, size)
-        scores = np.log(self.good.at(drawn.reshape(-1, drawn.shape[-1]))).reshape(drawn.shape[:2])
-        return [_Candidates(*pair) for pair in zip(drawn, scores, strict=True)]
+        points = Points.of(drawn.reshape(-1, drawn.shape[-1]), self.columns)
+        scores = np.log(Density(self.columns, self.good, self.weights, None, points).at(points))
+        places = [slice(first, first + size) for first in range(0, len(scores), size)]
+        return [_Candidates(points[mine], scores[mine]) for mine in places]
 
     def with_running(self, trials: list[FrozenTrial], params: Callable[[FrozenTrial], dict[str, Any]]) -> Numbers:
         """The rest and the trials that run: of those too, the ones that have all hyperparameters; [d, n]."""
@@ -187,7 +198,7 @@ class _Half:
                 row = [one.to_internal_repr(known[name]) for name, one in self.space.items()] if whole else None
                 self.running[trial.number] = row
         rows = [row for trial in trials if (row := self.running[trial.number])]
-        return np.concatenate([self.rest, np.array(rows).reshape(-1, len(self.space)).T], axis=1)
+        return np.concatenate([self.rest, np.array(rows, dtype=np.float64).reshape(-1, len(self.space)).T], axis=1)
 
 
 class _Past:
@@ -220,7 +231,9 @@ class _Past:
 
     def columns(self, space: Space, places: Places) -> Numbers:
         """Those of the trials that have all hyperparameters of a space, in Optuna's numbers, [d, n]."""
-        table = np.array([self.values.get(name, [math.nan] * self.count) for name in space])[:, places]
+        table = np.array([self.values.get(name, [math.nan] * self.count) for name in space], dtype=np.float64)[
+            :, places
+        ]
         return np.asarray(table[:, ~np.isnan(table).any(axis=0)])
 
     def _take(self, trial: FrozenTrial) -> None:

@@ -3,7 +3,8 @@
 Nothing is trained: a trial's loss is a formula, reported after epochs 1, 3 and 9 of 10. Each column goes through the
 calls that a search makes: sweep asks and prunes a generation of 16 and records each epoch in its ledger; Optuna's
 loop asks, reports, is told whether to prune, and tells, one trial after another. The history before the measured
-trials is given to each at once. Sampler and pruner are the same: successive halving with reduction 3.
+trials is given to each at once, and 16 trials more are not measured, so that what a process does once counts nowhere.
+Sampler and pruner are the same: successive halving with reduction 3. Each cell is the median of runs that take turns.
 
     python tests/benchmarks/asking.py            # 100, 1,000 and 5,000 trials before
     python tests/benchmarks/asking.py --short    # 100 and 1,000
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import tempfile
 import time
 import warnings
@@ -38,6 +40,8 @@ SPACE = {
 }
 RUNGS = (1, 3, 9)
 EPOCHS = 10
+WARM = 16
+"""Trials at the start that are not measured: a generation of sweep's."""
 
 
 def loss(values: dict, epoch: int) -> float:
@@ -56,8 +60,10 @@ def sweeps(sampler: str, history: int, trials: int, folder: Path) -> float:
             ledger.add(study, made)
             ledger.record(study, [record(one, epoch) for one in made for epoch in (*RUNGS, EPOCHS)])
         asking, pruner = AskTell(recipe, ledger.results(study)), Pruner(recipe)
-        begin, done = time.perf_counter(), 0
-        while done < trials:
+        done, since = 0, None
+        while done < trials + WARM:
+            if done >= WARM and since is None:
+                since = done, time.perf_counter()
             asked = asking.ask(16)
             ledger.add(study, asked)
             ledger.begin(study, [one.number for one in asked])
@@ -70,7 +76,8 @@ def sweeps(sampler: str, history: int, trials: int, folder: Path) -> float:
             ledger.record(study, [record(one, EPOCHS) for one in alive.values()])
             asking.tell(ledger.results(study, asked[0].number))
             done += len(asked)
-        return (time.perf_counter() - begin) / done
+        assert since is not None
+        return (time.perf_counter() - since[1]) / (done - since[0])
 
 
 def record(trial: Trial, epoch: int) -> EpochRecord:
@@ -103,8 +110,9 @@ def optunas(sampler: str, history: int, trials: int, storage: object) -> float:
         other.tell(trial, 0.0)
     study.add_trials(made)
     study.sampler = samplers[sampler]
-    begin = time.perf_counter()
-    for _ in range(trials):
+    for number in range(-WARM, trials):
+        if number == 0:
+            begin = time.perf_counter()
         trial = study.ask()
         values = suggest(trial)
         state, value = None, None
@@ -147,6 +155,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="100 and 1,000 trials before")
     parser.add_argument("--trials", type=int, default=48, help="trials that are measured")
     parser.add_argument("--samplers", default="random,tpe")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each column")
     parser.add_argument("--before", help="trials before, such as 100,1000")
     given = parser.parse_args()
     before = given.before or ("100,1000" if given.short else "100,1000,5000")
@@ -156,14 +165,16 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for sampler in given.samplers.split(","):
         for history in map(int, before.split(",")):
-            with tempfile.TemporaryDirectory() as folder:
-                ours = sweeps(sampler, history, given.trials, Path(folder))
-                theirs = {
-                    name: optunas(sampler, history, given.trials, make())
-                    for name, make in storages(Path(folder)).items()
-                }
-            cells = [f"{1000 * value:.2f}" for value in (ours, *theirs.values())]
-            shares = [f"{ours / theirs[name]:.0%}" for name in ("sqlite", "journal")]
+            runs: list[dict[str, float]] = []
+            for _ in range(given.repeat):
+                with tempfile.TemporaryDirectory() as folder:
+                    runs.append({"sweep": sweeps(sampler, history, given.trials, Path(folder))})
+                    for name, make in storages(Path(folder)).items():
+                        runs[-1][name] = optunas(sampler, history, given.trials, make())
+            cells = [f"{1000 * statistics.median(run[name] for run in runs):.2f}" for name in runs[0]]
+            shares = [
+                f"{statistics.median(run['sweep'] / run[name] for run in runs):.0%}" for name in ("sqlite", "journal")
+            ]
             print(f"| {' | '.join([sampler, f'{history:,}', *cells, *shares])} |", flush=True)
 
 
