@@ -115,9 +115,12 @@ class EpochRecord:
         return replace(self, test_loss=loss, test_accuracy=accuracy)
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 def setting_key(setting: Setting) -> str:
     """The text by which equal settings compare equal; also the form that is stored."""
-    return json.dumps(setting, separators=(",", ":"))
+    return _COMPACT.encode(setting)
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """How soon a search finds what the full grid finds: on digits, over lr, beta1, beta2, hidden, depth and batch norm.
 
 Every strategy trains its own studies with `sweep`, as real processes, once for each study seed. Study seed k has three
-training seeds of its own, the same for every strategy, the grid too: a setting is judged by their mean. At each budget
+training seeds of its own, the same for every strategy, the grid too: a setting is judged by their mean. (One has six.) At each budget
 the setting with the best mean so far is what the strategy would have chosen; its luck is taken out by training it on
 fresh seeds, which nothing else has seen, and taking their mean.
 
@@ -40,15 +40,19 @@ SPACE = {
     "batch-norm": "on,off",
 }
 ASHA = ["--sampler", "tpe", "--pruner", "asha", "--min-epochs", "4", "--reduction", "3"]
+SEEDS = 3
+"""Of each setting, in the grid and in a search."""
+
 STRATEGIES = {
-    "random": (80, 16, ["--sampler", "random"]),
-    "tpe": (80, 16, ["--sampler", "tpe"]),
-    "tpe + asha": (224, 32, ASHA),
+    "random": (80, 16, SEEDS, ["--sampler", "random"]),
+    "tpe": (80, 16, SEEDS, ["--sampler", "tpe"]),
+    "tpe + asha": (224, 32, SEEDS, ASHA),
+    "tpe + asha, six seeds": (224, 32, 2 * SEEDS, ASHA),
 }
-"""Each with its settings, those in flight, and how it searches."""
+"""Each with its settings, those in flight, the seeds of each, and how it searches."""
 
 CONFIRMED = "tpe + asha, confirmed"
-"""The last of them, and its best settings trained again: `sweep confirm` decides."""
+"""That search, and its best settings trained again: `sweep confirm` decides."""
 
 CONFIRM = ["--top", "8", "--seed", "100,101,102,103,104,105,106,107"]
 
@@ -56,13 +60,10 @@ NAMES = ("lr", "beta1", "beta2", "hidden", "depth", "batch_norm")
 BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
 """Shares of the grid's epochs at which the strategies are looked at."""
 
-SEEDS = 3
-"""Of each setting, in the grid and in every search."""
 
-
-def training_seeds(study: int, studies: int) -> list[int]:
-    """The seeds that a study seed trains with: three in a row of twice as many as there are study seeds, in a circle."""
-    return [(2 * study + place) % (2 * studies) for place in range(SEEDS)]
+def training_seeds(study: int, studies: int, count: int = SEEDS) -> list[int]:
+    """The seeds that a study seed trains with: so many in a row of twice as many as there are study seeds, in a circle."""
+    return [(2 * study + place) % max(2 * studies, count) for place in range(count)]
 
 
 def sweep(folder: Path, *args: object) -> str:
@@ -162,11 +163,11 @@ def grids(folder: Path, studies: int, short: bool) -> list[pd.DataFrame]:
 def searches(folder: Path, studies: int) -> dict[str, list[pd.DataFrame]]:
     """The trials of every search by strategy, one table for each study seed."""
     runs: dict[str, list[pd.DataFrame]] = {}
-    for name, (settings, flight, how) in STRATEGIES.items():
+    for name, (settings, flight, count, how) in STRATEGIES.items():
         for study in range(studies):
-            named = f"{name.replace(' + ', '-')}-{study}"
-            seeds = ",".join(map(str, training_seeds(study, studies)))
-            asked = ["--seed", seeds, "--trials", settings * SEEDS, "--in-flight", flight, "--search-seed", study]
+            named = f"{name.replace(' + ', '-').replace(', ', '-').replace(' ', '-')}-{study}"
+            seeds = ",".join(map(str, training_seeds(study, studies, count)))
+            asked = ["--seed", seeds, "--trials", settings * count, "--in-flight", flight, "--search-seed", study]
             sweep(folder, "search", *flags(SPACE), "--epochs", EPOCHS, *how, *asked, "--study", named)
             runs.setdefault(name, []).append(trials(folder, named))
     runs[CONFIRMED] = [
