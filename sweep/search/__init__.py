@@ -4,6 +4,7 @@ spaces    the space as Optuna sees it
 samplers  one of Optuna's samplers for each asking
 tpe       Optuna's TPE, asked for a generation at a time; densities has its sums
 pruners   who stops trials early: rungs, and the losers at each
+trials    a trial of Optuna's study, asked of a sampler and told
 asking    the search by ask and tell, as far as the ledger's results go
 starting  what a search begins with: given settings, another study
 forests   importance where no grid is whole

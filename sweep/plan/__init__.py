@@ -1,0 +1,37 @@
+"""The plan: trials into cohorts, cohorts into units of work for workers; what they will cost. Needs space, data's `describe`
+and the speeds that were measured.
+
+sizes     a setting's network in numbers, before it is built; whether it fits the data
+times     what training takes, by the speeds that were measured or in multiply-adds
+units     trials into cohorts, cohorts into units
+forecast  what a grid or a search would run and cost
+"""
+
+from sweep.plan.forecast import (
+    WORTH_SECONDS,
+    Plan,
+    corners,
+    fold_text,
+    measurements,
+    plan_grid,
+    plan_search,
+    plan_to_dict,
+)
+from sweep.plan.sizes import parameter_count
+from sweep.plan.times import makespan
+from sweep.plan.units import Unit, units
+
+__all__ = [
+    "WORTH_SECONDS",
+    "Plan",
+    "Unit",
+    "corners",
+    "fold_text",
+    "makespan",
+    "measurements",
+    "parameter_count",
+    "plan_grid",
+    "plan_search",
+    "plan_to_dict",
+    "units",
+]

@@ -1,0 +1,239 @@
+"""What a grid or a search would run and cost, without a trial of it being made."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweep.data import DataInfo
+from sweep.errors import UsageError
+from sweep.hyperparameters import TABLE, Setting, canonical
+from sweep.plan.sizes import check_fit, parameter_count
+from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
+from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
+from sweep.recipe import Recipe
+from sweep.space import Range
+from sweep.speed import Measurement, Speeds, cost_key
+
+LISTED = 1000
+"""Cohorts that a plan names one by one; a grid may have a million."""
+
+OWN_SECONDS = 1.0
+"""What a run does before its workers start and after they end: the imports, the leaderboard."""
+
+WORTH_SECONDS = 3.0
+"""A run measures a cohort first where its training takes longer than that, as far as one can tell before."""
+
+MEASURED = 24
+"""Cohorts that are measured at most; the others are like the nearest of them."""
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """A cohort of a plan. program: the hyperparameters that its trials share because they decide the program."""
+
+    program: Setting
+    settings: int
+    trials: int
+    parameters: int
+    lanes: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a grid would run, without a trial of it being made. A cohort's seconds are those of a worker; the plan's are
+    those of a run on `jobs` workers, start-up included; memory in bytes. None where nothing was measured."""
+
+    data: DataInfo
+    swept: tuple[str, ...]
+    combinations: int
+    settings: int
+    trials: int
+    seeds: int
+    folded: dict[str, int]
+    cohort_count: int
+    cohorts: list[CohortPlan]  # the first LISTED of them
+    jobs: int
+    seconds: float | None
+    memory: int | None
+
+
+def plan_grid(
+    recipe: Recipe,
+    data: DataInfo,
+    jobs: int = 1,
+    lanes: int | None = None,
+    speeds: Speeds | None = None,
+    kind: str = "cpu float32",
+) -> Plan:
+    """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data; says
+    what a run would cost, as far as `speeds` has been measured.
+
+    Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without n.
+    """
+    grid = recipe.grid
+    census = grid.census
+    for group in census.groups:
+        for program in group.programs("model", "hidden", "depth", "batch_size", "train_size"):
+            check_fit(program, data)
+    speeds = speeds or Speeds()
+    cohorts = []
+    durations: list[float] = []
+    memory = 0
+    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind)
+    share = least_programs(census.cohort_count, jobs)
+    for program, settings in itertools.islice(census.cohorts(), LISTED):
+        trials = settings * len(grid.seeds)
+        pieces = piece_sizes(program, data, trials, jobs, lanes, speeds, kind, share)
+        cost = speeds.at(cost_key(program, data, jobs, kind), pieces[0])
+        one = trial_seconds(program, data, cost) if cost else rate and rate * relative_cost(program, data)
+        memory = max(memory, cost.memory if cost else 0)
+        durations += [(one or 0.0) * piece for piece in pieces]
+        seconds = one and one * trials
+        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), pieces[0], seconds))
+    trials = census.settings * len(grid.seeds)
+    start = speeds.start.get(data.name) if rate else None
+    scale = trials / sum(cohort.trials for cohort in cohorts)
+    busy = min(jobs, trials)
+    return Plan(
+        data=data,
+        swept=recipe.swept,
+        combinations=grid.combinations,
+        settings=census.settings,
+        trials=trials,
+        seeds=len(grid.seeds),
+        folded=census.folded,
+        cohort_count=census.cohort_count,
+        cohorts=cohorts,
+        jobs=busy,
+        seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
+        memory=start[1] + busy * memory if start else None,
+    )
+
+
+def plan_search(
+    recipe: Recipe,
+    data: DataInfo,
+    trials: int,
+    jobs: int = 1,
+    lanes: int | None = None,
+    speeds: Speeds | None = None,
+    kind: str = "cpu float32",
+) -> Plan:
+    """A search in numbers, after checking that the networks at the corners of its space fit the data. The cohorts are
+    those at the corners; its time is what as many trials take if they are spread over those evenly, a generation at a
+    time, and none is pruned.
+
+    Raises UsageError as `plan_grid` does, and for a total that is no multiple of the seeds.
+    """
+    assert recipe.search is not None
+    seeds = len(recipe.seeds)
+    if trials % seeds:
+        raise UsageError(f"--trials {trials}: every setting is trained with {seeds} seeds; expected a multiple of that")
+    generation = recipe.search.in_flight * seeds
+    if recipe.search.pruner != "none":  # which compares whole generations
+        trials = math.ceil(trials / generation) * generation
+    plan = plan_grid(corners(recipe), data, jobs, lanes, speeds, kind)
+    share = math.ceil(min(trials, generation) / plan.cohort_count)
+    return replace(
+        plan,
+        folded={},
+        trials=trials,
+        settings=trials // seeds,
+        jobs=min(jobs, trials),
+        seconds=_search_seconds(plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind),
+        cohorts=[
+            replace(one, trials=share, settings=0, seconds=None, lanes=min(one.lanes, share)) for one in plan.cohorts
+        ],
+    )
+
+
+def corners(recipe: Recipe) -> Recipe:
+    """The grid of a space's ends: both of every range, every value of a list."""
+    ends = [
+        replace(axis, values=(TABLE[axis.name].check(axis.values.low), TABLE[axis.name].check(axis.values.high)))
+        if isinstance(axis.values, Range)
+        else axis
+        for axis in recipe.axes
+    ]
+    return replace(recipe, axes=tuple(ends))
+
+
+def _search_seconds(
+    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str
+) -> float | None:
+    """Seconds of a search whose generations have `share` trials of each cohort; None where nothing was measured."""
+    start = speeds.start.get(plan.data.name)
+    programs = [one.program for one in plan.cohorts]
+    rate = _rate([(program, 1) for program in programs], plan.data, plan.jobs, speeds, kind)
+    if not start or not rate:
+        return None
+    one = []
+    for program in programs:
+        cost = speeds.at(cost_key(program, plan.data, plan.jobs, kind), min(share, lanes or share))
+        one.append(trial_seconds(program, plan.data, cost) if cost else rate * relative_cost(program, plan.data))
+    return OWN_SECONDS + start[0] + trials * statistics.fmean(one) / jobs
+
+
+def measurements(
+    recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, worth: float = 0.0, kind: str = "cpu float32"
+) -> list[Measurement]:
+    """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
+    and MEASURED of them at most, spread evenly over all."""
+    seeds = recipe.grid.seeds
+    found: dict[str, Measurement] = {}
+    cohorts = list(itertools.islice(recipe.grid.census.cohorts(), LISTED))
+    stride = max(1, len(cohorts) / MEASURED)
+    for place in range(min(MEASURED, len(cohorts))):
+        program, settings = cohorts[int(place * stride)]
+        trials = settings * len(seeds)
+        key = cost_key(program, data, jobs, kind)
+        widest = most_lanes(program, data, trials, least_programs(len(cohorts), jobs), jobs, kind)
+        if speeds.covers(key, widest) or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
+            continue
+        found[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))
+    return list(found.values())
+
+
+def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> float | None:
+    """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were not."""
+    rates = [
+        trial_seconds(program, data, cost) / relative_cost(program, data)
+        for program, _ in cohorts
+        if (cost := speeds.choose(cost_key(program, data, jobs, kind), GPU_LANES))
+    ]
+    return statistics.median(rates) if rates else None
+
+
+def fold_text(plan: Plan) -> str:
+    """What was folded, in words."""
+    folded = f"{plan.combinations - plan.settings:,} of {plan.combinations:,} combinations"
+    return f"{folded} differ from another only where {', '.join(plan.folded)} is inactive"
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, for `--json`."""
+    return {
+        "data": vars(plan.data) | {"shape": list(plan.data.shape)},
+        "swept": list(plan.swept),
+        **{
+            name: getattr(plan, name)
+            for name in (
+                "combinations",
+                "settings",
+                "seeds",
+                "trials",
+                "folded",
+                "cohort_count",
+                "jobs",
+                "seconds",
+                "memory",
+            )
+        },
+        "cohorts": [vars(cohort) for cohort in plan.cohorts],
+    }

@@ -1,0 +1,45 @@
+"""What training takes: by the speeds that were measured, or in multiply-adds."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable
+
+from sweep.data import DataInfo
+from sweep.hyperparameters import Setting
+from sweep.plan.sizes import parameter_count, rows_of
+from sweep.speed import Cost
+
+MULTIPLY_ADDS = 10e9
+"""Multiply-adds a second of one worker, to guess by where nothing was measured."""
+
+
+def trial_seconds(program: Setting, data: DataInfo, cost: Cost) -> float:
+    """What one trial takes a worker: its steps, a validation after each epoch, and the test."""
+    rows, size = rows_of(program, data)
+    steps = rows // size + (rows % size > 1)
+    return int(program["epochs"]) * (steps * cost.step + data.val * cost.row) + data.test * cost.row
+
+
+def makespan(durations: Iterable[float], workers: int) -> float:
+    """Seconds until all are done, the longest first, each by the worker that is free first."""
+    free = [0.0] * workers
+    for seconds in sorted(durations, reverse=True):
+        heapq.heapreplace(free, free[0] + seconds)
+    return max(free)
+
+
+def relative_cost(program: Setting, data: DataInfo) -> float:
+    """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
+    rows, size = rows_of(program, data)
+    steps = math.ceil(rows / size)
+    if program["model"] == "mlp":
+        work = parameter_count(program, data)
+    else:
+        hidden, work, (channels, height, width) = int(program["hidden"]), 0, data.shape
+        for stage in range(int(program["depth"])):
+            filters = hidden * 2**stage
+            work += 9 * channels * filters * height * width
+            channels, height, width = filters, height // 2, width // 2
+    return int(program["epochs"]) * (3.0 * rows * work + steps * 500_000)

@@ -1,0 +1,124 @@
+"""Trials into cohorts, cohorts into units of work for workers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sweep.checkpoint import Saved, trial_key
+from sweep.data import DataInfo
+from sweep.hyperparameters import Setting
+from sweep.plan.sizes import activation_count, parameter_count, rows_of
+from sweep.plan.times import MULTIPLY_ADDS, relative_cost, trial_seconds
+from sweep.space import Trial, program_key
+from sweep.speed import Speeds, cost_key
+
+MAX_LANES = 64
+"""Lanes of one program at most: past this, a step's fixed cost is small beside its arithmetic on a CPU."""
+
+GPU_LANES = 512
+"""The same on a GPU, whose step hardly takes longer with more lanes until it is full."""
+
+LANE_BUDGET = 2_000_000
+"""Where nothing was measured: activations and parameters, in numbers, that the lanes of one program hold together at
+most, about what the caches of one core keep. One lane is always allowed."""
+
+GPU_LANE_BUDGET = 500_000_000
+"""Numbers that the lanes of one program on a GPU hold together where nothing was measured; out of memory halves them."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker trains at a time: trials of one cohort, as lanes of one program.
+
+    attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after which it stops, to be
+    gone on with, if not the last.
+    """
+
+    trials: tuple[Trial, ...]
+    attempt: int = 1
+    checkpoint: Path | None = None
+    until: int | None = None
+
+    def halves(self) -> list[Unit]:
+        """The same trials in two programs, one attempt later; one trial stays as it is."""
+        middle = (len(self.trials) + 1) // 2
+        parts = self.trials[:middle], self.trials[middle:]
+        return [replace(self, trials=part, attempt=self.attempt + 1) for part in parts if part]
+
+
+def units(
+    trials: Iterable[Trial],
+    data: DataInfo,
+    jobs: int,
+    lanes: int | None = None,
+    saved: Sequence[Saved] = (),
+    speeds: Speeds | None = None,
+    kind: str = "cpu float32",
+) -> list[Unit]:
+    """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
+
+    Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
+    """
+    speeds = speeds or Speeds()
+    places = {key: one.path for one in reversed(saved) for key in one.keys}
+    cohorts: dict[tuple[str, Path | None], list[Trial]] = {}
+    for trial in trials:
+        place = places.get(trial_key(trial)) if places else None
+        cohorts.setdefault((program_key(trial.setting), place), []).append(trial)
+    out: list[tuple[float, Unit]] = []
+    share = least_programs(len(cohorts), jobs)
+    for (key, place), members in cohorts.items():
+        program = json.loads(key)
+        members.sort(key=lambda trial: (trial.seed, trial.number))
+        sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
+        cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])
+        one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
+        ends = list(itertools.accumulate(sizes))
+        for end, size in zip(ends, sizes, strict=True):
+            out.append((one * size, Unit(tuple(members[end - size : end]), checkpoint=place)))
+    out.sort(key=lambda pair: -pair[0])
+    return [unit for _, unit in out]
+
+
+def piece_sizes(
+    program: Setting, data: DataInfo, trials: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str, least: int
+) -> list[int]:
+    """How a cohort is cut into programs: lanes of each, the most first; `least` programs at least."""
+    best = speeds.choose(cost_key(program, data, jobs, kind), trials)
+    widest = lanes or (best.lanes if best else lane_count(program, data, trials, kind))
+    pieces = min(trials, max(least, math.ceil(trials / widest)))
+    return [trials // pieces + (place < trials % pieces) for place in range(pieces)]
+
+
+def lane_count(program: Setting, data: DataInfo, trials: int, kind: str = "cpu float32") -> int:
+    """How many lanes a program of a cohort gets that was not measured: on a CPU as many as stay in the cache, on a GPU
+    as many as may fit in its memory."""
+    if not kind.startswith("cpu"):
+        return max(1, min(GPU_LANES, trials, GPU_LANE_BUDGET // _lane_numbers(program, data)))
+    if program["model"] == "cnn" and math.prod(data.shape) > 256:
+        return 1
+    return max(1, min(MAX_LANES, trials, LANE_BUDGET // _lane_numbers(program, data)))
+
+
+def least_programs(cohorts: int, jobs: int) -> int:
+    """Programs that a cohort is cut into at least: with few cohorts, one for each worker, so that none waits while
+    another trains them all."""
+    return jobs if cohorts < 4 * jobs else 1
+
+
+def most_lanes(program: Setting, data: DataInfo, trials: int, least: int, jobs: int, kind: str) -> int:
+    """The most lanes that are worth a measurement: so many that there are `least` programs, and that fit in the memory."""
+    numbers = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 4 // jobs
+    most = MAX_LANES if kind.startswith("cpu") else GPU_LANES
+    return max(1, min(most, -(-trials // least), numbers // _lane_numbers(program, data) // 4))
+
+
+def _lane_numbers(program: Setting, data: DataInfo) -> int:
+    """Numbers that a lane holds: parameters, gradients, moments, activations."""
+    return 4 * parameter_count(program, data) + rows_of(program, data)[1] * activation_count(program, data)
