@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from sweep.report.answers.words import show_difference
 from sweep.report.columns import Columns
+from sweep.report.text import show_metric
 from tests.made import made
 
 TITLES = ["rank", "val_loss ▾", "95% interval", "bn_momentum", "the state"]
@@ -86,3 +88,23 @@ def test_a_board_of_many_hyperparameters_shows_every_number(sweep, tmp_path, wid
     assert "a-study-with-quite-a-long-name-of-it" in listed
     assert "val_loss 0.5000" in listed
     assert ("no room for created" in listed) == (width < 120)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_trial_shows_its_setting_whole(sweep, tmp_path, width):
+    long, name = "a" * 50 + "b" * 50, "c" * 20 + "d" * 25
+    (tmp_path / "made.csv").write_text(f"{name},loss\n{long},1\nx,2\n")
+    sweep("import", "made.csv", "--metric", "loss", "--minimize")
+    told = sweep("trial", "made", 0, env={"COLUMNS": str(width)}).stdout
+    assert max(map(len, told.splitlines())) <= width
+    for letter in "abcd":
+        assert told.count(letter) >= (long + name).count(letter)
+
+
+def test_huge_numbers_are_short_and_nothing_is_minus_zero():
+    assert show_difference("val_loss", 1.2158e29) == "+1.216e+29"
+    assert show_difference("val_loss", -1.2158e29, signed=False) == "-1.216e+29"
+    assert show_difference("val_loss", 999.12345) == "+999.1235"
+    assert show_difference("val_loss", 0.00001234) == "+0.000012"
+    assert [show_metric("val_loss", -1e-9), show_metric("val_accuracy", -1e-9)] == ["0.0000", "0.00%"]
+    assert [show_difference("val_loss", -0.0), show_difference("val_accuracy", -1e-9)] == ["+0.0000", "+0.00"]

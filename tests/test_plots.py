@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -17,11 +18,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from sweep.analysis import StudyTable, effects, pictures, study_table
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.report.plots import THEMES, chart
+from sweep.report.terminal.rows import parallel
 
 KINDS = ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")
 GRID = ("--lr", "0.1,0.01,1e6", "--batch-norm", "on,off", "--optimizer", "sgd", "--epochs", 3, "--seeds", 2)
@@ -185,6 +188,18 @@ def test_parallel_puts_the_best_on_top_and_hides_nobody(study):
     assert last["at"].idxmax() == last["rank"].idxmin()
     assert (last.loc[last["state"] == "diverged", "at"] == 0).all()
     assert len(last) == table.trials["setting"].nunique()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_number_without_room_between_parallel_axes_loses_digits_and_not_its_exponent(width):
+    values = [2.72773e-05, 3.14159e-06, 0.0001234567, 1234567.0]
+    table = table_of(dict.fromkeys("abcdef", values), [0.1, 0.2, 0.3, 0.4])
+    text = io.StringIO()
+    Console(file=text, width=width).print(parallel(pictures.parallel_picture(table), width))
+    shown = [float(word) for word in re.findall(r"(?<!\S)\d[\d.e+-]*(?!\S)", text.getvalue())]
+    assert len(shown) > 24
+    known = [*values, 0.1, 0.2, 0.3, 0.4, 1, 2, 3, 4]
+    assert all(any(math.isclose(one, value, rel_tol=0.2) for value in known) for one in shown), shown
 
 
 def test_a_study_of_ten_thousand_is_drawn_in_part_and_says_so():

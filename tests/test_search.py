@@ -383,6 +383,14 @@ def test_killed_and_resumed_a_search_equals_one_that_was_left_alone(sweep, tmp_p
     assert query(database, "SELECT count(*) FROM trials") == [(40,)]
 
 
+@pytest.mark.parametrize("sampler", ["qmc", "halton", "gp"])
+def test_a_sampler_finds_scipy_whole_while_a_run_imports_it_for_its_leaderboard(sweep, sampler):
+    """Two threads that begin with different parts of scipy.stats fail both."""
+    flags = ["--lr", "1e-3:0.1:log", "--epochs", 1, "--in-flight", 12, "--sampler", sampler]
+    done = sweep("search", *flags, "--trials", 13, "--study", "s")
+    assert "13 complete of 13 trials" in done.stderr
+
+
 def test_trials_are_a_total_that_may_grow_and_budgets_hold(sweep):
     sweep("search", *SEARCH, "--epochs", 2, "--trials", 13, "--study", "whole")
     first = sweep("search", *SEARCH, "--epochs", 2, "--trials", 13, "--max-trials", 4, "--study", "grown")

@@ -12,7 +12,7 @@ from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.text import count, missing, show_metric, show_seconds
+from sweep.report.text import count, missing, short, show_metric, show_seconds
 from sweep.space import seeds_text
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _signed(metric: str, value: float) -> str:
     """A difference with its sign, short enough for a table."""
     if missing(value):
         return "–"
-    return f"{100 * value:+.2f}" if metric.endswith("accuracy") else f"{value:+.4f}"
+    return f"{100 * value:+z.2f}" if metric.endswith("accuracy") else short(value, "+")
 
 
 def _settings_text(values: dict[str, Any]) -> str:

@@ -24,9 +24,12 @@ def show_metric(name: str, value: Any) -> str:
     """A metric: accuracies in percent, losses with four digits."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return (
-        f"{100 * value:.2f}%" if name.endswith("accuracy") else f"{value:.4g}" if abs(value) >= 1000 else f"{value:.4f}"
-    )
+    return f"{100 * value:z.2f}%" if name.endswith("accuracy") else short(value)
+
+
+def short(value: float, sign: str = "", digits: int = 4) -> str:
+    """A number of a loss's size: 0.0471, 1.234e+09; never minus zero. sign: "+" for one on every number."""
+    return f"{value:{sign}.4g}" if abs(value) >= 1000 else f"{value:{sign}z.{digits}f}"
 
 
 def show_seconds(seconds: float, whole: bool = False) -> str:

@@ -37,6 +37,8 @@ def trial_report(
     if row["reason"]:
         parts[0] = Text.assemble(parts[0], f" ({row['reason']})")  # type: ignore[arg-type]
     grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        grid.add_column(overflow="fold")  # else what is too long is cut
     for name, value in setting.items():
         default = is_default(name, value, setting)
         grid.add_row(Text(name, "dim" if default else "bold"), Text(show_value(value), "dim" if default else "bold"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ SEQUENCES = {"qmc": "sobol", "halton": "halton"}
 WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
 
+_NEEDED = {"cmaes": ("cmaes",), "gp": ("torch", "scipy.stats"), **dict.fromkeys(SEQUENCES, ("scipy.stats",))}
+"""What each sampler imports when it is first asked. It is imported whole before that: to begin with scipy.stats.qmc while
+another thread imports scipy.stats, as a run does for its leaderboard, fails in both.
+"""
+
 FAMILIAR = optuna.__version__.startswith("5.0.")
 """Whether this is an Optuna whose insides are used: `GenerationTPE`, `Memory`, a sampler's generator. With another
 version everything is done by its own samplers and storage, which comes to the same, slower."""
@@ -31,12 +37,11 @@ def check_sampler(recipe: Recipe) -> None:
     """Raises UsageError if the sampler cannot work here or cannot take the space."""
     assert recipe.search is not None
     name = recipe.search.sampler
-    needed = {"cmaes": ("cmaes", "cmaes"), "gp": ("torch", "torch"), **dict.fromkeys(SEQUENCES, ("scipy", "scipy"))}
-    if name in needed:
-        module, package = needed[name]
+    for module in _NEEDED.get(name, ()):
         try:
-            __import__(module)
+            importlib.import_module(module)
         except ImportError as error:
+            package = module.partition(".")[0]
             raise UsageError(f"--sampler {name}: needs the package {package}, which cannot be used: {error}") from None
     if name == "cmaes":
         if recipe.search.objectives:

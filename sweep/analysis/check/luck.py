@@ -89,7 +89,10 @@ def _bests(reading: Reading, name: str) -> pd.Series:
 
 
 def _range(reading: Reading, low: float, high: float) -> str:
-    return f"{100 * low:+.2f} to {100 * high:+.2f} points" if reading.accuracy else f"{low:+.4f} to {high:+.4f}"
+    if reading.accuracy:
+        return f"{100 * low:+.2f} to {100 * high:+.2f} points"
+    digits = ".4f" if max(abs(low), abs(high)) < 1000 else ".4g"
+    return f"{low:+{digits}} to {high:+{digits}}"
 
 
 def _band(reading: Reading, band: float) -> str:

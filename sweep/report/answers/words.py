@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sweep.hyperparameters import show_value
+from sweep.report.text import short
 
 if TYPE_CHECKING:
     from sweep.analysis.pairing import Comparison
@@ -26,8 +27,9 @@ def show_difference(metric: str, value: float, signed: bool = True, beside: floa
         return "–"
     factor, unit = scale(metric)
     size = max(abs(value), abs(beside))
-    digits = 2 if unit else 4 if size >= 0.001 or size == 0 else 6
-    return f"{factor * value:{'+' if signed else ''}.{digits}f}"
+    digits = 4 if size >= 0.001 or size == 0 else 6
+    sign = "+" if signed else ""
+    return f"{factor * value:{sign}z.2f}" if unit else short(value, sign, digits)
 
 
 def show_p(p: float) -> str:

@@ -138,15 +138,17 @@ def parallel(picture: Picture, width: int) -> RenderableType:
     for which, words in (("min", "low end"), ("max", "high end")):
         del words
         row = [ends.loc[ends.loc[ends["axis"] == name, "at"].agg(f"idx{which}"), "label"] for name in names]
-        table.add_row("", *(Text(("├ " if which == "min" else "┤ ") + str(label), "dim") for label in row))
+        table.add_row(
+            "", *(Text(("├ " if which == "min" else "┤ ") + _fitting(str(label), room - 2), "dim") for label in row)
+        )
     for rank in sorted(best["rank"].unique()):
         mine = {row["axis"]: row for row in rows_of(best[best["rank"] == rank])}
         cells = []
         for name in names:
             share, value = float(mine[name]["at"]), str(mine[name]["value"])
-            column = round(share * (room - 1))
+            value, column = _fitting(value, room), round(share * (room - 1))
             start = min(max(0, column - len(value) // 2), max(0, room - len(value)))
-            cells.append(Text(" " * start).append(value[:room], "bold" if rank == 1 else ""))
+            cells.append(Text(" " * start).append(value, "bold" if rank == 1 else ""))
         table.add_row(str(int(rank)), *cells)
     rest = int((marks.drop_duplicates("setting")["rank"].fillna(99) > 10).sum())
     more = [Text(f"… and {rest:,} more settings", "dim")] if rest else []
@@ -155,6 +157,16 @@ def parallel(picture: Picture, width: int) -> RenderableType:
         table,
         *more,
     )
+
+
+def _fitting(value: str, room: int) -> str:
+    """A value for so many characters: a number with fewer digits, since a part of 2.7e-05 is another number."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    texts = [value, *(f"{number:.{digits}g}" for digits in range(room, 0, -1))]
+    return next((text for text in texts if len(text) <= room), texts[-1])
 
 
 def effect(picture: Picture, width: int) -> RenderableType:
