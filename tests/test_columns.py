@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 
 import pytest
@@ -69,6 +70,17 @@ def test_how_a_table_gives_way():
     ]
     assert printed(made, 40).splitlines()[-1] == "no room for 95% interval"
     assert printed(made, 28).startswith("in all of these: bn_momentum")
+    assert " ".join(printed(made, 22).split()).endswith(
+        "- rank 2, val_loss ▾ 0.0513, the state diverged: at once no room for 95% interval"
+    )
+
+
+def test_one_long_name_does_not_take_the_titles_from_the_values(sweep, tmp_path):
+    made(tmp_path / "results", "short", {"lr": "1,2"}, lambda trial: math.nan if trial.number else 0.5)
+    made(tmp_path / "results", "long" * 24, {"lr": "1,2,3"}, lambda trial: trial.number)
+    told = " ".join(sweep("ls", env={"COLUMNS": "80"}).stdout.split())
+    assert "study short, trials 2, complete 1, diverged 1, best val_loss 0.5000" in told
+    assert "long" * 24 in told.replace(" ", "")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

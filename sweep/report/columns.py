@@ -43,7 +43,8 @@ class _Column:
 class Columns:
     """Columns and rows as rich's table takes them. In a narrow place titles go on two lines, then columns that flow are
     wrapped between words, spare ones left out (the largest `spare` first, and it is said), those that fold told once where
-    all rows agree, and at last set on two lines or more of a row. No value is cut."""
+    all rows agree, then set on two lines or more of a row; and where even that does not fit, rows are told as lines of
+    text. No value is cut."""
 
     def __init__(self) -> None:
         self._columns: list[_Column] = []
@@ -74,18 +75,31 @@ class Columns:
         """The lines, for the width that there is."""
         width = options.max_width
         columns, told, left = _fitted(self._columns, width, console)
-        tight = not _fits(columns, width)  # then lines are wrapped, between values
         if told:
             yield Text(f"in all of these: {', '.join(told)}", "dim")
-        yield from _lines([column.titles for column in columns], columns, "bold", tight, bottom=True)
-        for place, style in enumerate(self._rows):
-            yield from _lines([column.cells[place] for column in columns], columns, style, tight)
+        if _fits(columns, width):
+            yield from _lines([column.titles for column in columns], columns, "bold", bottom=True)
+            for place, style in enumerate(self._rows):
+                yield from _lines([column.cells[place] for column in columns], columns, style)
+        else:
+            for place, style in enumerate(self._rows):
+                yield _told(columns, place, style)
         if left:
             yield Text(f"no room for {', '.join(left)}", "dim")
 
 
+def _told(columns: Sequence[_Column], row: int, style: str) -> Text:
+    """A row as text: each title with its value, empty ones left out."""
+    parts = []
+    for column in columns:
+        title, value = _title(column), column.cells[row][0]
+        if value.plain:
+            parts.append(value if value.plain == title or not title else Text.assemble((title, "dim"), " ", value))
+    return Text("- ", style).append_text(Text(", ").join(parts))
+
+
 def _lines(
-    cells: Sequence[Sequence[str | Text]], columns: Sequence[_Column], style: str, tight: bool, bottom: bool = False
+    cells: Sequence[Sequence[str | Text]], columns: Sequence[_Column], style: str, bottom: bool = False
 ) -> Iterable[Text]:
     """One row of cells, each of some lines, as lines of text."""
     high = max(map(len, cells), default=0)
@@ -95,7 +109,7 @@ def _lines(
             at = place - (high - len(cell)) if bottom else place
             part = cell[at] if 0 <= at < len(cell) else ""
             text = part if isinstance(part, Text) else Text(part)
-            pad = "" if tight else " " * (column.width - text.cell_len)
+            pad = " " * (column.width - text.cell_len)
             line.append(pad if column.right else "").append_text(text).append("" if column.right else pad)
             line.append(" " * GAP)
         line.rstrip()
@@ -126,6 +140,8 @@ def _fitted(columns: list[_Column], width: int, console: Console) -> tuple[list[
     while not _fits(stacked, width) and high < len(columns):
         high += 1
         stacked = _stacked(columns, high)
+    if not _fits(stacked, width):
+        return columns, told, left
     return _flowing(stacked, width, console), told, left
 
 
