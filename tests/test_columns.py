@@ -113,10 +113,15 @@ def test_a_trial_shows_its_setting_whole(sweep, tmp_path, width):
         assert told.count(letter) >= (long + name).count(letter)
 
 
-def test_huge_numbers_are_short_and_nothing_is_minus_zero():
+def test_huge_and_tiny_numbers_are_short_and_nothing_is_minus_zero():
     assert show_difference("val_loss", 1.2158e29) == "+1.216e+29"
     assert show_difference("val_loss", -1.2158e29, signed=False) == "-1.216e+29"
     assert show_difference("val_loss", 999.12345) == "+999.1235"
     assert show_difference("val_loss", 0.00001234) == "+0.000012"
-    assert [show_metric("val_loss", -1e-9), show_metric("val_accuracy", -1e-9)] == ["0.0000", "0.00%"]
+    assert [show_metric("val_loss", -0.0), show_metric("val_accuracy", -1e-9)] == ["0.0000", "0.00%"]
+    assert [show_metric("val_loss", value) for value in (0.0471, 0.000123456, 4.7e-5)] == [
+        "0.0471",
+        "0.000123",
+        "4.7e-05",
+    ]
     assert [show_difference("val_loss", -0.0), show_difference("val_accuracy", -1e-9)] == ["+0.0000", "+0.00"]

@@ -169,6 +169,15 @@ def test_a_finite_space_is_exhausted_and_said_so(sampler):
     assert again.ask(1) == []
 
 
+def test_a_range_that_no_setting_uses_makes_no_space_infinite(sweep):
+    one = recipe({"lr": "0.1,0.01", "momentum": "0:0.99"})  # of SGD
+    asking = AskTell(one)
+    assert len(trained(asking, 50)) == finite_grid(one).census.settings == 2
+    assert asking.ended == "all 2 settings of the space are trained"
+    done = sweep("search", "--lr", "0.1,0.01", "--momentum", "0:0.99", "--epochs", 1, "--trials", 5)
+    assert "momentum has no effect here: it is for optimizer sgd or rmsprop" in done.stderr
+
+
 # Told
 
 

@@ -115,12 +115,13 @@ class Recipe:
         return lines
 
     def idle(self) -> dict[str, str]:
-        """Of the hyperparameters with one value, those that mean nothing in any setting, and when they would."""
+        """Hyperparameters that mean nothing in any setting, and when they would: of those with one value, in a search of
+        all. (A grid says what it folds.)"""
         out = {}
         for axis in () if self.settings else self.axes:
             names = _conditions(axis.name)
             options = [self.listed(name) for name in names]
-            if axis.swept or not names or not all(options):
+            if (axis.swept and not self.search) or not names or not all(options):
                 continue
             cases = (dict(zip(names, values, strict=True)) for values in itertools.product(*options))
             if not any(axis.name in canonical(case) for case in cases):

@@ -121,7 +121,7 @@ def constants_line(study: StudyTable) -> Text:
     }
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
     rest = f"{len(study.constant) - len(told)} other hyperparameters at their defaults"
-    parts = [part for part in (shown, "" if study.imported else rest) if part]
+    parts = [part for part in (shown, rest if study.constant and not study.imported else "") if part]
     return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 
 

@@ -21,15 +21,19 @@ STATE_STYLE = {
 
 
 def show_metric(name: str, value: Any) -> str:
-    """A metric: accuracies in percent, losses with four digits."""
+    """A metric: accuracies in percent, losses with four digits, small ones with three that count."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{100 * value:z.2f}%" if name.endswith("accuracy") else short(value)
 
 
 def short(value: float, sign: str = "", digits: int = 4) -> str:
-    """A number of a loss's size: 0.0471, 1.234e+09; never minus zero. sign: "+" for one on every number."""
-    return f"{value:{sign}.4g}" if abs(value) >= 1000 else f"{value:{sign}z.{digits}f}"
+    """A number of a loss's size: 0.0471, 4.71e-05, 1.234e+09; never minus zero. sign: "+" for a difference, with one on
+    every number."""
+    size, least = abs(value), 10.0**-digits * (1 if sign else 10)
+    if size >= 1000:
+        return f"{value:{sign}.4g}"
+    return f"{value:{sign}.3g}" if 0 < size < least else f"{value:{sign}z.{digits}f}"
 
 
 def show_seconds(seconds: float, whole: bool = False) -> str:

@@ -23,8 +23,10 @@ def distributions(recipe: Recipe) -> dict[str, BaseDistribution]:
 
 def finite_grid(recipe: Recipe) -> Grid | None:
     """All settings of a space as a grid; None if there is no end of them."""
-    axes = []
+    axes, idle = [], recipe.idle()
     for axis in recipe.axes:
+        if axis.name in idle:
+            continue
         distribution = _distribution(axis)
         if isinstance(distribution, IntDistribution):
             values = range(distribution.low, distribution.high + 1, distribution.step)
