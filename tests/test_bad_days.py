@@ -14,16 +14,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import runner
 from tests.processes import family, kill, numbers, query, start, wait_for
 
 GRID = ["--lr", "0.1,0.01,0.001", "--epochs", 12, "--seeds", 6, "--study", "s"]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, tuple[str, str]]:
+    """A finished study: its results folder, which stays as it is, and its numbers."""
+    folder = tmp_path_factory.mktemp("trained")
+    runner(folder)("grid", *GRID)
+    return folder / "results", numbers(runner(folder), "s")
+
+
 @pytest.fixture
-def studied(sweep, tmp_path) -> tuple[Path, tuple[str, str]]:
-    """A finished study: its ledger's path and its numbers."""
-    sweep("grid", *GRID)
-    return tmp_path / "results" / "sweep.db", numbers(sweep, "s")
+def studied(trained, tmp_path) -> tuple[Path, tuple[str, str]]:
+    """A copy of it: its ledger's path and its numbers."""
+    shutil.copytree(trained[0], tmp_path / "results")
+    return tmp_path / "results" / "sweep.db", trained[1]
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
