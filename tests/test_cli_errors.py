@@ -363,3 +363,15 @@ def test_an_interrupted_command_that_reads_says_so(mine, seconds):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "sweep: interrupted\n")
+
+
+def test_an_interrupt_within_a_callback_is_heard(mine):
+    """Imports have such callbacks, in which Python drops an interrupt."""
+    slow = "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, signal, time, weakref\nfrom sweep.cli import main\n"
+    slow += (
+        "held = [type('Held', (), {})()]\nback = weakref.ref(held[0], lambda _: signal.raise_signal(signal.SIGINT))\n"
+    )
+    slow += "pandas.DataFrame.drop_duplicates = lambda *_, **__: (held.clear(), time.sleep(600))\n"
+    slow += "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
+    done = subprocess.run([sys.executable, "-c", slow], cwd=mine.parent, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "sweep: interrupted\n")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -35,6 +36,7 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
+    sys.unraisablehook = _heard
     try:
         code = _ran()
     except (KeyboardInterrupt, Interrupted):
@@ -43,6 +45,15 @@ def main() -> None:
         # Python would end by the signal if it came within an exec, as imports have them
         os._exit(Interrupted.exit_code)
     sys.exit(code)
+
+
+def _heard(lost: Any) -> None:
+    """Ctrl-C that comes within a callback, as imports have them, ends nothing: Python only remarks on it. So it comes again."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _ran() -> Any:
