@@ -365,6 +365,15 @@ def test_an_interrupted_command_that_reads_says_so(mine, seconds):
     assert (process.returncode, said) == (130, "sweep: interrupted\n")
 
 
+def test_an_interrupt_after_the_end_changes_nothing(mine):
+    late = "import atexit, signal, sys; sys.argv = ['sweep', 'ls']\nfrom sweep.cli import main\n"
+    late += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    late += "atexit.register(lambda: signal.raise_signal(signal.SIGINT))\nmain()"
+    done = subprocess.run([sys.executable, "-c", late], cwd=mine.parent, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mine" in done.stdout
+
+
 def test_an_interrupt_within_a_callback_is_heard(mine):
     """Imports have such callbacks, in which Python drops an interrupt."""
     slow = "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, signal, time, weakref\nfrom sweep.cli import main\n"

@@ -40,10 +40,12 @@ def main() -> None:
     try:
         code = _ran()
     except (KeyboardInterrupt, Interrupted):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _fail("interrupted", Interrupted.exit_code)
         sys.stdout.flush()
         # Python would end by the signal if it came within an exec, as imports have them
         os._exit(Interrupted.exit_code)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing is left to interrupt but Python's own end
     sys.exit(code)
 
 
