@@ -133,14 +133,11 @@ def parallel(picture: Picture, width: int) -> RenderableType:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     table.add_column("rank", justify="right")
     for name in names:
-        table.add_column(Text(name[-room:] if len(name) > room else name), width=room, no_wrap=True)
+        table.add_column(Text(name), width=room, overflow="fold")
     ends = picture.more["ticks"]
-    for which, words in (("min", "low end"), ("max", "high end")):
-        del words
-        row = [ends.loc[ends.loc[ends["axis"] == name, "at"].agg(f"idx{which}"), "label"] for name in names]
-        table.add_row(
-            "", *(Text(("├ " if which == "min" else "┤ ") + _fitting(str(label), room - 2), "dim") for label in row)
-        )
+    for end, mark in (("idxmin", "├ "), ("idxmax", "┤ ")):
+        row = [ends.loc[ends.loc[ends["axis"] == name, "at"].agg(end), "label"] for name in names]
+        table.add_row("", *(Text(mark + _fitting(str(label), room - 2), "dim") for label in row))
     for rank in sorted(best["rank"].unique()):
         mine = {row["axis"]: row for row in rows_of(best[best["rank"] == rank])}
         cells = []
