@@ -33,9 +33,9 @@ Flags = NDArray[np.bool_]
 
 
 class Columns:
-    """The columns of a space. choices and ranges: which are lists and which ranges; smooth and stepped: which of the ranges
-    are without and with a step; ends: of the ranges as Optuna's kernels see them, half a step around, logarithms where
-    `logs`, each [k, 1]."""
+    """The columns of a space. choices, ranges: which are lists and which ranges; sizes: of the lists; smooth, stepped: which
+    of the ranges are without and with a step; low, high: their ends as Optuna's kernels see them, half a step around,
+    logarithms where `logs`, each [k, 1]."""
 
     def __init__(self, space: Sequence[BaseDistribution]) -> None:
         self.choices = [place for place, one in enumerate(space) if isinstance(one, CategoricalDistribution)]
