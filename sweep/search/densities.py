@@ -261,9 +261,8 @@ def draw(mixture: _MixtureOfProductDistribution, rngs: Sequence[np.random.Random
         mu, sigma = (np.array(columns) for columns in zip(*((one.mu, one.sigma) for one in numeric), strict=True))
         low = (np.array([[one.adapted_low] for one in numeric]) - mu) / sigma
         high = (np.array([[one.adapted_high] for one in numeric]) - mu) / sigma
-        outside = np.maximum(
-            np.where(low < 0, low, -high), -19.0
-        )  # past it so little that no bit of a sum depends on it
+        # So little lies past -19 that no bit of a sum depends on it.
+        outside = np.maximum(np.where(low < 0, low, -high), -19.0)
         tables = np.array([mu, sigma, low, high, _log_inside(low, high), _log_cdf(outside.ravel()).reshape(low.shape)])
         mu, sigma, *of_kernels = tables[:, :, np.array(kernels)].swapaxes(1, 2)  # [g, k, size] each
         x = _quantiles(np.array(quantiles), *of_kernels) * sigma + mu
@@ -313,14 +312,14 @@ def _inverse(y: Numbers, group: Places) -> Numbers:
     small, moderate = np.nonzero(z < -5)[0], np.nonzero(z >= -5)[0]
     x[small] = -np.sqrt(-2.0 * (z[small] + optunas._norm_pdf_logC))
     x[moderate] = -optunas._ndtri_exp_approx_C * np.log(np.expm1(-z[moderate]))
-    left = np.arange(len(x))
+    left, far = np.arange(len(x)), np.zeros(group.max(initial=0) + 1, dtype=bool)
     for _ in range(100):
         mine = x[left]
         log_cdf = _log_cdf(mine)
         log_pdf = -0.5 * mine**2 - optunas._norm_pdf_logC
         step = (log_cdf - z[left]) * np.exp(log_cdf - log_pdf)
         x[left] = mine = mine - step
-        far = np.zeros(group.max(initial=0) + 1, dtype=bool)
+        far[:] = False
         far[group[left][~(np.abs(step) < 1e-8 * np.abs(mine))]] = True
         left = left[far[group[left]]]
         if not left.size:

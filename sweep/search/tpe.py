@@ -43,9 +43,8 @@ class GenerationTPE(TPESampler):
         self._space: Space = {}
         self._halves: dict[tuple[str, ...], _Half] = {}
         self._drawn: dict[int, _Drawn] = {}
-        self._rngs = [
-            np.random.RandomState() for _ in range(in_flight)
-        ]  # made once: that takes longer than their draws
+        # Made once: that takes longer than their draws.
+        self._rngs = [np.random.RandomState() for _ in range(in_flight)]
 
     def for_asking(self, number: int) -> GenerationTPE:
         """This sampler, which draws from now on as one that was made with the asking's seed."""
@@ -95,7 +94,7 @@ class GenerationTPE(TPESampler):
     def _draw_generation(self, study: Study) -> None:
         """Draws the candidates of this asking and those that follow in its generation."""
         numbers = range(self._asking, (self._asking // self._in_flight + 1) * self._in_flight)
-        found = [_Drawn(self._past.count, rng, {}) for rng, _ in zip(self._rngs, numbers, strict=False)]
+        found = [_Drawn(self._past.count, rng, {}) for rng in self._rngs[: len(numbers)]]
         for one, number in zip(found, numbers, strict=True):
             one.rng.seed(self._seeded(number))
         for space in filter(None, self._parts()):
