@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,10 @@ from sweep.analysis.statistics import (
     bootstrap_mean,
     bootstrap_means,
     expected_best,
+    fair_scale,
     holm,
     interquartile_mean,
+    is_loss,
     probability_of_improvement,
     seeds_needed,
     signed_rank,
@@ -132,3 +136,14 @@ def test_rliables_own_example():
 def test_seeds_needed_of_bouthillier_et_al():
     assert seeds_needed(0.75) == 29
     assert seeds_needed(0.6) > 150
+
+
+def test_losses_are_judged_on_the_logarithm_and_everything_else_as_it_is():
+    losses = np.array([[1.0, math.e], [np.nan, 0.1]])
+    assert fair_scale(losses, "val_loss") == pytest.approx(np.log(losses), nan_ok=True)
+    assert fair_scale([0.0, 2.0], "valid_mse") == pytest.approx([0.0, math.log(2)])  # 0 counts as 1
+    for values, metric in (([-1.0, 2.0], "val_loss"), ([0.5, 0.9], "val_accuracy"), ([0.0, 0.0], "loss"), ([], "loss")):
+        assert fair_scale(values, metric).tolist() == values
+    names = ["val_loss", "valid_mse", "error_rate", "val/ce", "MeanSquaredError", "RMSE", "best_val_loss"]
+    assert all(map(is_loss, names))
+    assert not any(map(is_loss, ["score", "val_accuracy", "final_test_acc", "lossless", "seconds", "reward"]))

@@ -4,6 +4,7 @@ table       a study as one table, which every analysis reads
 conditions  the trials that meet a condition
 board       the leaderboard of trials: ranked, one selected
 settings    the leaderboard of settings: seeds averaged, ties, expected best, optimism
+seeds       which seeds selected, which are fresh
 front       the Pareto front of several objectives
 statistics  what the analyses share
 cells       which trials are of one setting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from itertools import combinations_with_replacement
 
@@ -13,6 +14,21 @@ Floats = NDArray[np.float64]
 
 MANY = 1_000
 """Values from which on a bootstrapped mean's quantiles are taken from its expansion, not drawn."""
+_LOSSES = (
+    "loss",
+    "mse",
+    "rmse",
+    "mae",
+    "error",
+    "err",
+    "nll",
+    "ce",
+    "crossentropy",
+    "perplexity",
+    "ppl",
+    "deviance",
+    "brier",
+)
 _CHUNK = 4_000_000  # numbers held at once
 
 
@@ -93,6 +109,29 @@ def _expanded(centred: Floats, tail: float) -> Floats:
     z = stats.norm.ppf([tail, 1 - tail])
     quantiles: Floats = deviation / math.sqrt(n) * (z + (z**2 - 1) * skew / (6 * math.sqrt(n)))
     return quantiles
+
+
+def fair_scale(values: ArrayLike, metric: str) -> Floats:
+    """Values of a metric on the scale on which they are judged: the logarithm for a loss without a value below 0, else as
+    they are. A loss of 0 counts as half the smallest one above it. Any shape; NaN stays NaN.
+
+    A loss has the noise of its size: .01 beside .02 says as much as 1 beside 2, and a seed that once ends at 5 where the
+    others end at .05 would drown every difference of plain means. On this scale it is decided who can be told from whom;
+    differences, means and intervals are reported in the metric's own units. What is judged together must be scaled
+    together, so that it is on one scale.
+    """
+    values = np.asarray(values, float)
+    above = values[np.isfinite(values) & (values > 0)]
+    if not is_loss(metric) or not len(above) or (values < 0).any():
+        return values
+    out: Floats = np.log(np.where(values == 0, above.min() / 2, values))
+    return out
+
+
+def is_loss(metric: str) -> bool:
+    """Whether a metric is a loss by its name: val_loss, valid_mse, error_rate, val/ce, MeanSquaredError."""
+    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", metric)
+    return any(word.lower() in _LOSSES for word in words)
 
 
 def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, replacement: bool = True) -> Floats:

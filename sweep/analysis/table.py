@@ -27,7 +27,8 @@ class StudyTable:
     one a hyperparameter (None where a setting does not use it); metric and direction: what it is ranked on; swept: the
     columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
     that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
-    objectives: columns of a search with several, each with its direction; then the trials have a column front.
+    objectives: columns of a search with several, each with its direction; then the trials have a column front;
+    unfiltered: all trials of the study where a condition chose some, else None.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -41,6 +42,7 @@ class StudyTable:
     imported: bool = False
     adaptive: bool = False
     objectives: Objectives = ()
+    unfiltered: pd.DataFrame | None = None
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -85,6 +87,7 @@ def study_table(
         imported=study.recipe.imported is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
+        unfiltered=trials if where else None,
     )
 
 
