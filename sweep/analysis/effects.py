@@ -10,9 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import FINISHED, Codes, coded, column_of, combined, comparable, told
-from sweep.analysis.pairing import NOT_COMPARABLE, NOT_SHOWN, SHOWN, SHOWN_HERE, Comparison, Sides, compare, judged
-from sweep.analysis.statistics import bootstrap_mean, expected_best
+from sweep.analysis.cells import FINISHED, Codes, coded, column_of, combined, comparable, finished, told
+from sweep.analysis.pairing import (
+    ALPHA,
+    DEPENDS,
+    FEWEST_SEEDS,
+    NOT_COMPARABLE,
+    NOT_SHOWN,
+    SHOWN,
+    SHOWN_HERE,
+    TOO_FEW,
+    Comparison,
+    Sides,
+    compare,
+    judge,
+)
+from sweep.analysis.seeds import SeedRoles, seed_roles
+from sweep.analysis.statistics import bootstrap_mean, by_ratio, compare_seeds, expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE
@@ -27,61 +41,86 @@ FEW_LEVELS, SPARSE = 8, 0.5
 
 @dataclass(frozen=True)
 class Gap:
-    """The best level against the second best, each after tuning the rest: second minus best, over seeds in common."""
+    """The best level against the second best, each after tuning the rest, over the seeds that both have."""
 
     best: Any
     second: Any
     mean: float
-    low: float
-    high: float
+    """Mean difference, second minus best, in the metric's unit."""
     seeds: int
+    """Seeds that both have."""
+    fresh: bool
+    """Whether these seeds had no part in choosing the two settings."""
+    scale: str = "difference"
+    """What `typical`, `low` and `high` are: a "difference", or a "ratio" of second to best."""
+    typical: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    """The 95% interval of the test over seeds; NaN with fewer than three."""
+    p: float = math.nan
+    """Of that test, two-sided."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the best is told from the second."""
+        return self.p <= ALPHA
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one hyperparameter does to the metric.
-
-    levels: one row a level: level, trials, diverged, cells, mean (over cells), rank (mean place within the cells that
-    have others too, 0 first to 1 last; diverged is last). reference: what the others are compared with, and why.
-    comparisons: of every other level with it; by_comparisons: the same at each value of `by`. differences: the paired
-    cells: the other hyperparameters, seeds, both means, difference, better. tuned: the best setting of each level: level,
-    value, low, high (over its seeds), seeds, settings (tried), expected (best of as many settings as the level with
-    the fewest has, Dodge et al. 2019), the rest of the setting; gap: the best two of them.
-    splits: the hyperparameter by whose values the sign of a two-level difference changes most, and the share of the
-    differences' variance between them, if that is over `SPLITS`. averaged: hyperparameters that exist at some levels only, averaged within a cell. others: those matched. bucketed:
-    whether `levels` are ranges of a number. settings, seeds: how many there are; left_out: trials by state that are not
-    compared; fixed: what holds throughout.
-    """
+    """What one hyperparameter does to the metric."""
 
     study: str
     name: str
     metric: str
     direction: str
     levels: pd.DataFrame
+    """One row per level: level, trials, diverged (trials), cells (compared), lost (cells in which a seed diverged), mean (over
+    `common` cells, or over its own where there are none), rank (average within the cells, 0 best to 1 worst; diverged is
+    worst), score (average within the cells on the fair scale, small is good)."""
+    common: int
+    """Cells in which every level trained that trained anywhere: means are over these."""
     reference: Any
+    """The level that the others are compared with."""
     why: str
     comparisons: list[Comparison]
+    """Every other level with the reference."""
     by: str | None
     by_comparisons: list[Comparison]
+    """The same at each value of `by`."""
     differences: pd.DataFrame
+    """The cells of each comparison: the other hyperparameters, then the columns of `pairing.compare`."""
     tuned: pd.DataFrame
+    """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best of
+    as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it, where the
+    value is of fresh seeds), the rest of the setting."""
     gap: Gap | None
+    """The best two of them."""
     splits: tuple[str, float] | None
+    """The hyperparameter by whose values the sign of a two-level difference changes most, and the share of the differences'
+    variance between them, if that is over `SPLITS`."""
     averaged: list[str]
+    """Hyperparameters that exist at some levels only, averaged within a cell."""
     others: list[str]
+    """Those in which the settings of a cell agree."""
     bucketed: bool
+    """Whether `levels` are ranges of a number."""
     settings: int
     seeds: int
     left_out: dict[str, int]
+    """Trials by state that are not compared."""
     fixed: dict[str, Any]
+    """What holds throughout."""
+    roles: SeedRoles | None = None
+    """Which seeds selected and which judge, where the best settings were run again."""
 
     @property
     def first(self) -> Comparison:
         """The comparison to read first: the only one of two levels; else the reference's with the next best level."""
         if not self.comparisons:
             return Comparison(None, self.reference)
-        rank = dict(zip(self.levels["level"], self.levels["rank"], strict=True))
-        return min(self.comparisons, key=lambda one: (one.pairs == 0, rank[one.level]))
+        score = dict(zip(self.levels["level"], self.levels["score"], strict=True))
+        return min(self.comparisons, key=lambda one: (one.n == 0, score[one.level]))
 
     @property
     def mean(self) -> float:
@@ -116,8 +155,9 @@ class Effect:
     @property
     def verdict(self) -> str:
         """The strongest of the comparisons' verdicts."""
-        found = {one.verdict for one in self.comparisons}
-        return next((verdict for verdict in (SHOWN, SHOWN_HERE, NOT_SHOWN) if verdict in found), NOT_COMPARABLE)
+        verdicts = {one.verdict for one in self.comparisons}
+        order = (SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN)
+        return next((verdict for verdict in order if verdict in verdicts), NOT_COMPARABLE)
 
 
 def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
@@ -128,14 +168,15 @@ def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
 def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> list[Effect]:
     """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family, all
     those at the values of `by` as another."""
-    trials = comparable(table)
+    roles = seed_roles(table)
+    trials = comparable(table if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
-    found = [_effect(table, trials, column, split) for column in columns]
-    overall = iter(judged([one for each in found for one in each.comparisons]))
-    within = iter(judged([one for each in found for one in each.by_comparisons]))
+    found = [_effect(table, trials, column, split, roles) for column in columns]
+    overall = iter(judge([one for each in found for one in each.comparisons]))
+    within = iter(judge([one for each in found for one in each.by_comparisons]))
     return [
         replace(
             each,
@@ -146,7 +187,7 @@ def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> l
     ]
 
 
-def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) -> Effect:
+def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, roles: SeedRoles | None) -> Effect:
     trials = trials[trials[name].notna()].reset_index(drop=True)  # where it means something
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
         raise UsageError(f"{told(name)}: fewer than two of its levels were trained to the end; nothing to compare")
@@ -160,20 +201,24 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
     cell = combined([codes[column] for column in matched], len(trials))
     setting = combined([cell, level, *(codes[column] for column in averaged)], len(trials))
     seed, seeds = coded(trials["seed"])
-    sides = Sides(cell, level, seed, trials["value"].to_numpy(float)).merged()
-    board = _levels(sides, level, levels, table.sign)
+    log = by_ratio(trials["value"], table.direction)
+    sides = Sides(cell, level, seed, trials["value"].to_numpy(float)).merge()
+    board, common = _levels(sides, level, levels, table.sign, log)
     sparse = board["cells"].sum() <= SPARSE * len(levels) * (int(cell.max()) + 1)
     bucketed = _numbers(levels) and (len(levels) > MOST_LEVELS or (sparse and len(levels) > FEW_LEVELS))
     place, why, pairs = 0, "", []
     if bucketed:
         level, levels = _buckets(trials[name])
-        board = _levels(Sides(setting, level, seed, trials["value"].to_numpy(float)), level, levels, table.sign)
+        ranges = Sides(setting, level, seed, trials["value"].to_numpy(float))
+        board, common = _levels(ranges, level, levels, table.sign, log)
     else:
         _few(name, levels)
         place, why = _reference(name, levels, board)
-        pairs = [compare(sides, other, place, levels, table.sign) for other in range(len(levels)) if other != place]
+        rest = [other for other in range(len(levels)) if other != place]
+        pairs = [compare(sides, other, place, levels, table.sign, log) for other in rest]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
-    tuned, gap = _tuned(trials, level, levels, setting, others, table.sign)
+    fresh = None if roles is None else finished(roles.judge(table))
+    tuned, gap = _tuned(trials, level, levels, setting, others, table.sign, log, fresh)
     if "low" in tuned:
         tuned[["low", "high"]] = tuned[["low", "high"]].clip(*table.bounds(table.metric))
     states = table.trials["state"].value_counts().to_dict()
@@ -183,15 +228,16 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
         metric=table.metric,
         direction=table.direction,
         levels=board,
+        common=common,
         reference=levels[place] if pairs else None,
         why=why,
         comparisons=[one for one, _ in pairs],
         by=told(by) if by else None,
-        by_comparisons=_split(sides, first, by, place, levels, table.sign) if by and pairs else [],
+        by_comparisons=_split(sides, first, by, place, levels, table.sign, log) if by and pairs else [],
         differences=_differences(first, [frame for _, frame in pairs]),
         tuned=tuned,
         gap=gap,
-        splits=_splits(first, pairs[0][1]) if len(pairs) == 1 else None,
+        splits=_splits(first, pairs[0][1].dropna(subset="difference")) if len(pairs) == 1 else None,
         averaged=[told(column) for column in averaged],
         others=[told(column) for column in matched],
         bucketed=bucketed,
@@ -199,6 +245,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None) 
         seeds=len(seeds),
         left_out={str(state): n for state, n in states.items() if state not in FINISHED},
         fixed=dict(table.constant),
+        roles=roles,
     )
 
 
@@ -227,43 +274,60 @@ def _buckets(values: pd.Series) -> tuple[Codes, list[Any]]:
     return codes.astype(np.int64), [f"{part.min():.3g} to {part.max():.3g}" for part in ends]
 
 
-def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float) -> pd.DataFrame:
-    """One row a level; see Effect.levels."""
+def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float, log: bool) -> tuple[pd.DataFrame, int]:
+    """One row per level, and the cells that all share; see `Effect.levels` and `Effect.common`."""
     group = combined([sides.cell, sides.level], len(sides.cell))
     first = np.unique(group, return_index=True)[1]
-    mean = np.bincount(group, sides.value) / np.bincount(group)
-    frame = pd.DataFrame({"cell": sides.cell[first], "level": sides.level[first], "value": mean})
-    frame["score"] = (sign * frame["value"]).fillna(math.inf)
+    gone = np.bincount(group, np.isnan(sides.value)).astype(int)
+    count = np.bincount(group) - gone
+    with np.errstate(all="ignore"):
+        mean = np.bincount(group, np.nan_to_num(sides.value, posinf=np.nan)) / np.where(count, count, np.nan)
+        fair = np.log(mean) if log else sign * mean
+    frame = pd.DataFrame({"cell": sides.cell[first], "level": sides.level[first], "value": mean, "gone": gone > 0})
+    frame["score"] = np.where(gone > 0, np.inf, fair)  # a side that lost a seed is worse than any that lost none
+    trained = frame[np.isfinite(frame["score"])]
     groups = frame.groupby("cell")["score"]
     size = groups.transform("size")
     frame["rank"] = ((groups.rank() - 1) / (size - 1)).where(size > 1)
-    out = frame.groupby("level").agg(cells=("value", "count"), mean=("value", "mean"), rank=("rank", "mean"))
+    worst = trained["score"].max() if len(trained) else 0.0
+    told_off = frame["score"].where(np.isfinite(frame["score"]), worst)  # at least as bad as the worst that trained
+    frame["score"] = (told_off - told_off.groupby(frame["cell"]).transform("mean")).where(size > 1)
+    shared = trained.groupby("cell")["level"].size()
+    cells = shared.index[shared == trained["level"].nunique()]
+    means = (trained[trained["cell"].isin(cells)] if len(cells) else frame).groupby("level")["value"].mean()
+    out = frame.groupby("level").agg(
+        cells=("value", "size"), lost=("gone", "sum"), rank=("rank", "mean"), score=("score", "mean")
+    )
+    out.insert(2, "mean", means.reindex(out.index))
     out = out.reindex(range(len(levels)))
+    out[["cells", "lost"]] = out[["cells", "lost"]].fillna(0).astype(int)
     out.insert(0, "level", pd.Series(levels, dtype=object))
     out.insert(1, "trials", np.bincount(level, minlength=len(levels)))
-    lost = np.bincount(sides.level, np.isnan(sides.value), minlength=len(levels))
-    out.insert(2, "diverged", lost.astype(int))
-    return out
+    diverged = np.bincount(sides.level, np.isnan(sides.value), minlength=len(levels))
+    out.insert(2, "diverged", diverged.astype(int))
+    return out, len(cells)
 
 
 def _reference(name: str, levels: list[Any], board: pd.DataFrame) -> tuple[int, str]:
     """The place of the level that the others are compared with, and why: of two the default or the first; of more the
-    one with the best mean place."""
+    best on average within the cells, on the fair scale, what diverged counted as the worst that trained."""
     if len(levels) == 2:
         default = TABLE[told(name)].default if told(name) in TABLE else None
         return (levels.index(default), "the default") if default in levels else (0, "the first")
-    rank = board["rank"].to_numpy(float)
-    return (0, "") if np.isnan(rank).all() else (int(np.nanargmin(rank)), "the best mean place within the cells")
+    score = board["score"].to_numpy(float)
+    return (0, "") if np.isnan(score).all() else (int(np.nanargmin(score)), "the best average")
 
 
-def _split(sides: Sides, first: pd.DataFrame, by: str, place: int, levels: list[Any], sign: float) -> list[Comparison]:
+def _split(
+    sides: Sides, first: pd.DataFrame, by: str, place: int, levels: list[Any], sign: float, log: bool
+) -> list[Comparison]:
     """The comparisons at each value of another hyperparameter."""
     codes, values = coded(first[by])
     if len(values) > MOST_LEVELS:
         raise UsageError(f"--by {told(by)}: took {len(values):,} values; at most {MOST_LEVELS} can be told apart")
     parts = [(value, sides.take(codes[sides.cell] == code)) for code, value in enumerate(values)]
     others = [other for other in range(len(levels)) if other != place]
-    return [compare(part, other, place, levels, sign, value)[0] for value, part in parts for other in others]
+    return [compare(part, other, place, levels, sign, log, value)[0] for value, part in parts for other in others]
 
 
 def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | None:
@@ -293,34 +357,64 @@ def _differences(first: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFram
 
 
 def _tuned(
-    trials: pd.DataFrame, level: Codes, levels: list[Any], setting: Codes, others: list[str], sign: float
+    trials: pd.DataFrame,
+    level: Codes,
+    levels: list[Any],
+    setting: Codes,
+    others: list[str],
+    sign: float,
+    log: bool,
+    fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
-    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried,
-    and never the best (`seeds` are those of the setting; the most any setting has are asked for)."""
+    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried, and
+    never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the others
+    selected."""
     value = trials["value"].to_numpy(float)
     first = np.unique(setting, return_index=True)[1]
-    mean, of = np.bincount(setting, value) / np.bincount(setting), level[first]
+    trained = np.bincount(setting)
+    mean, of = np.bincount(setting, value) / trained, level[first]
     fewest = int(np.bincount(of).min())
     rows, best_trials = [], {}
     for place, name in enumerate(levels):
         mine = np.flatnonzero(of == place)
-        done = mine[np.isfinite(mean[mine])]
+        done = mine[np.isfinite(mean[mine]) & (2 * trained[mine] >= trained.max())]
         if not len(done):
             rows.append({"level": name, "settings": len(mine)})
             continue
         best = done[np.argmin(sign * mean[done])]
         chosen = trials[setting == best]
-        low, high = bootstrap_mean(chosen["value"])
+        again = None if fresh is None else fresh[fresh["setting"].isin(chosen["setting"])]
+        judged = chosen if again is None or again.empty else again
+        if judged["value"].isna().any():  # on a seed that judges
+            rows.append({"level": name, "settings": len(mine), "selected": mean[best]})
+            continue
+        low, high = bootstrap_mean(judged["value"])
         expected = expected_best(mean[mine], [min(fewest, len(done))], minimize=sign > 0, replacement=False)[0]
         rest = {told(column): chosen[column].iloc[0] for column in others}
-        numbers = {"value": mean[best], "low": low, "high": high, "seeds": len(chosen), "settings": len(mine)}
-        rows.append({"level": name, **numbers, "expected": float(expected), **rest})
-        best_trials[name] = chosen.set_index("seed")["value"]
+        numbers = {"value": judged["value"].mean(), "low": low, "high": high, "seeds": len(judged)}
+        numbers |= {"settings": len(mine), "expected": float(expected)}
+        numbers |= {} if fresh is None else {"selected": mean[best] if judged is again else math.nan}
+        rows.append({"level": name, **numbers, **rest})
+        best_trials[name] = judged.set_index("seed")["value"], judged is again
     frame = pd.DataFrame(rows)
-    order = sorted(best_trials, key=lambda name: sign * best_trials[name].mean())
-    if len(order) < 2:
-        return frame, None
-    d = (best_trials[order[1]] - best_trials[order[0]]).dropna().to_numpy(float)
-    mean_gap = float(best_trials[order[1]].mean() - best_trials[order[0]].mean())
-    low, high = bootstrap_mean(d)
-    return frame, Gap(order[0], order[1], float(d.mean()) if len(d) > 1 else mean_gap, low, high, len(d))
+    order = sorted(best_trials, key=lambda name: sign * best_trials[name][0].mean())
+    return frame, _gap(order[0], order[1], best_trials, log) if len(order) > 1 else None
+
+
+def _gap(best: Any, second: Any, of: dict[Any, tuple[pd.Series, bool]], log: bool) -> Gap:
+    """See `Gap`; of: the values by seed of each level's best setting, and whether the seeds are fresh."""
+    both = pd.concat([of[second][0], of[best][0]], axis=1, keys=["second", "best"]).dropna().astype(float)
+    fresh = of[best][1] and of[second][1]
+    if not len(both):
+        return Gap(best, second, float(of[second][0].mean() - of[best][0].mean()), 0, fresh)
+    gap = Gap(best, second, float((both["second"] - both["best"]).mean()), len(both), fresh)
+    if len(both) < FEWEST_SEEDS:
+        return gap
+    x, y = (np.log(both[name]) if log else both[name] for name in ("second", "best"))
+    test = compare_seeds(x, y)
+    ends = test.mean, *test.interval(ALPHA)
+    if log:
+        with np.errstate(over="ignore"):
+            ends = tuple(map(float, np.exp(ends)))  # type: ignore[assignment]
+    scale = "ratio" if log else "difference"
+    return replace(gap, scale=scale, typical=ends[0], low=ends[1], high=ends[2], p=test.p)

@@ -1,240 +1,418 @@
 """Paired comparison of two levels: cells that agree on everything else, seeds averaged first. Needs numpy and scipy.
 
 A cell is what two settings share: every other hyperparameter. Within a cell the two sides are compared seed by seed, on
-the seeds that both have; a cell gives one difference, and the cells are the sample.
+the seeds that both have. Each cell gives one outcome: the side of which fewer seeds diverged wins it (a worst rank, Lachin
+1999); where as many trained, the better mean does. The cells are the sample.
+
+How a comparison is judged is fixed before its numbers are seen. With enough cells to show anything, by the signed rank of
+their outcomes: that says something about other cells, too. With fewer, over the seeds within these cells, on a scale on which
+losses are compared fairly: that holds for these cells alone. Where one side diverged more than the other, a second test asks
+whether that is chance; it has a fifth of the error. The interval is always that of the test which judged.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import Codes, combined
-from sweep.analysis.statistics import Floats, benjamini_hochberg, bootstrap_mean, holm, signed_rank
+from sweep.analysis.statistics import (
+    Floats,
+    SeedTest,
+    benjamini_hochberg,
+    compare_seeds,
+    divergence_test,
+    holm,
+    holm_levels,
+    signed_rank,
+    signed_rank_interval,
+)
 
 ALPHA = 0.05
+"""The chance of any wrong call among the comparisons that are judged together."""
 FEWEST_SEEDS = 3
-"""Seeds from which on an interval over seeds, for a few given cells, is believed."""
+"""Two differences can agree by chance too often for a t test to be believed."""
+DIVERGENCE_SHARE = 0.2
+"""The share of a comparison's error that is spent on asking whether one side diverges more; most such tests need little,
+since whole cells diverge."""
+SHARED_LUCK = 0.2
+"""The p at which the seeds' luck counts as shared by the cells: large, since to miss it makes wrong calls, and to see it
+where there is none costs only power."""
 POWER = 0.8
-"""With which chance a difference as large as the one seen would be shown."""
+"""The chance with which a difference as large as the one seen would be shown."""
 MOST_NEEDED = 10_000
 
-SHOWN, SHOWN_HERE, NOT_SHOWN, NOT_COMPARABLE = (
+SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE = (
     "shown",
     "shown in these cells",
+    "depends on the cell",
+    "too few to tell",
     "no difference shown",
     "not comparable",
 )
+DECIDED = (SHOWN, SHOWN_HERE)
+"""The verdicts that name a better level."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One level against the reference, in the cells that have both; differences are level minus reference, in the
-    metric's own unit.
+class Divergence:
+    """What diverged on each side of a comparison, on the seeds that both sides have."""
 
-    at: the value of the hyperparameter it is split by. pairs: cells in which both trained; improved, worsened: pairs (or
-    seeds, see unit) in which the level is better or worse than the reference. lost: cells without a difference because
-    only the level, only the reference, or both diverged. unmatched: cells that have one side only. diverged: cells in
-    which only the level, or only the reference, lost a seed, and p_diverged their exact sign test (McNemar 1947).
-    unit: "cells", or "seeds" where there is one cell only; n: how many; seeds: seeds a pair has. sd: of the pairs'
-    differences, seed_sd: of one seed's within a pair. direction: 1 where the rank sums favour the level, -1 the reference. by_seed: the mean difference over all pairs, a seed each; seed_low and
-    seed_high: its interval, for these cells alone. needed_seeds, needed_cells: in all, to show a difference as large as
-    the one seen (NaN: none would do it alone); fewest: the pairs below which the test cannot show anything. verdict: shown, shown in these cells, no difference shown, not comparable.
-    """
+    cells: tuple[int, int] = (0, 0)
+    """Cells in which more seeds of the level diverged than of the reference; and the other way round."""
+    trials: tuple[int, int] = (0, 0)
+    """Trials that diverged: of the level, of the reference."""
+    of: int = 0
+    """Trials of each side, diverged or not."""
+    p: float = math.nan
+    """Exact test of whether one side diverges more within the cells; see `divergence_test`. NaN: nothing to test."""
+    shown: bool = False
+    """Whether that is shown, at its share of the error."""
+
+    @property
+    def uneven(self) -> bool:
+        """Whether some cell was decided by divergence."""
+        return bool(sum(self.cells))
+
+    @property
+    def direction(self) -> int:
+        """1 where the reference diverged more, so that the level is better; -1 the other way round; 0 as much."""
+        return int(np.sign(self.trials[1] - self.trials[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One level against the reference, in the cells that have both. Differences are level minus reference."""
 
     level: Any
     reference: Any
     at: Any = None
-    pairs: int = 0
-    improved: int = 0
-    worsened: int = 0
-    lost: tuple[int, int, int] = (0, 0, 0)
-    unmatched: int = 0
-    diverged: tuple[int, int] = (0, 0)
-    p_diverged: float = math.nan
-    unit: str = "cells"
+    """The value of the hyperparameter by which the question was split."""
+
     n: int = 0
+    """Cells that have both sides."""
+    pairs: int = 0
+    """Those of them in which both trained on a common seed: means are over these."""
+    improved: int = 0
+    """Cells that the level wins."""
+    worsened: int = 0
+    """Cells that the reference wins."""
+    lost: tuple[int, int, int] = (0, 0, 0)
+    """Cells without a difference, because only the level, only the reference, or both diverged."""
+    unmatched: int = 0
+    """Cells that have one side only."""
+    divergence: Divergence = Divergence()
     seeds: int = 0
+    """Seeds of a pair, on average."""
+
     mean: float = math.nan
+    """Mean difference over the pairs, in the metric's unit."""
+    median: float = math.nan
+    """Median difference over the pairs."""
+    sd: float = math.nan
+    """Standard deviation of the pairs' differences."""
+    seed_sd: float = math.nan
+    """Standard deviation of one seed's difference within a pair, pooled."""
+
+    sign: float = 1.0
+    """1 where less is better, else -1."""
+    unit: str = "cells"
+    """What it was judged over: "cells", or "seeds" where there are too few cells."""
+    log: bool = False
+    """Whether seeds are compared by ratios."""
+    scale: str = "difference"
+    """What `typical`, `low` and `high` are: a "difference", or a "ratio" of level to reference."""
+    typical: float = math.nan
+    """The estimate that belongs to the interval: the pseudo-median over cells, the mean over seeds."""
     low: float = math.nan
     high: float = math.nan
-    median: float = math.nan
-    sd: float = math.nan
-    seed_sd: float = math.nan
+    """The interval of the test that judged, at the level at which it judged: it leaves out 0 (a ratio: 1) if and only if
+    that test shows a difference. Infinite where what diverged leaves it open."""
     p: float = math.nan
+    """Of that test, two-sided."""
     p_holm: float = math.nan
+    """Adjusted for all comparisons judged together (Holm 1979): what the verdict rests on."""
     p_bh: float = math.nan
+    """Adjusted for the share of false claims (Benjamini & Hochberg 1995), for who screens many."""
     direction: int = 0
-    by_seed: tuple[float, ...] = ()
-    seed_low: float = math.nan
-    seed_high: float = math.nan
-    needed_seeds: float = math.nan
-    needed_cells: float = math.nan
+    """1 where the evidence favours the level, -1 the reference."""
+    unanimous: bool = False
+    """Whether one side wins every cell, on every seed."""
+
     fewest: int = 6
+    """Cells below which the signed rank cannot show anything."""
+    needed_seeds: float = math.nan
+    """Seeds per setting, in all, that would show a difference as large as the one seen. NaN: none would alone."""
+    needed_cells: float = math.nan
+    """Cells, in all, that would."""
     verdict: str = NOT_COMPARABLE
+
+    outcomes: Floats = field(default_factory=lambda: np.empty(0), repr=False)
+    """The difference of each cell; infinite where divergence decided. [n]"""
+    shared_luck: bool = False
+    """Whether the same seeds are lucky in many cells at once, so that cells are no independent sample."""
+    over_seeds: SeedTest | None = field(default=None, repr=False)
+    """The test over seeds within the cells in which all trained; None with fewer than `FEWEST_SEEDS`."""
 
     @property
     def better(self) -> Any:
-        """The level that more and larger differences favour; None if neither."""
+        """The level that the evidence favours; None if neither."""
         return self.level if self.direction > 0 else self.reference if self.direction < 0 else None
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Sides of cells: one row a (cell, level, seed), the value NaN where something in it diverged. Each [n]."""
+    """Sides of cells: one row per (cell, level, seed), the value NaN where something in it diverged. Each [n]."""
 
     cell: Codes
     level: Codes
     seed: Codes
     value: Floats
+    fair: Floats
+    """The value on the scale on which seeds are compared; see `statistics.fair_scale`."""
 
     def take(self, chosen: Any) -> Sides:
         """Some of the rows."""
-        return Sides(self.cell[chosen], self.level[chosen], self.seed[chosen], self.value[chosen])
+        return Sides(*(column[chosen] for column in (self.cell, self.level, self.seed, self.value, self.fair)))
 
-    def merged(self) -> Sides:
+    def merge(self) -> Sides:
         """Rows of the same (cell, level, seed) as one: their mean, NaN if any is."""
         key = combined([self.cell, self.level, self.seed], len(self.cell))
         n = int(key.max(initial=-1)) + 1
         if n == len(key):
             return self
         one = self.take(np.unique(key, return_index=True)[1])
-        return replace(one, value=np.bincount(key, self.value, n) / np.bincount(key, minlength=n))
+        many = np.bincount(key, minlength=n)
+        return replace(one, value=np.bincount(key, self.value, n) / many, fair=np.bincount(key, self.fair, n) / many)
 
 
 def compare(
-    sides: Sides, level: int, reference: int, levels: Sequence[Any], sign: float, at: Any = None
+    sides: Sides, level: int, reference: int, levels: Sequence[Any], sign: float, log: bool = False, at: Any = None
 ) -> tuple[Comparison, pd.DataFrame]:
-    """Level against reference (places in `levels`; sign 1 where less is better), and the frame of paired cells: cell,
-    level, reference, seeds, level_mean, reference_mean, difference, better (positive where the level is better)."""
+    """Level against reference (places in `levels`; sign 1 where less is better; log: the fair scale is a logarithm), not yet
+    judged; and the frame of its cells: cell, level, reference, seeds, level_mean, reference_mean, difference, better
+    (positive where the level is better), level_lost, reference_lost (seeds that diverged); numbers are NaN where a side
+    has none."""
     a, b = sides.take(sides.level == level), sides.take(sides.level == reference)
     size = int(sides.seed.max(initial=0)) + 1
     keys = a.cell * size + a.seed, b.cell * size + b.seed
     both, left, right = np.intersect1d(*keys, assume_unique=True, return_indices=True)
     cells, place = np.unique(both // size, return_inverse=True)
     x, y, n = a.value[left], b.value[right], len(cells)
-    good = np.isfinite(x - y)
+    good = np.isfinite(x) & np.isfinite(y)
     count = np.bincount(place[good], minlength=n)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = [np.bincount(place[good], v[good], n) / count for v in (x, y, x - y)]
-    names = {"level_mean": means[0], "reference_mean": means[1], "difference": means[2], "better": -sign * means[2]}
+    with np.errstate(all="ignore"):
+        means = [np.bincount(place[good], v[good], n) / count for v in (x, y)]
+        difference = means[0] - means[1]
+    lost = [np.bincount(place, np.isnan(v), n).astype(int) for v in (x, y)]
+    frame = pd.DataFrame({"cell": cells, "level": [levels[level]] * n, "reference": [levels[reference]] * n})
+    frame = frame.assign(seeds=count, level_mean=means[0], reference_mean=means[1], difference=difference)
+    frame = frame.assign(better=-sign * difference, level_lost=lost[0], reference_lost=lost[1])
+    worse = np.sign(lost[0] - lost[1])
+    outcomes = np.where(count > 0, difference, 0.0)
+    outcomes[worse != 0] = np.where(sign * worse[worse != 0] > 0, np.inf, -np.inf)
+    clean = (lost[0] + lost[1] == 0)[place]
+    over_seeds, shared_luck = _over_seeds(a.fair[left][clean], b.fair[right][clean], place[clean], (both % size)[clean])
     paired = count > 0
-    frame = pd.DataFrame(
-        {"cell": cells, "level": [levels[level]] * n, "reference": [levels[reference]] * n, "seeds": count} | names
-    )
-    gone = [np.bincount(place, np.isnan(v), n) > 0 for v in (x, y)]
-    only = gone[0] & ~gone[1], gone[1] & ~gone[0], gone[0] & gone[1]
-    diverged = int(only[0].sum()), int(only[1].sum())
     one = Comparison(
         levels[level],
         levels[reference],
         at,
+        n=n,
         pairs=int(paired.sum()),
-        lost=(int((only[0] & ~paired).sum()), int((only[1] & ~paired).sum()), int((only[2] & ~paired).sum())),
+        lost=tuple(int((mask & ~paired).sum()) for mask in (worse > 0, worse < 0, worse == 0)),  # type: ignore[arg-type]
         unmatched=len(np.setxor1d(a.cell, b.cell)),
-        diverged=diverged,
-        p_diverged=_sign_test(*diverged),
+        divergence=Divergence(
+            cells=(int((worse > 0).sum()), int((worse < 0).sum())),
+            trials=(int(lost[0].sum()), int(lost[1].sum())),
+            of=len(x),
+            p=divergence_test(lost[0], lost[1], np.bincount(place, minlength=n)),
+        ),
+        sign=sign,
+        log=log,
+        outcomes=outcomes,
+        over_seeds=over_seeds,
+        shared_luck=shared_luck,
     )
-    d, where, seed = (x - y)[good], place[good], (both % size)[good]
-    return _measured(one, means[2][paired], d, where, seed, sign), frame[paired].reset_index(drop=True)
+    return _measure(one, difference[paired], (x - y)[good], place[good]), frame
 
 
-def _measured(one: Comparison, cells: Floats, trials: Floats, where: Codes, seed: Codes, sign: float) -> Comparison:
-    """The comparison with its numbers. cells: a difference a cell; trials: a difference a cell and seed, and of which."""
-    if not len(cells):
-        return one
-    alone = len(cells) == 1 and len(trials) > 1
-    d = trials if alone else cells
-    low, high = bootstrap_mean(d)
-    tidy = -sign * np.where(np.abs(d) > 1e-10 * np.abs(d).max(), d, 0.0)
-    ranks = pd.Series(np.abs(tidy).round(12)).rank().to_numpy() * np.sign(tidy)
-    seeds, shared = np.bincount(seed), np.flatnonzero(np.bincount(seed) == len(cells))
-    by_seed = np.bincount(seed, trials)[shared] / seeds[shared]
-    return replace(
-        one,
-        unit="seeds" if alone else "cells",
-        n=len(d),
-        seeds=round(len(trials) / len(cells)),
-        mean=float(d.mean()),
-        low=low,
-        high=high,
-        median=float(np.median(d)),
-        sd=float(d.std(ddof=1)) if len(d) > 1 else math.nan,
-        seed_sd=_spread(trials, where),
-        improved=int((tidy > 0).sum()),
-        worsened=int((tidy < 0).sum()),
-        p=signed_rank(d)[1],
-        direction=int(np.sign(ranks.sum())),
-        by_seed=tuple(map(float, by_seed)),
-    )
+def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTest | None, bool]:
+    """The two sides seed by seed, averaged over the cells, on the seeds that all those cells have; and whether seeds are
+    lucky in many cells at once."""
+    cells = np.unique(cell)
+    shared = np.flatnonzero(np.bincount(seed) == len(cells)) if len(cells) else cells
+    if len(shared) < FEWEST_SEEDS:
+        return None, False
+    kept = np.isin(seed, shared)
+    order = np.lexsort((seed[kept], cell[kept]))
+    x, y = (v[kept][order].reshape(len(cells), len(shared)) for v in (x, y))
+    return compare_seeds(x.mean(axis=0), y.mean(axis=0)), _share_luck(x - y)
 
 
-def _sign_test(a: int, b: int) -> float:
+def _share_luck(d: Floats) -> bool:
+    """Whether the seeds' differences [cells, seeds] move together over the cells: the F test of the seeds in a two-way layout
+    without repetition (Fisher 1925), at a level so large that little of it is missed."""
     from scipy import stats
 
-    return float(stats.binomtest(a, a + b).pvalue) if a + b else math.nan
+    cells, seeds = d.shape
+    rest = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+    free = (cells - 1) * (seeds - 1)
+    noise = float((rest**2).sum())
+    if not free or noise <= 1e-20 * float((d**2).sum()):
+        return bool(free and d.mean(axis=0).std() > 1e-10 * np.abs(d).max(initial=0.0))
+    f = cells * float(d.mean(axis=0).var(ddof=1)) / (noise / free)
+    return bool(stats.f.sf(f, seeds - 1, free) <= SHARED_LUCK)
+
+
+def _measure(one: Comparison, cells: Floats, trials: Floats, where: Codes) -> Comparison:
+    """The comparison with its numbers. cells: a difference per pair; trials: one per pair and seed, and of which."""
+    if not one.n:
+        return one
+    score = -one.sign * one.outcomes
+    known = np.abs(cells).max(initial=0.0)
+    score = np.where(np.abs(score) > 1e-10 * known, score, 0.0)  # what rounding made of equal numbers is none
+    ranks = pd.Series(np.abs(score)).rank().to_numpy() * np.sign(score)
+    gaps = -one.sign * trials
+    wins = int((score > 0).sum()), int((score < 0).sum())
+    side = 1 if wins[0] == one.n else -1 if wins[1] == one.n else 0
+    return replace(
+        one,
+        seeds=round(len(trials) / len(cells)) if len(cells) else 0,
+        mean=float(cells.mean()) if len(cells) else math.nan,
+        median=float(np.median(cells)) if len(cells) else math.nan,
+        sd=float(cells.std(ddof=1)) if len(cells) > 1 else math.nan,
+        seed_sd=_spread(trials, where),
+        improved=wins[0],
+        worsened=wins[1],
+        direction=int(np.sign(ranks.sum())),
+        unanimous=bool(side and (side * gaps > 0).all()),
+    )
 
 
 def _spread(trials: Floats, where: Codes) -> float:
     """The standard deviation of one seed's difference within a cell, pooled; NaN where no cell has two seeds."""
     count = np.bincount(where)
-    middle = np.bincount(where, trials) / np.maximum(count, 1)
-    free = int((count - 1)[count > 0].sum())
-    return math.sqrt(((trials - middle[where]) ** 2).sum() / free) if free else math.nan
+    with np.errstate(all="ignore"):
+        middle = np.bincount(where, trials) / np.maximum(count, 1)
+        free = int((count - 1)[count > 0].sum())
+        return math.sqrt(((trials - middle[where]) ** 2).sum() / free) if free else math.nan
 
 
-def _needed(one: Comparison, alpha: float) -> tuple[float, float]:
-    """Seeds a cell, and cells, with which the mean difference seen would lie far enough from 0 to be shown at level alpha
-    with chance `POWER`: z(1 - alpha / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
+def judge(family: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with tests, adjusted together, their intervals and verdicts.
 
-    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n. NaN: more than `MOST_NEEDED`, or
-    not by this alone, since the cells differ too much among themselves.
+    Of m comparisons each has the weight 1, which it shares between its own test and that of divergence where one side
+    diverged more (Holm's weighted procedure). Five cells of one sign have p = .0625, and of m comparisons the smallest p
+    counts m times: with fewer than `fewest` cells nothing can be shown over cells, and a difference is looked for over the
+    seeds of these cells.
+    """
+    compared = [one for one in family if one.n]
+    tests: list[Comparison] = []
+    for one in compared:
+        share = 1 - DIVERGENCE_SHARE if one.divergence.uneven else 1.0
+        fewest = math.ceil(1 - math.log2(ALPHA * share / len(compared)))
+        tests.append(_choose_test(replace(one, fewest=fewest)))
+    weights = [1 - DIVERGENCE_SHARE if one.divergence.uneven else 1.0 for one in tests]
+    uneven = [i for i, one in enumerate(tests) if one.divergence.uneven]
+    p = np.array([*(one.p for one in tests), *(tests[i].divergence.p for i in uneven)])
+    weight = np.array([*weights, *(DIVERGENCE_SHARE for _ in uneven)])
+    adjusted, levels = holm(p, weight), holm_levels(p, weight, ALPHA)
+    shares = benjamini_hochberg([one.p for one in tests])
+    asked = dict(zip(uneven, adjusted[len(tests) :], strict=True))
+    judged = []
+    for i, one in enumerate(tests):
+        divergence = replace(one.divergence, shown=bool(asked.get(i, 1.0) <= ALPHA))
+        one = replace(one, divergence=divergence, p_holm=float(adjusted[i]), p_bh=float(shares[i]))
+        judged.append(_judge(_with_interval(one, float(levels[i])), float(levels[i])))
+    done = iter(judged)
+    return [next(done) if one.n else one for one in family]
+
+
+def _choose_test(one: Comparison) -> Comparison:
+    """Over cells where there are enough of them, or no seeds; over seeds where there are not; where the cells share their
+    seeds' luck, both must show it, so that the larger p counts (Berger 1982)."""
+    cells, seeds = signed_rank(one.outcomes)[1], one.over_seeds
+    few = one.n < one.fewest
+    if seeds is not None and (few or (one.shared_luck and seeds.p > cells)):
+        return replace(one, unit="seeds", p=seeds.p)
+    return replace(one, unit="cells", p=cells)
+
+
+def _with_interval(one: Comparison, level: float) -> Comparison:
+    """The estimate and interval of the test that judges, at the error `level` at which it does."""
+    test = one.over_seeds
+    if one.unit == "cells" or test is None:
+        typical, low, high = signed_rank_interval(one.outcomes, level, one.p)
+        return replace(one, typical=typical, low=low, high=high)
+    ends = test.mean, *test.interval(level)
+    if not one.log:
+        return replace(one, typical=ends[0], low=ends[1], high=ends[2])
+    with np.errstate(over="ignore"):
+        typical, low, high = map(float, np.exp(ends))
+    return replace(one, typical=typical, low=low, high=high, scale="ratio")
+
+
+def _judge(one: Comparison, level: float) -> Comparison:
+    """The verdict, from what is shown of the metric and of divergence."""
+    seeds, cells = _count_needed(one, level)
+    one = replace(one, needed_seeds=seeds, needed_cells=cells)
+    shown, diverges, side = one.p_holm <= ALPHA, one.divergence.shown, _side(one)
+    if shown and not (diverges and one.divergence.direction != side):
+        return replace(one, direction=side, verdict=SHOWN if one.n >= one.fewest else SHOWN_HERE)
+    if shown or (diverges and _leans_against(one)):
+        return replace(one, verdict=DEPENDS)
+    if diverges:
+        return replace(one, direction=one.divergence.direction, verdict=SHOWN_HERE)
+    few = one.n < one.fewest and (one.unit == "cells" or one.unanimous)
+    return replace(one, verdict=TOO_FEW if few else NOT_SHOWN)
+
+
+def _side(one: Comparison) -> int:
+    """Whom the test that judged favours: 1 the level, -1 the reference."""
+    if one.unit == "cells" or one.over_seeds is None:
+        return one.direction
+    return int(np.sign(-one.sign * one.over_seeds.mean))
+
+
+def _leans_against(one: Comparison) -> bool:
+    """Whether the side that diverges more does better where as many trained, more than chance would have it."""
+    trained = one.outcomes[np.isfinite(one.outcomes)]
+    if len(trained) < 6 and one.over_seeds is not None:
+        side = np.sign(-one.sign * one.over_seeds.mean)
+        return bool(side == -one.divergence.direction and one.over_seeds.p <= ALPHA)
+    side = np.sign(-one.sign * np.median(trained)) if len(trained) else 0
+    return bool(side == -one.divergence.direction and signed_rank(trained)[1] <= ALPHA)
+
+
+def _count_needed(one: Comparison, level: float) -> tuple[float, float]:
+    """Seeds per setting, and cells, with which the mean difference seen would lie far enough from 0 to be shown at `level`
+    with chance `POWER`: z(1 - level / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
+
+    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n; over seeds alone it is the spread of
+    their differences / S. NaN: more than `MOST_NEEDED`, or not by this alone, since the cells differ too much among themselves.
     """
     from scipy import stats
 
-    if one.n < 2 or one.mean == 0:
+    reach = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))
+    if one.unit == "seeds" and one.over_seeds is not None:
+        test = one.over_seeds
+        needed = (test.sd * reach / test.mean) ** 2 if test.mean else math.inf
+        return (math.ceil(needed) if needed <= MOST_NEEDED else math.nan), math.nan
+    if one.pairs < 2 or one.mean == 0 or not math.isfinite(one.mean * one.sd):
         return math.nan, math.nan
-    target = (one.mean / (stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))) ** 2
+    target = (one.mean / reach) ** 2
+    if target == 0:
+        return math.nan, math.nan
     enough = math.ceil(max(min(one.sd**2 / target, 2 * MOST_NEEDED), one.fewest))
     many = enough if enough <= MOST_NEEDED else math.nan
-    if one.unit == "seeds":
-        return many, math.nan
     more = math.nan
-    if not math.isnan(one.seed_sd) and one.n >= one.fewest:
-        room = one.n * target - max(0.0, one.sd**2 - one.seed_sd**2 / one.seeds)
+    if not math.isnan(one.seed_sd) and one.n >= one.fewest and one.seeds:
+        room = one.pairs * target - max(0.0, one.sd**2 - one.seed_sd**2 / one.seeds)
         more = math.ceil(one.seed_sd**2 / room) if room > 0 and one.seed_sd**2 / room <= MOST_NEEDED else math.nan
     return more, many
-
-
-def judged(family: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons with p values adjusted together (Holm, by which it is judged, and Benjamini-Hochberg for who
-    screens many), intervals over seeds at the level that as many allow
-    (Bonferroni), and verdicts.
-
-    Five pairs of one sign have p = .0625, and of m comparisons the smallest p counts m times: with fewer than `fewest`
-    pairs nothing can be shown over cells, and a difference may still be shown over seeds, in these cells alone.
-    """
-    alpha = ALPHA / max(1, sum(one.pairs > 0 for one in family))
-    p = [one.p if one.n > 1 else math.nan for one in family]
-    adjusted = zip(family, holm(p), benjamini_hochberg(p), strict=True)
-    fewest = math.ceil(1 - math.log2(alpha))
-    return [
-        _judged(replace(one, p_holm=float(strict), p_bh=float(share), fewest=fewest), alpha)
-        for one, strict, share in adjusted
-    ]
-
-
-def _judged(one: Comparison, alpha: float) -> Comparison:
-    if not one.pairs:
-        return one
-    seeds, cells = _needed(one, alpha)
-    enough = len(one.by_seed) >= FEWEST_SEEDS
-    low, high = bootstrap_mean(one.by_seed, 1 - alpha) if enough else (math.nan, math.nan)
-    here = one.n < one.fewest and (low > 0 or high < 0)
-    verdict = SHOWN if one.p_holm <= ALPHA else SHOWN_HERE if here else NOT_SHOWN
-    return replace(one, needed_seeds=seeds, needed_cells=cells, seed_low=low, seed_high=high, verdict=verdict)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -121,11 +122,17 @@ def fair_scale(values: ArrayLike, metric: str) -> Floats:
     together, so that it is on one scale.
     """
     values = np.asarray(values, float)
-    above = values[np.isfinite(values) & (values > 0)]
-    if not is_loss(metric) or not len(above) or (values < 0).any():
+    if not by_ratio(values, metric):
         return values
-    out: Floats = np.log(np.where(values == 0, above.min() / 2, values))
+    least = values[np.isfinite(values) & (values > 0)].min()
+    out: Floats = np.log(np.where(values == 0, least / 2, values))
     return out
+
+
+def by_ratio(values: ArrayLike, metric: str) -> bool:
+    """Whether `fair_scale` takes logarithms of these values, so that differences on it are ratios."""
+    values = np.asarray(values, float)
+    return is_loss(metric) and bool((values > 0).any() and not (values < 0).any())
 
 
 def is_loss(metric: str) -> bool:
@@ -160,26 +167,71 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
     return np.array(out)
 
 
-def holm(p: ArrayLike) -> Floats:
-    """p values [m] adjusted so that the chance of any false claim stays below the level (Holm 1979). NaN stays NaN and
-    does not count."""
-    return _adjusted(p, lambda ordered, m: np.maximum.accumulate(ordered * (m - np.arange(m))))
+def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """p values [m] adjusted so that the chance of any false claim stays below the level (Holm 1979, with its section 4 for
+    hypotheses that share the error by `weights` [m]). NaN stays NaN and does not count."""
+    p, weights = _with_weights(p, weights)
+    out = np.full(p.shape, np.nan)
+    order, left = _holm_order(p, weights)
+    if len(order):
+        out[order] = np.minimum(np.maximum.accumulate(p[order] / weights[order] * left), 1.0)
+    return out
+
+
+def holm_levels(p: ArrayLike, weights: ArrayLike | None = None, alpha: float = 0.05) -> Floats:
+    """The error at which Holm's procedure tests each hypothesis [m]: p is at most that if and only if it is rejected.
+
+    Hypotheses are tested from the smallest p / weight on, each with its share of the error among those still left; from the
+    first one that is kept, all that are left have the share they have there. An interval at that error agrees with the verdict.
+    """
+    p, weights = _with_weights(p, weights)
+    out = np.full(p.shape, np.nan)
+    order, left = _holm_order(p, weights)
+    kept = np.flatnonzero(p[order] > alpha * weights[order] / left)
+    if len(kept):
+        left[kept[0] :] = left[kept[0]]
+    out[order] = alpha * weights[order] / left
+    return out
+
+
+def _with_weights(p: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
+    p = np.asarray(p, float)
+    return p, np.ones(p.shape) if weights is None else np.asarray(weights, float)
+
+
+def _holm_order(p: Floats, weights: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The order in which known p values are tested, and the weight that is left at each."""
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known] / weights[known], kind="stable")]
+    return order, np.cumsum(weights[order][::-1])[::-1].copy()
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
     """p values [m] adjusted so that the expected share of false ones among the claims stays below the level (Benjamini &
     Hochberg 1995). NaN stays NaN and does not count."""
-    return _adjusted(p, lambda ordered, m: np.minimum.accumulate((ordered * m / np.arange(1, m + 1))[::-1])[::-1])
+    from scipy import stats
 
-
-def _adjusted(p: ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     p = np.asarray(p, float)
     out = np.full(p.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    if len(order):
-        out[order] = np.minimum(rule(p[order], len(order)), 1.0)
+    known = ~np.isnan(p)
+    if known.any():
+        out[known] = stats.false_discovery_control(p[known])
     return out
+
+
+_BEYOND = 1e6
+"""Stands for an infinite difference, in units of the largest finite one."""
+
+
+def _scaled(differences: ArrayLike) -> tuple[Floats, float]:
+    """Differences [n] in units of the largest finite one, without NaN, infinite ones as `_BEYOND`; and that unit. Equal to
+    ten digits counts as equal: what rounding made of equal numbers decides nothing."""
+    d = np.asarray(differences, float)
+    d = d[~np.isnan(d)]
+    finite = np.isfinite(d)
+    unit = float(np.abs(d[finite]).max(initial=0.0)) or 1.0
+    scaled: Floats = np.where(finite, np.where(finite, d, 0.0) / unit, np.sign(d) * _BEYOND).round(10)
+    return scaled, unit
 
 
 def signed_rank(differences: ArrayLike) -> tuple[float, float]:
@@ -187,28 +239,195 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     (Wilcoxon 1945). Differences of 0 are dropped; of up to 50 the p is exact, with ties too (the permutation
     distribution of the ranks at hand), beyond that normal with scipy's corrections. Without a difference, (0, 1).
 
-    Differences that agree to ten digits of the largest are ties: what rounding made of equal numbers decides nothing.
+    An infinite difference is larger than any finite one and as large as any infinite one: a worst rank, for what ended
+    without a number (Lachin 1999).
     """
     from scipy import stats
 
-    d = np.asarray(differences, float)
-    d = d[np.isfinite(d)]
-    if len(d) and np.abs(d).max() > 0:
-        d = np.round(d / np.abs(d).max(), 10)
+    d, _ = _scaled(differences)
     d = d[d != 0]
     if len(d) == 0:
         return 0.0, 1.0
     ranks = stats.rankdata(np.abs(d))
     w = float(min(ranks[d > 0].sum(), ranks[d < 0].sum()))
-    if len(d) > 50:
+    if len(d) > _EXACT:
         return w, float(stats.wilcoxon(d, correction=False, method="asymptotic").pvalue)
     doubled = np.rint(2 * ranks).astype(int)  # midranks are halves
-    ways = np.zeros(doubled.sum() + 1)
-    ways[0] = 1.0
-    for rank in doubled:
-        ways[rank:] += ways[: len(ways) - rank].copy()
-    below = ways[: round(2 * w) + 1].sum() / 2.0 ** len(d)
+    below = _count_ways(doubled)[: round(2 * w) + 1].sum() / 2.0 ** len(d)
     return w, float(min(1.0, 2 * below))
+
+
+_EXACT = 50
+"""Differences up to which the signed rank's distribution is counted, not approximated."""
+
+
+def _count_ways(ranks: NDArray[np.int64]) -> Floats:
+    """In how many ways the ranks of a random half sum up to 0, 1, 2, …"""
+    ways = np.zeros(ranks.sum() + 1)
+    ways[0] = 1.0
+    for rank in ranks:
+        ways[rank:] += ways[: len(ways) - rank].copy()
+    return ways
+
+
+def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tuple[float, float, float]:
+    """The pseudo-median of paired differences [n] and the interval that the signed-rank test gives at the error `level`
+    (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2 and 3.3): all shifts that the test does not reject.
+
+    The averages of any two differences (each with itself, too) in order, counted from both ends as far as the test's
+    distribution reaches `level` / 2. p: the test's own, of no shift; it decides where ties leave it open whether 0 belongs to
+    the interval. An end is infinite where the test rejects no shift that way, or infinite differences reach that far.
+    """
+    d, unit = _scaled(differences)
+    n = len(d)
+    if n == 0:
+        return math.nan, math.nan, math.nan
+    total = n * (n + 1) // 2
+    cut = _critical(n, level)
+    places = [(total - 1) // 2, total // 2, *((cut - 1, total - cut) if cut else ())]
+    below, above, *ends = _walsh(d, places)
+    middle = (below + above) / 2
+    low, high = ends or (-math.inf, math.inf)
+    low, high = _agree(low, high, middle, p <= level)
+    middle, low, high = (math.copysign(math.inf, v) if abs(v) > _BEYOND / 8 else v * unit for v in (middle, low, high))
+    return middle, low, high
+
+
+def _critical(n: int, level: float) -> int:
+    """The largest c so that the smaller rank sum is below c with a chance of at most `level` (two-sided); 0 for none."""
+    from scipy import stats
+
+    if n > _EXACT:
+        spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+        return max(0, math.floor(n * (n + 1) / 4 - float(stats.norm.ppf(1 - level / 2)) * spread))
+    below = np.cumsum(_count_ways(np.arange(1, n + 1))) / 2.0**n
+    return int(np.searchsorted(below, level / 2 * (1 + 1e-12), side="right"))
+
+
+def _walsh(d: Floats, places: list[int]) -> list[float]:
+    """The averages of two differences (each with itself, too) that stand at some places, from 0, among all in order. Many
+    are not written down: how many are at most a value is counted, and the value halved in on."""
+    n = len(d)
+    if n <= 1_500:
+        rows, columns = np.triu_indices(n)
+        averages = np.partition((d[rows] + d[columns]) / 2, places)
+        return [float(averages[place]) for place in places]
+    ordered = np.sort(d)
+    found = []
+    for place in places:
+        low, high = float(ordered[0]), float(ordered[-1])
+        while high - low > 1e-9 * max(abs(low), abs(high), 1e-3):
+            middle = (low + high) / 2
+            partners = np.searchsorted(ordered, 2 * middle - ordered, side="right") - np.arange(n)
+            low, high = (low, middle) if int(np.maximum(partners, 0).sum()) > place else (middle, high)
+        found.append((low + high) / 2)
+    return found
+
+
+def divergence_test(level: ArrayLike, reference: ArrayLike, of: ArrayLike) -> float:
+    """The two-sided p of whether one of two sides diverges more within cells: of `of` [n] trials a side, `level` [n] and
+    `reference` [n] diverged. NaN where nothing did.
+
+    Fisher's exact test, stratified: within a cell, the trials that diverged are drawn from all of both sides, so that a side
+    has a hypergeometric share of them, and the shares add up (Cox 1958; with one trial a side, McNemar's sign test).
+    """
+    from scipy import stats
+
+    a, b, size = (np.asarray(values, int) for values in (level, reference, of))
+    chance, first = np.ones(1), 0
+    for mine, theirs, n in zip(a, b, size, strict=True):
+        lost = int(mine + theirs)
+        if lost in (0, 2 * n):
+            first += int(mine)
+            continue
+        least, most = max(0, lost - n), min(n, lost)
+        chance = np.convolve(chance, stats.hypergeom.pmf(np.arange(least, most + 1), 2 * n, lost, n))
+        first += least
+    if len(chance) == 1:
+        return math.nan
+    expected = (a + b).sum() / 2
+    far = np.abs(first + np.arange(len(chance)) - expected) >= abs(a.sum() - expected) - 1e-9
+    return float(min(1.0, chance[far].sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class SeedTest:
+    """Two sides seed by seed, on a scale on which they are compared fairly."""
+
+    x: Floats
+    """The first side. [seeds]"""
+    y: Floats
+    """The second side, on the same seeds. [seeds]"""
+    mean: float
+    """The mean of x - y."""
+    sd: float
+    """The standard deviation of x - y."""
+    p: float
+    """Two-sided."""
+    by_rank: bool
+    """Whether the ranks of all values, which heavy tails cannot hide, said more than the paired differences."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Of the shift from y to x at the error `level`: it leaves out 0 if and only if p is at most `level`."""
+        from scipy import stats
+
+        n, rejected = len(self.x), self.p <= level
+        level = level / 2 if n >= FEWEST_RANKED else level
+        if not self.by_rank:
+            reach = float(stats.t.ppf(1 - level / 2, n - 1)) * self.sd / math.sqrt(n)
+            return _agree(self.mean - reach, self.mean + reach, self.mean, rejected)
+        shifts = np.unique(np.subtract.outer(self.x, self.y))
+        ends = np.concatenate([[-math.inf], shifts, [math.inf]])
+        inside = np.concatenate(
+            [[shifts[0] - 1], (shifts[1:] + shifts[:-1]) / 2, [shifts[-1] + 1]]
+        )  # p is constant there
+
+        def kept(place: int) -> bool:
+            return _rank_sum(self.x - inside[place], self.y) > level
+
+        middle = int(np.searchsorted(inside, np.median(shifts)))
+        first = bisect.bisect_left(range(middle), True, key=kept)
+        after = middle + bisect.bisect_left(range(middle, len(inside)), True, key=lambda place: not kept(place))
+        return _agree(float(ends[first]), float(ends[after]), self.mean, rejected)
+
+
+def _agree(low: float, high: float, estimate: float, rejected: bool) -> tuple[float, float]:
+    """An interval that leaves out 0 if and only if 0 was rejected, where ties left that open."""
+    tiny = 1e-10 * max(abs(estimate), 1e-300)
+    if not rejected:
+        return min(low, 0.0), max(high, 0.0)
+    if low <= 0 <= high:
+        return (tiny, high) if estimate > 0 else (low, -tiny)
+    return low, high
+
+
+FEWEST_RANKED = 5
+"""Seeds a side with which ranks can show something: all on one side of the others have p = 2 / C(10, 5) = .008."""
+
+
+def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
+    """x against y [seeds], at least two: a t test of the paired differences. From `FEWEST_RANKED` seeds on, Mann and
+    Whitney's rank-sum test is asked as well, and the smaller p counts twice (Bonferroni): a side that is worse on every seed
+    than the other on any is told from it however unequal the spreads."""
+    from scipy import stats
+
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    d = x - y
+    mean, sd = float(d.mean()), float(d.std(ddof=1))
+    tiny = 1e-10 * float(np.abs(d).max())
+    sd = sd if sd > tiny else 0.0
+    t = abs(mean) * math.sqrt(len(d)) / sd if sd else math.inf if mean else 0.0
+    paired = float(2 * stats.t.sf(t, len(d) - 1))
+    if len(d) < FEWEST_RANKED:
+        return SeedTest(x, y, mean, sd, paired, by_rank=False)
+    ranked = _rank_sum(x, y)
+    return SeedTest(x, y, mean, sd, min(1.0, 2 * min(paired, ranked)), by_rank=ranked < paired)
+
+
+def _rank_sum(x: Floats, y: Floats) -> float:
+    from scipy import stats
+
+    return float(stats.mannwhitneyu(x, y, method="auto" if len(x) > 8 else "exact").pvalue)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:

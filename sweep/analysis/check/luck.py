@@ -71,7 +71,7 @@ def did_nothing(reading: Reading) -> Iterator[Remark]:
         except UsageError:
             continue
         pairs = [one for one in found.comparisons if one.n >= one.fewest and one.unit == "cells"]
-        if not pairs or len(pairs) < len(found.comparisons) or any(sum(one.diverged) for one in pairs):
+        if not pairs or len(pairs) < len(found.comparisons) or any(sum(one.divergence.trials) for one in pairs):
             continue
         ends = [end for one in pairs for end in (one.low, one.high)]
         if max(map(abs, ends)) > band:

@@ -54,12 +54,15 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
             row = len(means)
             frame = one.differences
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
+            mine = mine[mine["difference"].notna()]
             marks.append(_dots(mine, row, one.others))
             label = f"{one.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
+            over_cells = comparison.scale == "difference"
+            drawn = (comparison.low, comparison.high) if over_cells else (np.nan, np.nan)
             judged = {
                 "mean": comparison.mean,
-                "low": comparison.low,
-                "high": comparison.high,
+                "low": drawn[0],
+                "high": drawn[1],
                 "n": comparison.n,
                 "improved": comparison.improved,
             }

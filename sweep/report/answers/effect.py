@@ -12,15 +12,17 @@ from rich.text import Text
 from sweep.hyperparameters import show_value
 from sweep.report.answers.sentences import headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import (
+    DEPENDS,
     NOT_COMPARABLE,
     SHOWN,
     SHOWN_HERE,
-    interval,
+    TOO_FEW,
     listed,
     lost_short,
     scale,
-    show_difference,
     show_p,
+    show_size,
+    show_sizes,
 )
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
@@ -45,40 +47,42 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
         ("Effect of "), (effect.name, "bold"), f" on {effect.metric} ({way} is better), study {effect.study}"
     )
     parts: list[RenderableType] = [head, Text(_matched(effect), "dim"), Text(), _level_table(effect), Text()]
+    tuned = effect.others or effect.averaged
     for sentence in sentences(effect):
         parts.append(Text(sentence, "bold" if sentence == headline(effect) else ""))
+    parts += [Text(sentence) for sentence in tuned_sentences(effect)] if tuned else []
     if len(effect.comparisons) > 1:
-        parts += [
-            Text(),
-            Text(f"Against {show_value(effect.reference)}:", "bold"),
-            _comparison_table(effect, effect.comparisons),
-        ]
+        title = f"Against {effect.name} {show_value(effect.reference)}, which has {effect.why}:"
+        parts += [Text(), Text(title, "bold"), _comparison_table(effect, effect.comparisons)]
+        parts += _legend(effect, effect.comparisons)
     if effect.by_comparisons:
         parts += [Text(), Text(f"At each {effect.by}:", "bold"), _comparison_table(effect, effect.by_comparisons)]
-        parts += _over_seeds(effect)
-    if effect.others or effect.averaged:
+        parts += _legend(effect, effect.by_comparisons)
+    if tuned:
         parts += [Text(), Text("Each at its best, after tuning the rest:", "bold"), _tuned_table(effect)]
-        parts += [Text(sentence) for sentence in tuned_sentences(effect)]
     return [*parts, Text(), Text(holds_for(effect), "dim")]
 
 
-def _over_seeds(effect: Effect) -> list[Text]:
-    """What a verdict of "here" rests on: where no p of so few cells could be small enough, intervals over seeds."""
-    judged = [one for one in effect.by_comparisons if one.n < one.fewest and not math.isnan(one.seed_low)]
-    if not judged:
-        return []
-    each = "; ".join(f"{show_value(one.at)}: {interval(effect.metric, one.seed_low, one.seed_high)}" for one in judged)
-    many = f", allowing for {len(effect.by_comparisons)} comparisons" if len(effect.by_comparisons) > 1 else ""
-    return [
-        Text(f'"here": too few cells for a small p, so judged in these cells alone, over seeds{many}: {each}', "dim")
-    ]
+def _legend(effect: Effect, comparisons: list[Comparison]) -> list[Text]:
+    """What the signs in a table of comparisons mean."""
+    out = []
+    if any(one.scale == "ratio" for one in comparisons):
+        out.append(f"×0.5: half the {effect.metric} of {show_value(effect.reference)}.")
+    if any(one.verdict == SHOWN_HERE or one.unit == "seeds" for one in comparisons):
+        out.append(
+            "Where there are too few cells for a small p, seeds are compared, and “here” is about these cells only."
+        )
+    if len(comparisons) > 1:
+        out.append("p and intervals allow for all comparisons of this table (Holm).")
+    return [Text(" ".join(out), "dim")] if out else []
 
 
 def _matched(effect: Effect) -> str:
     """What is compared with what, in words."""
     rest = effect.others or []
-    what = f"settings that agree on {listed(rest)}" if rest else "nothing else varies"
-    text = f"{count(effect.settings, 'setting')}, {count(effect.seeds, 'seed')}; a cell: {what}"
+    pairs = f"each comparison (a “cell”) is between settings with the same {listed(rest)}"
+    what = pairs if rest else "nothing else varies"
+    text = f"{count(effect.settings, 'setting')}, {count(effect.seeds, 'seed')}; {what}"
     if effect.averaged:
         text += f"; {listed(effect.averaged)}, which not every level has, averaged within it"
     if effect.left_out:
@@ -89,7 +93,9 @@ def _matched(effect: Effect) -> str:
 def _level_table(effect: Effect) -> Columns:
     table, frame = Columns(), effect.levels
     diverged, ranked = bool(frame["diverged"].any()), bool(frame["rank"].notna().any())
-    names = ["trials", *(["diverged"] if diverged else []), "cells", "mean", *(["mean place"] if ranked else [])]
+    over = f"over {count(effect.common, 'cell')}" if effect.common else "over its own cells"
+    names = ["trials", *(["diverged"] if diverged else []), "cells", f"mean {over}"]
+    names += ["average rank (0 best, 1 worst)"] if ranked else []
     for name in (effect.name, *names):
         table.add_column(name, justify="right")
     for row in frame.to_dict("records"):
@@ -110,46 +116,71 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
         effect.name,
         f"difference{f' ({unit})' if unit else ''}",
         "95% interval",
+        "over",
+        "wins (cells)",
+        "p",
     ]
-    for name in (*headers, "better in", "p", "p Holm"):
+    for name in headers:
         table.add_column(name, "right", flows=name == "95% interval")
     table.add_column("", flows=True)
     reference = show_value(effect.reference)
     for one in comparisons:
         level = show_value(one.level)
         cells = [*([show_value(one.at)] if at else []), f"{level} – {reference}" if two else level]
-        cells += [show_difference(effect.metric, one.mean), interval(effect.metric, one.low, one.high)]
-        cells += [f"{one.improved:,} of {one.n:,}" if one.n else "–", show_p(one.p), show_p(one.p_holm)]
-        better = show_value(one.better)
-        verdict = {SHOWN: f"{better} better", SHOWN_HERE: f"{better} better here", NOT_COMPARABLE: "not comparable"}
-        said = [verdict.get(one.verdict, "not shown"), lost_short(one)]
-        said = [part for part in said if part][-1:] if not one.pairs else [part for part in said if part]
-        table.add_row(
-            *cells,
-            "; ".join(said),
-            style="" if one.verdict in (SHOWN, SHOWN_HERE) else "dim",
+        finite = math.isfinite(one.typical)
+        cells.append(
+            show_size(effect.metric, one.scale if finite else "difference", one.typical if finite else one.mean)
         )
+        bounded = math.isfinite(one.low) or math.isfinite(one.high)
+        cells.append(show_sizes(effect.metric, one.scale, one.low, one.high) if bounded else "–")
+        cells.append(_over(one))
+        cells += [f"{one.improved:,} of {one.n:,}" if one.n else "–", show_p(one.p_holm)]
+        better = show_value(one.better)
+        verdict = {
+            SHOWN: f"{better} better",
+            SHOWN_HERE: f"{better} better here",
+            DEPENDS: "depends on the cell",
+            TOO_FEW: "too few to tell",
+            NOT_COMPARABLE: "not comparable",
+        }
+        said = [verdict.get(one.verdict, "not shown"), lost_short(one)]
+        said = said[1:] if one.verdict == TOO_FEW and not one.pairs and one.n else said
+        decided = one.verdict in (SHOWN, SHOWN_HERE)
+        table.add_row(*cells, "; ".join(part for part in said if part), style="" if decided else "dim")
     return table
+
+
+def _over(one: Comparison) -> str:
+    """What a comparison was judged over."""
+    if one.unit == "seeds" and one.over_seeds is not None:
+        return count(len(one.over_seeds.x), "seed")
+    return count(one.n, "cell") if one.n else "–"
 
 
 def _tuned_table(effect: Effect) -> Columns:
     table, frame = Columns(), effect.tuned
     if "value" not in frame:
         return table
-    unequal = frame["settings"].nunique() > 1
-    known = ("level", "value", "low", "high", "seeds", "settings", "expected")
+    unequal, fresh = frame["settings"].nunique() > 1, "selected" in frame
+    known = ("level", "value", "low", "high", "seeds", "settings", "expected", "selected")
     rest = [name for name in frame.columns if name not in known]
-    interval = bool(frame["low"].notna().any())
-    headers = [effect.name, effect.metric, *(["95% interval"] if interval else []), "seeds", "best of"]
+    judged = bool(frame["low"].notna().any())
+    headers = [effect.name, effect.metric, *(["95% over seeds"] if judged else []), "seeds", "best of"]
+    if fresh:
+        headers = [name.replace("seeds", "fresh seeds") for name in headers]
+        headers.insert(1, "when selected")
     for name in (*headers, *(["expected"] if unequal else [])):
         table.add_column(name, "right")
     table.add_column("with", flows=True)
     for row in frame.to_dict("records"):
         if missing(row["value"]):
-            table.add_row(show_value(row["level"]), "diverged", *([""] if interval else []), "", f"{row['settings']:,}")
+            selected = [show_metric(effect.metric, row["selected"])] if fresh else []
+            blank = [""] if judged else []
+            table.add_row(show_value(row["level"]), *selected, "diverged", *blank, "", f"{row['settings']:,}")
             continue
-        cells = [show_value(row["level"]), show_metric(effect.metric, row["value"])]
-        if interval:
+        cells = [show_value(row["level"]), *([show_metric(effect.metric, row["selected"])] if fresh else [])]
+        cells.append(show_metric(effect.metric, row["value"]))
+        if judged:
             ends = (show_metric(effect.metric, row[end]) for end in ("low", "high"))
             cells.append("–" if missing(row["low"]) else " to ".join(ends))
         cells += [f"{row['seeds']:.0f}", f"{row['settings']:,}"]
@@ -167,6 +198,7 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "direction": effect.direction,
         "verdict": effect.verdict,
         "text": [*sentences(effect), *tuned_sentences(effect), holds_for(effect)],
+        "common_cells": effect.common,
         "reference": plain(effect.reference),
         "why": effect.why,
         "matched": effect.others,
@@ -182,13 +214,18 @@ def effect_json(effect: Effect) -> dict[str, Any]:
 
 
 def _comparison_json(one: Comparison) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        name: plain(value) for name, value in vars(one).items() if name not in ("lost", "diverged", "by_seed")
-    }
-    sides = ("level", "reference", "both")
+    left_out = ("divergence", "lost", "outcomes", "over_seeds", "sign", "log")
+    out: dict[str, Any] = {name: plain(value) for name, value in vars(one).items() if name not in left_out}
+    sides, spread = ("level", "reference", "both"), one.divergence
     out["share_improved"] = one.improved / one.n if one.n else None
     out["better"] = plain(one.better)
     out["lost"] = dict(zip(sides, one.lost, strict=True))
-    out["diverged"] = dict(zip(sides, one.diverged, strict=False))
-    out["by_seed"] = list(one.by_seed)
+    out["diverged"] = {
+        "cells": dict(zip(sides, spread.cells, strict=False)),
+        "trials": dict(zip(sides, spread.trials, strict=False)),
+        "of": spread.of,
+        "p": plain(spread.p),
+        "shown": spread.shown,
+    }
+    out["over"] = _over(one)
     return out

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sweep.hyperparameters import TABLE, show_value
 from sweep.report.answers.words import (
+    DEPENDS,
+    LEVEL,
     NOT_COMPARABLE,
+    NOT_SHOWN,
     SHOWN,
     SHOWN_HERE,
+    TOO_FEW,
     equals,
     interval,
     listed,
-    lost_short,
     scale,
     show_difference,
     show_p,
+    show_ratio,
 )
 from sweep.report.tables import is_default
 from sweep.report.text import count
@@ -28,50 +33,179 @@ if TYPE_CHECKING:
 
 def headline(effect: Effect) -> str:
     """The answer in one sentence."""
-    name, one = effect.name, effect.first
+    name = effect.name
     if effect.bucketed or not effect.comparisons:
-        return f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; its ranges are below."
-    if one.pairs == 0 and all(other.pairs == 0 for other in effect.comparisons):
-        return f"Not comparable: {_why_no_pairs(effect)}"
-    if len(effect.comparisons) == 1:
-        return _two_levels(effect, one)
-    reference = show_value(effect.reference)
-    worse = [show_value(o.level) for o in effect.comparisons if o.verdict in (SHOWN, SHOWN_HERE) and o.direction < 0]
-    odd = [show_value(o.level) for o in effect.comparisons if o.verdict in (SHOWN, SHOWN_HERE) and o.direction > 0]
-    open_ = [show_value(o.level) for o in effect.comparisons if o.verdict not in (SHOWN, SHOWN_HERE)]
-    if not worse and not odd:
-        return f"No difference shown between {name} {reference}, which has {effect.why}, and the others ({', '.join(open_)})."
-    here = " in these cells" if all(o.verdict != SHOWN for o in effect.comparisons) else ""
-    text = (
-        f"{name} {reference} is better than {listed(worse)}{here}"
-        if worse
-        else f"{name} {listed(odd)} is better than {reference}"
-    )
-    return text + (f"; no difference shown from {listed(open_, 'or')}." if open_ else ".")
+        return (
+            f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; "
+            "its ranges are below."
+        )
+    if all(one.n == 0 for one in effect.comparisons):
+        return f"Not comparable: {_explain_no_pairs(effect)}"
+    return _two_levels(effect, effect.first) if len(effect.comparisons) == 1 else _many_levels(effect)
 
 
 def _two_levels(effect: Effect, one: Comparison) -> str:
-    better, worse = (one.level, one.reference) if one.direction >= 0 else (one.reference, one.level)
-    a, b = show_value(better), show_value(worse)
-    if one.verdict in (SHOWN, SHOWN_HERE):
-        here = " in these cells" if one.verdict == SHOWN_HERE else ""
-        return f"{effect.name} {a} is better than {b}{here}: {_by_how_much(effect, one)}."
-    return f"No difference shown between {effect.name} {a} and {b}: {_by_how_much(effect, one)}."
+    a, b = (show_value(side) for side in _sides(one, one.direction))
+    verdict = {
+        SHOWN: f"{effect.name} {a} is better than {b}",
+        SHOWN_HERE: f"{effect.name} {a} is better than {b} in {_these(one)}",
+        DEPENDS: f"Which of {effect.name} {a} and {b} is better depends on the cell",
+        TOO_FEW: f"Too few {'cells' if one.unit == 'cells' else 'seeds'} to tell {effect.name} {a} from {b}",
+        NOT_SHOWN: f"No difference shown between {effect.name} {a} and {b}",
+    }[one.verdict]
+    diverged, won, trained = _divergence(effect, one), _won(one), _where_trained(effect, one)
+    if not diverged:
+        return f"{verdict}: {'; '.join(part for part in (won, _size(effect, one, one.direction)) if part)}."
+    if one.verdict == SHOWN_HERE and one.p_holm > LEVEL:  # divergence alone decides
+        rest = f"; {trained}, which shows no difference" if trained else ""
+        return f"{effect.name} {a} is better than {b}: {diverged}{rest}."
+    if one.verdict in (TOO_FEW, NOT_SHOWN):
+        said = f"{diverged[0].upper()}{diverged[1:]}"
+        if one.verdict == TOO_FEW:
+            return f"{said}. {f'Too few cells to say more: {trained}' if trained else 'Too few trials to say more'}."
+        return f"{said}. Over all cells, {verdict[0].lower()}{verdict[1:]}: {won}; {trained}."
+    return f"{verdict}: {'; '.join(part for part in (diverged, won, trained) if part)}."
 
 
-def _by_how_much(effect: Effect, one: Comparison) -> str:
-    """The mean difference from the side of the level that is better, its interval, the share of pairs, p."""
-    metric = effect.metric
-    up = one.mean > 0
-    of = one.level if one.direction >= 0 else one.reference
-    mean, low, high = (one.mean, one.low, one.high) if one.direction >= 0 else (-one.mean, -one.high, -one.low)
-    wins = one.improved if one.direction >= 0 else one.worsened
-    up = mean > 0
+def _sides(one: Comparison, direction: int) -> tuple[Any, Any]:
+    """The level that a direction favours, and the other one."""
+    return (one.level, one.reference) if direction >= 0 else (one.reference, one.level)
+
+
+def _these(one: Comparison) -> str:
+    return "this cell" if one.n == 1 else f"these {one.n:,} cells"
+
+
+def _won(one: Comparison) -> str:
+    """How many cells the better level wins, and p if that is of all cells."""
+    if one.n < 2:
+        return ""
+    won = one.improved if one.direction > 0 else one.worsened if one.direction else max(one.improved, one.worsened)
+    text = f"{show_value(_sides(one, one.direction)[0])} wins {won:,} of {one.n:,} cells ({100 * won / one.n:.4g}%)"
+    return f"{text}, {_p(one)}" if one.unit == "cells" else text
+
+
+def _p(one: Comparison) -> str:
+    over = f" over {len(one.over_seeds.x)} seeds" if one.unit == "seeds" and one.over_seeds is not None else ""
+    return f"{equals(one.p_holm)}{' (Holm)' if one.p_holm != one.p else ''}{over}"
+
+
+def _divergence(effect: Effect, one: Comparison) -> str:
+    """Where which side diverged: off diverged at 2 of 5 values of lr (6 of 15 trials), on at none: on is better there."""
+    spread = one.divergence
+    if not spread.uneven:
+        return ""
+    sides = zip(spread.cells, spread.trials, (one.level, one.reference), strict=True)
+    (n, lost, worse), (m, others, better) = sorted(sides, key=lambda side: -side[0])
+    worse, better = show_value(worse), show_value(better)
+    if one.n == 1:
+        return f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, {better} on {others or 'none'}: {better} is better there"
+    at, of = "in", count(one.n, "cell")
+    if len(effect.others) == 1:
+        at, of = "at", f"{one.n:,} values of {effect.others[0]}"
+    trials = f" ({lost:,} of {count(spread.of, 'trial')})" if spread.of > one.n else ""
+    if not m:
+        more, none = ("", "none") if not others else (" more often", f"none more often ({others:,} of {spread.of:,})")
+        return f"{worse} diverged{more} {at} {n:,} of {of}{trials}, {better} {at} {none}: {better} is better there"
+    return (
+        f"{worse} diverged more often {at} {n:,} of {of}{trials}, {better} {at} {m:,} ({others:,} of {spread.of:,} trials): "
+        "the other one is better there"
+    )
+
+
+def _where_trained(effect: Effect, one: Comparison) -> str:
+    """Who is ahead in the cells where as many trained on both sides."""
+    wins = one.improved - one.divergence.cells[1], one.worsened - one.divergence.cells[0]
+    cells = one.n - sum(one.divergence.cells)
+    if not cells or not one.pairs:
+        return ""
+    side = 1 if wins[0] > wins[1] else -1 if wins[0] < wins[1] else one.direction
+    if one.unit == "seeds" and one.over_seeds is not None and one.over_seeds.mean:
+        side = 1 if one.sign * one.over_seeds.mean < 0 else -1
+    ahead = (
+        f"{show_value(_sides(one, side)[0])} wins {wins[0] if side > 0 else wins[1]:,} of {cells:,}, "
+        if cells > 1
+        else ""
+    )
+    return f"where both trained ({cells:,} of {one.n:,}), {ahead}{_size(effect, one, side)}"
+
+
+def _size(effect: Effect, one: Comparison, side: int) -> str:
+    """How far a side is ahead (1 the level, -1 the reference), with the interval of the test that judged."""
+    if not one.pairs:
+        return ""
+    metric, (a, b) = effect.metric, map(show_value, _sides(one, side))
+    p = f", {_p(one)}" if one.unit == "seeds" else ""
+    if one.scale == "ratio":
+        typical, low, high = (one.typical, one.low, one.high) if side >= 0 else _inverse(one)
+        spread = f"95%: {show_ratio(low)} to {show_ratio(high)}"
+        return f"{metric} with {a} is {show_ratio(typical)} times that with {b} ({spread}{p})"
+    typical, low, high = (one.typical, one.low, one.high) if side >= 0 else (-one.typical, -one.high, -one.low)
+    how = "typically " if one.unit == "cells" and one.n > 1 else ""
+    if not math.isfinite(typical) or (one.unit == "cells" and one.divergence.uneven):  # the interval is of all cells
+        typical, low, high, how = (one.mean if side >= 0 else -one.mean), math.nan, math.nan, "on average "
+    up = typical > 0
     ends = (low, high) if up else (-high, -low)
-    text = f"{metric} with {show_value(of)} is {'higher' if up else 'lower'} by {show_difference(metric, abs(mean), False)}{scale(metric)[1]}"
-    text += f" on average (95%: {interval(metric, *ends, False)})" if not math.isnan(low) else " on average"
-    text += f"; it is better in {wins:,} of {count(one.n, one.unit.removesuffix('s'))} ({100 * wins / one.n:.4g}%)"
-    return f"{text}, {equals(one.p_holm)}{' (Holm)' if one.p_holm != one.p else ''}" if one.n > 1 else text
+    inside = [f"95%: {interval(metric, *ends, False)}"] if math.isfinite(low) or math.isfinite(high) else []
+    inside += [p.removeprefix(", ")] if p else []
+    by = f"{show_difference(metric, abs(typical), False)}{scale(metric)[1]}"
+    beside = f" ({', '.join(inside)})" if inside else ""
+    return f"{metric} with {a} is {how}{'higher' if up else 'lower'} by {by}{beside}"
+
+
+def _inverse(one: Comparison) -> tuple[float, float, float]:
+    """A ratio and its interval from the other side."""
+    low, typical, high = (math.inf if value == 0 else 1 / value for value in (one.high, one.typical, one.low))
+    return typical, low, high
+
+
+def _many_levels(effect: Effect) -> str:
+    """The reference against every other level, by verdict."""
+    reference = show_value(effect.reference)
+    by_verdict: dict[str, list[Comparison]] = {}
+    for one in effect.comparisons:
+        kind = one.verdict if one.verdict not in (SHOWN, SHOWN_HERE) else "better" if one.direction > 0 else "worse"
+        by_verdict.setdefault(kind, []).append(one)
+    here = any(one.verdict == SHOWN_HERE for one in effect.comparisons)
+    here = here and all(one.verdict != SHOWN for one in effect.comparisons)
+    parts = []
+    if "worse" in by_verdict:
+        parts.append(f"{effect.name} {reference} is better than {_named(by_verdict['worse'])}")
+    if "better" in by_verdict:
+        levels = listed(show_value(one.level) for one in by_verdict["better"])
+        parts.append(
+            f"{effect.name} {levels} {'is' if len(by_verdict['better']) == 1 else 'are'} better than {reference}"
+        )
+    if parts and here:
+        parts[-1] += " in these cells"
+    rest = {
+        NOT_SHOWN: "no difference shown from {}",
+        TOO_FEW: "too few to tell it from {}",
+        DEPENDS: "against {} it depends on the cell",
+        NOT_COMPARABLE: "not comparable with {}",
+    }
+    said = [text.format(_named(by_verdict[kind], "or")) for kind, text in rest.items() if kind in by_verdict]
+    if parts:
+        return f"{'; '.join([*parts, *said])}."
+    of = f"{effect.name} {reference}, which has {effect.why},"
+    only = [kind for kind in rest if kind in by_verdict]
+    if only == [NOT_SHOWN]:
+        levels = ", ".join(show_value(one.level) for one in effect.comparisons)
+        return f"No difference shown between {of} and the others ({levels})."
+    return f"Nothing is shown to be better or worse than {of.removesuffix(',')}: {'; '.join(said)}."
+
+
+def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
+    """Levels in a list; those that diverge more than the reference say where."""
+    names = []
+    for one in comparisons:
+        n = one.divergence.cells[0]
+        lost = f" (diverged in {n:,} of {count(one.n, 'cell')})" if n else ""
+        ahead = one.improved if one.direction > 0 else one.worsened
+        one_side = one.verdict == TOO_FEW and one.unanimous and one.direction < 0 and one.n > 1
+        lost = f" (which loses all {ahead:,} cells)" if one_side and not lost else lost
+        names.append(f"{show_value(one.level)}{lost}")
+    return listed(names, word)
 
 
 def sentences(effect: Effect) -> list[str]:
@@ -83,7 +217,7 @@ def sentences(effect: Effect) -> list[str]:
         most = max(effect.comparisons, key=lambda one: one.n)
         if 0 < most.n < most.fewest:
             out.append(_too_few(most, len(effect.comparisons)))
-        out += _advice_many(effect)
+        out += _advise_many(effect)
     return [*out, *_depends(effect)]
 
 
@@ -94,118 +228,145 @@ def _depends(effect: Effect) -> list[str]:
         for one in effect.by_comparisons:
             if one.verdict in (SHOWN, SHOWN_HERE):
                 sides.setdefault(show_value(one.better), []).append(show_value(one.at))
-        if len(sides) < 2:
-            return []
-        return [
-            f"It depends on {effect.by}: {', '.join(f'{side} is better at {listed(at)}' for side, at in sides.items())}."
-        ]
+        lost: dict[str, list[str]] = {}
+        for one in effect.by_comparisons:
+            if not one.pairs and one.divergence.uneven and not all(one.divergence.trials):
+                worse = one.level if one.divergence.trials[0] else one.reference
+                lost.setdefault(show_value(worse), []).append(show_value(one.at))
+        told = [f"{side} is better at {listed(dict.fromkeys(at))}" for side, at in sides.items()]
+        told += [f"{side} diverged at {listed(dict.fromkeys(at))}" for side, at in lost.items()]
+        return [f"It depends on {effect.by}: {', '.join(told)}."] if len(told) > 1 else []
     if effect.splits is None:
         return []
     name, share = effect.splits
-    return [
-        f"The sign changes with {name}, which tells {100 * share:.0f}% of the differences' spread: ask again with --by {name}."
-    ]
+    explains = f"{name} explains {100 * share:.0f}% of how the differences vary"
+    return [f"Which one is better depends on {name} ({explains}): ask again with --by {name}."]
 
 
 def _beside(effect: Effect, one: Comparison) -> list[str]:
     out, level, reference = [], show_value(one.level), show_value(one.reference)
-    a, b, both = one.lost
-    if a or b or both:
-        total = one.pairs + a + b + both
-        parts = [f"in {n} only {side} diverged" for n, side in ((a, level), (b, reference)) if n]
-        parts += [f"in {both} both diverged"] if both else []
+    spread, (a, b, both) = one.divergence, one.lost
+    if one.n and (a or b):
+        parts = [
+            f"in {n:,} of {count(one.n, 'comparison')} {lost} diverged and {won} trained: {'that counts' if n == 1 else 'those count'} for {won}"
+            for n, lost, won in ((a, level, reference), (b, reference, level))
+            if n
+        ]
+        text = "; ".join(parts)
+        rest = f" The mean difference is over the {'other ' if one.pairs else ''}{one.pairs:,}." if one.pairs else ""
+        out.append(f"{text[0].upper()}{text[1:]}.{rest}")
+    if both:
+        out.append(f"In {count(both, 'cell')} both diverged: {'a tie' if both == 1 else 'ties'}.")
+    if spread.shown:
+        more, n, m = (level, *spread.trials) if spread.direction < 0 else (reference, *spread.trials[::-1])
         out.append(
-            f"{one.pairs:,} of {total:,} pairs have numbers; {', '.join(parts)}. The mean is over the others, where both trained."
+            f"{more} diverges more than chance explains: {n:,} of its {count(spread.of, 'trial')}, {m:,} of the other's "
+            f"(exact test within the cells, {equals(spread.p)})."
         )
-    if one.p_diverged <= 0.05:
-        more, n, m = (level, *one.diverged) if one.diverged[0] > one.diverged[1] else (reference, *one.diverged[::-1])
-        out.append(
-            f"{more} diverges more: in {n} cells only {more} lost a seed, in {m} only the other ({equals(one.p_diverged)})."
-        )
-    if one.unmatched and one.pairs:
-        out.append(
-            f"{count(one.unmatched, 'more cell')} {'has' if one.unmatched == 1 else 'have'} one side only and {'is' if one.unmatched == 1 else 'are'} not compared."
-        )
-    if one.unit == "seeds":
-        out.append(f"There is one cell, so this is over its {count(one.n, 'seed')} and holds for this setting alone.")
+    if one.unmatched and one.n:
+        verb = "has one side only and is" if one.unmatched == 1 else "have one side only and are"
+        out.append(f"{count(one.unmatched, 'more cell')} {verb} not compared.")
+    if one.unit == "seeds" and one.n == 1:
+        out.append("There is one cell, so this is about its seeds and holds for this setting alone.")
     elif 0 < one.n < one.fewest:
         out.append(_too_few(one))
-        if not math.isnan(one.seed_low):
-            covers = one.seed_low <= 0 <= one.seed_high
-            out.append(
-                f"Over {len(one.by_seed)} seeds, for {'this cell' if one.n == 1 else f'these {one.n} cells'} alone: {level} – {reference} is "
-                f"{show_difference(effect.metric, sum(one.by_seed) / len(one.by_seed))}{scale(effect.metric)[1]} "
-                f"({interval(effect.metric, one.seed_low, one.seed_high)}){', which covers 0' if covers else ''}."
-            )
-    if one.verdict == SHOWN and (one.mean * one.median < 0 or one.low <= 0 <= one.high):
+    elif one.unit == "seeds":
         out.append(
-            f"Few {one.unit} pull the mean: the median difference is {show_difference(effect.metric, one.median)}{scale(effect.metric)[1]} ({level} – {reference})."
+            "The same seeds are lucky in many cells at once, so the cells are no independent sample: "
+            "a difference must hold over the seeds, too, and that test judges here."
         )
-    if one.verdict not in (SHOWN, NOT_COMPARABLE):
+    if one.unit == "cells" and one.pairs == one.n and one.mean * one.typical < 0:
+        out.append(
+            f"A few cells pull the mean the other way: on average {effect.metric} with {level} is "
+            f"{'higher' if one.mean > 0 else 'lower'} by {show_difference(effect.metric, abs(one.mean), False)}{scale(effect.metric)[1]}."
+        )
+    if one.verdict in (NOT_SHOWN, TOO_FEW):
         out.append(_settle(one))
     return out
 
 
 def _too_few(one: Comparison, family: int = 1) -> str:
-    """That so few pairs cannot show anything by the signed-rank test."""
+    """That so few cells cannot show anything by the signed-rank test, and what was judged instead."""
     least = show_p(min(1.0, 2.0 ** (1 - one.n) * family))
-    what = f"{count(one.n, one.unit.removesuffix('s'))} cannot show a difference beyond {'itself' if one.n == 1 else 'themselves'}"
-    held = f" for {family} comparisons" if family > 1 else ""
-    return f"{what}: with all on one side p is {least}{held}; {one.fewest} could."
+    held = f" ({family} comparisons, Holm)" if family > 1 else ""
+    agreed = (
+        "one cell cannot say" if one.n == 1 else f"even if all {one.n} agreed, p could not fall below {least}{held}"
+    )
+    text = f"Too few cells to generalise: {agreed}; {one.fewest} cells are needed."
+    if one.unit == "seeds" and one.over_seeds is not None:
+        text += f" So this is judged over the {len(one.over_seeds.x)} seeds, and is about {_these(one)} only."
+    return text
 
 
 def _settle(one: Comparison) -> str:
     """What would settle a question that is open."""
-    if one.n < 2:
-        return "One pair of single trials says nothing about chance: repeat with --seeds 10."
+    if one.n < 2 and one.seeds < 3:
+        return "A single pair of settings with so few seeds says nothing about chance: repeat with --seeds 5."
     seeds, cells = one.needed_seeds, one.needed_cells
-    now = one.seeds if one.unit == "cells" else one.n
+    now = one.seeds if one.unit == "cells" or one.over_seeds is None else len(one.over_seeds.x)
     if one.unit == "seeds" and not math.isnan(seeds):
-        seeds = max(seeds, now + 1)
-    parts = [f"{seeds:,.0f} seeds a setting (now {now})"] if seeds > now else []
-    parts += [f"{max(cells, one.n + 1):,.0f} cells (now {one.n})"] if not math.isnan(cells) else []
+        seeds = max(seeds, now + 1, 5)
+    elif one.verdict == TOO_FEW and now < 3:
+        return f"{count(now, 'seed')} per setting cannot say it either: repeat with --seeds 5."
+    parts = [f"{seeds:,.0f} seeds per setting (you have {now})"] if seeds > now else []
+    parts += [f"{max(cells, one.n + 1):,.0f} cells (you have {one.n})"] if not math.isnan(cells) else []
     if not parts:
         return "If there is a difference, it is too small or too uneven for more of the same to settle."
-    return f"If the difference is as large as it looks, about {' or '.join(parts)} would show it four times in five."
+    return f"If this difference is real, about {' or '.join(parts)} would give an 80% chance of showing it."
 
 
-def _advice_many(effect: Effect) -> list[str]:
-    open_ = [one for one in effect.comparisons if one.verdict not in (SHOWN, SHOWN_HERE) and one.pairs]
+def _advise_many(effect: Effect) -> list[str]:
+    open_ = [one for one in effect.comparisons if one.verdict in (NOT_SHOWN, TOO_FEW) and one.n]
     if not open_:
         return []
-    one = min(open_, key=lambda one: abs(one.p))
-    return [f"Of {show_value(one.level)}: {_settle(one)[0].lower()}{_settle(one)[1:]}"]
+    one = min(open_, key=lambda one: one.p)
+    return [f"{effect.name} {show_value(one.level)}: {_settle(one)[0].lower()}{_settle(one)[1:]}"]
 
 
-def _why_no_pairs(effect: Effect) -> str:
-    a, b, both = (sum(one.lost[i] for one in effect.comparisons) for i in range(3))
-    if a + b + both:
-        return f"no cell of {effect.name} trained on both sides ({lost_short(effect.first)} of {a + b + both} cells)."
+def _explain_no_pairs(effect: Effect) -> str:
     why = f"no two of the {effect.settings:,} settings agree on everything but {effect.name}"
     return f"{why}, as in a search over ranges; a grid pairs (sweep grid), and each level's best is below."
 
 
 def tuned_sentences(effect: Effect) -> list[str]:
     """What the best settings of the levels say."""
-    gap, out = effect.gap, []
+    gap = effect.gap
+    out: list[str] = []
     if gap is None:
         return ["Fewer than two levels have a setting that trained."]
     a, b, metric = show_value(gap.best), show_value(gap.second), effect.metric
-    size = f"{show_difference(metric, abs(gap.mean), False)}{scale(metric)[1]}"
+    rest = [*effect.others, *effect.averaged]
+    tuned = f"With {listed(rest)} tuned for each" if 0 < len(rest) <= 2 else "With the rest tuned for each"
+    size = f"by {show_difference(metric, abs(gap.mean), False)}{scale(metric)[1]}"
     if math.isnan(gap.low):
-        out.append(f"Tuned, {a} is ahead of {b} by {size}; with one seed in common, luck can't be told from it.")
-    elif gap.low <= 0 <= gap.high:
-        out.append(
-            f"Tuned, no difference shown between {a} and {b}: {size}, over {gap.seeds} seeds ({interval(metric, gap.low, gap.high)})."
+        seeds = f"{count(gap.seeds, 'seed')} in common" if gap.seeds else "no seed in common"
+        return [*out, f"{tuned}, {a} leads {b} {size}; with {seeds}, luck can't be told from it.", *_unequal(effect)]
+    if gap.scale == "ratio":  # second to best; told from the best's side
+        low, high = (math.inf if value == 0 else 1 / value for value in (gap.high, gap.low))
+        spread = (
+            f"{metric} {show_ratio(1 / gap.typical)} times that of {b}; 95%: {show_ratio(low)} to {show_ratio(high)}"
         )
     else:
+        ends = (gap.low, gap.high) if gap.mean > 0 else (-gap.high, -gap.low)
+        spread = f"95%: {interval(metric, *ends, False)}"
+    on = f"on {gap.seeds} {'fresh ' if gap.fresh else ''}seeds"
+    if not gap.shown:
+        out.append(f"{tuned}, no difference shown between {a} and {b} {on}: {a} leads {size} ({spread}).")
+    elif gap.fresh:
+        out.append(f"{tuned}, {a} leads {b} {size} {on}, which had no part in the choice ({spread}).")
+    else:
         out.append(
-            f"Tuned, {a} is ahead of {b} by {size} over the {gap.seeds} seeds it was chosen on; fresh seeds would confirm it (sweep confirm {effect.study})."
+            f"{tuned}, {a} leads {b} {size} ({spread}), but on the {gap.seeds} seeds used for tuning; "
+            f"check on fresh seeds: sweep confirm {effect.study}."
         )
+    return [*out, *_unequal(effect)]
+
+
+def _unequal(effect: Effect) -> list[str]:
     settings = effect.tuned["settings"]
-    if settings.nunique() > 1:
-        out.append(f"Levels were given unequal tries; expected: the best of {settings.min():,} settings drawn of each.")
-    return out
+    if settings.nunique() <= 1:
+        return []
+    return [f"Levels were given unequal tries; expected: the best of {settings.min():,} settings drawn of each."]
 
 
 def holds_for(effect: Effect) -> str:

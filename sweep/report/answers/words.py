@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from sweep.analysis.pairing import Comparison
 
 
-SHOWN, SHOWN_HERE, NOT_COMPARABLE = "shown", "shown in these cells", "not comparable"
+SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE = (
+    "shown",
+    "shown in these cells",
+    "depends on the cell",
+    "too few to tell",
+    "no difference shown",
+    "not comparable",
+)  # as in analysis.pairing, which a module that only writes need not import
+
+
+LEVEL = 0.05
+"""The error of every verdict."""
 
 
 def scale(metric: str) -> tuple[float, str]:
@@ -26,6 +37,9 @@ def show_difference(metric: str, value: float, signed: bool = True, beside: floa
     if math.isnan(value):
         return "–"
     factor, unit = scale(metric)
+    if math.isinf(value):
+        return "∞" if value > 0 and not signed else f"{'+' if value > 0 else '-'}∞"
+    beside = 0.0 if math.isinf(beside) else beside
     size = max(abs(value), abs(beside))
     digits = 4 if size >= 0.001 or size == 0 else 6
     sign = "+" if signed else ""
@@ -52,12 +66,32 @@ def interval(metric: str, low: float, high: float, signed: bool = True) -> str:
     return f"{show_difference(metric, low, signed, high)} to {show_difference(metric, high, signed, low)}"
 
 
+def show_ratio(value: float) -> str:
+    """A ratio: 0.41, 1.03, 25, 1.2e+06."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞"
+    return f"{value:.3g}" if not 0.9 < value < 1.1 else f"{value:.4g}"
+
+
+def show_size(metric: str, kind: str, value: float) -> str:
+    """A difference with its sign, or a ratio: +0.0123, ×0.41."""
+    return f"×{show_ratio(value)}" if kind == "ratio" and not math.isnan(value) else show_difference(metric, value)
+
+
+def show_sizes(metric: str, kind: str, low: float, high: float) -> str:
+    """An interval of differences or of ratios."""
+    if kind == "ratio" and not math.isnan(low):
+        return f"×{show_ratio(low)} to ×{show_ratio(high)}"
+    return interval(metric, low, high)
+
+
 def lost_short(one: Comparison) -> str:
-    """How many pairs diverged on which side."""
-    a, b, both = one.lost
-    parts = [f"{n} {show_value(side)}" for n, side in ((a, one.level), (b, one.reference)) if n]
-    parts += [f"{both} both"] if both else []
-    return f"diverged: {', '.join(parts)}" if parts else ""
+    """What diverged on which side, in trials: off diverged (6 of 15), on diverged (1 of 15)."""
+    spread = one.divergence
+    sides = ((spread.trials[0], one.level), (spread.trials[1], one.reference))
+    return ", ".join(f"{show_value(side)} diverged ({n:,} of {spread.of:,})" for n, side in sides if n)
 
 
 def listed(names: Iterable[str], word: str = "and") -> str:
