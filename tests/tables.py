@@ -39,6 +39,7 @@ def table(
     if "state" not in frame:
         frame["state"] = np.where(frame[metric].notna(), "complete", "diverged")
     frame["number"], frame["epochs"] = range(len(frame)), 10
+    frame["setting"] = frame.groupby(swept, sort=False, dropna=False).ngroup() if swept else 0
     direction = "maximize" if metric.endswith("accuracy") else "minimize"
     return StudyTable("made", frame, metric, direction, swept, dict(constant))
 

@@ -26,7 +26,7 @@ from sweep.analysis.pairing import (
     judge,
 )
 from sweep.analysis.seeds import SeedRoles, seed_roles
-from sweep.analysis.statistics import bootstrap_mean, by_ratio, compare_seeds, expected_best
+from sweep.analysis.statistics import bootstrap_mean, by_ratio, compare_seeds, expected_best, fair_scale
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE
@@ -201,16 +201,17 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
     cell = combined([codes[column] for column in matched], len(trials))
     setting = combined([cell, level, *(codes[column] for column in averaged)], len(trials))
     seed, seeds = coded(trials["seed"])
-    log = by_ratio(trials["value"], table.direction)
-    sides = Sides(cell, level, seed, trials["value"].to_numpy(float)).merge()
-    board, common = _levels(sides, level, levels, table.sign, log)
+    value = trials["value"].to_numpy(float)
+    log, fair = by_ratio(value, table.metric), fair_scale(value, table.metric)
+    sides = Sides(cell, level, seed, value, fair).merge()
+    board, common = _levels(sides, level, levels, table.sign)
     sparse = board["cells"].sum() <= SPARSE * len(levels) * (int(cell.max()) + 1)
     bucketed = _numbers(levels) and (len(levels) > MOST_LEVELS or (sparse and len(levels) > FEW_LEVELS))
     place, why, pairs = 0, "", []
     if bucketed:
         level, levels = _buckets(trials[name])
-        ranges = Sides(setting, level, seed, trials["value"].to_numpy(float))
-        board, common = _levels(ranges, level, levels, table.sign, log)
+        ranges = Sides(setting, level, seed, value, fair)
+        board, common = _levels(ranges, level, levels, table.sign)
     else:
         _few(name, levels)
         place, why = _reference(name, levels, board)
@@ -218,7 +219,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         pairs = [compare(sides, other, place, levels, table.sign, log) for other in rest]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
     fresh = None if roles is None else finished(roles.judge(table))
-    tuned, gap = _tuned(trials, level, levels, setting, others, table.sign, log, fresh)
+    tuned, gap = _tuned(trials, level, levels, setting, others, table, fresh)
     if "low" in tuned:
         tuned[["low", "high"]] = tuned[["low", "high"]].clip(*table.bounds(table.metric))
     states = table.trials["state"].value_counts().to_dict()
@@ -274,7 +275,7 @@ def _buckets(values: pd.Series) -> tuple[Codes, list[Any]]:
     return codes.astype(np.int64), [f"{part.min():.3g} to {part.max():.3g}" for part in ends]
 
 
-def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float, log: bool) -> tuple[pd.DataFrame, int]:
+def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float) -> tuple[pd.DataFrame, int]:
     """One row per level, and the cells that all share; see `Effect.levels` and `Effect.common`."""
     group = combined([sides.cell, sides.level], len(sides.cell))
     first = np.unique(group, return_index=True)[1]
@@ -282,7 +283,7 @@ def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float, log: boo
     count = np.bincount(group) - gone
     with np.errstate(all="ignore"):
         mean = np.bincount(group, np.nan_to_num(sides.value, posinf=np.nan)) / np.where(count, count, np.nan)
-        fair = np.log(mean) if log else sign * mean
+        fair = sign * np.bincount(group, np.nan_to_num(sides.fair, posinf=np.nan)) / np.where(count, count, np.nan)
     frame = pd.DataFrame({"cell": sides.cell[first], "level": sides.level[first], "value": mean, "gone": gone > 0})
     frame["score"] = np.where(gone > 0, np.inf, fair)  # a side that lost a seed is worse than any that lost none
     trained = frame[np.isfinite(frame["score"])]
@@ -362,14 +363,13 @@ def _tuned(
     levels: list[Any],
     setting: Codes,
     others: list[str],
-    sign: float,
-    log: bool,
+    table: StudyTable,
     fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
     """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried, and
     never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the others
     selected."""
-    value = trials["value"].to_numpy(float)
+    value, sign = trials["value"].to_numpy(float), table.sign
     first = np.unique(setting, return_index=True)[1]
     trained = np.bincount(setting)
     mean, of = np.bincount(setting, value) / trained, level[first]
@@ -398,10 +398,10 @@ def _tuned(
         best_trials[name] = judged.set_index("seed")["value"], judged is again
     frame = pd.DataFrame(rows)
     order = sorted(best_trials, key=lambda name: sign * best_trials[name][0].mean())
-    return frame, _gap(order[0], order[1], best_trials, log) if len(order) > 1 else None
+    return frame, _gap(order[0], order[1], best_trials, table.metric) if len(order) > 1 else None
 
 
-def _gap(best: Any, second: Any, of: dict[Any, tuple[pd.Series, bool]], log: bool) -> Gap:
+def _gap(best: Any, second: Any, of: dict[Any, tuple[pd.Series, bool]], metric: str) -> Gap:
     """See `Gap`; of: the values by seed of each level's best setting, and whether the seeds are fresh."""
     both = pd.concat([of[second][0], of[best][0]], axis=1, keys=["second", "best"]).dropna().astype(float)
     fresh = of[best][1] and of[second][1]
@@ -410,8 +410,8 @@ def _gap(best: Any, second: Any, of: dict[Any, tuple[pd.Series, bool]], log: boo
     gap = Gap(best, second, float((both["second"] - both["best"]).mean()), len(both), fresh)
     if len(both) < FEWEST_SEEDS:
         return gap
-    x, y = (np.log(both[name]) if log else both[name] for name in ("second", "best"))
-    test = compare_seeds(x, y)
+    test = compare_seeds(*fair_scale(both.to_numpy().T, metric))
+    log = by_ratio(both, metric)
     ends = test.mean, *test.interval(ALPHA)
     if log:
         with np.errstate(over="ignore"):

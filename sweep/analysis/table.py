@@ -68,6 +68,7 @@ def study_table(
 ) -> StudyTable:
     """Reads a study. Raises UsageError for a metric (test metrics too: nothing is selected on them), direction or
     condition that cannot be."""
+    given = metric
     metric, direction = chosen_metric(study.recipe, metric, direction)
     trials = ledger.trials(study)
     swept, constant = axes(trials, study.recipe)
@@ -76,6 +77,10 @@ def study_table(
     if objectives:
         trials = with_front(trials, swept, objectives, _data(study.recipe))
     kept = filtered(trials, where, study.recipe) if where else trials
+    if mixes_units(kept, metric, study.recipe):
+        if given is not None:
+            raise UsageError(_explain_units(kept, metric))
+        metric, direction = "val_accuracy", "maximize"
     return StudyTable(
         study.name,
         kept,
@@ -103,6 +108,21 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
     if direction not in ("minimize", "maximize"):
         raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
     return metric, direction
+
+
+def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
+    """Whether a metric is a loss, and the trials were trained on several losses: their values are in different units, as
+    nats and squared probabilities are, so that they cannot be compared."""
+    losses = trials["loss"].nunique() if "loss" in trials and not recipe.imported else 0
+    return losses > 1 and metric.endswith("_loss")
+
+
+def _explain_units(trials: pd.DataFrame, metric: str) -> str:
+    first, second, *_ = trials["loss"].dropna().unique()
+    return (
+        f"--metric {metric}: {metric} of loss {first} is in other units than that of {second}, so they cannot be compared; "
+        f"expected --metric val_accuracy, or trials of one loss: --where loss={first}"
+    )
 
 
 def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:

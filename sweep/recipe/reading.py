@@ -26,8 +26,10 @@ def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str
     [search] that were given as flags; without it the recipe is a grid's.
     """
     recipe = _load(path, flags, search)
+    recipe = recipe if search is not None else replace(recipe, search=None)
+    _check_units(recipe)
     if search is None:
-        return replace(recipe, search=None)
+        return recipe
     if recipe.settings:
         raise UsageError("settings: a search chooses them itself; expected a space to choose from, or `sweep grid`")
     if not recipe.swept:
@@ -79,12 +81,24 @@ def _build(
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
         axes = [*axes_of(plain["settings"])]
     if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
-        plain["metric"] = "val_accuracy"  # values of different losses cannot be ranked against each other
+        plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if search is not None or "search" in table:
         plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
         plain = aimed(plain)
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     return Recipe(axes=tuple(axes), **plain)
+
+
+def _check_units(recipe: Recipe) -> None:
+    """Raises UsageError where settings of different losses would be ranked on a loss."""
+    losses = dict.fromkeys(recipe.listed("loss"))
+    ranked = [recipe.metric, *(name for name, _ in recipe.search.objectives)] if recipe.search else [recipe.metric]
+    metric = next((name for name in ranked if name.endswith("_loss")), None)
+    if len(losses) > 1 and metric is not None:
+        raise UsageError(
+            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different losses is in different "
+            "units and cannot be ranked; expected metric = val_accuracy, or one loss"
+        )
 
 
 def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
