@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -17,10 +18,11 @@ import pandas as pd
 
 
 def start(folder: Path, *args: object, env: Mapping[str, str] | None = None, **kwargs) -> subprocess.Popen[str]:
-    """`sweep ARGS...` in a folder, its output captured."""
+    """`sweep ARGS...` in a folder, its output captured; it hears Ctrl-C, whatever started the tests."""
     command = [sys.executable, "-m", "sweep", *map(str, args)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, text=True, env=os.environ | dict(env or {}), **pipes | kwargs)
+    heed = {"preexec_fn": functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, cwd=folder, text=True, env=os.environ | dict(env or {}), **pipes | heed | kwargs)
 
 
 def table(sweep: Callable[..., subprocess.CompletedProcess[str]], study: str, *args: object) -> pd.DataFrame:

@@ -13,14 +13,17 @@ upkeep     reproduce, doctor, rm
 
 from __future__ import annotations
 
-import io
+import errno
 import os
+import re
 import signal
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
-from sweep.errors import Interrupted, SweepError
+from sweep.errors import Interrupted, SweepError, UsageError
+from sweep.streams import dropped, heed, outlast
 
 _MODULES = ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
 
@@ -37,15 +40,20 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
     sys.unraisablehook = _heard
+    heed(signal.default_int_handler)
+    outlast()
     try:
         code = _ran()
+        if reason := dropped():
+            _fail(f"standard output cannot be written: {reason}", 1)
+            code = 1 if code is None else code  # a training has its own code: what it does is in the ledger
     except (KeyboardInterrupt, Interrupted):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        heed(signal.SIG_IGN)
         _fail("interrupted", Interrupted.exit_code)
         sys.stdout.flush()
         # Python would end by the signal if it came within an exec, as imports have them
         os._exit(Interrupted.exit_code)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing is left to interrupt but Python's own end
+    heed(signal.SIG_IGN)  # all is done: nothing is left to interrupt but Python's own end
     sys.exit(code)
 
 
@@ -62,9 +70,10 @@ def _ran() -> Any:
     """The exit code of the command that was given."""
     import typer
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # where the terminal has no ▾, print ? and go on
+    if not sys.warnoptions:
+        warnings.simplefilter(
+            "ignore"
+        )  # a library's remark on its own arithmetic is no word to the user; -W shows them
     try:
         return __getattr__("app")(prog_name="sweep", standalone_mode=False)
     except typer.Abort:
@@ -73,14 +82,26 @@ def _ran() -> Any:
         raise
     except SweepError as error:
         return _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        return _fail("not enough memory", SweepError.exit_code)
+    except OSError as error:
+        return _fail(*_trouble(error))
     except Exception as error:
         # Typer's own usage errors: an unknown flag, a missing argument. Their class has moved between its releases.
         if not hasattr(error, "format_message"):
             raise
         return _fail(_usage(error), 2)
+
+
+def _trouble(error: OSError) -> tuple[str, int]:
+    """What the system refused, in a line, and the exit code: a name that no file can have is the user's."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder is gone (deleted or moved); change to one that exists", SweepError.exit_code
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    code = UsageError.exit_code if error.errno == errno.ENAMETOOLONG else SweepError.exit_code
+    return f"{where}{error.strerror or error}", code
 
 
 def _usage(error: Any) -> str:
@@ -98,8 +119,14 @@ def _fail(text: str, code: int) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    text = " ".join(text.split())
+    text = _short(" ".join(text.split()))
     if not text:  # `sweep` alone has printed its help
         return 0
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("sweep: ", "bold red"), text), highlight=False)
     return code
+
+
+def _short(text: str, most: int = 2000, word: int = 400) -> str:
+    """A line that can be read: of very long words, and of a very long text, the beginning and the end."""
+    text = re.sub(rf"\S{{{word},}}", lambda found: f"{found[0][:100]}…{found[0][-50:]}", text)
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated
 
 import typer
@@ -24,7 +23,6 @@ def dashboard(
     from sweep.ledger import Ledger
     from sweep.study import dashboard as serve
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     with Ledger(results) as ledger:
         found = ledger.study(study)
         serve(ledger, found, host, port, lambda url: print(f"{study} is served on {url} (Ctrl-C stops)", flush=True))

@@ -21,6 +21,7 @@ from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import WORTH_SECONDS, Unit, measurements, units
 from sweep.space import Grid, Trial, setting_key
 from sweep.speed import recall
+from sweep.streams import heed
 from sweep.study.generations import generations, pruned
 from sweep.study.loop import Loop, checkpoints
 from sweep.study.speeds import data_request, precision_note, speed_kind
@@ -160,14 +161,14 @@ def _windows(trials: Iterable[Trial]) -> Iterator[list[Trial]]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP. A run looks at them between messages; when one came,
-    the process is about to end, and further ones are ignored then."""
+    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP, without those that were ignored before. A run looks
+    at them between messages; when one came, the process is about to end, and further ones are ignored then."""
     seen: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         seen.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = heed(note)
     try:
         yield seen
     finally:
