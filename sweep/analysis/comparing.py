@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import setting_texts
+from sweep.analysis import pairing
+from sweep.analysis.cells import finished, setting_texts
 from sweep.analysis.settings import rank_settings
-from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, signed_rank
+from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expected_best, fair_scale
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
@@ -22,26 +23,30 @@ BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_0
 
 @dataclass(frozen=True)
 class Common:
-    """Settings that two studies have in common. first, second: names; settings: how many; seeds: whether they were
-    compared on common seeds alone (else each over its own); identical: how many are equal to the bit; difference, low,
-    high: by how much the second is better on average over settings, in the metric's units, with its 95% interval over
-    settings; better: share of settings in which it is, equal ones counting half; p: Wilcoxon's signed rank; verdict: "second",
-    "first", "no difference shown" or "identical"; rows: one a setting, with its first trial in each, the swept hyperparameters,
-    the mean of each, and the difference with its 95% interval over common seeds.
-    """
+    """Settings that two studies have in common, the second study compared with the first."""
 
     first: str
     second: str
     settings: int
+    """How many they have in common."""
     seeds: bool
+    """Whether they were compared on common seeds alone; else each over its own."""
     identical: int
-    difference: float
-    low: float
-    high: float
-    better: float
-    p: float
-    verdict: str
+    """Settings whose numbers are equal to the bit."""
+    judged: pairing.Comparison
+    """The second study (as level) against the first, a setting being a cell."""
     rows: pd.DataFrame
+    """One row per setting: its first trial in each, the swept hyperparameters, the mean of each (NaN where none trained),
+    by how much the second is better with its 95% interval over common seeds, and the trials of each that diverged."""
+
+    @property
+    def verdict(self) -> str:
+        """ "second", "first", "identical", or what the comparison says."""
+        if self.identical == self.settings:
+            return "identical"
+        if self.judged.verdict in pairing.DECIDED:
+            return "second" if self.judged.direction > 0 else "first"
+        return self.judged.verdict
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost} of its trials diverged, failed or were pruned; drawn, they count as its worst complete one"
+                f"{table.name}: {lost} of its trials diverged, failed or were pruned; in this estimate they count as its worst completed trial"
             )
     return notes
 
@@ -207,60 +212,46 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
     seeds = len(both) > 0
     if not seeds:
         means = [
-            side.groupby("text", sort=False, as_index=False).agg(number=("number", "first"), value=("value", "mean"))
+            side.groupby("text", sort=False, as_index=False).agg(
+                number=("number", "first"), value=("value", lambda values: values.mean(skipna=False))
+            )
             for side in (left, right)
         ]
-        both = means[0].merge(means[1], on="text", suffixes=("_a", "_b"))
+        both = means[0].merge(means[1], on="text", suffixes=("_a", "_b")).assign(seed=0)
     if both.empty:
         return None
-    cells = both.groupby("text", sort=False).agg(
-        first=("number_a", "first"),
-        second=("number_b", "first"),
-        mean_a=("value_a", "mean"),
-        mean_b=("value_b", "mean"),
+    texts, cell = np.unique(both["text"], return_inverse=True)
+    values = both[["value_a", "value_b"]].to_numpy(float).T
+    fair = fair_scale(values, a.metric)
+    sides = pairing.Sides(
+        np.tile(cell, 2), np.repeat([0, 1], len(both)), np.tile(both["seed"], 2), values.ravel(), fair.ravel()
     )
-    gaps = a.sign * (cells["mean_a"] - cells["mean_b"]).to_numpy(float)  # positive: the second is better
-    low, high = bootstrap_mean(gaps)
-    p = signed_rank(gaps)[1]
-    identical = int((gaps == 0).sum())
-    verdict = "no difference shown"
-    if identical == len(gaps):
-        verdict = "identical"
-    elif p < 0.05 and (low > 0 or high < 0):
-        verdict = "second" if low > 0 else "first"
+    names = [first.name, second.name]
+    one, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
+    judged = pairing.judge([one])[0]
+    firsts = both.drop_duplicates("text").set_index("text").loc[texts]
     swept = [name for name in dict.fromkeys([*a.swept, *b.swept]) if name in a.trials]
-    rows = a.trials.set_index("number").loc[cells["first"], swept].reset_index(names="first")
-    rows["second"] = cells["second"].to_numpy()
-    rows[[first.name, second.name]] = cells[["mean_a", "mean_b"]].to_numpy()
-    rows["difference"] = gaps
+    rows = a.trials.set_index("number").loc[firsts["number_a"], swept].reset_index(names="first")
+    rows["second"] = firsts["number_b"].to_numpy()
+    rows[names] = cells[["reference_mean", "level_mean"]].to_numpy()
+    rows["difference"] = cells["better"].to_numpy()
     rows[["low", "high"]] = np.nan
     if seeds:
-        each = both.assign(gap=a.sign * (both["value_a"] - both["value_b"]))
-        wide = each.pivot_table(index="text", columns="seed", values="gap", sort=False).reindex(cells.index)
-        rows[["low", "high"]] = bootstrap_means(wide.to_numpy(float))
-    return Common(
-        first=first.name,
-        second=second.name,
-        settings=len(cells),
-        seeds=seeds,
-        identical=identical,
-        difference=float(gaps.mean()),
-        low=low,
-        high=high,
-        better=float(np.mean((gaps > 0) + 0.5 * (gaps == 0))),
-        p=p,
-        verdict=verdict,
-        rows=rows,
-    )
+        gaps = both.assign(gap=a.sign * (both["value_a"] - both["value_b"]))
+        wide = gaps.pivot_table(index="text", columns="seed", values="gap", sort=False, dropna=False).reindex(texts)
+        span = a.bounds(a.metric)[1] - a.bounds(a.metric)[0]  # no difference can be larger
+        rows[["low", "high"]] = bootstrap_means(wide.to_numpy(float)).clip(-span, span)
+    rows[["first_diverged", "second_diverged"]] = cells[["reference_lost", "level_lost"]].to_numpy()
+    same = (values[0] == values[1]) | np.isnan(values).all(axis=0)
+    identical = int(both.assign(same=same).groupby("text")["same"].all().sum())
+    return Common(first.name, second.name, len(texts), seeds, identical, judged, rows)
 
 
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
-    """The complete trials: number, seed, value, and their setting as it is stored; without its epochs if the studies
-    train for `longer` or shorter."""
-    complete = table.complete
-    text = setting_texts(ledger, study, complete)
+    """The trials that were trained to their end: number, seed, value (NaN where it diverged), and their setting as it is
+    stored; without its epochs if the studies train for `longer` or shorter."""
+    trained = finished(table)
+    text = setting_texts(ledger, study, trained)
     if longer:
         text = text.str.replace(r'"epochs":\d+,?', "", regex=True)
-    return pd.DataFrame(
-        {"number": complete["number"], "seed": complete["seed"], "value": complete[table.metric], "text": text}
-    )
+    return pd.DataFrame({"number": trained["number"], "seed": trained["seed"], "value": trained["value"], "text": text})

@@ -80,10 +80,12 @@ def _build(
     if "settings" in plain:
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
         axes = [*axes_of(plain["settings"])]
-    if "metric" not in plain and any(axis.name == "loss" and axis.swept for axis in axes):
-        plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if search is not None or "search" in table:
         plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
+    aims = plain["search"].objectives if "search" in plain else ()
+    if "metric" not in plain and not aims and any(axis.name == "loss" and axis.swept for axis in axes):
+        plain["metric"] = "val_accuracy"  # values of different losses are in different units
+    if "search" in plain:
         plain = aimed(plain)
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     return Recipe(axes=tuple(axes), **plain)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.answers import compared_sizes, record_comparison
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
@@ -220,15 +221,11 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     line = Text(f"{count(common.settings, 'setting')} of {common.first} in {common.second} too, on {seeds}: ")
     if common.verdict == "identical":
         return [line.append("identical to the last digit.", "bold green")]
-    way = "better" if common.difference > 0 else "worse"
-    line.append(f"{common.second} is {_size(metric, abs(common.difference))} {way} on average")
-    if not math.isnan(common.low):
-        line.append(f" (95% interval {_signed(metric, common.low)} to {_signed(metric, common.high)})")
-    line.append(f", better in {common.better:.0%}, signed rank p {common.p:.3f}: ")
-    shown = common.verdict == "no difference shown"
+    one, decided = common.judged, common.verdict in ("first", "second")
+    line.append(f"{compared_sizes(metric, one)}: ")
     line.append(
-        "no difference shown." if shown else f"{getattr(common, common.verdict)} is better.",
-        "bold yellow" if shown else "bold green",
+        f"{getattr(common, common.verdict)} is better." if decided else f"{common.verdict}.",
+        "bold green" if decided else "bold yellow",
     )
     if not top:
         return [line]
@@ -240,10 +237,18 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     for row in rows.head(top).to_dict("records"):
         cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]
         interval = "–" if missing(row["low"]) else f"{_signed(metric, row['low'])} to {_signed(metric, row['high'])}"
-        cells += [show_metric(metric, row[common.first]), show_metric(metric, row[common.second])]
+        cells += [_mean_or_lost(metric, row[common.first], row["first_diverged"])]
+        cells += [_mean_or_lost(metric, row[common.second], row["second_diverged"])]
         table.add_row(*cells, _signed(metric, row["difference"]), interval)
     more = [Text(f"… and {len(rows) - top:,} more that differ less (--top N)", "dim")] if len(rows) > top else []
     return [line, table, *more]
+
+
+def _mean_or_lost(metric: str, mean: float, diverged: int) -> str:
+    """A mean with the number of trials that diverged."""
+    if not diverged:
+        return show_metric(metric, mean)
+    return "diverged" if missing(mean) else f"{show_metric(metric, mean)} ({diverged} diverged)"
 
 
 def comparison_record(made: Comparison) -> dict[str, Any]:
@@ -252,7 +257,12 @@ def comparison_record(made: Comparison) -> dict[str, Any]:
     for told, values in zip(studies, made.studies["setting"], strict=True):
         told["setting"] = {name: plain(value) for name, value in values.items()}
     common = [
-        {name: plain(value) for name, value in vars(one).items() if name != "rows"} | {"rows": records(one.rows)}
+        {
+            **{name: plain(value) for name, value in vars(one).items() if name not in ("rows", "judged")},
+            **record_comparison(one.judged),
+            "verdict": one.verdict,
+            "rows": records(one.rows),
+        }
         for one in made.common
     ]
     return {

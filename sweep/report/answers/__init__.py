@@ -8,14 +8,15 @@ check       the answer to `sweep check`
 """
 
 from sweep.report.answers.check import check_json, check_report
-from sweep.report.answers.effect import effect_json, effect_report
+from sweep.report.answers.effect import effect_json, effect_report, record_comparison
 from sweep.report.answers.importance import importance_json, importance_method, importance_report, importance_sentences
-from sweep.report.answers.sentences import headline, holds_for, sentences, tuned_sentences
+from sweep.report.answers.sentences import compared_sizes, headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import scale, show_difference, show_p
 
 __all__ = [
     "check_json",
     "check_report",
+    "compared_sizes",
     "effect_json",
     "effect_report",
     "headline",
@@ -24,6 +25,7 @@ __all__ = [
     "importance_method",
     "importance_report",
     "importance_sentences",
+    "record_comparison",
     "scale",
     "sentences",
     "show_difference",

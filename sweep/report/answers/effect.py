@@ -204,16 +204,17 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "matched": effect.others,
         "averaged": effect.averaged,
         "levels": records(effect.levels),
-        "comparisons": [_comparison_json(one) for one in effect.comparisons],
+        "comparisons": [record_comparison(one) for one in effect.comparisons],
         "by": effect.by,
-        "by_comparisons": [_comparison_json(one) for one in effect.by_comparisons],
+        "by_comparisons": [record_comparison(one) for one in effect.by_comparisons],
         "tuned": records(effect.tuned),
         "gap": None if effect.gap is None else {name: plain(value) for name, value in vars(effect.gap).items()},
         "fixed": {name: plain(value) for name, value in effect.fixed.items()},
     }
 
 
-def _comparison_json(one: Comparison) -> dict[str, Any]:
+def record_comparison(one: Comparison) -> dict[str, Any]:
+    """A comparison as plain values; an end that is open is null."""
     left_out = ("divergence", "lost", "outcomes", "over_seeds", "sign", "log")
     out: dict[str, Any] = {name: plain(value) for name, value in vars(one).items() if name not in left_out}
     sides, spread = ("level", "reference", "both"), one.divergence

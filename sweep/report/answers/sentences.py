@@ -132,9 +132,11 @@ def _where_trained(effect: Effect, one: Comparison) -> str:
 
 def _size(effect: Effect, one: Comparison, side: int) -> str:
     """How far a side is ahead (1 the level, -1 the reference), with the interval of the test that judged."""
-    if not one.pairs:
-        return ""
-    metric, (a, b) = effect.metric, map(show_value, _sides(one, side))
+    return _size_between(effect.metric, one, side) if one.pairs else ""
+
+
+def _size_between(metric: str, one: Comparison, side: int) -> str:
+    a, b = map(show_value, _sides(one, side))
     p = f", {_p(one)}" if one.unit == "seeds" else ""
     if one.scale == "ratio":
         typical, low, high = (one.typical, one.low, one.high) if side >= 0 else _inverse(one)
@@ -151,6 +153,21 @@ def _size(effect: Effect, one: Comparison, side: int) -> str:
     by = f"{show_difference(metric, abs(typical), False)}{scale(metric)[1]}"
     beside = f" ({', '.join(inside)})" if inside else ""
     return f"{metric} with {a} is {how}{'higher' if up else 'lower'} by {by}{beside}"
+
+
+def compared_sizes(metric: str, one: Comparison) -> str:
+    """The level against the reference in one clause, where nothing else is said of them: who diverged, who wins how many
+    cells, by how much."""
+    level, reference = show_value(one.level), show_value(one.reference)
+    spread, parts = one.divergence, []
+    if spread.uneven:
+        told = (
+            f"{spread.trials[0]:,} and {spread.trials[1]:,} of {spread.of:,} trials of {level} and {reference} diverged"
+        )
+        parts.append(told)
+    parts.append(f"{level} wins {one.improved:,} of {one.n:,} and loses {one.worsened:,}")
+    parts.append(_size_between(metric, one, 1) if one.pairs else "")
+    return "; ".join(part for part in parts if part) + (f"; {equals(one.p)}" if one.unit == "cells" else "")
 
 
 def _inverse(one: Comparison) -> tuple[float, float, float]:
