@@ -55,7 +55,7 @@ def test_a_search_has_what_it_had_after_so_many_trials(sweep):
 def test_a_setting_that_diverged_in_one_study_is_won_by_the_other(tmp_path):
     flags = {"lr": "1,0.3,0.1,0.03,0.01,0.003", "epochs": "2", "seeds": "2"}
     made(tmp_path, "wild", flags, lambda t: float("nan") if t.setting["lr"] >= 0.1 else 0.5)
-    made(tmp_path, "calm", flags, lambda t: 0.6)
+    made(tmp_path, "calm", flags, lambda _: 0.6)
     common = compared(tmp_path, "wild", "calm").common[0]
     assert (common.settings, common.judged.pairs) == (6, 3)
     assert (common.judged.improved, common.judged.worsened) == (3, 3)
@@ -150,7 +150,10 @@ def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
         sweep("import", f"{name}.csv", "--metric", "err", "--minimize")
     text = " ".join(sweep("compare", "old", "new").stdout.split())
     assert "note: data differ: old old.csv, new new.csv; that both measured the same thing is for you to know" in text
-    assert "6 settings of old in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is typically lower by 0.1000" in text
+    assert (
+        "6 settings of old in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is typically lower by 0.1000"
+        in text
+    )
     sweep("import", "new.csv", "--metric", "err", "--maximize", "--study", "up")
     assert "direction minimize there, maximize here" in sweep("compare", "old", "up", code=2).stderr
     made(tmp_path / "results", "mine", {"lr": "1,2"}, lambda t: t.setting["lr"])

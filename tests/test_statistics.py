@@ -16,14 +16,18 @@ from sweep.analysis.statistics import (
     benjamini_hochberg,
     bootstrap_mean,
     bootstrap_means,
+    compare_seeds,
     expected_best,
     fair_scale,
     holm,
+    holm_levels,
     interquartile_mean,
     is_loss,
     probability_of_improvement,
     seeds_needed,
     signed_rank,
+    signed_rank_interval,
+    worst_rank_test,
 )
 
 WIDEN = {n: np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975) for n in range(2, 5001)}
@@ -147,3 +151,52 @@ def test_losses_are_judged_on_the_logarithm_and_everything_else_as_it_is():
     names = ["val_loss", "valid_mse", "error_rate", "val/ce", "MeanSquaredError", "RMSE", "best_val_loss"]
     assert all(map(is_loss, names))
     assert not any(map(is_loss, ["score", "val_accuracy", "final_test_acc", "lossless", "seconds", "reward"]))
+
+
+def test_worst_ranks_within_cells():
+    """One cell: Mann and Whitney's exact p. One trial a side: the sign test. Whole sides that diverged: Fisher's p, multiplied
+    over two cells. Divergence that both sides share decides nothing."""
+    nan = math.nan
+    x, y = [nan, 3.0, 5.0, 4.0], [1.0, 2.0, 6.0, 0.5]
+    ranked = stats.mannwhitneyu([9.0, 3.0, 5.0, 4.0], y, method="exact")
+    assert worst_rank_test(x, y, [0] * 4) == (pytest.approx(ranked.pvalue), 1)
+    assert worst_rank_test([nan] * 6, [1.0] * 6, range(6)) == (pytest.approx(stats.binomtest(6, 6).pvalue), 1)
+    assert worst_rank_test([1.0] * 6, [nan] * 6, [0, 0, 0, 1, 1, 1]) == (pytest.approx(2 / 20**2), -1)
+    assert worst_rank_test([nan, nan], [nan, nan], [0, 0]) == (1.0, 0)
+    assert math.isnan(worst_rank_test([1.0, 2.0], [3.0, 4.0], [0, 0])[0])
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_the_signed_ranks_interval_agrees_with_its_p_and_with_hollander_and_wolfe(level):
+    """Depression scores of Hollander and Wolfe (1999), example 3.1: estimate -.46, 96% interval (-.786, -.010)."""
+    d = np.array([-0.952, 0.147, -1.022, -0.430, -0.620, -0.590, -0.490, 0.080, -0.010])
+    middle, low, high = signed_rank_interval(d, 0.04, signed_rank(d)[1])
+    assert (middle, low, high) == (pytest.approx(-0.46), pytest.approx(-0.786), pytest.approx(-0.010))
+    rng = np.random.default_rng(0)
+    for n in [*range(2, 20), 60, 1600]:
+        x = rng.normal(rng.choice([0, 0.5]), 1, n).round(rng.choice([1, 6]))
+        x[rng.random(n) < 0.1] = math.inf
+        p = signed_rank(x)[1]
+        middle, low, high = signed_rank_interval(x, level, p)
+        assert (p <= level) == (not low <= 0 <= high)
+        assert low <= middle <= high
+
+
+def test_seeds_are_told_apart_by_pairs_or_by_ranks():
+    x, y = np.array([1.0, 1.2, 0.9]), np.array([0.5, 0.6, 0.45])
+    test = compare_seeds(x, y)
+    assert test.p == pytest.approx(stats.ttest_rel(x, y).pvalue)
+    assert test.interval(0.05) == pytest.approx(tuple(stats.ttest_rel(x, y).confidence_interval(0.95)))
+    wild = np.array([3.0, 8.0, 60.0, 4.0, 5.0]), np.array([-3.0, -2.9, -3.1, -3.0, -2.8])
+    assert stats.ttest_rel(*wild).pvalue > 0.05
+    ranked = compare_seeds(*wild)
+    assert (ranked.by_rank, ranked.p) == (True, pytest.approx(2 * 2 / 252))  # the smaller of two p, counted twice
+    assert ranked.interval(0.05)[0] > 0
+
+
+def test_holms_weights_and_the_levels_that_go_with_them():
+    p, weights = [0.01, 0.04, 0.2], [0.8, 1.0, 0.2]
+    assert holm(p, weights) == pytest.approx([0.01 / 0.8 * 2, 0.04 * 1.2, 0.2])
+    levels = holm_levels(p, weights, 0.05)
+    assert levels == pytest.approx([0.05 * 0.8 / 2, 0.05 / 1.2, 0.05])
+    assert [a <= b for a, b in zip(p, levels, strict=True)] == [a <= 0.05 for a in holm(p, weights)]

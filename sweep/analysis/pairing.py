@@ -7,7 +7,7 @@ the seeds that both have. Each cell gives one outcome: the side of which fewer s
 How a comparison is judged is fixed before its numbers are seen. With enough cells to show anything, by the signed rank of
 their outcomes: that says something about other cells, too. With fewer, over the seeds within these cells, on a scale on which
 losses are compared fairly: that holds for these cells alone. Where one side diverged more than the other, a second test asks
-whether that is chance; it has a fifth of the error. The interval is always that of the test which judged.
+whether that side is worse in the cells it concerns; it has a fifth of the error. The interval is always that of the test which judged.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from sweep.analysis.statistics import (
     SeedTest,
     benjamini_hochberg,
     compare_seeds,
-    divergence_test,
     holm,
     holm_levels,
     signed_rank,
     signed_rank_interval,
+    worst_rank_test,
 )
 
 ALPHA = 0.05
@@ -70,7 +70,9 @@ class Divergence:
     of: int = 0
     """Trials of each side, diverged or not."""
     p: float = math.nan
-    """Exact test of whether one side diverges more within the cells; see `divergence_test`. NaN: nothing to test."""
+    """Of whether one side is worse in the cells in which trials diverged; see `worst_rank_test`. NaN: none did."""
+    direction: int = 0
+    """1 where the level is better there, -1 the reference."""
     shown: bool = False
     """Whether that is shown, at its share of the error."""
 
@@ -78,11 +80,6 @@ class Divergence:
     def uneven(self) -> bool:
         """Whether some cell was decided by divergence."""
         return bool(sum(self.cells))
-
-    @property
-    def direction(self) -> int:
-        """1 where the reference diverged more, so that the level is better; -1 the other way round; 0 as much."""
-        return int(np.sign(self.trials[1] - self.trials[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +216,7 @@ def compare(
     clean = (lost[0] + lost[1] == 0)[place]
     over_seeds, shared_luck = _over_seeds(a.fair[left][clean], b.fair[right][clean], place[clean], (both % size)[clean])
     paired = count > 0
+    p, worse_there = worst_rank_test(sign * x, sign * y, place)
     one = Comparison(
         levels[level],
         levels[reference],
@@ -231,7 +229,8 @@ def compare(
             cells=(int((worse > 0).sum()), int((worse < 0).sum())),
             trials=(int(lost[0].sum()), int(lost[1].sum())),
             of=len(x),
-            p=divergence_test(lost[0], lost[1], np.bincount(place, minlength=n)),
+            p=p,
+            direction=-worse_there,
         ),
         sign=sign,
         log=log,

@@ -275,10 +275,10 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
     if both:
         out.append(f"In {count(both, 'cell')} both diverged: {'a tie' if both == 1 else 'ties'}.")
     if spread.shown:
-        more, n, m = (level, *spread.trials) if spread.direction < 0 else (reference, *spread.trials[::-1])
+        worse = reference if spread.direction > 0 else level
         out.append(
-            f"{more} diverges more than chance explains: {n:,} of its {count(spread.of, 'trial')}, {m:,} of the other's "
-            f"(exact test within the cells, {equals(spread.p)})."
+            f"In the cells in which trials diverged, {worse} is worse than chance explains, diverged trials ranked last "
+            f"(exact rank test, {equals(spread.p)})."
         )
     if one.unmatched and one.n:
         verb = "has one side only and is" if one.unmatched == 1 else "have one side only and are"
