@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.cores import cores
 from sweep.data import Array, load
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.host import start
@@ -65,7 +66,7 @@ def choose_devices(name: str, jobs: int | None) -> tuple[str, ...]:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
     gpus = _gpus()
     if name == "cpu" or (name == "auto" and not gpus):
-        return ("cpu",) * (jobs or _cores())
+        return ("cpu",) * (jobs or cores())
     places = ["mps"] if name == "mps" else [f"cuda:{place}" for place in range(gpus)]
     if ":" in name:
         places = [place for place in places if place == name]
@@ -74,11 +75,6 @@ def choose_devices(name: str, jobs: int | None) -> tuple[str, ...]:
             f"--device {name}: this machine has {gpus or 'no'} NVIDIA GPU{'s' * (gpus > 1)}; expected cpu or auto"
         )
     return tuple(places[worker % len(places)] for worker in range(jobs or len(places)))
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> int:

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sweep"
 
 ORDER = [
-    {"sweep", "sweep.errors", "sweep.host", "sweep.streams"},
+    {"sweep", "sweep.errors", "sweep.host", "sweep.streams", "sweep.cores"},
     {"sweep.hyperparameters"},
     {"sweep.space"},
     {"sweep.recipe"},

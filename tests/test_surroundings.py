@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pty
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
+from sweep import cli, host
+from sweep.cores import cores, cpu_quota, quota_note
+from sweep.ledger import Ledger
+from sweep.recipe import load_recipe
+from tests.made import Outcome
 from tests.processes import query, start, wait_for
 
 SHORT = ("grid", "--lr", "0.1,0.01", "--epochs", "3", "--jobs", "1", "--lanes", "2", "--study", "s")
@@ -111,3 +118,110 @@ def test_what_cannot_be_written_is_told_if_anybody_is_there(tmp_path):
     done = run(tmp_path, "$sweep --help > /dev/full; $sweep --help | true; echo ${PIPESTATUS[0]}; $sweep --version >&-")
     assert done.stderr == "sweep: standard output cannot be written: No space left on device\n"
     assert (done.returncode, done.stdout) == (0, "0\n")
+
+
+@pytest.mark.parametrize(
+    ("member", "files", "quota"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000"}, 1.5),  # in a container of cgroup v2
+        ("0::/a/b\n", {"cpu.max": "max 100000", "a/cpu.max": "50000 100000", "a/b/cpu.max": "200000 100000"}, 0.5),
+        ("0::/a\n", {"a/cpu.max": "max 100000"}, math.inf),
+        (
+            "4:cpu,cpuacct:/\n",
+            {"cpu,cpuacct/cpu.cfs_quota_us": "100000", "cpu,cpuacct/cpu.cfs_period_us": "50000"},
+            2.0,
+        ),
+        # v1, whose path is the host's
+        ("3:cpuset:/\n4:cpu:/docker/1f\n", {"cpu/cpu.cfs_quota_us": "25000", "cpu/cpu.cfs_period_us": "100000"}, 0.25),
+        ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        ("4:memory:/\n", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "1"}, math.inf),
+        ("0::/\n", {"cpu.max": "garbage"}, math.inf),
+        ("", {}, math.inf),
+    ],
+)
+def test_a_containers_quota_of_processors_is_heeded(tmp_path, monkeypatch, member, files, quota):
+    """As Docker's --cpus and Kubernetes' limits are told to whom they hold for."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    (tmp_path / "self").write_text(member)
+    for name, text in files.items():
+        path = tmp_path / "mount" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    places = tmp_path / "self", tmp_path / "mount"
+    assert cpu_quota(*places) == quota
+    assert cores(*places) == (8 if quota == math.inf else math.ceil(quota))
+    assert quota_note(*places).startswith(f"a CPU quota (cgroup) allows {quota:g} of the 8 cores" if quota < 8 else "")
+    assert bool(quota_note(*places)) == (quota < 8)
+
+
+def test_without_the_systems_word_every_core_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6}, raising=False)
+    assert cores(tmp_path / "none", tmp_path) == 3
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder with the results of a finished study `mine`."""
+    recipe = load_recipe(None, {"lr": "0.1,0.01"})
+    with Ledger(tmp_path / "results", create=True) as ledger:
+        study = ledger.create("mine", recipe, 2)
+        ledger.add(study, recipe.grid.trials())
+        ledger.record(study, [Outcome(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4) for n in range(2)])
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to its address space")
+def test_a_renderer_without_memory_is_told_in_one_line(mine):
+    """Its JavaScript engine asks for tens of gigabytes of addresses and dies where it gets none."""
+    done = run(mine, "ulimit -v 4000000; $sweep plot mine isolation lr -o a.png")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("sweep: the renderer of charts and pages was killed by SIG")
+    assert "`ulimit -v`" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(mine.glob("*.p*"))
+
+
+def test_a_current_folder_that_is_gone_is_told_in_one_line(tmp_path):
+    done = run(tmp_path, "mkdir d; cd d; rmdir ../d; $sweep plan --data mine.npz")
+    assert done.returncode == 1
+    assert done.stderr == "sweep: the current folder is gone (deleted or moved); change to one that exists\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["export", "mine", "-o", "{long}.csv"],
+        ["plot", "mine", "isolation", "lr", "-o", "{long}.svg"],
+        ["report", "mine", "-o", "{long}.html"],
+        ["doctor", "--results", "{long}"],
+        ["ls", "--results", "{long}"],
+        ["show", "{long}"],
+        ["grid", "--study", "{long}"],
+        ["grid", "--results", "{long}/{long}"],
+        ["grid", "{long}.toml"],
+        ["plan", "--data", "{long}.npz"],
+        ["import", "{long}.csv"],
+        ["resume", "{long}"],
+        ["show", "mine", "--where", "lr={long}"],
+        ["search", "--trials", "3", "--lr", "{long}"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_longer_than_a_file_may_have(mine, monkeypatch, capsys, args):
+    """Told in one line that can be read, whatever the flag; in the process of the test, for time."""
+    monkeypatch.chdir(mine)
+    monkeypatch.setattr(host, "ahead", lambda: None)
+    code, said = called(capsys, [arg.format(long="x" * 5000) for arg in args])
+    assert code in (1, 2)
+    assert said.startswith("sweep: ")
+    assert said.count("\n") == 1
+    assert len(said) < 1000
+
+
+def called(capsys, args: list[str]) -> tuple[int, str]:
+    """The exit code of a command in this process, and what it said on standard error."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(sys, "argv", ["sweep", *args])
+        code = cli._ran()
+    return code or 0, capsys.readouterr().err

@@ -152,6 +152,7 @@ def plan(
 ) -> None:
     """Show what a grid, or with --trials a search, would run, without training: settings, trials, folded combinations,
     cohorts, lanes, time, memory."""
+    from sweep.cores import quota_note
     from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
     from sweep.report import plan_table, search_plan_text
     from sweep.speed import recall
@@ -172,8 +173,9 @@ def plan(
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     how = len(devices), lanes, speeds, speed_kind(devices, loaded)
-    for note in loaded.idle_notes():
-        print(note, file=sys.stderr)
+    for note in [*loaded.idle_notes(), *([quota_note()] if jobs is None and devices[0] == "cpu" else [])]:
+        if note:
+            print(note, file=sys.stderr)
     if trials is None:
         planned = plan_grid(loaded, data, *how)
         say(plan_to_dict(planned) if as_json else plan_table(planned, name))

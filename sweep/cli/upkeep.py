@@ -49,6 +49,7 @@ def doctor(
 ) -> None:
     """Say what is wrong with a results folder; with --mend, mend it. Exit code 1 while something is wrong."""
     from sweep import ledger
+    from sweep.cores import quota_note
     from sweep.report import findings_report
 
     findings = ledger.mend(results) if mend else [(finding, None) for finding in ledger.diagnose(results)]
@@ -56,6 +57,8 @@ def doctor(
         say([{"finding": f.what, "mending": f.mending, "mended": done} for f, done in findings])
     else:
         say(findings_report(findings))
+        if note := quota_note():
+            print(note)
     raise typer.Exit(1 if any(done is None for _, done in findings) else 0)
 
 

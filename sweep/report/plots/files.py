@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import unknown
+from sweep.errors import SweepError, unknown
 from sweep.report.files import check_target, write
 from sweep.report.plots.charts import chart
 from sweep.report.plots.style import THEMES
@@ -25,24 +29,42 @@ def save_chart(picture: Picture, target: str, theme: str = "light") -> None:
 
 
 def _bytes(picture: Picture, suffix: str, theme: str) -> bytes:
-    import vl_convert
-
     if suffix == ".html":
         from sweep.report.page import chart_page
 
         return chart_page(picture).encode()
     spec = chart(picture)
     if suffix == ".svg":
-        return vl_convert.vegalite_to_svg(spec, config=THEMES[theme]).encode()
-    return vl_convert.vegalite_to_png(spec, config=THEMES[theme], scale=2)
+        return _rendered("vegalite_to_svg", vl_spec=spec, config=THEMES[theme])
+    return _rendered("vegalite_to_png", vl_spec=spec, config=THEMES[theme], scale=2)
 
 
 def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network."""
-    import vl_convert
+    return _rendered("javascript_bundle").decode().replace("</script", "<\\/script")
 
-    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]
-    return script.replace("</script", "<\\/script")
+
+_RENDERER = """
+import json, sys, vl_convert
+name, given = json.load(sys.stdin)
+made = getattr(vl_convert, name)(**given)
+sys.stdout.buffer.write(made if isinstance(made, bytes) else made.encode())
+"""
+
+
+def _rendered(name: str, **given: Any) -> bytes:
+    """What a function of vl_convert makes, in a process of its own: where memory is limited its JavaScript engine ends
+    the process natively, with a page of addresses. Raises SweepError."""
+    command = [sys.executable, "-c", _RENDERER]
+    done = subprocess.run(command, input=json.dumps([name, given]).encode(), capture_output=True)
+    if done.returncode < 0:
+        limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+        why = "; it needs more virtual memory than `ulimit -v` allows, about 64 GB" if limited else ""
+        raise SweepError(f"the renderer of charts and pages was killed by {signal.Signals(-done.returncode).name}{why}")
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        raise SweepError(f"the renderer of charts and pages failed: {last[0]}")
+    return done.stdout
 
 
 def script_json(value: Any) -> str:
