@@ -272,7 +272,7 @@ def test_what_was_first_is_not_said_of_another():
     said = confirmation_report(split_by_seed(frame, selected_on="0"))
     text = io.StringIO()
     Console(file=text, width=120).print(said)
-    assert "Of these, what was first (#2 of 2) had 1.0000" in text.getvalue()
+    assert "Of these, what was first (rank 2 of 2) had 1.0000" in text.getvalue()
 
 
 BAD = [
@@ -328,7 +328,7 @@ def test_the_published_order_of_optimizers_holds_on_fresh_seeds(sweep):
         "GradientDescentOptimizer": [0.8382, 0.8369, 0.0129],
     }
     text = sweep("confirm", "d", "--per", "optimizer").stdout
-    assert "Order: as when selected." in text
+    assert "The order is the same as when selected." in text
     assert "no difference shown" in text
 
 
@@ -340,7 +340,7 @@ def test_an_imported_order_that_reverses_is_exposed(sweep, tmp_path):
     (tmp_path / "t.csv").write_text("method,seed,score\n" + text)
     sweep("import", tmp_path / "t.csv", "--metric", "score", "--maximize", "--study", "t")
     shown = sweep("confirm", "t", "--top", 2).stdout
-    assert "Order: not as when selected; by the ranks then, now #2 #1." in shown
+    assert "The order changed: the former ranks are now 2, 1." in shown
     assert "the first is better" in shown
     assert re.search(r"0\.3\d+ to 0\.4\d+", shown) or "it had been lucky" in shown
 

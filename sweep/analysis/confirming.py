@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import FINISHED, setting_texts
+from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import SettingsBoard, rank_settings
 from sweep.analysis.statistics import (
     Floats,
@@ -44,7 +45,7 @@ class Duel:
 
     pairs: seeds that both completed; difference, low, high: by how much the first is better, in the metric's units, with
     its 95% interval (of paired differences where there are two pairs or more, else Welch's); share: of the seeds that
-    both finished, those on which the first is better, equal ones counting half; improvement: the probability that any run
+    both finished, those on which the first is better, equal ones counting half (seeds, better and equal are these numbers); improvement: the probability that any run
     of the first is better than any of the second (a diverged run is worse than any other); p: Wilcoxon's signed rank;
     apart: whether the first can be told from the second; more: how many more seeds would settle it, None where it is
     settled or where no number of seeds is likely to.
@@ -59,6 +60,9 @@ class Duel:
     p: float
     apart: bool
     more: int | None
+    seeds: int = 0
+    better: int = 0
+    equal: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def confirmation_recipe(
     if not before or top is not None or per is not None:
         chosen = (
             ledger.trial(study, int(number))[1]
-            for number in choose(rank_settings(table), study.name, top, per)["number"]
+            for number in choose(rank_settings(table, split=False), study.name, top, per)["number"]
         )
         settings += [setting for setting in chosen if setting not in settings]
     again: dict[str, Any] = {"confirms": study.name}
@@ -186,7 +190,7 @@ def confirmed(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _confirmed(selecting, rank_settings(selecting), again, chosen, confirmation.recipe.seeds)
+    made = _confirmed(selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds)
     ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
     rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
     return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
@@ -203,7 +207,7 @@ def split_by_seed(
     seeds = _selecting_seeds(table, selected_on)
     mine = table.trials["seed"].isin(seeds)
     selecting = replace(table, trials=table.trials[mine])
-    board = rank_settings(selecting)
+    board = rank_settings(selecting, split=False)
     numbers = choose(board, table.name, top, per)["number"].tolist()
     chosen = selecting.trials.set_index("number").loc[numbers, "setting"].tolist()
     again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
@@ -219,7 +223,7 @@ def _confirmed(
     selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
-    told = rank_settings(again)
+    told = rank_settings(again, split=False)
     was, now = _by_setting(selecting, board), _by_setting(again, told)
     firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
     values = firsts.reindex(index=chosen, columns=selecting.swept)
@@ -273,13 +277,15 @@ def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
     wide = ended.assign(score=score).pivot(index="seed", columns="setting", values="score")
     a, b = (wide[code].dropna().to_numpy(float) for code in order[:2])
     both = wide[order[:2]].dropna().to_numpy(float)
-    gaps = (both[:, 0] - both[:, 1])[np.isfinite(both).all(axis=1)]
+    gaps = _plain_gaps(both[np.isfinite(both).all(axis=1)])
     low, high = bootstrap_mean(gaps)
     difference = float(gaps.mean()) if len(gaps) else 0.0
     x, y = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(gaps) < 2 and len(x) > 1 and len(y) > 1:
         interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
         difference, low, high = float(x.mean() - y.mean()), float(interval.low), float(interval.high)
+    least, most = table.bounds(table.metric)
+    low, high = np.clip([low, high], least - most, most - least).tolist()  # no difference can be larger
     improvement = probability_of_improvement(a, b)
     apart = low > 0 and not tied
     return Duel(
@@ -292,7 +298,16 @@ def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
         p=signed_rank(gaps)[1],
         apart=apart,
         more=None if apart else _more(gaps if len(gaps) > 1 else None, improvement, min(len(x), len(y))),
+        seeds=len(both),
+        better=int((both[:, 0] > both[:, 1]).sum()),
+        equal=int((both[:, 0] == both[:, 1]).sum()),
     )
+
+
+def _plain_gaps(both: Floats) -> Floats:
+    """Differences of pairs [n, 2], 0 where they are nothing but rounding."""
+    gaps = both[:, 0] - both[:, 1]
+    return np.where(np.abs(gaps) <= 1e-12 * np.abs(both).max(axis=1, initial=0.0), 0.0, gaps)
 
 
 def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
@@ -322,6 +337,9 @@ def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
         if len(set(seeds)) == len(there):
             raise UsageError(f"--selected-on {given}: study {table.name!r} has no other seed, so none is fresh")
         return seeds
+    roles = seed_roles(table)
+    if roles is not None:
+        return list(roles.selecting)
     settings = table.trials["setting"].nunique()
     having = table.trials.drop_duplicates(["seed", "setting"])["seed"].value_counts()
     seeds = sorted(int(seed) for seed in having.index[having == settings])

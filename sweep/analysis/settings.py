@@ -1,23 +1,35 @@
 """The leaderboard of settings: seeds averaged, who can be told from the best, what having picked costs. Needs pandas.
 
 A setting that diverged or was pruned for some seed ranks after those that never did: an average over its survivors would
-flatter it. Settings without a complete trial come after all with one, pruned before diverged before failed.
+flatter it. Settings without a complete trial come after all with one, pruned before diverged before failed. Where some
+settings were run again on fresh seeds (see `seeds`), these come first, ranked on the fresh seeds alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sweep.analysis.conditions import test_columns
-from sweep.analysis.statistics import Floats, bootstrap_mean, bootstrap_means, expected_best, moderated_variances
+from sweep.analysis.seeds import SeedRoles, seed_roles
+from sweep.analysis.statistics import (
+    Floats,
+    bootstrap_mean,
+    bootstrap_means,
+    expected_best,
+    fair_scale,
+    moderated_variances,
+)
 from sweep.analysis.table import StudyTable
 
 LEVEL = 0.05
 """The chance that the best setting, or any other one, is wrongly told from the one that came out first."""
+
+ENOUGH = 5
+"""Seeds of each from which on a setting all of whose seeds are worse than all of the first's is told from it."""
 
 BUDGETS = (1, 2, 5, 10, 100, 1_000, 10_000, 100_000)
 _COUNTED = ("diverged", "failed", "pruned")
@@ -34,12 +46,15 @@ class SettingsBoard:
     """Settings in rank order.
 
     table: what it is of; rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
-    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, diverged, failed, pruned
-    (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics.
+    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, sd (over seeds), diverged, failed, pruned
+    (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics;
+    with `roles` also selected, selected_n (mean and complete trials on the selecting seeds) and again (whether it was run
+    again: then all else is of the fresh seeds alone, and its rank is among those).
     selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
     seeds: the most complete trials of a setting; tied: settings that cannot be told from the first, that one among them,
     0 where nothing is judged; expected: (k, expected best of k settings drawn at random), none where a sampler chose them by results; left_out: where seeds are shared, the mean
-    on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds.
+    on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds;
+    roles: which seeds selected and which are fresh, None where no setting was run again.
     """
 
     table: StudyTable
@@ -50,10 +65,59 @@ class SettingsBoard:
     tied: int
     expected: list[tuple[int, float]]
     left_out: tuple[float, float] | None
+    roles: SeedRoles | None = None
+
+    @property
+    def compared(self) -> pd.DataFrame:
+        """The rows that the first is compared with, itself among them: of the settings that were run again, where some
+        were; those with a complete trial."""
+        rows = self.rows if self.roles is None else self.rows[self.rows["again"]]
+        return rows[rows["n"] > 0]
+
+    def told_from_first(self, place: int) -> bool | None:
+        """Whether the setting at a place of the order (0 is the first) can be told from the first; None where that is not
+        judged: no setting has two seeds, nothing else has as few lost trials, it was not run again on fresh seeds."""
+        rows = self.compared
+        if not self.tied or not 0 < place < len(rows):
+            return None
+        return not rows["tied"].iloc[place]
+
+    @property
+    def noisy(self) -> pd.Series:
+        """By row, whether it cannot be told from the first, though a better one can: its seeds differ too much to tell."""
+        told = ~self.rows["tied"] & self.rows.index.isin(self.compared.index)
+        return self.rows["tied"] & told.cummax()
 
 
-def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
-    """Ranks a study's settings by their mean over seeds. `unfinished` adds those of which nothing has finished."""
+def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = True) -> SettingsBoard:
+    """Ranks a study's settings by their mean over seeds; those that were run again on fresh seeds before the others, by
+    these alone, unless `split` is off. `unfinished` adds those of which nothing has finished."""
+    roles = seed_roles(table) if split else None
+    if roles is None:
+        board = _ranked(table, unfinished)
+        return replace(board, rows=board.rows.reset_index(drop=True))
+    before, board = _ranked(roles.select(table), unfinished), _ranked(roles.judge(table), unfinished)
+    others = before.rows.index.difference(board.rows.index, sort=False)
+    rows = pd.concat([board.rows, before.rows.loc[others].assign(tied=False)])
+    rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64")
+    rows["rank"] = rank.where(rows["rank"].notna())
+    rows["number"] = table.trials.groupby("setting")["number"].min()
+    selected = before.rows.reindex(rows.index)
+    rows = rows.assign(selected=selected["mean"], selected_n=selected["n"].fillna(0).astype(int))
+    rows["again"] = ~rows.index.isin(others)
+    rows = rows.reset_index(drop=True)
+    return replace(
+        board,
+        table=table,
+        rows=rows,
+        selected=None if board.selected is None else rows.iloc[0],
+        expected=before.expected,
+        roles=roles,
+    )
+
+
+def _ranked(table: StudyTable, unfinished: bool) -> SettingsBoard:
+    """The board of all seeds together, its rows by the setting's code."""
     trials = table.trials.sort_values("number")
     if not unfinished:
         trials = trials[~trials["state"].isin(["waiting", "running"])]
@@ -79,8 +143,8 @@ def rank_settings(table: StudyTable, unfinished: bool = False) -> SettingsBoard:
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
     return SettingsBoard(
         table=table,
-        rows=tidy.reset_index(drop=True),
-        selected=None if selected_code is None else tidy.reset_index(drop=True).iloc[0],
+        rows=tidy,
+        selected=None if selected_code is None else tidy.iloc[0],
         tests=tests,
         seeds=int(rows["n"].max()) if len(rows) else 0,
         tied=int(rows["tied"].sum()),
@@ -100,6 +164,7 @@ def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) ->
     rows.insert(len(rows.columns) - 2, "n", values["size"].fillna(0).astype(int))
     rows.insert(len(rows.columns) - 2, "mean", values["mean"])
     rows["best"], rows["worst"] = values[ends[0]], values[ends[1]]
+    rows["sd"] = complete.groupby("setting")[table.metric].std().reindex(first.index)
     for state in _COUNTED:
         counts = trials["setting"][trials["state"] == state].value_counts()
         rows[state] = counts.reindex(first.index, fill_value=0)
@@ -136,17 +201,22 @@ def _told(
 ) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
     """Whether each rival is told from the best; None where no setting has two seeds, so that nobody can know.
 
-    A t test of each difference of means, what a seed does to all settings taken out first (equal seeds mean equal batches and
-    initial draws; of two settings this is the paired t test), with variances that borrow from settings of like score (Smyth
-    2004; with one seed, taken to be as noisy as the noisiest of those), two-sided at LEVEL over the number of rivals
-    (Bonferroni). The correction holds for whichever setting came out first: the truly best one stays among the tied
-    with a chance of 1 - LEVEL or more.
+    A t test of each difference of means, on the scale on which losses are compared fairly (see `fair_scale`), what a seed
+    does to all settings taken out first (equal seeds mean equal batches and initial draws; of two settings this is the
+    paired t test), with variances that borrow from settings of like score (Smyth 2004; with one seed, taken to be as noisy
+    as the noisiest of those), two-sided at LEVEL over the number of rivals (Bonferroni). With `ENOUGH` seeds of each, a rival
+    all of whose seeds are worse than all of the best's is told from it, however noisy.
+
+    The correction holds for whichever setting came out first: the truly best one stays among the tied with a chance of
+    1 - LEVEL or more. Over simulated studies of 5 to 20 settings with skewed and unequal noise it did in 98 of 100
+    (test_settings.py repeats that).
     """
     from scipy import stats
 
     rows = complete[complete["setting"].isin(rivals)]
     code = pd.Index(rivals).get_indexer(rows["setting"])
-    y = sign * rows[metric].to_numpy(float)
+    plain = sign * rows[metric].to_numpy(float)
+    y = sign * fair_scale(rows[metric], metric)
     n = np.bincount(code, minlength=len(rivals))
     if n.max() < 2 or len(rivals) < 2:
         return None
@@ -165,10 +235,14 @@ def _told(
     variance, freedom = _variances(square, (n - 1.0) * (np.bincount(code, keeps, len(rivals)) / n), mean)
     place = int(pd.Index(rivals).get_indexer([best])[0])
     error = np.sqrt(variance / n + variance[place] / n[place])
-    gap = np.abs(mean - mean[place])
+    gap = np.maximum(mean - mean[place], 0.0)  # one that is ahead on this scale is no worse
     t = np.divide(gap, error, out=np.where(gap > 0, np.inf, 0.0), where=error > 0)
     p = 2 * stats.t.sf(t, np.minimum(freedom, freedom[place])) * (len(rivals) - 1)
     told: np.ndarray[Any, np.dtype[np.bool_]] = p < LEVEL
+    worst, best_seed = np.full(len(rivals), -np.inf), np.full(len(rivals), np.inf)
+    np.maximum.at(worst, code, plain)
+    np.minimum.at(best_seed, code, plain)
+    told |= (n >= ENOUGH) & (n[place] >= ENOUGH) & (best_seed > worst[place])
     told[place] = False
     return told
 
@@ -217,7 +291,7 @@ def _left_out(complete: pd.DataFrame, table: StudyTable, rows: pd.DataFrame, bes
 def _tests(table: StudyTable, best: Any) -> dict[str, tuple[float, float, float]]:
     rows = table.complete[table.complete["setting"] == best]
     return {
-        name: (float(rows[name].mean()), *_mean_interval(table, name, rows[name]))
+        table.named(name): (float(rows[name].mean()), *_mean_interval(table, name, rows[name]))
         for name in test_columns(rows)
         if name != table.metric and rows[name].notna().any()
     }
@@ -249,6 +323,9 @@ def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
 
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:
-    """The rows with their fixed columns, as they are exported: the first trial's number is `trial`."""
+    """The rows with their fixed columns, as they are exported: the first trial's number is `trial`. Where settings were run
+    again, four more at the end: selected, selected_n, again and sd (over seeds)."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
-    return board.rows[["rank", "number", *board.table.swept, *measured]].rename(columns={"number": "trial"})
+    more = [] if board.roles is None else ["selected", "selected_n", "again", "sd"]
+    names = ["rank", "number", *board.table.swept, *measured, *more]
+    return board.rows[names].rename(columns={"number": "trial"})

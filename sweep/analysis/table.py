@@ -15,7 +15,7 @@ from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import TABLE
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
-from sweep.recipe import METRICS, Recipe
+from sweep.recipe import METRICS, Recipe, of_unit, percents
 
 RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximize"}
 """The metrics of a leaderboard: those of a recipe, and the best over a trial's epochs."""
@@ -49,11 +49,19 @@ class StudyTable:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
 
+    def named(self, metric: str) -> str:
+        """A metric by its name, which knows whether it is in percent (see `InPercent`): decided by all of its values here."""
+        if not self.imported or metric not in self.trials:
+            return metric
+        everything = self.trials if self.unfiltered is None else self.unfiltered
+        return of_unit(metric, everything[metric].tolist())
+
     def bounds(self, metric: str) -> tuple[float, float]:
-        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1]; of what was imported
-        a loss may be anything, and an accuracy may be in percent."""
-        known = metric.endswith("accuracy") or (metric.endswith("loss") and not self.imported)
-        ends = (0.0, 1.0) if metric.endswith("accuracy") else (0.0, math.inf)
+        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent, in
+        [0, 100]; of what was imported a loss may be anything."""
+        scale = percents(self.named(metric))
+        known = scale is not None or (metric.endswith("loss") and not self.imported)
+        ends = (0.0, math.inf if scale is None else 100.0 / scale)
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
 
@@ -81,6 +89,8 @@ def study_table(
         if given is not None:
             raise UsageError(_explain_units(kept, metric))
         metric, direction = "val_accuracy", "maximize"
+    if study.recipe.imported is not None:
+        metric = of_unit(metric, trials[metric].tolist())
     return StudyTable(
         study.name,
         kept,

@@ -3,6 +3,7 @@
 axes      the values of one hyperparameter: one, a list, a range
 listed    settings that are listed one by one
 imported  a table of results that were not trained here
+units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
 identity  the recipe itself: which trials it has, which recipe includes which
@@ -15,6 +16,7 @@ from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS
 from sweep.recipe.reading import load_recipe, recipe_from_dict
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
+from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
 __all__ = [
     "DIRECTIONS",
@@ -25,9 +27,13 @@ __all__ = [
     "RECIPE_KEYS",
     "SAMPLERS",
     "Imported",
+    "InPercent",
     "Recipe",
     "Search",
+    "is_accuracy",
     "load_recipe",
+    "of_unit",
     "parse_seeds",
+    "percents",
     "recipe_from_dict",
 ]

@@ -10,11 +10,15 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.report.answers import compared_sizes, record_comparison
+from sweep.recipe import percents
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.text import count, missing, short, show_metric, show_seconds
+from sweep.report.text import count, missing, show_gap, show_metric, show_seconds, signed_gap
 from sweep.space import seeds_text
+
+MANY_SEEDS = 100
+"""Seeds past which two settings that cannot be told apart are called equal in practice."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +32,7 @@ def confirmation_report(made: Confirmation) -> RenderableType:
     where = "" if made.confirmation == made.study else f"{made.confirmation}: "
     chosen = f"{count(len(made.rows), 'setting')} of {made.candidates:,}, selected on {seeds_text(made.selected_on)}"
     fresh = f"{count(len(made.fresh), 'fresh seed')} ({seeds_text(made.fresh)})"
-    parts: list[RenderableType] = [Text.assemble((where, "bold"), f"{chosen}, by {made.metric} on {fresh}")]
+    parts: list[RenderableType] = [Text.assemble((where, "bold"), f"{chosen}; ranked by {made.metric} on {fresh}")]
     if made.constant:
         parts.append(Text(f"all with {_settings_text(made.constant)}", "dim"))
     parts += [Text(), _table(made), Text()]
@@ -39,12 +43,13 @@ def confirmation_report(made: Confirmation) -> RenderableType:
 def _table(made: Confirmation) -> RenderableType:
     table = Columns()
     states = [name for name in ("diverged", "pruned", "failed", "left") if made.rows[name].any()]
-    names = ["rank", "was", *made.swept, "n", *states, "fresh ▾", "95% interval", "picked at", "shrinkage"]
+    names = ["rank", "rank before", *made.swept, "seeds", *states, "fresh seeds ▾", "95% interval", "when selected"]
+    names.append("loss of lead (+ is worse)")
     for name in names:
         table.add_column(name, "right", folds=name in made.swept)
     for place, row in made.rows.iterrows():
         metric = [show_metric(made.metric, row["mean"]), show_interval(made.metric, row["low"], row["high"])]
-        metric += [show_metric(made.metric, row["selected"]), _signed(made.metric, row["shrinkage"])]
+        metric += [show_metric(made.metric, row["selected"]), signed_gap(made.metric, row["shrinkage"])]
         cells = ["–" if missing(row[name]) else str(row[name]) for name in ("rank", "was")]
         cells += ["–" if missing(row[name]) else show_value(row[name]) for name in made.swept]
         cells += [str(row[name]) for name in ("n", *states)]
@@ -57,9 +62,9 @@ def _order(made: Confirmation) -> Text | None:
     if (made.rows["n"] > 0).sum() < 2 or made.rows["was"].isna().any():
         return None
     if made.held:
-        return Text("Order: as when selected.", "green")
-    order = " ".join(f"#{was}" for was in made.rows.loc[made.rows["n"] > 0, "was"])
-    return Text(f"Order: not as when selected; by the ranks then, now {order}.", "yellow")
+        return Text("The order is the same as when selected.", "green")
+    order = ", ".join(str(was) for was in made.rows.loc[made.rows["n"] > 0, "was"])
+    return Text(f"The order changed: the former ranks are now {order}.", "yellow")
 
 
 def _first_line(made: Confirmation) -> Text | None:
@@ -85,20 +90,32 @@ def _first_line(made: Confirmation) -> Text | None:
 def _duel_line(made: Confirmation, duel: Duel) -> Text:
     metric = made.metric
     line = Text("First against second: ")
-    line.append(f"better by {_size(metric, duel.difference)}")
+    if duel.difference == 0:
+        line.append("equal on average")
+    else:
+        line.append(f"{show_gap(metric, duel.difference)} {'better' if duel.difference > 0 else 'worse'} on average")
     if not math.isnan(duel.low):
-        line.append(f" (95% interval {_size(metric, duel.low)} to {_size(metric, duel.high)})")
-    if not math.isnan(duel.share):
-        line.append(f", on {duel.share:.0%} of the common seeds")
-    line.append(f"; P(a run of it is better) {duel.improvement:.2f}, signed rank p {duel.p:.3f}: ")
+        low, high = signed_gap(metric, duel.low), signed_gap(metric, duel.high)
+        line.append(f" (95% interval {low} to {high}{' points' if percents(metric) else ''})")
+    if duel.seeds:
+        equal = f", equal on {duel.equal}" if duel.equal else ""
+        line.append(f", better on {duel.better} of {count(duel.seeds, 'seed')}{equal}")
+    line.append(f"; one run of the first beats one run of the second with probability {duel.improvement:.2f}: ")
     if duel.apart:
         return line.append("the first is better.", "bold green")
     line.append("no difference shown", "bold yellow")
     line.append(f", allowing for {len(made.rows)} settings." if duel.low > 0 else ".")
     if duel.more is None:
-        return line.append(" No reasonable number of seeds would settle it: take either.") if duel.pairs > 1 else line
-    flag = f": --seeds {len(made.fresh) + duel.more}" if made.trained else ""
-    return line.append(f" About {count(duel.more, 'more seed')} would settle it{flag} (Noether 1987).")
+        return (
+            line.append(" No realistic number of seeds would tell them apart: choose on other grounds (speed, size).")
+            if duel.pairs > 1
+            else line
+        )
+    needed = len(made.fresh) + duel.more
+    if needed > MANY_SEEDS:
+        return line.append(f" To tell them apart would take about {needed:,} seeds: in practice they are equal.")
+    flag = f": --seeds {needed}" if made.trained else ""
+    return line.append(f" About {count(duel.more, 'more seed')} would tell them apart{flag} (Noether 1987).")
 
 
 def _luck(made: Confirmation) -> Text | None:
@@ -109,12 +126,16 @@ def _luck(made: Confirmation) -> Text | None:
     first = was.iloc[0]
     then, now = (show_metric(made.metric, first[name]) for name in ("selected", "mean"))
     who = "What was first" if first["was"] == 1 else "Of these, what was first"
-    line = Text(f"{who} (#{first['was']:.0f} of {made.candidates:,}) had {then} when selected, {now} on fresh seeds: ")
-    way = "less good" if first["shrinkage"] > 0 else "better"
-    line.append(f"{_size(made.metric, abs(first['shrinkage']))} {way}")
+    line = Text(
+        f"{who} (rank {first['was']:.0f} of {made.candidates:,}) had {then} when selected, {now} on fresh seeds: "
+    )
+    way = "worse" if first["shrinkage"] > 0 else "better"
+    line.append("no difference" if then == now else f"{show_gap(made.metric, first['shrinkage'])} {way}")
     low, high = first["shrinkage_low"], first["shrinkage_high"]
     if not missing(low):
-        line.append(f" (shrinkage {_signed(made.metric, low)} to {_signed(made.metric, high)})")
+        line.append(
+            f" (95% interval of what it lost: {signed_gap(made.metric, low)} to {signed_gap(made.metric, high)})"
+        )
         line.append(": it had been lucky" if low > 0 else "")
     return line.append(".")
 
@@ -153,18 +174,6 @@ def confirmation_record(made: Confirmation) -> dict[str, Any]:
         "first_against_second": {name: plain(value) for name, value in vars(made.duel).items()} if made.duel else None,
         "selected": chosen,
     }
-
-
-def _size(metric: str, value: float) -> str:
-    """A difference of a metric: accuracies in points of percent."""
-    return f"{100 * value:.2f} points" if metric.endswith("accuracy") else show_metric(metric, value)
-
-
-def _signed(metric: str, value: float) -> str:
-    """A difference with its sign, short enough for a table."""
-    if missing(value):
-        return "–"
-    return f"{100 * value:+z.2f}" if metric.endswith("accuracy") else short(value, "+")
 
 
 def _settings_text(values: dict[str, Any]) -> str:
@@ -236,10 +245,10 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
         table.add_column(name, "right", folds=name in swept)
     for row in rows.head(top).to_dict("records"):
         cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]
-        interval = "–" if missing(row["low"]) else f"{_signed(metric, row['low'])} to {_signed(metric, row['high'])}"
+        interval = "–" if missing(row["low"]) else f"{signed_gap(metric, row['low'])} to {signed_gap(metric, row['high'])}"
         cells += [_mean_or_lost(metric, row[common.first], row["first_diverged"])]
         cells += [_mean_or_lost(metric, row[common.second], row["second_diverged"])]
-        table.add_row(*cells, _signed(metric, row["difference"]), interval)
+        table.add_row(*cells, signed_gap(metric, row["difference"]), interval)
     more = [Text(f"… and {len(rows) - top:,} more that differ less (--top N)", "dim")] if len(rows) > top else []
     return [line, table, *more]
 

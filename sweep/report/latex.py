@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.hyperparameters import show_value
 from sweep.report.files import plain
 from sweep.report.text import missing, show_metric
+from sweep.space import seeds_text
 
 if TYPE_CHECKING:
     from sweep.analysis import SettingsBoard
@@ -65,8 +66,13 @@ def _below(board: SettingsBoard) -> list[str]:
     """Comments: how to read it, what the selected setting scores on test data."""
     way = "lower" if board.table.direction == "minimize" else "higher"
     lines = [f"{board.table.metric}: mean over seeds, {way} is better; 95% bootstrap interval of the mean"]
+    if board.roles is not None:
+        judged, again = seeds_text(board.roles.fresh), int(board.rows["again"].sum())
+        lines.append(
+            f"the first {again} on {judged} alone, the others on {seeds_text(board.roles.selecting)}, which selected"
+        )
     if board.tied > 1:
-        lines.append(f"\\approx: {board.tied} settings that cannot be told from the first")
+        lines.append(f"\\approx: {board.tied - 1} settings that cannot be told from the first")
     if board.selected is not None and not board.table.filtered:
         lines += [
             f"{name} of the first: {show_metric(name, mean)}" for name, (mean, _, _) in sorted(board.tests.items())

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sweep.analysis.statistics import by_ratio
 from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
-from sweep.report.text import count, missing, show_metric
+from sweep.report.text import count, missing, show_gap, show_metric
+from sweep.space import seeds_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
-_SPARE = {"train_loss": 4, "best": 3, "val_loss": 2, "val_accuracy": 1}
+_SPARE = {"train_loss": 4, "best seed": 3, "val_loss": 2, "val_accuracy": 1, "sd": 1}
 """What is left out where it is narrow, the largest first."""
+_ORDINALS = ("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
 def settings_report(
@@ -33,28 +36,22 @@ def settings_report(
     if trials is not None and len(trials.rows) == len(board.rows):
         return Group(board_table(trials, top), *_meaning(board, fresh))
     rows = board.rows if top is None else board.rows.head(top)
-    parts: list[RenderableType] = [constants_line(board.table), Text(), _table(board, rows)]
+    parts: list[RenderableType] = [constants_line(board.table), Text()]
+    parts += [_table(board, rows), Text()] if len(rows) else []  # titles alone would say nothing
     if len(board.rows) > len(rows):
-        parts.append(Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
-    return Group(*parts, Text(), *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
+        parts.insert(-1, Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
+    return Group(*parts, *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
 
 
 def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
-    """One row a setting."""
-    metric = f"{board.table.metric} ▾"
-    also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
+    """One row per setting."""
     counted = [name for name in _OPTIONAL if rows[name].any()]
     columns: dict[str, list[str]] = {"rank": [show_value(plain(value)) for value in rows["rank"]]}
-    if board.tied:
-        columns["≈"] = ["≈" if tied else "" for tied in rows["tied"]]
-    columns |= {"trial": [str(value) for value in rows["number"]]}
+    if board.tied > 1:
+        columns["≈"] = marks(board)[: len(rows)]
+    columns |= {"first trial": [str(value) for value in rows["number"]]}
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    columns[metric] = [show_metric(board.table.metric, value) for value in rows["mean"]]
-    ends = zip(rows["low"], rows["high"], strict=True)
-    columns["95% interval"] = [show_interval(board.table.metric, low, high) for low, high in ends]
-    columns["seeds"] = [str(value) for value in rows["n"]]
-    columns["best"] = [show_metric(board.table.metric, value) for value in rows["best"]]
-    columns |= {name: [show_metric(name, value) for value in rows[name]] for name in also}
+    columns |= measured(board, rows)
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
     table = Columns()
     for name in columns:
@@ -71,6 +68,38 @@ def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
     return table
 
 
+def marks(board: SettingsBoard) -> list[str]:
+    """What stands beside each rank: ≈ where it cannot be told from the first, ? where that is since it is too noisy."""
+    pairs = zip(board.rows["tied"], board.noisy, strict=True)
+    return ["?" if noisy else "≈" if tied else "" for tied, noisy in pairs]
+
+
+def measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the fresh
+    seeds, with the score that selected beside it; of the others that score is all there is."""
+    metric = board.table.metric
+    again = [True] * len(rows) if board.roles is None else rows["again"].tolist()
+
+    def cells(name: str, of: str = metric) -> list[str]:
+        shown = zip(rows[name], again, strict=True)
+        return [show_metric(of, value) if mine else "–" for value, mine in shown]
+
+    ends = zip(rows["low"], rows["high"], again, strict=True)
+    intervals = [show_interval(metric, low, high) if mine else "–" for low, high, mine in ends]
+    seeds = [str(n) if mine else "–" for n, mine in zip(rows["n"], again, strict=True)]
+    also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
+    more = {"best seed": cells("best")} | {name: cells(name, name) for name in also}
+    if board.roles is None:
+        return {f"mean {metric} ▾": cells("mean"), "95% interval": intervals, "seeds": seeds} | more
+    fresh = {f"fresh {metric} ▾": cells("mean"), "95% interval": intervals, "sd": _deviations(metric, rows["sd"])}
+    selected = {"when selected": [show_metric(metric, value) for value in rows["selected"]]}
+    return fresh | {"fresh seeds": seeds} | selected | more
+
+
+def _deviations(metric: str, values: pd.Series) -> list[str]:
+    return ["–" if missing(value) else show_gap(metric, value).removesuffix(" points") for value in values]
+
+
 def show_interval(metric: str, low: Any, high: Any) -> str:
     """An interval, from end to end; nothing where one seed gives none."""
     if missing(low) or missing(high):
@@ -79,13 +108,19 @@ def show_interval(metric: str, low: Any, high: Any) -> str:
     return f"{show_metric(metric, low).removesuffix('%')}{between}{show_metric(metric, high)}"
 
 
-def show_ranks(ranks: Sequence[int], runs: int = 3) -> str:
-    """Ranks as runs: 1–4, 7; at most some of them."""
+def show_ranks(ranks: Sequence[int], runs: int = 4) -> str:
+    """Ranks in words, runs of them as such: rank 2, ranks 2–4 and 7, ranks 2, 4, 6 and others."""
     found = []
     for _, group in itertools.groupby(enumerate(ranks), lambda pair: pair[1] - pair[0]):
         run = [rank for _, rank in group]
-        found.append(f"{run[0]:,}" if len(run) == 1 else f"{run[0]:,}–{run[-1]:,}")
-    return ", ".join(found[:runs]) + (", …" if len(found) > runs else "")
+        if len(run) == 2:
+            found += [f"{run[0]:,}", f"{run[1]:,}"]
+        else:
+            found.append(f"{run[0]:,}" if len(run) == 1 else f"{run[0]:,}–{run[-1]:,}")
+    if len(found) > runs:
+        found = [*found[: runs - 1], "others"]
+    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    return f"{'rank' if len(ranks) == 1 else 'ranks'} {listed}"
 
 
 def _selected(board: SettingsBoard) -> Text:
@@ -99,7 +134,8 @@ def _selected(board: SettingsBoard) -> Text:
     line = Text("Selected on ").append(board.table.metric, "bold").append(f": {values or 'the one setting'}")
     line.append(f"; {board.table.metric} {show_metric(board.table.metric, best['mean'])}")
     spread = show_interval(board.table.metric, best["low"], best["high"])
-    line.append(f" ({spread}, {count(int(best['n']), 'seed')})" if spread != "–" else " (one seed)")
+    kind = "seed" if board.roles is None else "fresh seed"
+    line.append(f" ({spread}, {count(int(best['n']), kind)})" if spread != "–" else f" (one {kind})")
     if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
     told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
@@ -116,66 +152,113 @@ def _score(name: str, score: tuple[float, float, float]) -> str:
 
 def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
     """What the ranks are worth, a line each."""
-    lines = [_ties(board), _expected(board), _optimism(board, fresh)]
-    return [Text(line) for line in lines if line]
+    return [Text(line) for line in meaning(board, fresh)]
 
 
 def meaning(board: SettingsBoard, fresh: Fresh | None) -> list[str]:
     """What the ranks are worth, as plain sentences."""
-    return [text for text in (_ties(board), _expected(board), _optimism(board, fresh)) if text]
+    lines = [_again(board), _ties(board), _lost(board), _expected(board), _luck(board, fresh)]
+    return [text for text in lines if text]
+
+
+def _again(board: SettingsBoard) -> str:
+    """That some settings were run again, and what was done with it."""
+    roles = board.roles
+    if roles is None:
+        return ""
+    there, fresh = int(board.rows["again"].sum()), seeds_text(roles.fresh)
+    of = f"{there:,} of {count(len(board.rows), 'setting')}"
+    were, these = ("was", "it is") if there == 1 else ("were", "these are")
+    return (
+        f"Selected on {seeds_text(roles.selecting)}; {of} {were} run again on {fresh}: {these} ranked first, on the fresh seeds "
+        "alone, since the score that selected is in part luck. The others have that score only."
+    )
 
 
 def _ties(board: SettingsBoard) -> str:
-    compared = int((board.rows["n"] > 0).sum())
-    if board.selected is None or compared < 2:
+    rows = board.compared
+    if board.selected is None or len(rows) < 2:
         return ""
-    if board.seeds < 2:
-        return "One seed a setting: none can be told from another, a difference may be the seed's luck."
-    fewer = int((board.rows["n"].between(1, board.seeds - 1)).sum())
-    few = (
-        f" {count(fewer, 'setting')} {'has' if fewer == 1 else 'have'} fewer than {board.seeds} seeds." if fewer else ""
-    )
+    most, kind = int(rows["n"].max()), "seed" if board.roles is None else "fresh seed"
+    if most < 2:
+        add = "" if board.table.imported or board.table.adaptive else " Add --seeds 5."
+        return f"One {kind} per setting: no difference can be judged; it may be luck.{add}"
+    fewer = int(rows["n"].between(1, most - 1).sum())
+    few = f" {count(fewer, 'setting')} {'has' if fewer == 1 else 'have'} fewer than {most} seeds." if fewer else ""
     if not board.tied:
         return f"Nothing to compare the first with: it lost a trial and no other lost as many.{few}"
-    how = f"t tests paired by seed, 5% over {count(compared - 1, 'comparison')}"
+    log = by_ratio(board.table.complete[board.table.metric], board.table.metric)
+    scale = f" of log {board.table.metric}" if log else ""
+    how = f"t tests{scale} paired by seed, 5% over {count(len(rows) - 1, 'comparison')}"
     if board.tied == 1:
-        return f"The first is told from every other setting ({how}).{few}"
-    ranks = show_ranks([int(rank) for rank in board.rows.loc[board.rows["tied"], "rank"]])
-    return f"≈ {ranks} indistinguishable: {board.tied:,} settings cannot be told from the best ({how}).{few}"
+        return f"The first is told from {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
+    noisy = board.noisy
+    told = []
+    if near := board.rows.loc[board.rows["tied"] & ~noisy, "rank"].tolist()[1:]:
+        told.append(f"≈ {show_ranks(near)} cannot be told from the best")
+    if far := board.rows.loc[noisy, "rank"].tolist():
+        is_ = "is" if len(far) == 1 else "are"
+        told.append(f"{show_ranks(far)} {is_} too noisy to tell (?)")
+    return f"{'; '.join(told)} ({how}).{few}"
+
+
+def _lost(board: SettingsBoard) -> str:
+    """That divergence counts, where a setting diverged for a seed and not for all."""
+    rows = board.compared
+    lost = int((rows["diverged"] > 0).sum())
+    if not lost or lost == len(rows):
+        return ""
+    return f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that never did."
 
 
 def _expected(board: SettingsBoard) -> str:
-    told = " · ".join(f"{k:,}: {show_metric(board.table.metric, value)}" for k, value in board.expected)
-    return f"Expected best of k settings drawn at random: {told}" if len(board.expected) > 1 else ""
-
-
-def _optimism(board: SettingsBoard, fresh: Fresh | None) -> str:
-    if board.selected is None:
+    if len(board.expected) < 2:
         return ""
-    name, sign = board.table.metric, 1.0 if board.table.direction == "minimize" else -1.0
+    told = " · ".join(f"k={k:,} {show_metric(board.table.metric, value)}" for k, value in board.expected)
+    return f"Had you tried only k of these settings, picked blindly, the best would average: {told}"
 
-    def worse(gap: float) -> str:
-        shown = show_metric(name, abs(gap))
-        return "no worse" if shown == show_metric(name, 0.0) else f"{shown} {'worse' if sign * gap > 0 else 'better'}"
 
+def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
+    """What picking the best flatters it by, from every side that there is."""
+    best, metric = board.selected, board.table.metric
+    if best is None or (board.rows["n"] > 0).sum() < 2:
+        return ""
     told = []
     if board.left_out is not None:
-        claimed, held = board.left_out
+        seeds, (claimed, held) = int(best["n"]), board.left_out
+        kind = "seeds" if board.roles is None else "fresh seeds"
+        some = f"one of the 2 {kind}" if seeds == 2 else f"{seeds - 1} of the {seeds} {kind}"
+        left = "the other" if seeds == 2 else f"the {_ORDINALS[seeds - 3]}" if seeds <= 10 else "the one left out"
         told.append(
-            f"with a seed left out {show_metric(name, claimed)}, on that seed {show_metric(name, held)} ({worse(held - claimed)})"
+            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on {'it' if seeds == 2 else 'those'} "
+            f"and {show_metric(metric, held)} on {left} ({_worse(board, claimed, held)})"
         )
+    first = [f"{show_metric(metric, best['mean'])} here"]
+    if board.roles is not None and not missing(best["selected"]):
+        then = f"{show_metric(metric, best['selected'])} when selected"
+        first = [
+            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds ({_worse(board, best['selected'], best['mean'])})"
+        ]
     if fresh is not None:
         mean, low, high, seeds = fresh
-        spread = "" if missing(low) else f", {show_interval(name, low, high)}"
-        told.append(
-            f"on {count(seeds, 'fresh seed')} {show_metric(name, mean)} ({worse(mean - board.selected['mean'])}{spread})"
-        )
-    twin = name.replace("val_", "test_", 1)
+        spread = "" if missing(low) else f", {show_interval(metric, low, high)}"
+        gap = _worse(board, best["mean"], mean)
+        first.append(f"{show_metric(metric, mean)} on {count(seeds, 'fresh seed')} ({gap}{spread})")
+    twin = metric.replace("val_", "test_", 1)
     if twin in board.tests and not board.table.filtered:
         mean = board.tests[twin][0]
-        told.append(f"on test data {show_metric(name, mean)} ({worse(mean - board.selected['mean'])})")
-    compared = int((board.rows["n"] > 0).sum())
-    return f"Optimism of having picked the best: {'; '.join(told)}." if told and compared > 1 else ""
+        first.append(f"{show_metric(metric, mean)} on test data ({_worse(board, best['mean'], mean)})")
+    if len(first) > 1 or board.roles is not None:
+        told.append(f"the first has {', '.join(first)}")
+    return f"How much was luck: {'; '.join(told)}." if told else ""
+
+
+def _worse(board: SettingsBoard, before: float, after: float) -> str:
+    """How much worse a score is than the one before, in words; what is printed alike does not differ."""
+    metric = board.table.metric
+    if show_metric(metric, before) == show_metric(metric, after):
+        return "no difference"
+    return f"{show_gap(metric, after - before)} {'worse' if board.table.sign * (after - before) > 0 else 'better'}"
 
 
 def settings_json(
@@ -202,7 +285,11 @@ def settings_json(
             "fresh": _named(fresh, "mean", "low", "high", "seeds"),
         },
         "settings": rows,
-    }
+    } | (
+        {}
+        if board.roles is None
+        else {"selecting_seeds": list(board.roles.selecting), "fresh_seeds": list(board.roles.fresh)}
+    )
 
 
 def _named(values: Sequence[Any] | None, *names: str) -> dict[str, Any] | None:

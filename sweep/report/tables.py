@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
+from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, show_metric, show_seconds
 
@@ -26,14 +27,14 @@ _SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
 
 
 def board_table(board: Board, top: int | None) -> RenderableType:
-    """The leaderboard: what is constant above, one row a trial, what was selected below."""
+    """The leaderboard: what is constant above, one row per trial, what was selected below."""
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
     metrics = metrics if not board.table.imported else ["state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
     columns += [board.table.metric, *(name for name in metrics if name != board.table.metric)]
-    cells = {name: [_board_cell(name, row, board.table.metric) for _, row in rows.iterrows()] for name in columns}
+    cells = {name: [_board_cell(board.table, name, row) for _, row in rows.iterrows()] for name in columns}
     spare = dict(_SPARE) | ({"state": 1} if (rows["state"] == "complete").all() else {}) | {board.table.metric: 0}
     table = Columns()
     for name in columns:
@@ -47,19 +48,22 @@ def board_table(board: Board, top: int | None) -> RenderableType:
             *(Text(cells[name][place], style) for name, style in zip(columns, styles, strict=True)),
             style="bold" if best else "",
         )
-    parts: list[RenderableType] = [constants_line(board.table), Text(), table]
+    parts: list[RenderableType] = [constants_line(board.table), Text()]
+    parts += [table, Text()] if len(rows) else []  # titles alone would say nothing
     hidden = len(board.rows) - len(rows)
     if hidden:
-        parts.append(Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
-    parts += [Text(), *waiting_lines(board.table), selected_line(board)]
+        parts.insert(-1, Text(f"… and {hidden:,} more (--top N, --all)", "dim"))
+    parts += [*waiting_lines(board.table), selected_line(board)]
     return Group(*parts)
 
 
-def _board_cell(name: str, row: pd.Series, metric: str) -> str:
+def _board_cell(table: StudyTable, name: str, row: pd.Series) -> str:
     value = row[name]
     if name == "state":
         return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
-    if name == metric or name.endswith(("loss", "accuracy")):
+    if name == table.metric:
+        return show_metric(table.metric, value)
+    if name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
     if name == "front":
         return "●" if value else ""
@@ -82,7 +86,8 @@ def selected_line(board: Board) -> Text:
     line.append(f"; {board.table.metric} {show_metric(board.table.metric, best[board.table.metric])}")
     if board.table.filtered:  # selecting again among some would show the test score of any trial one likes
         return line.append(" (among those that meet the condition).")
-    scores = test_scores({name: best[name] for name in best.index if str(name).startswith("test_")}, board.table.metric)
+    names = [name for name in best.index if str(name).startswith("test_")]
+    scores = test_scores({board.table.named(name): best[name] for name in names}, board.table.metric)
     return line.append(f", on test data {scores}." if scores else ".")
 
 
@@ -108,7 +113,8 @@ def test_scores(scores: dict[str, Any], metric: str) -> str:
     """Scores on test data: accuracy first and by value alone, others by name."""
     if "test_accuracy" in scores and "test_loss" in scores:
         loss = show_metric("test_loss", scores["test_loss"])
-        return f"{show_metric('test_accuracy', scores['test_accuracy'])} (loss {loss})"
+        name = next(name for name in scores if name == "test_accuracy")
+        return f"{show_metric(name, scores[name])} (loss {loss})"
     return ", ".join(f"{name} {show_metric(name, value)}" for name, value in scores.items() if name != metric)
 
 
@@ -132,7 +138,7 @@ def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
 
 
 def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
-    """One line a study."""
+    """One line per study."""
     table = Columns()
     states = [
         "complete",
@@ -142,7 +148,7 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
         way = "left" if name in ("study", "data", "best", "created") else "right"
         table.add_column(name, way, spare={"created": 2, "data": 1}.get(name, 0), folds=name in states)
     for row in rows:
-        best = f"{row['metric']} {show_metric(row['metric'], row['best'])}"
+        best = f"{row['metric']} {show_metric(of_unit(row['metric'], [row['best']]), row['best'])}"
         counts = (str(row[name]) for name in ("trials", *states))
         table.add_row(
             row["name"], row["data"], *counts, best, show_seconds(row["seconds"]), row["created"][:16].replace("T", " ")

@@ -1,10 +1,12 @@
-"""How numbers, times and counts are written. Needs nothing."""
+"""How numbers, times and counts are written. Needs recipe, for the unit of a metric."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from sweep.recipe import percents
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -24,7 +26,22 @@ def show_metric(name: str, value: Any) -> str:
     """A metric: accuracies in percent, losses with four digits, small ones with three that count."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return f"{100 * value:z.2f}%" if name.endswith("accuracy") else short(value)
+    scale = percents(name)
+    return short(value) if scale is None else f"{scale * value:z.2f}%"
+
+
+def show_gap(name: str, value: Any) -> str:
+    """The size of a metric's difference: accuracies in points of percent."""
+    scale = percents(name)
+    return show_metric(name, abs(value)) if scale is None else f"{scale * abs(value):.2f} points"
+
+
+def signed_gap(name: str, value: Any) -> str:
+    """A metric's difference with its sign, short enough for a table."""
+    if missing(value):
+        return "–"
+    scale = percents(name)
+    return short(value, "+") if scale is None else f"{scale * value:+z.2f}"
 
 
 def short(value: float, sign: str = "", digits: int = 4) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
 from sweep.report.text import STATE_STYLE, count, show_metric
@@ -58,7 +59,7 @@ def trial_report(
             name for name in row if name not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds")
         ]
         parts += [
-            Text(f"{name} {show_metric(name, row[name])}")
+            Text(f"{name} {show_metric(of_unit(name, [row[name]]), row[name])}")
             for name in told
             if row[name] is not None and not name.startswith("test_")
         ]

@@ -13,7 +13,7 @@ from sweep.analysis.cells import coded, combined, finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
 from sweep.hyperparameters import TABLE, Value
-from sweep.recipe import Recipe
+from sweep.recipe import InPercent, Recipe
 from sweep.space import Axis, Range
 
 
@@ -79,6 +79,8 @@ class Reading:
 
 def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Reading:
     trials = finished(table)
+    if isinstance(table.metric, InPercent):  # what is remarked on is told in shares of 1
+        trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
     codes = combined([coded(trials[name])[0] + 1 for name in swept], len(trials))
     trials = trials.assign(setting=codes)

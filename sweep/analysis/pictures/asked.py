@@ -24,6 +24,7 @@ from sweep.analysis.pictures.base import (
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import show_value
+from sweep.recipe import InPercent
 
 DOTS = 400
 """At most so many cells of a comparison are drawn; its mean and interval are of all."""
@@ -90,7 +91,8 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
     if len(points) >= 200:
         notes.append("dots at the edges lie beyond them")
-    unit = " (points)" if is_percent(table.metric) else f" ({_unit(table)})" if _unit(table) else ""
+    accuracy = is_percent(table.metric) or isinstance(table.metric, InPercent)
+    unit = " (points)" if accuracy else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
     return Picture(
         "effect",

@@ -14,6 +14,7 @@ import pandas as pd
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import show_value
+from sweep.recipe import InPercent
 
 BUCKETS = 8
 """How many buckets a hyperparameter that takes many values is cut into."""
@@ -79,6 +80,8 @@ def metric_title(table: StudyTable, metric: str | None = None) -> str:
     """A metric as an axis names it, with its unit: validation loss (nats)."""
     name = metric or table.metric
     words = _METRIC_WORDS.get(name, name)
+    if isinstance(name, InPercent):
+        return f"{words} (%)"
     nats = name.endswith("loss") and table.constant.get("loss") == "cross_entropy" and "loss" not in table.swept
     return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
 
@@ -90,8 +93,8 @@ def headed(table: StudyTable) -> str:
 
 
 def is_percent(metric: str) -> bool:
-    """Whether a metric is a share, written in percent."""
-    return metric.endswith("accuracy") and metric in _METRIC_WORDS
+    """Whether a metric is a share of 1, written in percent."""
+    return metric.endswith("accuracy") and metric in _METRIC_WORDS and not isinstance(metric, InPercent)
 
 
 def better(direction: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sweep.hyperparameters import show_value
+from sweep.recipe import percents
 from sweep.report.text import short
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ LEVEL = 0.05
 
 def scale(metric: str) -> tuple[float, str]:
     """What a metric's differences are multiplied by, and their unit: accuracies are told in points."""
-    return (100.0, " points") if metric.endswith("accuracy") else (1.0, "")
+    points = percents(metric)
+    return (1.0, "") if points is None else (points, " points")
 
 
 def show_difference(metric: str, value: float, signed: bool = True, beside: float = 0.0) -> str:

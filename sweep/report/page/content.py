@@ -11,7 +11,7 @@ import pandas as pd
 from sweep.analysis import Effect, Fresh, SettingsBoard, effects, pictures
 from sweep.analysis.check import check
 from sweep.analysis.importance import importance
-from sweep.analysis.pictures import Picture, rows_of
+from sweep.analysis.pictures import Picture
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
 from sweep.report.answers import (
@@ -25,7 +25,7 @@ from sweep.report.answers import (
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
-from sweep.report.settings import meaning, show_interval
+from sweep.report.settings import marks, meaning, measured, show_interval
 from sweep.report.text import count, missing, nothing_selected, show_metric, show_seconds
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
             "table": None,
         }
     way = "lowest" if board.table.direction == "minimize" else "highest"
-    others = int((board.rows["n"] > 0).sum()) - 1
+    others = len(board.compared) - 1
     if board.seeds < 2:
-        sure = "One seed a setting cannot tell it from the rest: a difference may be the seed's luck."
+        sure = "One seed per setting cannot tell it from the rest; it may be luck."
     elif board.tied > 1:
         sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
     else:
@@ -147,11 +147,14 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     chips = [(name, show_value(plain(best[name]))) for name in board.table.swept if not missing(best[name])]
     figures = [
         (
-            f"{metric}, mean",
+            f"{metric}, mean" if board.roles is None else f"{metric}, mean on fresh seeds",
             show_metric(metric, best["mean"]),
             _beside(metric, best["low"], best["high"], int(best["n"])),
         )
     ]
+    if board.roles is not None:
+        on = count(int(best["selected_n"]), "seed")
+        figures.append((f"{metric}, when selected", show_metric(metric, best["selected"]), on))
     if fresh is not None:
         figures.append(
             (f"{metric}, fresh seeds", show_metric(metric, fresh[0]), _beside(metric, fresh[1], fresh[2], fresh[3]))
@@ -161,9 +164,9 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
             figures.append((name, show_metric(name, mean), _beside(name, low, high, int(best["n"]))))
     figures.append(
         (
-            "indistinguishable",
-            f"{board.tied:,}" if board.tied else "–",
-            f"of {count(others + 1, 'setting')} with numbers",
+            "cannot be told from it",
+            f"{board.tied - 1:,}" if board.tied else "–",
+            f"of {count(others, 'other setting')} {'with numbers' if board.roles is None else 'on fresh seeds'}",
         )
     )
     return {
@@ -193,30 +196,18 @@ def _lost(table: StudyTable) -> list[str]:
 
 def _top(board: SettingsBoard) -> dict[str, Any]:
     rows = board.rows.head(TOP)
-    tied, lost = bool(board.tied), [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
-    columns = [
-        "rank",
-        *(["≈"] if tied else []),
-        *board.table.swept,
-        board.table.metric,
-        "95% interval",
-        "seeds",
-        "best seed",
-        *lost,
-    ]
-    cells = []
-    for row in rows_of(rows):
-        cells.append([
-            show_value(plain(row["rank"])),
-            *(["≈" if row["tied"] else ""] if tied else []),
-            *(show_value(plain(row[name])) for name in board.table.swept),
-            show_metric(board.table.metric, row["mean"]),
-            show_interval(board.table.metric, row["low"], row["high"]),
-            str(row["n"]),
-            show_metric(board.table.metric, row["best"]),
-            *(f"{row[state]}" for state in lost),
-        ])  # fmt: skip
-    return {"caption": "The best settings", "columns": columns, "rows": cells, "text": [], "bold": True}
+    lost = [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
+    columns: dict[str, list[str]] = {"rank": [show_value(plain(value)) for value in rows["rank"]]}
+    if board.tied > 1:
+        columns["≈"] = marks(board)[: len(rows)]
+    columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
+    told = measured(board, rows)
+    columns |= {
+        title: cells for title, cells in told.items() if title not in ("val_loss", "val_accuracy", "train_loss")
+    }
+    columns |= {state: [str(value) for value in rows[state]] for state in lost}
+    cells = [list(row) for row in zip(*columns.values(), strict=True)]
+    return {"caption": "The best settings", "columns": list(columns), "rows": cells, "text": [], "bold": True}
 
 
 # Effects and importance
