@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
-from sweep.report.answers import compared_sizes, record_comparison
 from sweep.recipe import percents
+from sweep.report.answers import compared_sizes, record_comparison
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
@@ -245,7 +245,9 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
         table.add_column(name, "right", folds=name in swept)
     for row in rows.head(top).to_dict("records"):
         cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]
-        interval = "–" if missing(row["low"]) else f"{signed_gap(metric, row['low'])} to {signed_gap(metric, row['high'])}"
+        interval = (
+            "–" if missing(row["low"]) else f"{signed_gap(metric, row['low'])} to {signed_gap(metric, row['high'])}"
+        )
         cells += [_mean_or_lost(metric, row[common.first], row["first_diverged"])]
         cells += [_mean_or_lost(metric, row[common.second], row["second_diverged"])]
         table.add_row(*cells, signed_gap(metric, row["difference"]), interval)
