@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -78,3 +79,9 @@ def heed(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -
     background jobs begin that way, because the run is to outlive what sends it."""
     heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in heard}
+
+
+def quiet() -> None:
+    """Keeps libraries' remarks on their own arithmetic from the terminal; python -W and PYTHONWARNINGS show them."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -31,6 +31,7 @@ from sweep.host import start
 from sweep.plan import Unit
 from sweep.space import EpochRecord
 from sweep.speed import Cost, Measurement
+from sweep.streams import quiet
 
 if TYPE_CHECKING:
     from sweep.data import Split
@@ -161,6 +162,7 @@ class Pool:
 
 def host() -> None:
     """The host process: loads the data, forks the workers, passes messages on, replaces the dead."""
+    quiet()
     with suppress(EOFError, OSError):  # the study is gone, so there is nothing left to do
         _serve(Connection(int(sys.argv[1])))
         os._exit(0)  # taking torch down in order takes over half a second, and the study waits

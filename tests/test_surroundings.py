@@ -12,6 +12,8 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sweep import cli, host
 from sweep.cores import cores, cpu_quota, quota_note
@@ -187,6 +189,17 @@ def test_a_current_folder_that_is_gone_is_told_in_one_line(tmp_path):
     assert done.stderr == "sweep: the current folder is gone (deleted or moved); change to one that exists\n"
 
 
+def test_a_user_without_a_home_has_reports_all_the_same(mine):
+    """A container's bare number: no HOME, no entry in passwd. Importing altair fails then."""
+    nobody = "import os, pwd, sys\ndel os.environ['HOME']\n"
+    nobody += "def unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
+    nobody += (
+        "sys.argv = ['sweep', 'plot', 'mine', 'isolation', 'lr', '-o', 'a.svg']\nfrom sweep.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", nobody], cwd=mine, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "wrote a.svg\n")
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -225,3 +238,43 @@ def called(capsys, args: list[str]) -> tuple[int, str]:
         patch.setattr(sys, "argv", ["sweep", *args])
         code = cli._ran()
     return code or 0, capsys.readouterr().err
+
+
+ODD = st.one_of(
+    st.sampled_from(
+        ["", "-", "--", "0", "-1", "nan", "inf", "1e400", "a,b", "1:2", "1:2:log", "/", ".", "..", "/dev/null", "\x00"]
+    ),
+    st.text(max_size=8),
+    st.integers(-(10**30), 10**30).map(str),
+)
+QUESTIONS = {
+    "show": ["--top", "--where", "--metric", "--sort", "--results"],
+    "ls": ["--results"],
+    "trial": ["--results", "--where"],
+    "effect": ["--metric", "--where", "--results"],
+    "importance": ["--metric", "--where"],
+    "check": ["--metric", "--where"],
+    "export": ["-o", "--where"],
+    "plot": ["-o", "--metric", "--theme", "--where"],
+    "plan": ["--lr", "--data", "--data-dir", "--epochs", "--jobs", "--device", "--trials", "--study", "--batch-size"],
+    "import": ["--metric", "--where", "--study", "--results"],
+    "compare": ["--metric"],
+    "doctor": ["--results"],
+    "resume": ["--time-limit", "--jobs", "--results"],
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_flags_with_odd_values_end_in_one_line(mine, monkeypatch, capsys, data):
+    """Every command, whatever is behind its flags: its answer, or a line and exit code 1 or 2. Never a traceback."""
+    monkeypatch.chdir(mine)
+    monkeypatch.setattr(host, "ahead", lambda: None)
+    command = data.draw(st.sampled_from(sorted(QUESTIONS)))
+    flag = data.draw(st.sampled_from(QUESTIONS[command]))
+    study = data.draw(st.one_of(st.just("mine"), ODD))
+    more = [] if command in ("ls", "plan", "doctor") else [study]
+    more += ["--no-measure"] if command == "plan" else []
+    code, said = called(capsys, [command, *more, f"{flag}={data.draw(ODD)}"])
+    assert code in (0, 1, 2, 130)
+    assert code in (0, 130) or command == "doctor" or said.count("\n") == 1, said  # a doctor's 1 is its finding

@@ -18,12 +18,11 @@ import os
 import re
 import signal
 import sys
-import warnings
 from importlib import import_module
 from typing import Any
 
 from sweep.errors import Interrupted, SweepError, UsageError
-from sweep.streams import dropped, heed, outlast
+from sweep.streams import dropped, heed, outlast, quiet
 
 _MODULES = ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
 
@@ -42,6 +41,8 @@ def main() -> None:
     sys.unraisablehook = _heard
     heed(signal.default_int_handler)
     outlast()
+    if os.path.expanduser("~") == "~":  # a bare number as user: no HOME, no entry in passwd; even imports fail then
+        os.environ["HOME"] = os.sep  # as containers set it
     try:
         code = _ran()
         if reason := dropped():
@@ -70,10 +71,7 @@ def _ran() -> Any:
     """The exit code of the command that was given."""
     import typer
 
-    if not sys.warnoptions:
-        warnings.simplefilter(
-            "ignore"
-        )  # a library's remark on its own arithmetic is no word to the user; -W shows them
+    quiet()
     try:
         return __getattr__("app")(prog_name="sweep", standalone_mode=False)
     except typer.Abort:
