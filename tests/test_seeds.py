@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.analysis.comparing import _check, _expected
 from sweep.analysis.seeds import seed_roles
+from sweep.errors import UsageError
+from sweep.recipe import of_unit
 from tests.conftest import SHARED
 from tests.tables import table
 
@@ -115,3 +119,20 @@ def test_pruned_and_diverged_trials_count_as_had():
         trials = study.trials.assign(state=np.where(gone, state, "complete"))
         trials.loc[gone, "val_loss"] = np.nan
         assert seed_roles(replace(study, trials=trials)) is None
+
+
+def test_budgets_of_a_table_run_again_draw_from_what_selected():
+    study = runs(grid(10, 1) + again([0, 1, 4], range(1, 6)))
+    recipe = SimpleNamespace(search=None)
+    assert _expected(SimpleNamespace(recipe=recipe), study, [1]).tolist() == [pytest.approx(5.5)]
+
+
+def test_an_accuracy_in_percent_is_not_compared_with_a_share():
+    tables = []
+    for name, values in (("share", [0.5, 0.9]), ("percent", [50.0, 90.0])):
+        frame = pd.DataFrame({"x": [0, 1], "seed": 0, "val_accuracy": values})
+        metric = of_unit("val_accuracy", values)
+        tables.append(replace(table(frame, ["x"], "val_accuracy"), metric=metric, imported=True, name=name))
+    studies = [SimpleNamespace(name=one.name, recipe=None, data=None) for one in tables]
+    with pytest.raises(UsageError, match="the unit of the accuracy a share of 1 there, in percent here"):
+        _check(studies[0], tables[0], studies[1], tables[1])

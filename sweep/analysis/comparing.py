@@ -12,11 +12,14 @@ import pandas as pd
 
 from sweep.analysis import pairing
 from sweep.analysis.cells import finished, setting_texts
+from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expected_best, fair_scale
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
+from sweep.recipe import percents
+from sweep.space import seeds_text
 
 BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
 
@@ -107,6 +110,7 @@ def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) ->
     fields: list[tuple[str, object, object]] = [
         ("metric", table.metric, others.metric),
         ("direction", table.direction, others.direction),
+        ("the unit of the accuracy", _unit(table.metric), _unit(others.metric)),
     ]
     if not (table.imported or others.imported):  # of what was imported, the data are not known: that is noted
         fields = [("data", a.data, b.data), ("split_seed", a.split_seed, b.split_seed), *fields]
@@ -121,6 +125,10 @@ def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) ->
             raise UsageError(
                 f"{first.name} and {other.name} cannot be compared: {name} {_words(mine)} there, {_words(theirs)} here{hint}"
             )
+
+
+def _unit(metric: str) -> str:
+    return {1.0: "in percent", 100.0: "a share of 1"}.get(percents(metric) or 0.0, "none")
 
 
 def _words(value: object) -> str:
@@ -154,6 +162,11 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
                 f"{study.name} is a search: its budgets show what it had after so many of its trials, one course without an interval"
             )
     for table in tables:
+        if (roles := seed_roles(table)) is not None:
+            notes.append(
+                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, its budgets draw from "
+                f"{seeds_text(roles.selecting)}, which selected"
+            )
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
@@ -191,7 +204,10 @@ def _budgets(one: float, all_of_it: int) -> list[int]:
 
 def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
     """The best to expect of so many trials or epochs: drawn at random from a grid's (Dodge et al. 2019), the first ones of a
-    search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did."""
+    search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did; where settings
+    were run again, the trials that selected are drawn from."""
+    roles = seed_roles(table)
+    table = table if roles is None else roles.select(table)
     ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
     whole = (ended["state"] == "complete") & ended[table.metric].notna()
     score = (table.sign * ended[table.metric]).where(whole)

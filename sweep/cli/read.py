@@ -31,7 +31,7 @@ def show(
     study: StudyName,
     asked: Asked,
     top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
-    trials: Annotated[bool, typer.Option("--trials", help="One row a trial, not one a setting.")] = False,
+    trials: Annotated[bool, typer.Option("--trials", help="One row per trial, not one per setting.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Every row, those that wait or run too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -137,7 +137,7 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Export one row a setting, seeds averaged, instead of one a trial.")
+        bool, typer.Option("--settings", help="Export one row per setting, seeds averaged, instead of one per trial.")
     ] = False,
     curves: Annotated[
         bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")

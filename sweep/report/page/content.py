@@ -169,8 +169,10 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
             f"of {count(others, 'other setting')} {'with numbers' if board.roles is None else 'on fresh seeds'}",
         )
     )
+    among = " of those that meet the condition" if board.table.filtered else ""
+    among += "" if board.roles is None else ", of those that were run again, on the fresh seeds"
     return {
-        "headline": f"This setting has the {way} {metric}{' of those that meet the condition' if board.table.filtered else ''}. {sure}",
+        "headline": f"This setting has the {way} {metric}{among}. {sure}",
         "chips": chips,
         "figures": figures,
         "lines": [*meaning(board, fresh), *_lost(table)],
