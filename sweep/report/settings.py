@@ -91,7 +91,11 @@ def measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
     more = {"best seed": cells("best")} | {name: cells(name, name) for name in also}
     if board.roles is None:
         return {f"mean {metric} ▾": cells("mean"), "95% interval": intervals, "seeds": seeds} | more
-    fresh = {f"fresh {metric} ▾": cells("mean"), "95% interval": intervals, "sd": _deviations(metric, rows["sd"])}
+    fresh = {
+        f"fresh {metric} ▾": cells("mean"),
+        "95% interval": intervals,
+        "sd": _deviations(metric, rows["sd"].where(rows["again"])),
+    }
     selected = {"when selected": [show_metric(metric, value) for value in rows["selected"]]}
     return fresh | {"fresh seeds": seeds} | selected | more
 
@@ -167,10 +171,10 @@ def _again(board: SettingsBoard) -> str:
     if roles is None:
         return ""
     there, fresh = int(board.rows["again"].sum()), seeds_text(roles.fresh)
-    of = f"{there:,} of {count(len(board.rows), 'setting')}"
+    of = f"{there:,} of {len(board.rows):,}"
     were, these = ("was", "it is") if there == 1 else ("were", "these are")
     return (
-        f"Selected on {seeds_text(roles.selecting)}; {of} {were} run again on {fresh}: {these} ranked first, on the fresh seeds "
+        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: {these} ranked first, on the fresh seeds "
         "alone, since the score that selected is in part luck. The others have that score only."
     )
 
