@@ -216,7 +216,7 @@ def test_a_study_of_which_everything_diverged_says_what_to_try(sweep, tmp_path):
         return " ".join(sweep("show", name).stdout.split()[-14:])
 
     made(tmp_path / "results", "dead", {"lr": "1e-3,1e-2"}, lambda _: math.nan)
-    assert "All 2 trials diverged, so nothing is selected. What to try: sweep check dead" in last("dead")
+    assert "Both trials diverged, so nothing is selected. What to try: sweep check dead" in last("dead")
     assert "try lower, 0.0001 and 1e-05" in " ".join(sweep("check", "dead").stdout.split())
     assert "nothing to compare (2 diverged)" in sweep("effect", "dead", "lr", code=2).stderr
     assert "no trial meets the condition" in sweep("check", "dead", "--where", "lr>5", code=2).stderr

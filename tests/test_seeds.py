@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.analysis import rank_settings
 from sweep.analysis.comparing import _check, _expected
 from sweep.analysis.seeds import seed_roles
 from sweep.errors import UsageError
@@ -57,6 +58,16 @@ def test_the_published_fresh_figures_come_out():
         "GradientDescentOptimizer": (0.8369, 0.0129),
     }
     assert len(roles.select(study).trials) == 108
+
+
+def test_the_published_board_ranks_the_three_on_fresh_seeds_with_the_selecting_score_beside():
+    board = rank_settings(deepobs())
+    top = board.rows.head(3)
+    assert top["optimizer"].tolist() == ["AdamOptimizer", "MomentumOptimizer", "GradientDescentOptimizer"]
+    assert top["mean"].round(4).tolist() == [0.8472, 0.8438, 0.8369]
+    assert top["sd"].round(4).tolist() == [0.0036, 0.0067, 0.0129]
+    assert top["selected"].round(4).tolist() == [0.8504, 0.8469, 0.8382]
+    assert (len(board.rows), board.rows["n"].tolist()[:5], board.tied) == (108, [9, 9, 9, 1, 1], 3)
 
 
 RECOGNISED = {

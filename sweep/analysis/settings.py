@@ -208,8 +208,9 @@ def _told(
     all of whose seeds are worse than all of the best's is told from it, however noisy.
 
     The correction holds for whichever setting came out first: the truly best one stays among the tied with a chance of
-    1 - LEVEL or more. Over simulated studies of 5 to 20 settings with skewed and unequal noise it did in 98 of 100
-    (test_settings.py repeats that).
+    1 - LEVEL or more. Over 4,000 simulated studies of 3 to 19 settings with skewed and unequal noise it did in 99 of 100
+    (test_settings.py repeats that). What the rule of `ENOUGH` seeds costs, at worst: of 30 settings of nearly equal means
+    whose spreads differ up to 24-fold, five seeds each, the best by its true mean stayed in 88 of 100.
     """
     from scipy import stats
 

@@ -94,7 +94,7 @@ def nothing_selected(table: StudyTable) -> str:
     elif len(states) == 1:
         state, number = str(states.index[0]), len(table.trials)
         ended = f"{'was' if number == 1 else 'were'} pruned" if state == "pruned" else state
-        why = f"{'The only trial' if number == 1 else f'All {number:,} trials'} {ended}"
+        why = f"{ {1: 'The only trial', 2: 'Both trials'}.get(number, f'All {number:,} trials') } {ended}"
     else:
         why = f"No trial is complete ({', '.join(f'{number:,} {state}' for state, number in states.items())})"
     return f"{why}, so nothing is selected."
