@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -12,13 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 from sweep.analysis.effects import effect, effects
 from sweep.analysis.pairing import Sides, compare, judge
 from sweep.analysis.statistics import holm
 from sweep.errors import UsageError
-from sweep.report.answers import effect_json, headline, sentences
+from sweep.report.answers import effect_json, effect_report, headline, sentences
 from tests.tables import PROTEIN, grid, protein, table
 
 needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
@@ -444,6 +446,30 @@ def test_wrong_calls_are_rare_and_intervals_say_what_verdicts_say(cells, seeds, 
                 if metric == "val_accuracy" and math.isfinite(one.low + one.high) and one.unit == "cells":
                     assert -1 <= one.low <= one.high <= 1
     assert wrong / n <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / n)
+
+
+ODD = [0.1, 0.2, 1e300, 1e-300, 0.0, -1.0, 5.0, math.nan, 1e-12]
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(2, 3), st.integers(1, 7), st.integers(1, 6), st.lists(st.sampled_from(ODD), min_size=1), st.randoms()
+)
+def test_whatever_the_numbers_are_there_is_an_answer(levels, cells, seeds, pool, random):
+    study = grid(
+        {"a": range(levels), "b": range(cells)}, lambda *_: random.choice(pool) * random.choice([1, 1.01]), seeds
+    )
+    try:
+        found = effects(study, ["a"], "b" if cells > 1 else None)
+    except UsageError as error:
+        assert "nothing to compare" in str(error)
+        return
+    json.dumps([effect_json(one) for one in found], allow_nan=False)
+    out = io.StringIO()
+    Console(file=out, width=60).print(effect_report(found))
+    assert " nan" not in out.getvalue()
+    assert "-0.0000 " not in out.getvalue()
 
 
 def test_everything_said_is_plain_json():

@@ -334,6 +334,7 @@ def _split(
 def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | None:
     """See Effect.splits: eta squared of each other hyperparameter, bias-corrected (epsilon squared, Kelley 1935)."""
     d, found = pairs["difference"].to_numpy(float), {}
+    d = d / (np.abs(d).max(initial=0.0) or 1.0)
     total = float(((d - d.mean()) ** 2).sum()) if len(d) else 0.0
     for column in first.columns:
         codes = coded(first[column])[0][pairs["cell"]] + 1

@@ -26,6 +26,7 @@ from sweep.analysis.statistics import (
     SeedTest,
     benjamini_hochberg,
     compare_seeds,
+    deviation,
     holm,
     holm_levels,
     signed_rank,
@@ -259,6 +260,7 @@ def _share_luck(d: Floats) -> bool:
     without repetition (Fisher 1925), at a level so large that little of it is missed."""
     from scipy import stats
 
+    d = d / (np.abs(d).max(initial=0.0) or 1.0)
     cells, seeds = d.shape
     rest = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
     free = (cells - 1) * (seeds - 1)
@@ -285,7 +287,7 @@ def _measure(one: Comparison, cells: Floats, trials: Floats, where: Codes) -> Co
         seeds=round(len(trials) / len(cells)) if len(cells) else 0,
         mean=float(cells.mean()) if len(cells) else math.nan,
         median=float(np.median(cells)) if len(cells) else math.nan,
-        sd=float(cells.std(ddof=1)) if len(cells) > 1 else math.nan,
+        sd=deviation(cells),
         seed_sd=_spread(trials, where),
         improved=wins[0],
         worsened=wins[1],
@@ -403,17 +405,15 @@ def _count_needed(one: Comparison, level: float) -> tuple[float, float]:
     reach = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))
     if one.unit == "seeds" and one.over_seeds is not None:
         test = one.over_seeds
-        needed = (test.sd * reach / test.mean) ** 2 if test.mean else math.inf
-        return (math.ceil(needed) if needed <= MOST_NEEDED else math.nan), math.nan
-    if one.pairs < 2 or one.mean == 0 or not math.isfinite(one.mean * one.sd):
+        needed = test.sd / abs(test.mean) * reach if test.mean else math.inf  # its root
+        return (math.ceil(needed**2) if needed <= math.sqrt(MOST_NEEDED) else math.nan), math.nan
+    if one.pairs < 2 or one.mean == 0 or not math.isfinite(one.mean + one.sd):
         return math.nan, math.nan
-    target = (one.mean / reach) ** 2
-    if target == 0:
-        return math.nan, math.nan
-    enough = math.ceil(max(min(one.sd**2 / target, 2 * MOST_NEEDED), one.fewest))
-    many = enough if enough <= MOST_NEEDED else math.nan
-    more = math.nan
-    if not math.isnan(one.seed_sd) and one.n >= one.fewest and one.seeds:
-        room = one.pairs * target - max(0.0, one.sd**2 - one.seed_sd**2 / one.seeds)
-        more = math.ceil(one.seed_sd**2 / room) if room > 0 and one.seed_sd**2 / room <= MOST_NEEDED else math.nan
-    return more, many
+    unit = max(abs(one.mean), one.sd)
+    target, between = (one.mean / unit / reach) ** 2, (one.sd / unit) ** 2
+    many = max(math.ceil(between / target), one.fewest) if between <= MOST_NEEDED * target else math.nan
+    within = (one.seed_sd / unit) ** 2 if one.seed_sd < 1e100 * unit else math.nan
+    if math.isnan(within) or one.n < one.fewest or not one.seeds:
+        return math.nan, many
+    room = one.pairs * target - max(0.0, between - within / one.seeds)
+    return (math.ceil(within / room) if room > 0 and within <= MOST_NEEDED * room else math.nan), many

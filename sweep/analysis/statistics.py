@@ -361,6 +361,14 @@ def _deal_ranks(ranks: NDArray[np.int64], n: int) -> Floats:
     return out
 
 
+def deviation(values: ArrayLike) -> float:
+    """The sample standard deviation of values [n], squared in units of the largest, so that 1e300 does not overflow; NaN with
+    fewer than two."""
+    values = np.asarray(values, float)
+    unit = float(np.abs(values).max(initial=0.0)) or 1.0
+    return unit * float((values / unit).std(ddof=1)) if len(values) > 1 else math.nan
+
+
 @dataclass(frozen=True, eq=False)
 class SeedTest:
     """Two sides seed by seed, on a scale on which they are compared fairly."""
@@ -424,7 +432,7 @@ def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
 
     x, y = np.asarray(x, float), np.asarray(y, float)
     d = x - y
-    mean, sd = float(d.mean()), float(d.std(ddof=1))
+    mean, sd = float(d.mean()), deviation(d)
     tiny = 1e-10 * float(np.abs(d).max())
     sd = sd if sd > tiny else 0.0
     t = abs(mean) * math.sqrt(len(d)) / sd if sd else math.inf if mean else 0.0
