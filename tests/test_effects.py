@@ -462,8 +462,8 @@ def test_whatever_the_numbers_are_there_is_an_answer(levels, cells, seeds, pool,
     )
     try:
         found = effects(study, ["a"], "b" if cells > 1 else None)
-    except UsageError as error:
-        assert "nothing to compare" in str(error)
+    except UsageError:  # everything diverged
+        assert study.complete.empty or study.complete["a"].nunique() < 2
         return
     json.dumps([effect_json(one) for one in found], allow_nan=False)
     out = io.StringIO()
