@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from sweep.errors import SweepError
+from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, show_value
 
 
@@ -203,6 +203,18 @@ class Asked:
     where: Where = ""
 
 
+MovedData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="The study's data file, if it has moved; its rows must be the same.",
+        show_default=False,
+        rich_help_panel="Running",
+    ),
+]
+
+
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command, for every parameter that is a group of flags, the flags of that group in its place."""
     parameters: list[inspect.Parameter] = []
@@ -273,6 +285,9 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
 
     def note(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
         if value and param.name is not None:
+            if len(value) > 1:
+                flag = f"--{param.name.replace('_', '-')}"
+                raise UsageError(f"{flag} is given {len(value)} times; expected once: {flag} {','.join(value)}")
             typed.append(param.name)
         return value
 
@@ -295,7 +310,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     def wrapped(**values: Any) -> None:
-        flags = {name: ",".join(values[name]) for name in dict.fromkeys(typed)}  # --lr 0.1 --lr 0.2 is --lr 0.1,0.2
+        flags = {name: values[name][0] for name in typed}
         typed.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 

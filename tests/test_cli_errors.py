@@ -140,7 +140,7 @@ def test_data_that_cannot_be(refused, tmp_path):
         x_test=np.ones((2, 1)),
         y_test=np.array([0, 7]),
     )
-    has(refused("grid", "--data", "range.npz"), "range.npz", "label 7", "0 to 1")
+    has(refused("grid", "--data", "range.npz"), "range.npz", "label 7", "no row of y_train")
     has(refused("grid", "--train-size", "5000"), "train_size = 5000", "1079")
 
 

@@ -76,6 +76,14 @@ def load(
     return loaded, check_name(study if study is not None else recipe.stem if recipe else f"{kind}-{loaded.digest()}")
 
 
+def fit(recipe: Recipe) -> tuple[Recipe, Any]:
+    """The recipe with values that mean the same beside its data taken once, and these data in a few figures."""
+    from sweep.recipe import merge_equal
+
+    data = describe(recipe)
+    return merge_equal(recipe, data), data
+
+
 def describe(recipe: Recipe) -> Any:
     """The recipe's data in a few figures, without loading them."""
     from sweep.data import describe

@@ -13,6 +13,7 @@ from sweep.flags import (
     Direction,
     Json,
     Metric,
+    MovedData,
     Results,
     Running,
     StudyName,
@@ -72,6 +73,7 @@ def confirm(
             rich_help_panel="Study",
         ),
     ] = None,
+    data: MovedData = None,
     asked: Asked,
     running: Running,
     as_json: Json = False,
@@ -86,7 +88,7 @@ def confirm(
     from sweep.ledger import FINISHED, Ledger
     from sweep.plan import plan_grid
     from sweep.progress import watcher
-    from sweep.study import check_name, opened, run
+    from sweep.study import check_name, follow_data, opened, run
 
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
@@ -96,6 +98,7 @@ def confirm(
                     "--seeds: nothing is trained here; --selected-on says which of the seeds there selected"
                 )
             _tell(split_by_seed(asked_table(ledger, found, asked), top, per, selected_on), 0, as_json)
+        found = follow_data(ledger, found, data)
         options = run_options(running)
         name = check_name(f"{study}-confirm" if name is None else name)
         seen = watcher(console(stderr=True))

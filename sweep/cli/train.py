@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from sweep.cli.base import app, console, describe, load, run_options, run_study, say
+from sweep.cli.base import app, console, fit, load, run_options, run_study, say
 from sweep.errors import DataError
 from sweep.flags import (
     DEFAULT_RESULTS,
@@ -21,6 +21,7 @@ from sweep.flags import (
     MaxTrials,
     MinEpochs,
     Minimize,
+    MovedData,
     Pruner,
     RecipeFile,
     Reduction,
@@ -65,9 +66,12 @@ def grid(
     from sweep.study import opened
 
     loaded, name = load(recipe, flags, study)
-    plan = plan_grid(loaded, describe(loaded))
+    loaded, data = fit(loaded)
+    plan = plan_grid(loaded, data)
     options = run_options(running)
     seen = watcher(console(stderr=True))
+    for note in data.notes:
+        seen.note(f"data: {note}")
     with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
         run_study(ledger, found, seen, options)
 
@@ -111,11 +115,14 @@ def search(
     given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
     given |= {"minimize": minimize or None, "maximize": maximize or None}
     loaded, name = load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
-    plan = plan_search(loaded, describe(loaded), trials)
+    loaded, data = fit(loaded)
+    plan = plan_search(loaded, data, trials)
     check_sampler(loaded)
     check_pruner(loaded)
     options = run_options(running)
     seen = watcher(console(stderr=True))
+    for note in data.notes:
+        seen.note(f"data: {note}")
     if plan.trials != trials:
         seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
     if loaded.search and "seconds" in dict(loaded.search.objectives):
@@ -162,7 +169,7 @@ def plan(
     given = {"in_flight": in_flight, "pruner": pruner}
     keys = None if trials is None else {key: value for key, value in given.items() if value is not None}
     loaded, name = load(recipe, flags, study, keys)
-    data = describe(loaded)
+    loaded, data = fit(loaded)
     total = plan_grid(loaded, data).trials if trials is None else plan_search(loaded, data, trials).trials
     devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
@@ -173,7 +180,11 @@ def plan(
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     how = len(devices), lanes, speeds, speed_kind(devices, loaded)
-    for note in [*loaded.idle_notes(), *([quota_note()] if jobs is None and devices[0] == "cpu" else [])]:
+    for note in [
+        *(f"data: {note}" for note in data.notes),
+        *loaded.idle_notes(),
+        *([quota_note()] if jobs is None and devices[0] == "cpu" else []),
+    ]:
         if note:
             print(note, file=sys.stderr)
     if trials is None:
@@ -199,6 +210,7 @@ def resume(
             help="Folder of the data set's files, if they have moved.",
         ),
     ] = None,
+    data: MovedData = None,
     retry_failed: Annotated[bool, running_option("--retry-failed", help="Try failed trials again.")] = False,
     time_limit: TimeLimit = None,
     max_trials: MaxTrials = None,
@@ -212,6 +224,7 @@ def resume(
     ahead()
     from sweep.ledger import Ledger
     from sweep.progress import watcher
+    from sweep.study import follow_data
 
     options = dataclasses.replace(
         run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)), retry_failed=retry_failed
@@ -219,7 +232,7 @@ def resume(
     with Ledger(results) as ledger:
         ledger.study(study)
         with ledger.lock(study):
-            found = ledger.study(study)
+            found = follow_data(ledger, ledger.study(study), data)
             if data_dir:
                 found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
             run_study(ledger, found, watcher(console(stderr=True)), options)

@@ -11,6 +11,7 @@ from sweep.errors import SweepError
 from sweep.flags import (
     DEFAULT_RESULTS,
     Json,
+    MovedData,
     Results,
     StudyName,
 )
@@ -21,6 +22,7 @@ def reproduce(
     study: StudyName,
     number: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
     results: Results = DEFAULT_RESULTS,
+    data: MovedData = None,
     as_json: Json = False,
 ) -> None:
     """Train one trial again, alone, from the ledger only, and compare every epoch to the bit."""
@@ -29,7 +31,7 @@ def reproduce(
     from sweep.report import reproduction_report
 
     with Ledger(results) as ledger:
-        found = ledger.study(study)
+        found = studies.follow_data(ledger, ledger.study(study), data)
         outcome = studies.reproduce(ledger, found, number)
     then, now = (found.versions | found.machine, versions() | machine())
     if as_json:

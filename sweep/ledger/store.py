@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
@@ -64,6 +65,15 @@ class Ledger(Reader):
             self._connection.execute(change, (json.dumps(recipe.to_dict()), trials, study.id))
             self._connection.executemany(
                 "UPDATE trials SET setting = ?, state = ? WHERE study = ? AND number = ?", raised
+            )
+        return self.study(study.name)
+
+    def move_data(self, study: Study, path: str) -> Study:
+        """Notes where a study's data file lies now."""
+        recipe = replace(study.recipe, data=path)
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE studies SET recipe = ? WHERE id = ?", (json.dumps(recipe.to_dict()), study.id)
             )
         return self.study(study.name)
 

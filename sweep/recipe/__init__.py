@@ -6,11 +6,13 @@ imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
+equal     values that train the same, taken once
 identity  the recipe itself: which trials it has, which recipe includes which
 reading   a recipe of TOML and flags, or of the ledger
 """
 
 from sweep.recipe.axes import parse_seeds
+from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS
@@ -32,6 +34,7 @@ __all__ = [
     "Search",
     "is_accuracy",
     "load_recipe",
+    "merge_equal",
     "of_unit",
     "parse_seeds",
     "percents",

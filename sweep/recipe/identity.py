@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.hyperparameters import TABLE, Setting, Value, canonical
@@ -37,6 +37,8 @@ class Recipe:
     settings: tuple[Setting, ...] = ()
     confirms: str | None = None
     imported: Imported | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What was made of the recipe as it was written; not kept."""
 
     @property
     def metric_column(self) -> str:
@@ -129,8 +131,9 @@ class Recipe:
         return out
 
     def idle_notes(self) -> list[str]:
-        """The same, a line each."""
-        return [f"{name} has no effect here: it is for {condition}" for name, condition in self.idle().items()]
+        """The same, a line each, after what was made of the recipe."""
+        idle = self.idle().items()
+        return [*self.notes, *(f"{name} has no effect here: it is for {condition}" for name, condition in idle)]
 
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""

@@ -51,8 +51,8 @@ def place(file: str, text: str, key: str) -> str:
 def _text(key: str, value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{where}{key} = {shown(value)}: expected text")
-    file = key == "data_dir" or value.endswith(".npz")
-    return str(Path(value).absolute()) if file else value  # so that a study resumes from any folder
+    file = key == "data_dir" or value.lower().endswith(".npz")
+    return str(Path(value).expanduser().absolute()) if file else value  # so that a study resumes from any folder
 
 
 def one_of(choices: Sequence[str]) -> Any:

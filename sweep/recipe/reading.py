@@ -54,7 +54,7 @@ def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any]
     if path is None:
         return _build({}, flags, "", search=search)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such recipe; expected a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -65,7 +65,19 @@ def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any]
         raise UsageError(f"{path}: not a recipe: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise UsageError(f"{path}: not valid TOML: {error}") from None
-    return _build(table, flags, str(path), text, search)
+    return _build(_beside(table, path), flags, str(path), text, search)
+
+
+def _beside(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """A recipe's table, its files found: beside the recipe, or else in the current folder."""
+    found = {}
+    for key in ("data", "data_dir"):
+        name = table.get(key)
+        if isinstance(name, str) and (key == "data_dir" or name.lower().endswith(".npz")):
+            there = path.parent / Path(name).expanduser()
+            if there.exists() or not Path(name).expanduser().exists():
+                found[key] = str(there)
+    return {**table, **found}
 
 
 def _build(

@@ -12,6 +12,7 @@ exporting    a study for Optuna's own tools
 
 from sweep.study.again import Reproduction, reproduce
 from sweep.study.exporting import dashboard, export_optuna
+from sweep.study.moving import follow_data
 from sweep.study.opening import begun_with, check_name, check_trains, opened
 from sweep.study.running import Options, parse_duration, run
 from sweep.study.speeds import measured, precision_note, speed_kind
@@ -28,6 +29,7 @@ __all__ = [
     "check_trains",
     "dashboard",
     "export_optuna",
+    "follow_data",
     "measured",
     "opened",
     "parse_duration",

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from sweep.data import is_file
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, fold_text
 from sweep.recipe import Recipe
+from sweep.study.moving import same_data
 from sweep.study.watching import Watcher
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -77,6 +79,10 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
             raise
         return
     check_trains(study)
+    elsewhere = study.recipe.data != recipe.data and is_file(study.recipe.data) and is_file(recipe.data)
+    if elsewhere and same_data(study, recipe.data):
+        watcher.note(f"{name}: its data file is now {recipe.data}, with the same rows")
+        study = ledger.move_data(study, recipe.data)
     difference = study.recipe.difference(recipe)
     if difference and (recipe.search or study.recipe.search):
         raise UsageError(

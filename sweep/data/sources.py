@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.npz import Arrays, brief, images, read_npz
 from sweep.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class DataInfo:
     train: int
     val: int
     test: int
+    notes: tuple[str, ...] = ()
+    """What the reader should know: how labels and channels were read, a class that is nearly everything."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,6 @@ KNOWN: dict[str, _Known] = {
         (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
     ),
 }
-NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def default_data_dir() -> Path:
@@ -93,32 +94,50 @@ def describe(name: str) -> DataInfo:
     if name in KNOWN:
         known = KNOWN[name]
         return _info(name, known.shape, known.classes, known.train, known.test)
-    if not name.endswith(".npz"):
+    if not is_file(name):
         raise unknown("data set", name, [*KNOWN, "a file FILE.npz"], "data: ")
-    arrays = _read_npz(Path(name), values=False)
-    shape = _row_shape(arrays["x_train"].shape)
-    return _info(name, shape, int(arrays["y_train"].max()) + 1, len(arrays["y_train"]), len(arrays["y_test"]))
+    return _describe_arrays(name, read_npz(Path(name).expanduser(), values=False))
+
+
+def is_file(name: str) -> bool:
+    """Whether a data set's name is that of a file, not of a set that sweep knows."""
+    return name not in KNOWN and name.lower().endswith(".npz")
+
+
+def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
+    rows = {part: len(labels) for part, labels in arrays.y.items()}
+    if "val" in rows:
+        return DataInfo(name, arrays.shape, arrays.classes, rows["train"], rows["val"], rows["test"], arrays.notes)
+    info = _info(name, arrays.shape, arrays.classes, rows["train"], rows["test"])
+    return replace(info, notes=arrays.notes)
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     """Reads a data set (downloading it on first use) and splits it. Raises UsageError, one line."""
+    val: tuple[Array, Array] | None = None
+    test: tuple[Array, Array] | None = None
     if name == "digits":
         x, y = _digits()
-        test: tuple[Array, Array] | None = None
+        info = describe(name)
     elif name in KNOWN:
         (x, y), test = _torchvision(name, data_dir)
+        info = describe(name)
     else:
-        describe(name)
-        arrays = _read_npz(Path(name), values=True)
-        x, y = arrays["x_train"], arrays["y_train"]
-        test = arrays["x_test"], arrays["y_test"]
-    info = describe(name)
+        if not is_file(name):
+            describe(name)
+        arrays = read_npz(Path(name).expanduser(), values=True)
+        info = _describe_arrays(name, arrays)
+        x, y = arrays.x["train"], arrays.y["train"]
+        test = arrays.x["test"], arrays.y["test"]
+        val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]
         test = x[rows], y[rows]
-    val, train = order[: info.val], order[info.val :]
-    return Source(info, (x[train], y[train]), (x[val], y[val]), test)
+    if val is None:
+        rows, order = order[: info.val], order[info.val :]
+        val = x[rows], y[rows]
+    return Source(info, (x[order], y[order]), val, test)
 
 
 @dataclass(frozen=True)
@@ -175,19 +194,27 @@ def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int
 
 
 def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
-    """What to subtract and divide by, float64: one pair a channel for images, one a feature for flat rows."""
+    """What to subtract and divide by, float64: one pair a channel for images, one a feature for flat rows. What does not
+    vary, or by no more than rounding makes of it, is divided by 1."""
     axes = (0, 2, 3) if x.ndim == 4 else (0,)
     kept = (x.shape[1], 1, 1) if x.ndim == 4 else x.shape[1:]
     if normalize == "none":
         return np.zeros(kept), np.ones(kept)
+    n = x.size / np.prod(kept)
     if normalize == "unit":
-        shift = x.min(axes).astype(np.float64).reshape(kept)
-        scale = x.max(axes).astype(np.float64).reshape(kept) - shift
+        least, most = x.min(axes).astype(np.float64).reshape(kept), x.max(axes).astype(np.float64).reshape(kept)
+        shift, scale = least, most - least
+        flat = scale <= 4 * _EPSILON * np.maximum(np.abs(least), np.abs(most))
     else:
         shift = x.mean(axes, dtype=np.float64).reshape(kept)
         squares = sum(np.square(x[i : i + 1024] - shift).sum(axes) for i in range(0, len(x), 1024))
-        scale = np.sqrt(np.asarray(squares) / (x.size / np.prod(kept))).reshape(kept)
-    return shift, np.where(scale == 0, 1.0, scale)
+        scale = np.sqrt(np.asarray(squares) / n).reshape(kept)
+        # the error of a variance computed in two passes (Chan, Golub & LeVeque 1983), as scikit-learn bounds it
+        flat = scale**2 <= n * _EPSILON * scale**2 + (n * shift * _EPSILON) ** 2
+    return shift, np.where(flat, 1.0, scale)
+
+
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def _digits() -> tuple[Array, Array]:
@@ -225,11 +252,11 @@ def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], 
                 part = kind(root, train=train, download=True)
         except Exception as error:  # torchvision lets many kinds through: URLError, RuntimeError, OSError, EOFError
             raise UsageError(
-                f"{name}: cannot be read from {root}, nor downloaded ({_brief(error)}); "
+                f"{name}: cannot be read from {root}, nor downloaded ({brief(error)}); "
                 f"expected {root}/{known.files} (--data-dir names another folder)"
             ) from None
         x = np.asarray(part.data)
-        found.append((_images(x), np.asarray(part.targets, dtype=np.int64)))
+        found.append((images(x, known.shape), np.asarray(part.targets, dtype=np.int64)))
     return found[0], found[1]
 
 
@@ -254,109 +281,5 @@ def _idx_parts(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]] 
             arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape))
         if len(arrays[0]) != len(arrays[1]):
             return None
-        parts.append((_images(arrays[0]), arrays[1].astype(np.int64)))
+        parts.append((images(arrays[0], (1, *arrays[0].shape[1:])), arrays[1].astype(np.int64)))
     return parts[0], parts[1]
-
-
-def _read_npz(path: Path, values: bool) -> dict[str, Array]:
-    """The four arrays of an .npz, checked. Without `values`, the x arrays are placeholders of the right shape."""
-    expected = f"expected arrays {', '.join(NPZ_ARRAYS)}"
-    if not path.exists():
-        raise UsageError(f"{path}: no such data file; {expected}")
-    if not zipfile.is_zipfile(path):
-        raise UsageError(f"{path}: not an .npz archive; {expected}")
-    try:
-        file = np.load(path, allow_pickle=False)
-        with file:
-            missing = [key for key in NPZ_ARRAYS if key not in file.files]
-            if missing:
-                raise UsageError(
-                    f"{path}: no array {', '.join(missing)}; {expected}, found {', '.join(file.files) or 'none'}"
-                )
-            arrays = {
-                key: file[key] if values or key.startswith("y") else _placeholder(file, key) for key in NPZ_ARRAYS
-            }
-    except UsageError:
-        raise
-    except Exception as error:  # a damaged archive raises nearly anything: zlib.error, MemoryError, NotImplementedError
-        reason = "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else _brief(error)
-        raise UsageError(f"{path}: cannot be read: {reason}; {expected} of numbers") from None
-    _check_arrays(path, arrays, values)
-    for part in ("train", "test"):
-        arrays[f"y_{part}"] = arrays[f"y_{part}"].astype(np.int64)
-        if values:
-            arrays[f"x_{part}"] = _images(arrays[f"x_{part}"])
-    return arrays
-
-
-def _check_arrays(path: Path, arrays: dict[str, Array], values: bool) -> None:
-    for part in ("train", "test"):
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
-            raise UsageError(f"{path}: x_{part} or y_{part} is no array; expected arrays of numbers")
-        if x.dtype.kind not in "uifb" or x.ndim not in (2, 3, 4):
-            raise UsageError(
-                f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]"
-            )
-        if y.ndim != 1 or y.dtype.kind not in "uif" or len(y) != len(x):
-            raise UsageError(
-                f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} whole-number labels, one for each row of x_{part}"
-            )
-        if len(y) < (12 if part == "train" else 1) or 0 in x.shape:
-            raise UsageError(
-                f"{path}: x_{part} is {list(x.shape)}; expected at least {12 if part == 'train' else 1} rows, none empty"
-            )
-        if y.dtype.kind == "f" and not (np.isfinite(y).all() and np.array_equal(y, np.floor(y))):
-            raise UsageError(f"{path}: y_{part} holds fractions, NaN or infinity; expected whole-number labels from 0")
-        if y.min() < 0:
-            raise UsageError(f"{path}: y_{part} holds label {int(y.min())}; expected labels from 0")
-        if values and x.dtype.kind == "f" and not np.isfinite(x).all():
-            row = int(np.argwhere(~np.isfinite(x))[0][0])
-            raise UsageError(f"{path}: x_{part} row {row} holds NaN or infinity; expected finite numbers")
-    if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
-        raise UsageError(
-            f"{path}: rows of x_train are {list(arrays['x_train'].shape[1:])}, of x_test {list(arrays['x_test'].shape[1:])}; expected the same"
-        )
-    classes = int(arrays["y_train"].max()) + 1
-    if classes < 2:
-        raise UsageError(f"{path}: y_train holds one class; expected at least two")
-    if classes > max(1000, len(arrays["y_train"])):
-        raise UsageError(
-            f"{path}: y_train holds label {classes - 1}; expected labels from 0 to the number of classes - 1"
-        )
-    if arrays["y_test"].max() >= classes:
-        raise UsageError(
-            f"{path}: y_test holds label {int(arrays['y_test'].max())}, out of range; y_train has labels 0 to {classes - 1}"
-        )
-
-
-def _placeholder(file: Any, key: str) -> Array:
-    """An array of the stored shape and type that takes no memory, from the header alone."""
-    with file.zip.open(f"{key}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(stream)
-    if dtype.hasobject:
-        raise ValueError("pickled")
-    return np.broadcast_to(np.zeros((), dtype), shape)
-
-
-def _row_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(D,) or (C, H, W) of the rows of an array [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]."""
-    if len(shape) == 4 and shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4):
-        return shape[3], shape[1], shape[2]
-    return (1, *shape[1:]) if len(shape) == 3 else tuple(shape[1:])
-
-
-def _images(x: Array) -> Array:
-    """The array as [N, D] or [N, C, H, W]."""
-    shape = _row_shape(x.shape)
-    if x.ndim == 4 and shape != x.shape[1:]:
-        x = x.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(x.reshape(len(x), *shape))
-
-
-def _brief(error: BaseException) -> str:
-    """An error's text on one line, not too long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,233 @@
+"""A person's own arrays, from an .npz file: found by their names, checked, brought to one layout. Needs numpy."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.errors import UsageError
+
+Array = NDArray[Any]
+
+NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "train": (("x_train", "train_x", "train_images", "train_data"), ("y_train", "train_y", "train_labels")),
+    "val": (
+        ("x_val", "x_valid", "x_validation", "val_x", "val_images", "val_data", "valid_x"),
+        ("y_val", "y_valid", "y_validation", "val_y", "val_labels", "valid_y"),
+    ),
+    "test": (("x_test", "test_x", "test_images", "test_data"), ("y_test", "test_y", "test_labels")),
+}
+"""What rows and labels of each part are called: sweep's and Keras's names, MedMNIST's, and their kin; in any case."""
+EXPECTED = "expected arrays x_train, y_train, x_test, y_test (and x_val, y_val if you have a validation part)"
+FEWEST = {"train": 12, "val": 2, "test": 1}
+"""Rows that a part must have: one of everything that is split from the training rows."""
+MOST_CLASSES = 1000
+FEWEST_PER_CLASS = 5
+"""With more than 50 classes, fewer rows than these for each, on average, look like measurements, not classes."""
+_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """x: rows of each part, [N, D] or [N, C, H, W] (placeholders of that shape if values were not read); y: their labels,
+    0 to classes - 1, int64 [N]. Parts: train, test, and val if the file has one. notes: what was decided."""
+
+    x: dict[str, Array]
+    y: dict[str, Array]
+    shape: tuple[int, ...]
+    classes: int
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_npz(path: Path, values: bool) -> Arrays:
+    """The arrays of a file. Raises UsageError, one line, where they are not there or not as they must be."""
+    x, y = _load(path, values)
+    for part in x:
+        _check_part(path, part, x[part], y[part], values)
+    notes: list[str] = []
+    shape = _row_shape(x["train"].shape, notes)
+    for part, rows in x.items():
+        if rows.shape[1:] != x["train"].shape[1:]:
+            own, other = list(x["train"].shape[1:]), list(rows.shape[1:])
+            raise UsageError(f"{path}: rows of x_train are {own}, of x_{part} {other}; expected the same")
+    x = {part: images(rows, shape) for part, rows in x.items()} if values else x
+    labels, classes = _encode_labels(path, y, notes)
+    _note_balance(labels, classes, notes)
+    return Arrays(x, labels, shape, classes, tuple(notes))
+
+
+def _load(path: Path, values: bool) -> tuple[dict[str, Array], dict[str, Array]]:
+    if not path.exists():
+        raise UsageError(f"{path}: no such data file; {EXPECTED}")
+    if path.is_dir() or not zipfile.is_zipfile(path):
+        raise UsageError(f"{path}: not an .npz archive; {EXPECTED}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            x_names, y_names = _find_names(path, file.files)
+            x = {part: file[name] if values else _placeholder(file, name) for part, name in x_names.items()}
+            return x, {part: file[name] for part, name in y_names.items()}
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged archive raises nearly anything: zlib.error, MemoryError, NotImplementedError
+        reason = "it holds pickled Python objects, which are never loaded" if "pickle" in str(error) else brief(error)
+        raise UsageError(f"{path}: cannot be read: {reason}; {EXPECTED} of numbers") from None
+
+
+def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The names of rows and labels of each part that the file has."""
+    by_word = {name.lower(): name for name in reversed(there)}
+    found: list[dict[str, str]] = [{}, {}]
+    for part, names in NAMES.items():
+        for kind, choices in enumerate(names):
+            name = next((by_word[choice] for choice in choices if choice in by_word), None)
+            if name is not None:
+                found[kind][part] = name
+    missing = [
+        f"{kind}_{part}" for part in ("train", "test") for kind, at in zip("xy", found, strict=True) if part not in at
+    ]
+    if ("val" in found[0]) != ("val" in found[1]):
+        missing.append(f"{'y' if 'val' in found[0] else 'x'}_val")
+    if missing:
+        raise UsageError(f"{path}: no array {', '.join(missing)}; {EXPECTED}, found {', '.join(there) or 'none'}")
+    return found[0], found[1]
+
+
+def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None:
+    if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
+        raise UsageError(f"{path}: x_{part} or y_{part} is no array; expected arrays of numbers")
+    if x.dtype.kind not in "uifb" or x.ndim not in (2, 3, 4):
+        raise UsageError(
+            f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]"
+        )
+    if len(x) < FEWEST[part] or 0 in x.shape:
+        raise UsageError(f"{path}: x_{part} is {list(x.shape)}; expected at least {FEWEST[part]} rows, none empty")
+    if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "uifbUS":
+        hint = (
+            "; one column per class (one-hot): give the number of the class, y.argmax(1)" if _one_hot(y, len(x)) else ""
+        )
+        raise UsageError(
+            f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} labels, one for each row of x_{part}{hint}"
+        )
+    if not values or x.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(x)
+    if bad.any():
+        raise UsageError(
+            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds NaN or infinity; expected finite numbers"
+        )
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(x.astype(np.float32))
+    if bad.any():
+        raise UsageError(
+            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds {x[bad][0]:.3g}; expected numbers that fit float32 (below 3.4e38)"
+        )
+
+
+def _one_hot(y: Array, rows: int) -> bool:
+    return (
+        y.ndim == 2
+        and len(y) == rows
+        and y.shape[1] > 1
+        and y.dtype.kind in "uifb"
+        and bool((y.sum(axis=1) == 1).all())
+    )
+
+
+def _encode_labels(path: Path, y: dict[str, Array], notes: list[str]) -> tuple[dict[str, Array], int]:
+    """Labels as classes 0, 1, …, in the order of their values; what they were, if that is not what they were."""
+    flat = {part: labels.reshape(-1) for part, labels in y.items()}
+    for part, labels in flat.items():
+        if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and np.array_equal(labels, np.floor(labels))):
+            raise UsageError(
+                f"{path}: y_{part} holds fractions, NaN or infinity; expected classes: whole numbers, words, or true and false"
+            )
+    text = {labels.dtype.kind in "US" for labels in flat.values()}
+    if len(text) > 1:
+        kinds = ", ".join(f"y_{part} {labels.dtype}" for part, labels in flat.items())
+        raise UsageError(f"{path}: labels of different kinds ({kinds}); expected the same in every part")
+    known = np.unique(flat["train"])
+    if len(known) < 2:
+        raise UsageError(f"{path}: y_train holds one class; expected at least two")
+    many, rows = len(known), len(flat["train"])
+    if many > MOST_CLASSES or (many > 50 and rows < FEWEST_PER_CLASS * many):
+        raise UsageError(
+            f"{path}: y_train holds {many:,} different values in {rows:,} rows, which looks like a measured quantity; "
+            f"expected classes, at most {MOST_CLASSES:,}"
+        )
+    out = {}
+    for part, labels in flat.items():
+        strange = labels[~np.isin(labels, known)]
+        if len(strange):
+            raise UsageError(f"{path}: y_{part} holds label {_show(strange[0])}, which no row of y_train has")
+        out[part] = np.searchsorted(known, labels).astype(np.int64)
+    if known.dtype.kind in "US" or known.dtype.kind == "b" or not np.array_equal(known, np.arange(many)):
+        shown = ", ".join(_show(label) for label in known[:3]) + (f", … {_show(known[-1])}" if many > 3 else "")
+        notes.append(f"labels {shown} are classes 0 to {many - 1}, in this order")
+    return out, many
+
+
+def _show(label: Any) -> str:
+    value = label.item() if hasattr(label, "item") else label
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return repr(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+MOSTLY = 0.9
+"""The share of one class from which on it is said: an accuracy of that much is had for nothing."""
+
+
+def _note_balance(y: dict[str, Array], classes: int, notes: list[str]) -> None:
+    """What would make an accuracy look like more than it is."""
+    share = np.bincount(y["train"], minlength=classes) / len(y["train"])
+    if share.max() >= MOSTLY:
+        notes.append(
+            f"{100 * share.max():.3g}% of the training rows are of class {share.argmax()}: always guessing it has that accuracy"
+        )
+    for part in ("val", "test"):
+        if part in y and len(np.unique(y[part])) < 2 <= len(y[part]):
+            word = {"val": "validation", "test": "test"}[part]
+            notes.append(f"the {word} part holds class {y[part][0]} only: its accuracy says nothing of the others")
+
+
+def _placeholder(file: Any, key: str) -> Array:
+    """An array of the stored shape and type that takes no memory, from the header alone."""
+    with file.zip.open(f"{key}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(stream)
+    if dtype.hasobject:
+        raise ValueError("pickled")
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _row_shape(shape: tuple[int, ...], notes: list[str]) -> tuple[int, ...]:
+    """(D,) or (C, H, W) of the rows of an array [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]; where the channels are, is
+    said if it is not plain."""
+    if len(shape) < 4:
+        return (1, *shape[1:]) if len(shape) == 3 else tuple(shape[1:])
+    _, a, b, c = shape
+    last = c in _CHANNELS and a not in _CHANNELS
+    if a not in _CHANNELS and c not in _CHANNELS:
+        last = (a == b != c) or (a != b and b != c and c < a)  # the two equal axes are height and width
+        way = "last" if last else "first"
+        notes.append(f"rows of {a} x {b} x {c} are read as {c if last else a} channels (channels {way})")
+    return (c, a, b) if last else (a, b, c)
+
+
+def images(x: Array, shape: tuple[int, ...]) -> Array:
+    """The array as [N, *shape], channels before height and width."""
+    if x.ndim == 4 and x.shape[1:] != shape:
+        x = x.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(x.reshape(len(x), *shape))
+
+
+def brief(error: BaseException) -> str:
+    """An error's text on one line, not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"
