@@ -517,3 +517,19 @@ def test_the_imported_grid_answers_with_the_published_share(sweep):
     text = " ".join(sweep("effect", "protein", "lr_schedule").stdout.split())
     assert "cosine is better than const" in text
     assert "cosine wins 24,349 of 31,104 cells (78.28%)" in text
+
+
+def test_metrics_of_different_losses_are_not_compared(sweep):
+    sweep("grid", "--loss", "cross_entropy,mse", "--lr", "0.1,0.01", "--epochs", 1, "--study", "s")
+    for command in (
+        ("effect", "s", "loss"),
+        ("show", "s"),
+        ("effect", "s", "lr"),
+        ("importance", "s"),
+        ("plot", "s", "heatmap"),
+    ):
+        said = sweep(*command, "--metric", "val_loss", code=2).stderr
+        assert "val_loss of loss cross_entropy is in other units than that of mse" in " ".join(said.split())
+        assert "--metric val_accuracy" in said
+    sweep("effect", "s", "lr", "--metric", "val_loss", "--where", "loss=mse")
+    assert json.loads(sweep("effect", "s", "loss", "--json").stdout)[0]["metric"] == "val_accuracy"

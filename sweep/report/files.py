@@ -30,7 +30,7 @@ def export_table(frame: pd.DataFrame, target: str) -> None:
     path = check_target(target, SUFFIXES)
     if path.suffix == ".parquet":
         buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
+        one_kind_a_column(frame).to_parquet(buffer, index=False)
         write(path, target, buffer.getvalue())
         return
     save_text({".csv": _csv, ".json": to_json, ".md": _markdown}[path.suffix](frame), target)
@@ -60,6 +60,21 @@ def write(path: Path, target: str, content: bytes) -> None:
     except OSError as error:
         part.unlink(missing_ok=True) if part.parent.is_dir() else None
         raise SweepError(f"-o {target}: cannot be written: {error.strerror or error}") from None
+
+
+def one_kind_a_column(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as Parquet can hold it: a column of several kinds (32 and "full"), or of numbers too long for it, as text."""
+
+    def text(cell: Any) -> Any:
+        return None if missing(cell) else cell if isinstance(cell, str) else str(plain(cell))
+
+    mixed = []
+    for name in frame.select_dtypes(object).columns:
+        kinds = {type(plain(cell)) for cell in frame[name] if not missing(cell)}
+        long = int in kinds and any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in frame[name])
+        if long or (len(kinds) > 1 and kinds != {int, float}):
+            mixed.append(name)
+    return frame.assign(**{name: frame[name].map(text) for name in mixed}) if mixed else frame
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -63,6 +63,8 @@ def _board_cell(table: StudyTable, name: str, row: pd.Series) -> str:
         return f"{value}: {row['reason']}" if isinstance(row["reason"], str) else str(value)
     if name == table.metric:
         return show_metric(table.metric, value)
+    if name in table.swept:
+        return "–" if missing(value) else show_value(value)
     if name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
     if name == "front":

@@ -85,8 +85,10 @@ def _inward(one: Range, upper: bool) -> float:
 
 def _edge_of(reading: Reading, settings: pd.DataFrame, name: str) -> Remark | None:
     levels = sorted({plain_value(value) for value in settings[name].dropna() if is_number(value)})
+    if len(levels) < 3 or settings.empty:
+        return None
     best = settings.iloc[0]
-    if len(levels) < 3 or not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
+    if not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
         return None
     low = best[name] == levels[0]
     further = next_values(told(name), levels[::-1] if low else levels)

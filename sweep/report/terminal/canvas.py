@@ -91,7 +91,7 @@ class Canvas:
         out.append(f"{'':>{self.left - 2}} └{'─' * self.columns}\n", "dim")
         first, last = (show(value, self.axes[0]) for value in self._span[0])
         title = self.axes[0].title
-        room = self.columns - len(first) - len(last)
+        room = max(0, self.columns - len(first) - len(last))
         out.append(f"{'':>{self.left}}{first}{title if len(title) + 2 <= room else '':^{room}}{last}", "dim")
         return out
 
