@@ -16,18 +16,19 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweep.cores import cores
 from sweep.data import Array, load
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.host import start
+from sweep.machine import facts, kind_text
 from sweep.plan import Unit
 from sweep.space import EpochRecord
 from sweep.speed import Cost, Measurement
@@ -92,7 +93,7 @@ class Message:
 
     kind: "ready" (wants work), "epoch" (outcomes), "measured" (costs), "done", "stopped" (as asked), "error" (text is the traceback),
     "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
-    (text is the data's fingerprint, memory its bytes) and "refused" (it could not start; text says why).
+    (text is the data's fingerprint, memory its bytes, facts of the machine) and "refused" (it could not start; text says why).
     """
 
     worker: int
@@ -101,6 +102,7 @@ class Message:
     outcomes: tuple[EpochRecord, ...] = ()
     costs: tuple[Cost, ...] = ()
     memory: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Pool:
@@ -183,7 +185,7 @@ def _serve(study: Connection) -> None:
         study.send(Message(1, "refused", f"{name}: cannot be loaded: {last}"))
         return
     devices = stock.devices
-    study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory))
+    study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory, facts=stock.facts))
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(len(devices)):
         workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
@@ -241,8 +243,10 @@ class _Stock:
             import sweep.engine  # so that no fork has to
 
             torch.set_num_threads(1)
+            asked = {"instructions": _instructions(), "threads": torch.get_num_threads()}
             self.fingerprint, forms = prepared.result()
         request = requests[0]
+        self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
         if any(device.startswith("cuda") for device in self.devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
@@ -270,6 +274,18 @@ class _Stock:
             if self.device.startswith("cuda"):
                 torch.cuda.set_device(self.device)
             self.splits = {form: split.to(self.device) for form, split in self.splits.items()}
+
+
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE")
+"""Variables that keep torch's libraries to other instructions than torch tells of."""
+
+
+def _instructions() -> str:
+    """The vector instructions that torch uses here, with what is asked of its libraries: initial weights depend on them."""
+    import torch
+
+    limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *limits])
 
 
 def _fork(worker: int, stock: _Stock, inherited: Sequence[Connection]) -> tuple[int, Connection]:
@@ -330,7 +346,10 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
     def asked() -> str:
         return pipe.recv() if pipe.poll() else ""
 
-    saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep) if stock.checkpoints else None
+    kind = kind_text(stock.facts)
+    saver = None
+    if stock.checkpoints:
+        saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind)
     split = stock.split(unit.trials[0].setting)
     training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
     for records in training:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sweep"
 
 ORDER = [
     {"sweep", "sweep.errors", "sweep.host", "sweep.streams", "sweep.cores"},
-    {"sweep.hyperparameters"},
+    {"sweep.hyperparameters", "sweep.machine"},
     {"sweep.space"},
     {"sweep.recipe"},
     {"sweep.checkpoint"},

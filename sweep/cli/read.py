@@ -94,12 +94,13 @@ def trial(
         found = ledger.study(study)
         row, setting = ledger.trial(found, number)
         epochs = ledger.epochs(found, number).drop(columns="trial")
+        sitting = next((one for one in ledger.sittings(found) if one.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
     if as_json:
-        say({"study": study, **row, "setting": setting, "curve": records(epochs)})
+        say({"study": study, **row, "machine": sitting and sitting.facts, "setting": setting, "curve": records(epochs)})
     else:
-        say(trial_report(row, setting, epochs, test, console().width))
+        say(trial_report(row, setting, epochs, test, console().width, sitting))
 
 
 @app.command(rich_help_panel="Read")

@@ -33,12 +33,14 @@ _FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_nor
 @dataclass(frozen=True)
 class Saver:
     """Where a training keeps its checkpoints. data: the fingerprint of the data; resume: the file to go on from;
-    keep: whether to keep a last one when it is done, for training further some day."""
+    keep: whether to keep a last one when it is done, for training further some day; kind: of machine, see
+    machine.kind_text: no training goes on from another's, so that one trial is of one kind."""
 
     folder: Path
     data: str
     resume: Path | None = None
     keep: bool = False
+    kind: str = ""
 
 
 class Training:
@@ -157,6 +159,7 @@ class Training:
         about = {
             "format": checkpoint.FORMAT,
             "torch": torch.__version__,
+            "kind": self.saver.kind,
             "data": self.saver.data,
             "epoch": program.epoch,
             "step": program.step,
@@ -181,12 +184,14 @@ class Training:
         self._cost = self._saved - begin
 
     def _resume(self) -> bool:
-        """Takes up the saver's checkpoint if it is whole and of these trials, this data and this torch."""
+        """Takes up the saver's checkpoint if it is whole and of these trials, this data, this torch and this kind of machine."""
         content = checkpoint.read(self.saver.resume) if self.saver and self.saver.resume else None
         if content is None or self.saver is None:
             return False
         body, about = content
-        if about["torch"] != torch.__version__ or about["data"] != self.saver.data or about["epoch"] > self.epochs + 1:
+        if about["torch"] != torch.__version__ or about.get("kind", self.saver.kind) != self.saver.kind:
+            return False
+        if about["data"] != self.saver.data or about["epoch"] > self.epochs + 1:
             return False
         places = {(setting, seed): lane for lane, (setting, seed) in enumerate(about["trials"])}
         try:

@@ -1,7 +1,6 @@
 """The ledger: one SQLite file per results folder, the only truth about what was trained. Needs sqlite3 and pandas.
 
 schema    the tables
-versions  what numbers depend on beside the recipe: versions, the machine
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
 store     the ledger: all of that, and writing
@@ -9,10 +8,9 @@ doctor    what is wrong with a results folder, and mending it
 """
 
 from sweep.ledger.doctor import Finding, diagnose, mend
-from sweep.ledger.reading import Study
+from sweep.ledger.reading import Sitting, Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Ledger
-from sweep.ledger.versions import machine, versions
 
 __all__ = [
     "APPLICATION_ID",
@@ -23,9 +21,8 @@ __all__ = [
     "VERSION",
     "Finding",
     "Ledger",
+    "Sitting",
     "Study",
     "diagnose",
-    "machine",
     "mend",
-    "versions",
 ]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from sweep.errors import SweepError, UsageError
-from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
-from sweep.ledger.versions import now
+from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, UPGRADE, VERSION
+from sweep.machine import now
 
 LOCKS = ".locks"
 """The folder of lock files, beside the ledger."""
@@ -45,6 +45,7 @@ class File:
             raise UsageError(f"{folder}: cannot be used as the results folder: {error.strerror or error}") from None
 
     def _open(self, create: bool) -> None:
+        self._version = VERSION
         self._connection.execute("BEGIN")
         application = self._connection.execute("PRAGMA application_id").fetchone()[0]
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -65,6 +66,8 @@ class File:
             raise SweepError(
                 f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); upgrade sweep"
             )
+        else:
+            self._version = version
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
@@ -135,6 +138,7 @@ class File:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._upgrade()
                 yield
             except BaseException:
                 self._connection.execute("ROLLBACK")
@@ -142,6 +146,16 @@ class File:
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             raise self._trouble(error) from None
+
+    def _upgrade(self) -> None:
+        """Brings an older ledger to this schema, within the transaction that first writes to it. Readers leave it alone."""
+        if self._version < VERSION:
+            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if found and found < VERSION:  # no other process has done it meanwhile
+                for statement in UPGRADE:
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            self._version = VERSION
 
     def _check_place(self) -> None:
         """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will see."""

@@ -10,11 +10,28 @@ from sweep.checkpoint import Key
 from sweep.errors import UsageError, unknown
 from sweep.ledger.file import File
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
+from sweep.machine import alike, kind_text
 from sweep.recipe import Recipe, recipe_from_dict
 from sweep.space import Result, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One time that a process trained a study. facts: the versions and the machine it had (see machine.facts);
+    trials: how many it trained last."""
+
+    number: int
+    started: str
+    facts: dict[str, Any]
+    trials: int
+
+    @property
+    def kind(self) -> str:
+        """What makes two machines' numbers differ in their last digits, in words."""
+        return kind_text(self.facts)
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,28 @@ class Reader(File):
         """The number of rows a study has in `trials`."""
         return int(self._read("SELECT count(*) FROM trials WHERE study = ?", study.id)[0][0])
 
+    def sittings(self, study: Study) -> list[Sitting]:
+        """Every time that a process trained the study, the first one first."""
+        if self._version < 2:  # it knew how a study was started, and no more
+            facts = {name: value for name, value in (study.versions | study.machine).items() if name != "processor"}
+            query = "SELECT count(*) FROM trials WHERE study = ? AND epochs > 0"
+            return [Sitting(1, study.created, facts, self._read(query, study.id)[0][0])] if facts else []
+        rows = self._read(
+            "SELECT number, started, facts, (SELECT count(*) FROM trials t WHERE t.study = s.study AND t.sitting = s.number) "
+            "FROM sittings s WHERE study = ? ORDER BY number",
+            study.id,
+        )
+        return [Sitting(number, started, json.loads(facts), trials) for number, started, facts, trials in rows]
+
+    def kinds(self, study: Study) -> list[list[Sitting]]:
+        """The sittings that trained trials, by kind of machine: more than one, and last digits may differ."""
+        kinds: list[list[Sitting]] = []
+        for sitting in self.sittings(study):
+            if sitting.trials:
+                same = next((kind for kind in kinds if alike(kind[0].facts, sitting.facts)), None)
+                kinds.append([sitting]) if same is None else same.append(sitting)
+        return kinds
+
     def torn(self, study: Study) -> list[int]:
         """Finished trials that do not have a row for each of their epochs."""
         rows = self._read(
@@ -141,6 +180,8 @@ class Reader(File):
         del columns["number"], columns["setting"]
         made = 0 <= number < study.trials
         known = 0 <= number < 2**62
+        if not study.recipe.imported:
+            columns["sitting" if self._version >= 2 else "CASE WHEN epochs > 0 THEN 1 END"] = "sitting"
         query = f"SELECT number, {', '.join(columns)}, setting FROM trials WHERE study = ? AND number = ?"
         rows = self._read(query, study.id, number) if known else []
         if not rows:

@@ -1,8 +1,9 @@
-"""The ledger's tables, schema version 1; `results/README.md` describes them for readers.
+"""The ledger's tables, schema version 2; `results/README.md` describes them for readers.
 
 studies  one row a study: recipe as JSON, versions and machine it was started on, when, trials in all
 trials   one row a trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
          best metrics, test metrics (shown of the selected trial only), seconds
+sittings one row for each time that a process trained a study: when, and the versions and machine it had
 epochs   one row an epoch of a trial: losses, accuracies, gradient norm, seconds
 
 Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 FILE = "sweep.db"
 APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 1
+VERSION = 2
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 FINISHED = ("complete", "pruned", "diverged")
 PLANNED_EPOCHS = "max_epochs"
@@ -22,6 +23,14 @@ EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 MEASURES = ["best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy", "seconds"]
 TRIAL_COLUMNS = ["number", "setting", "seed", "state", "reason", "traceback", "epochs", *EPOCH_METRICS, *MEASURES]
+
+SITTINGS = """CREATE TABLE sittings (
+    study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,           -- from 1, in the study
+    started TEXT NOT NULL,
+    facts TEXT NOT NULL,               -- JSON: sweep, python, torch, numpy, host, system, processor, cores, instructions, threads, device
+    PRIMARY KEY (study, number)
+) WITHOUT ROWID"""
 
 SCHEMA = f"""
 CREATE TABLE studies (
@@ -49,9 +58,11 @@ CREATE TABLE trials (
     best_val_loss REAL, best_val_accuracy REAL,                             -- over the epochs
     test_loss REAL, test_accuracy REAL,                                     -- after the last epoch
     seconds REAL,                      -- its share of its program's time
+    sitting INTEGER,                   -- the one that trained it (or finished it, from a checkpoint); see sittings
     PRIMARY KEY (study, number),
     UNIQUE (study, setting, seed)      -- a setting and seed are trained once
 ) WITHOUT ROWID;
+{SITTINGS};
 CREATE TABLE epochs (
     study INTEGER NOT NULL,
     trial INTEGER NOT NULL,
@@ -63,3 +74,13 @@ CREATE TABLE epochs (
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID;
 """
+
+UPGRADE = (
+    SITTINGS,
+    "ALTER TABLE trials ADD COLUMN sitting INTEGER",
+    # Version 1 knew the versions and the machine that a study was started on, and of the processor its architecture alone.
+    "INSERT INTO sittings SELECT id, 1, created, json_remove(json_patch(versions, machine), '$.processor') FROM studies "
+    "WHERE versions != '{}'",
+    "UPDATE trials SET sitting = 1 WHERE epochs > 0 AND study IN (SELECT study FROM sittings)",
+)
+"""From version 1 to 2."""

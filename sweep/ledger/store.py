@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
-from sweep.ledger.versions import machine, now, versions
+from sweep.machine import machine, now, versions
 from sweep.recipe import Recipe
 from sweep.space import EpochRecord, Trial, setting_key
 
@@ -88,14 +89,25 @@ class Ledger(Reader):
         with self._transaction():
             self._connection.execute("UPDATE studies SET data = ? WHERE id = ?", (fingerprint, study.id))
 
-    def begin(self, study: Study, numbers: Sequence[int]) -> None:
-        """Sets trials to running, without results: what an unfinished training left is dropped."""
+    def sit(self, study: Study, facts: Mapping[str, Any]) -> int:
+        """Notes that a process begins to train a study, and the machine it has; returns the sitting's number."""
+        with self._transaction():
+            last = self._connection.execute("SELECT max(number) FROM sittings WHERE study = ?", (study.id,)).fetchone()
+            number = (last[0] or 0) + 1
+            values = study.id, number, now(), json.dumps(facts)
+            self._connection.execute("INSERT INTO sittings (study, number, started, facts) VALUES (?, ?, ?, ?)", values)
+        return number
+
+    def begin(self, study: Study, numbers: Sequence[int], sitting: int | None = None) -> None:
+        """Sets trials to running, in a sitting, without results: what an unfinished training left is dropped."""
         clear = ", ".join(f"{name} = NULL" for name in (*EPOCH_METRICS, *MEASURES, "reason", "traceback"))
         keys = [(study.id, number) for number in numbers]
+        running = [(sitting, study.id, number) for number in numbers]
         with self._transaction():
             self._connection.executemany("DELETE FROM epochs WHERE study = ? AND trial = ?", keys)
             self._connection.executemany(
-                f"UPDATE trials SET state = 'running', epochs = 0, {clear} WHERE study = ? AND number = ?", keys
+                f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} WHERE study = ? AND number = ?",
+                running,
             )
 
     def mark(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.machine import KIND, kind_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
@@ -19,12 +20,17 @@ from sweep.report.text import STATE_STYLE, count, show_metric
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweep.ledger import Finding
+    from sweep.ledger import Finding, Sitting
     from sweep.study import Reproduction
 
 
 def trial_report(
-    row: dict[str, Any], setting: dict[str, Any], epochs: pd.DataFrame, test: bool, width: int
+    row: dict[str, Any],
+    setting: dict[str, Any],
+    epochs: pd.DataFrame,
+    test: bool,
+    width: int,
+    sitting: Sitting | None = None,
 ) -> RenderableType:
     """One trial: its setting, state, numbers and learning curve."""
     parts: list[RenderableType] = [
@@ -56,7 +62,9 @@ def trial_report(
         parts.append(table)
     else:
         told = [
-            name for name in row if name not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds")
+            name
+            for name in row
+            if name not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting")
         ]
         parts += [
             Text(f"{name} {show_metric(of_unit(name, [row[name]]), row[name])}")
@@ -66,12 +74,15 @@ def trial_report(
     if test:
         scores = test_scores({name: value for name, value in row.items() if name.startswith("test_")}, "")
         parts.append(Text(f"on test data: {scores or 'no score'}"))
+    if sitting:
+        trained = f"Trained with {sitting.kind}, in the sitting of {sitting.started}."
+        parts += [Text(), Text(trained, "dim")]
     if row.get("traceback"):
         parts += [Text(), Text(str(row["traceback"]), "dim")]
     return Group(*parts)
 
 
-def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[str, Any]) -> RenderableType:
+def reproduction_report(outcome: Reproduction) -> RenderableType:
     """Whether a trial came out the same, and on what it was trained then and now."""
     if outcome.difference is None:
         first = Text(
@@ -82,13 +93,30 @@ def reproduction_report(outcome: Reproduction, then: dict[str, Any], now: dict[s
         first = Text(
             f"different: trial {outcome.trial}, first in epoch {epoch}: {metric} was {old!r}, is {new!r}", "red"
         )
-    table = Columns()
-    for name in ("", "then", "now"):
-        table.add_column(name)
-    for name in now:
-        same = then.get(name) == now[name]
-        table.add_row(name, str(then.get(name, "–")), str(now[name]), style="dim" if same else "bold")
-    return Group(first, Text(), table)
+    then, now = outcome.then, outcome.now
+    if not outcome.alike:
+        kind = f"This machine is of another kind ({kind_text(now)}) than the one that trained it ({kind_text(then)})"
+        kind += ": last digits, and what grows out of them, may differ."
+    elif unknown := [name for name in KIND if name not in then]:
+        kind = f"Of the machine that trained it, the ledger does not know: {', '.join(unknown)}."
+    elif outcome.difference:
+        kind = (
+            f"This machine is of the kind that trained it ({kind_text(now)}), so it should have been the same: the data "
+            "set's files, sweep itself, or a library's build has changed."
+        )
+    else:
+        kind = f"This machine is of the kind that trained it ({kind_text(now)})."
+    lines = [first, Text(kind)] if outcome.difference is None else [Text(kind), Text(), first]
+    parts: list[RenderableType] = [*lines]
+    rows = [name for name in now if then.get(name) != now[name]]
+    if rows:
+        table = Columns()
+        for name in ("what differs", "then", "now"):
+            table.add_column(name)
+        for name in rows:
+            table.add_row(name, str(then.get(name, "not recorded")), str(now[name]))
+        parts += [Text(), table]
+    return Group(*parts)
 
 
 def findings_report(findings: Sequence[tuple[Finding, str | None]]) -> Text:

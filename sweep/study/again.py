@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
+from sweep.machine import alike
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
 from sweep.study.opening import check_trains
@@ -19,11 +20,18 @@ from sweep.workers import Pool
 @dataclass(frozen=True)
 class Reproduction:
     """A trial trained again beside what the ledger holds. difference: the first (epoch, metric, ledger's value, new
-    value) that is not the same to the bit, None if all are."""
+    value) that is not the same to the bit, None if all are. then, now: the machine that trained it, and this one (see
+    machine.facts); alike: whether, as far as both are known, they make the same numbers."""
 
     trial: int
     epochs: int
     difference: tuple[int, str, object, object] | None
+    then: dict[str, Any]
+    now: dict[str, Any]
+
+    @property
+    def alike(self) -> bool:
+        return alike(self.then, self.now)
 
 
 def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
@@ -41,6 +49,8 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
             f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
         )
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    then = next((one.facts for one in ledger.sittings(study) if one.number == row["sitting"]), {})
+    now: dict[str, Any] = {}
     records: list[EpochRecord] = []
     unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)
     with Pool(["cpu"], data_request(study.recipe, None)) as pool:
@@ -51,12 +61,14 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                     raise UsageError(
                         f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {message.text})"
                     )
+                if message.kind == "loaded":
+                    now = dict(message.facts)
                 if message.kind == "ready" and not records:
                     pool.give(message.worker, unit)
                 elif message.kind in ("error", "memory", "died"):
                     raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
                 elif message.kind in ("done", "stopped"):
-                    return Reproduction(number, len(records), _first_difference(stored, records))
+                    return Reproduction(number, len(records), _first_difference(stored, records), then, now)
 
 
 def _first_difference(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sweep import checkpoint
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, Study
+from sweep.machine import alike, kind_text
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
 from sweep.speed import Measurement, Speeds
@@ -40,6 +43,7 @@ class Loop:
         self.busy: dict[int, Unit] = {}
         self.finished: set[int] = set()
         self.deaths = 0
+        self.sitting: int | None = None
         self.stopping = ""
 
     def measure(self, wanted: list[Measurement], speeds: Speeds) -> None:
@@ -86,7 +90,7 @@ class Loop:
 
     def _give(self, worker: int, unit: Unit) -> None:
         self.busy[worker] = unit
-        self.ledger.begin(self.study, [trial.number for trial in unit.trials])
+        self.ledger.begin(self.study, [trial.number for trial in unit.trials], self.sitting)
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
 
@@ -98,6 +102,9 @@ class Loop:
     def _take(self, message: Message) -> None:
         if message.kind == "loaded":
             self.ledger.use_data(self.study, message.text)
+            if note := mixing_note(self.ledger, self.study, message.facts):
+                self.watcher.note(note)
+            self.sitting = self.ledger.sit(self.study, message.facts)
         elif message.kind == "trouble":
             self.watcher.note(message.text)
         elif message.kind == "ready":
@@ -156,6 +163,19 @@ class Loop:
             self._put_back(unit)
             self.watcher.idle(worker)
         self.busy.clear()
+
+
+def mixing_note(ledger: Ledger, study: Study, facts: Mapping[str, Any]) -> str:
+    """What to say before trials of another kind of machine join those that are there; empty where none do."""
+    others = [sitting for sitting in ledger.sittings(study) if sitting.trials and not alike(sitting.facts, facts)]
+    if not others:
+        return ""
+    trials = sum(sitting.trials for sitting in others)
+    kinds = " and ".join(dict.fromkeys(sitting.kind for sitting in others))
+    return (
+        f"{study.name}: {trials:,} trial{' was' if trials == 1 else 's were'} trained with {kinds}; "
+        f"here it is {kind_text(facts)}: last digits, and what grows out of them, may differ"
+    )
 
 
 def checkpoints(ledger: Ledger, study: Study) -> Path:
