@@ -87,8 +87,16 @@ def _ran() -> Any:
     except Exception as error:
         # Typer's own usage errors: an unknown flag, a missing argument. Their class has moved between its releases.
         if not hasattr(error, "format_message"):
+            if line := _damage():
+                return _fail(line, SweepError.exit_code)
             raise
         return _fail(_usage(error), 2)
+
+
+def _damage() -> str:
+    """A line about the ledger that was open, if it has rows that cannot be read; else what happened is our own fault."""
+    ledger = sys.modules.get("sweep.ledger")
+    return ledger.damage_line() if ledger else ""
 
 
 def _trouble(error: OSError) -> tuple[str, int]:

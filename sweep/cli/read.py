@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +22,10 @@ def list_studies(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> N
 
     with Ledger(results) as ledger:
         rows = [ledger.overview(study) for study in ledger.studies()]
+        damaged = list(ledger.damaged.values())
     say(rows if as_json else studies_table(rows))
+    for line in damaged:
+        print(line, file=sys.stderr)
 
 
 @app.command(rich_help_panel="Read")

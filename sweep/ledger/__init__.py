@@ -4,10 +4,13 @@ schema    the tables
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
 store     the ledger: all of that, and writing
+damage    rows that cannot be read
 doctor    what is wrong with a results folder, and mending it
 """
 
+from sweep.ledger.damage import first_line
 from sweep.ledger.doctor import Finding, diagnose, mend
+from sweep.ledger.file import File
 from sweep.ledger.reading import Sitting, Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Ledger
@@ -23,6 +26,12 @@ __all__ = [
     "Ledger",
     "Sitting",
     "Study",
+    "damage_line",
     "diagnose",
     "mend",
 ]
+
+
+def damage_line() -> str:
+    """A line about the rows of the ledger opened last that cannot be read; empty where all can."""
+    return first_line(File.opened) if File.opened else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sweep import checkpoint
 from sweep.errors import SweepError
+from sweep.ledger.damage import ERRORS, lenient, set_aside, unreadable
 from sweep.ledger.reading import Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
 from sweep.ledger.store import Ledger
@@ -44,6 +45,12 @@ def diagnose(folder: Path) -> list[Finding]:
     damage = _damage(path, writable)
     if damage is not None or not writable:
         return [*findings, *([damage] if damage else [])]
+    if torn := unreadable(path):
+        what = f"{path}: {len(torn)} row{'' if len(torn) == 1 else 's'} cannot be read: " + "; ".join(
+            row.what for row in torn[:5]
+        )
+        mending = "set them aside, with what belongs to them; the file as it was is kept beside it"
+        return [*findings, Finding(what, mending, lambda: f"set aside; the file as it was is {set_aside(path, torn)}")]
     with Ledger(folder) as ledger:
         for study in ledger.studies():
             findings += _study(ledger, study)
@@ -76,12 +83,18 @@ def _damage(path: Path, writable: bool) -> Finding | None:
                 return Finding(f"{path}: not a results file of sweep; --results names another folder")
             if version > VERSION:
                 return Finding(f"{path}: written by a newer sweep (schema {version}); upgrade sweep")
-            problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+            connection.text_factory = lenient
+            problems = [row[0] for row in connection.execute("PRAGMA integrity_check(100)")]
+            problems = [told for told in problems if "CHECK constraint" not in told] or [
+                "ok"
+            ]  # `unreadable` names the row
+            for table in ("studies", "trials", "epochs"):
+                connection.execute(f"SELECT * FROM {table} LIMIT 1")
             if problems == ["ok"]:
                 return None
             problem = problems[0].splitlines()[-1]
-    except sqlite3.DatabaseError as error:
-        problem = str(error)
+    except ERRORS as error:
+        problem = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         if path.read_bytes()[:16] != b"SQLite format 3\0":
             return Finding(
                 f"{path}: not a results file of sweep ({problem}); move it away, or --results another folder"
@@ -165,7 +178,9 @@ def _salvage(path: Path) -> str:
         old.execute(
             "PRAGMA writable_schema = ON"
         )  # without it, SQLite refuses a file that is shorter than it should be
+        old.text_factory = lenient
         _copy(old, new, "studies", "1")
+        _copy(old, new, "sittings", "1")
         trials = new.execute("SELECT id, trials FROM studies").fetchall()
         for table, key in (("trials", "number"), ("epochs", "trial")):
             if not _copy(old, new, table, "1"):  # trial by trial, so that what cannot be read costs little else
@@ -197,7 +212,7 @@ def _salvage(path: Path) -> str:
 def _past_last(old: sqlite3.Connection, study: int, total: int) -> int:
     """One more than a study's last number: in a search, some have no trial, so it may be more than its trials. Where it
     cannot be read, far more than a search leaves out."""
-    with suppress(sqlite3.DatabaseError):
+    with suppress(*ERRORS, TypeError, ValueError):
         last = old.execute("SELECT max(number) FROM trials WHERE study = ?", (study,)).fetchone()[0]
         return max(total, 0 if last is None else int(last) + 1)
     return 20 * total
@@ -206,8 +221,11 @@ def _past_last(old: sqlite3.Connection, study: int, total: int) -> int:
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, where: str) -> bool:
     """Copies the rows that meet a condition, as far as they can be read; whether all could."""
     try:
-        for row in old.execute(f"SELECT * FROM {table} WHERE {where}"):
-            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-    except sqlite3.DatabaseError:
+        cursor = old.execute(f"SELECT * FROM {table} WHERE {where}")
+        names = ", ".join(column[0] for column in cursor.description)
+        for row in cursor:
+            with suppress(sqlite3.IntegrityError):  # a state that is none, say
+                new.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", row)
+    except ERRORS:
         return False
     return True

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
 import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sweep.errors import SweepError, UsageError
+from sweep.ledger.damage import ERRORS, lenient
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, UPGRADE, VERSION
 from sweep.machine import now
 
@@ -21,11 +24,19 @@ LOCKS = ".locks"
 
 
 class File:
-    """The SQLite file of a results folder; what it holds is read and written by its heirs."""
+    """The SQLite file of a results folder; what it holds is read and written by its heirs.
+
+    opened: the last one, for whoever has to tell what went wrong; notes: what is to be said of its place; damaged: a line about
+    each study that was met and cannot be read, by name.
+    """
+
+    opened: ClassVar[Path | None] = None
 
     def __init__(self, folder: Path, create: bool = False) -> None:
         """Opens `folder`/sweep.db, making it if `create`. Raises UsageError for a folder or file that cannot serve."""
         self.path = folder / FILE
+        self.notes: list[str] = []
+        self.damaged: dict[str, str] = {}
         try:
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -37,9 +48,11 @@ class File:
                 raise UsageError(f"{folder}: the results folder is read-only; --results names another")
             with self._alone(create):
                 self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
+                self._connection.text_factory = lenient
                 self._open(create)
+                File.opened = self.path
                 self._inode = self.path.stat().st_ino
-        except sqlite3.DatabaseError as error:
+        except ERRORS as error:
             raise self._trouble(error) from None
         except OSError as error:
             raise UsageError(f"{folder}: cannot be used as the results folder: {error.strerror or error}") from None
@@ -54,7 +67,7 @@ class File:
         if empty and application == 0:
             if not create:
                 raise UsageError(f"{self.path}: the file is empty, no results yet")
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._choose_journal()
             with self._transaction():
                 for statement in SCHEMA.split(";\n"):
                     self._connection.execute(statement)
@@ -71,6 +84,20 @@ class File:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
+    def _choose_journal(self) -> None:
+        """A write-ahead log, so that readers and the writer do not wait for one another; it needs shared memory, which
+        network file systems do not have. There, a rollback journal serves."""
+        try:
+            answer = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            answer = str(error)
+        if answer != "wal":
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self.notes.append(
+                f"{self.path.parent}: SQLite has no write-ahead log on this file system ({answer}), so it keeps a rollback "
+                "journal: slower, and readers may wait; a --results on a local disk avoids that"
+            )
+
     @contextmanager
     def _alone(self, create: bool) -> Iterator[None]:
         """While a ledger may have to be made, no other process makes the same one."""
@@ -80,7 +107,10 @@ class File:
         folder = self.path.parent / LOCKS
         folder.mkdir(exist_ok=True)
         with open(folder / "new.lock", "a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise _no_locks(folder, error) from None
             yield
 
     def _address(self, create: bool) -> str:
@@ -103,7 +133,7 @@ class File:
     def _read(self, query: str, *values: object) -> list[Any]:
         try:
             return self._connection.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except ERRORS as error:
             raise self._trouble(error) from None
 
     @contextmanager
@@ -121,7 +151,9 @@ class File:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise _no_locks(folder, error) from None
                 file.seek(0)
                 raise SweepError(
                     f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait for it or stop it"
@@ -144,7 +176,7 @@ class File:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except ERRORS as error:
             raise self._trouble(error) from None
 
     def _upgrade(self) -> None:
@@ -168,9 +200,32 @@ class File:
                 f"{self.path}: the file was removed or replaced while it was in use; nothing more is recorded"
             )
 
-    def _trouble(self, error: sqlite3.DatabaseError) -> SweepError:
-        text = str(error)
-        if "malformed" in text or "disk I/O" in text or "corrupt" in text:
+    def _size_limit(self) -> int:
+        """The most bytes that this process may make a file of, where the ledger's files have come up to it; else 0."""
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit == resource.RLIM_INFINITY:
+            return 0
+        beside = (self.path.with_name(f"{FILE}{suffix}") for suffix in ("", "-wal", "-shm", "-journal"))
+        largest = max((path.stat().st_size for path in beside if path.exists()), default=0)
+        return limit if largest + 2**16 >= limit else 0
+
+    def _trouble(self, error: Exception) -> SweepError:
+        text = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        if limit := self._size_limit():
+            return SweepError(
+                f"{self.path}: {text}: files may not grow past {limit:,} bytes here (`ulimit -f`); "
+                "what was recorded before is kept"
+            )
+        damaged = (
+            "malformed",
+            "disk I/O",
+            "corrupt",
+            "UTF-8",
+            "no such table",
+            "no such column",
+            "unsupported file format",
+        )
+        if any(sign in text for sign in damaged):
             return SweepError(f"{self.path}: the file is damaged ({text}); `sweep doctor` says what can be mended")
         if "not a database" in text:
             return UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
@@ -178,3 +233,10 @@ class File:
             return UsageError(f"{self.path.parent}: the results folder is read-only; --results names another")
         free = shutil.disk_usage(self.path.parent).free // 2**20 if self.path.parent.exists() else 0
         return SweepError(f"{self.path}: {text} ({free} MiB free on that disk); what was recorded before is kept")
+
+
+def _no_locks(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{folder.parent}: no file can be locked there ({error.strerror}), so two processes might train one study at once; "
+        "give a --results on a local disk"
+    )

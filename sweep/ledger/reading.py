@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweep.checkpoint import Key
-from sweep.errors import UsageError, unknown
+from sweep.errors import SweepError, UsageError, unknown
 from sweep.ledger.file import File
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
 from sweep.machine import alike, kind_text
@@ -60,14 +60,23 @@ class Reader(File):
         out = []
         for row in rows:
             values = dict(zip(columns.split(", "), row, strict=True))
-            for name in ("recipe", "versions", "machine"):
-                values[name] = json.loads(values[name])
-            out.append(Study(**values | {"recipe": recipe_from_dict(values["recipe"])}))
+            try:
+                for name in ("recipe", "versions", "machine"):
+                    values[name] = json.loads(values[name])
+                out.append(Study(**values | {"recipe": recipe_from_dict(values["recipe"])}))
+            except (SweepError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                self.damaged[str(values["name"])] = (  # it hides no other
+                    f"{self.path}: study {values['name']!r} cannot be read, its {name} is damaged; "
+                    "`sweep doctor --mend` sets it aside"
+                )
         return out
 
     def find(self, name: str) -> Study | None:
         """The study of that name, if there is one."""
-        return next((study for study in self.studies() if study.name == name), None)
+        found = next((study for study in self.studies() if study.name == name), None)
+        if found is None and name in self.damaged:
+            raise SweepError(self.damaged[name])
+        return found
 
     def study(self, name: str) -> Study:
         """The study of that name. Raises UsageError, with a near miss or the list, if there is none."""

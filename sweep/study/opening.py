@@ -67,7 +67,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
     """
     if plan.folded:
         watcher.note(f"folded: {fold_text(plan)}")
-    for note in recipe.idle_notes():
+    for note in [*ledger.notes, *recipe.idle_notes()]:
         watcher.note(note)
     study = ledger.find(name)
     if study is None:
