@@ -164,6 +164,8 @@ def test_without_a_write_ahead_log_a_rollback_journal_serves(tmp_path, monkeypat
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     with Ledger(tmp_path, create=True) as ledger:
         assert ledger.studies() == []
+        (told,) = ledger.place()
+        assert "no write-ahead log (its journal is delete)" in told
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -173,7 +175,10 @@ def test_locks_that_are_not_to_be_had(tmp_path, monkeypatch, number):
         def refuse(*_: object) -> None:
             raise OSError(number, os.strerror(number))
 
+        assert ledger.place() == []
         monkeypatch.setattr(file.fcntl, "flock", refuse)
+        (told,) = ledger.place()
+        assert "no file can be locked there" in told
         with (
             pytest.raises(UsageError, match=r"no file can be locked there \(.*\).*--results on a local disk"),
             ledger.lock("s"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.ledger import FILE, VERSION, Ledger
+from sweep.ledger import FILE, VERSION, Ledger, place_notes
 from sweep.machine import alike, facts, kind_text
 from sweep.recipe import load_recipe
 from sweep.report import reproduction_report
@@ -75,6 +75,10 @@ def test_each_trial_keeps_the_sitting_that_trained_it_last(tmp_path):
         assert [(one.number, one.trials, one.facts) for one in ledger.sittings(study)] == [(1, 1, AVX2), (2, 2, AVX512)]
         assert [ledger.trial(study, number)[0]["sitting"] for number in range(3)] == [1, 2, 2]
         assert [[one.number for one in kind] for kind in ledger.kinds(study)] == [[1], [2]]
+        kinds = "1 on torch 2.14.1, AMD EPYC, vector instructions AVX2; 2 on torch 2.14.1, AMD EPYC, vector instructions AVX512"
+        told = f"s: the trials come from 2 kinds of machines ({kinds}): their last digits may differ."
+        assert ledger.mixed(study) == told
+        assert place_notes(tmp_path) == [told]
         ledger.sit(study, AVX2)  # trains nothing
         ledger.begin(study, [2], 3)
         assert [[one.number for one in kind] for kind in ledger.kinds(study)] == [[1, 3], [2]]
@@ -85,7 +89,7 @@ def test_each_trial_keeps_the_sitting_that_trained_it_last(tmp_path):
 def test_mixing_is_said_and_only_mixing(tmp_path):
     study = made(tmp_path, "s", {"lr": "0.1,0.01", "epochs": "1"}, lambda _: 0.5)
     with Ledger(tmp_path) as ledger:
-        assert mixing_note(ledger, study, AVX2) == ""
+        assert ledger.mixed(study) == mixing_note(ledger, study, AVX2) == ""
         ledger.begin(study, [0], ledger.sit(study, AVX2))
         assert mixing_note(ledger, study, AVX2 | {"host": "another of the kind"}) == ""
         assert mixing_note(ledger, study, AVX512) == (

@@ -148,5 +148,9 @@ def compare(
     from sweep.report.confirm import comparison_record, comparison_report
 
     with Ledger(results) as ledger:
-        made = compare_studies(ledger, [ledger.study(name) for name in studies], metric, direction)
+        found = [ledger.study(name) for name in studies]
+        made = compare_studies(ledger, found, metric, direction)
+        mixed = ledger.mixed(*found)
     say(comparison_record(made) if as_json else comparison_report(made, top))
+    if mixed and not as_json:
+        say(f"\n{mixed}")

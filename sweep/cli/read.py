@@ -53,6 +53,7 @@ def show(
         table = asked_table(ledger, found, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else confirmed(ledger, found, ranked)
+        mixed = ledger.mixed(found)
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh))
     board = None
@@ -62,6 +63,8 @@ def show(
         say(settings_report(ranked, board, rows, fresh))
     else:
         say(trials_json(board, study, rows) if as_json else board_table(board, rows))
+    if mixed and not as_json:
+        say(f"\n{mixed}")
 
 
 def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:

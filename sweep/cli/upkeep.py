@@ -59,7 +59,7 @@ def doctor(
         say([{"finding": f.what, "mending": f.mending, "mended": done} for f, done in findings])
     else:
         say(findings_report(findings))
-        if note := quota_note():
+        for note in filter(None, [quota_note(), *ledger.place_notes(results)]):
             print(note)
     raise typer.Exit(1 if any(done is None for _, done in findings) else 0)
 

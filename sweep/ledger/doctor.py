@@ -58,6 +58,17 @@ def diagnose(folder: Path) -> list[Finding]:
     return findings
 
 
+def place_notes(folder: Path) -> list[str]:
+    """What is no fault, but worth knowing: how the ledger's place serves, studies trained on several kinds of machines."""
+    if not (folder / FILE).exists():
+        return []
+    try:
+        with Ledger(folder) as ledger:
+            return [*ledger.place(), *filter(None, (ledger.mixed(study) for study in ledger.studies()))]
+    except (SweepError, ValueError):  # told as a finding
+        return []
+
+
 def mend(folder: Path) -> list[tuple[Finding, str | None]]:
     """Mends what can be mended; every finding with what was done about it. What mending uncovers is mended too."""
     done: list[tuple[Finding, str | None]] = []

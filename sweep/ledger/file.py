@@ -9,6 +9,7 @@ import resource
 import shutil
 import socket
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,18 +201,32 @@ class File:
                 f"{self.path}: the file was removed or replaced while it was in use; nothing more is recorded"
             )
 
-    def _size_limit(self) -> int:
-        """The most bytes that this process may make a file of, where the ledger's files have come up to it; else 0."""
+    def place(self) -> list[str]:
+        """What the file's place lacks: a write-ahead log, locks. Tries both, and leaves nothing there."""
+        out = []
+        answer = self._read("PRAGMA journal_mode")[0][0]
+        if answer != "wal":
+            out.append(f"{self.path}: no write-ahead log (its journal is {answer}): slower, and readers may wait.")
+        if os.access(self.path.parent, os.W_OK):
+            with tempfile.TemporaryFile(dir=self.path.parent) as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    out.append(str(_no_locks(self.path.parent / LOCKS, error)))
+        return out
+
+    def _size_limit(self) -> int | None:
+        """The most bytes that this process may make a file of, where the ledger's files have come up to it."""
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if limit == resource.RLIM_INFINITY:
-            return 0
+            return None
         beside = (self.path.with_name(f"{FILE}{suffix}") for suffix in ("", "-wal", "-shm", "-journal"))
         largest = max((path.stat().st_size for path in beside if path.exists()), default=0)
-        return limit if largest + 2**16 >= limit else 0
+        return limit if largest + 2**16 >= limit else None
 
     def _trouble(self, error: Exception) -> SweepError:
         text = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        if limit := self._size_limit():
+        if (limit := self._size_limit()) is not None:
             return SweepError(
                 f"{self.path}: {text}: files may not grow past {limit:,} bytes here (`ulimit -f`); "
                 "what was recorded before is kept"

@@ -144,14 +144,23 @@ class Reader(File):
         )
         return [Sitting(number, started, json.loads(facts), trials) for number, started, facts, trials in rows]
 
-    def kinds(self, study: Study) -> list[list[Sitting]]:
-        """The sittings that trained trials, by kind of machine: more than one, and last digits may differ."""
+    def kinds(self, *studies: Study) -> list[list[Sitting]]:
+        """The sittings that trained trials, by kind of machine, of some studies: more than one, and last digits may differ."""
         kinds: list[list[Sitting]] = []
-        for sitting in self.sittings(study):
+        for sitting in (sitting for study in studies for sitting in self.sittings(study)):
             if sitting.trials:
                 same = next((kind for kind in kinds if alike(kind[0].facts, sitting.facts)), None)
                 kinds.append([sitting]) if same is None else same.append(sitting)
         return kinds
+
+    def mixed(self, *studies: Study) -> str:
+        """A line where the trials of studies come from several kinds of machines; empty where they do not."""
+        kinds = self.kinds(*studies)
+        if len(kinds) < 2:
+            return ""
+        told = "; ".join(f"{sum(sitting.trials for sitting in kind):,} on {kind[0].kind}" for kind in kinds)
+        names = ", ".join(study.name for study in studies)
+        return f"{names}: the trials come from {len(kinds)} kinds of machines ({told}): their last digits may differ."
 
     def torn(self, study: Study) -> list[int]:
         """Finished trials that do not have a row for each of their epochs."""
