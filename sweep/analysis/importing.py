@@ -198,7 +198,11 @@ def _melt(table: pd.DataFrame, metric: str, path: Path) -> tuple[pd.DataFrame, s
         raise unknown("column", metric, table.columns, f"{path}: --metric: ")
     rest = table.drop(columns=[name for name, _ in found])
     called = metric.replace("*", "").strip("_./ ") or "metric"
-    parts = [rest.assign(**{called: table[name], "seed": place}) for place, (name, _) in enumerate(found)]
+    parts = []
+    for place, (name, _) in enumerate(found):
+        part = rest.copy()
+        part[called], part["seed"] = table[name], place
+        parts.append(part)
     return pd.concat(parts).sort_index(kind="stable"), called, "seed"
 
 
