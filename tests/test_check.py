@@ -241,3 +241,29 @@ def test_the_command_for_more_of_a_search_asks_as_the_search_did():
     )
     upward = load_recipe(None, {"lr": "1,2", "direction": "maximize"})
     assert " --direction maximize " in grow_command("s", upward, {}, 0)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_noise_has_no_edges(seeds):
+    """Studies in which nothing matters: at most 5% have an edge remarked on (within three standard errors)."""
+    rng, found, count = np.random.default_rng(3), 0, 30
+    curves = pd.DataFrame(columns=["trial", "epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy"])
+    for _ in range(count):
+        study = grid({"a": [1, 2, 3], "b": [1, 2, 3], "c": [1, 2, 3]}, lambda *_: float(rng.lognormal(0, 0.3)), seeds)
+        found += any(remark.kind == "edge" for remark in check(study, curves))
+    assert found / count <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / count)
+
+
+def test_each_level_of_a_factor_has_an_edge_of_its_own():
+    """Under mse the best learning rate is the highest that was tried; under cross-entropy it is not."""
+    rng = np.random.default_rng(0)
+    losses = {"ce": {0.1: 0.5, 0.01: 0.3, 0.001: 0.6}, "mse": {0.1: 0.4, 0.01: 0.8, 0.001: 1.5}}
+    study = grid(
+        {"lr": [0.1, 0.01, 0.001], "kind": list(losses)},
+        lambda s, _: losses[s["kind"]][s["lr"]] * math.exp(0.02 * rng.normal()),
+        3,
+    )
+    curves = pd.DataFrame(columns=["trial", "epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy"])
+    edges = [remark for remark in check(study, curves) if remark.kind == "edge"]
+    assert [(remark.numbers["name"], remark.numbers["among"]) for remark in edges] == [("lr", {"kind": "mse"})]
+    assert edges[0].text.startswith("the best lr with kind mse, 0.1, is the highest that was tried")

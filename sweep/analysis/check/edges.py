@@ -4,38 +4,94 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.cells import plain_value, told
+from sweep.analysis.cells import coded, combined, plain_value, told
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
-    EDGE_SDS,
+    FEWEST_IN_A_ROW,
     MOST,
+    MOST_FACTORS,
     NEAR,
-    ONE_SEED,
-    ONE_SEED_POINTS,
     TOP,
 )
+from sweep.analysis.pairing import ALPHA, Comparison, Sides, compare, judge
+from sweep.analysis.statistics import by_ratio, fair_scale
 from sweep.hyperparameters import TABLE, show_value
 from sweep.recipe import Recipe
 from sweep.space import Range
 
 
+@dataclass(frozen=True)
+class _Edge:
+    """The best setting, of all or of those with one value of a factor, lies at the end of a range."""
+
+    name: str
+    among: tuple[str, Any] | None
+    """The factor and its value; None of all settings."""
+    best: Any
+    inward: Any
+    levels: list[Any]
+    further: list[Any]
+    gap: float
+    """How far the best setting of the end is ahead of the best of the next value inward."""
+    comparison: Comparison
+    """The end against the next value inward, in the cells that have both."""
+    chance: float
+    """That so many of the best settings have the end's value, were it all the same; 1 where too few are looked at."""
+    there: tuple[int, int]
+    """How many of the best settings have it, of how many."""
+
+
 def edges(reading: Reading) -> Iterator[Remark]:
+    """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect` (all ends
+    judged together), where a lone run of values falls all the way to it, or where the best settings crowd there: seldom in noise.
+    Where a factor with few values is swept, each of them is looked at by itself: its best may lie at another end."""
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
         yield from _edge_of_search(reading, settings, reading.recipe)
         return
-    found = []
-    for name in reading.table.swept:
-        remark = _edge_of(reading, settings, name) if name in settings else None
-        if remark is not None:
-            found.append(remark)
-    yield from sorted(found, key=lambda one: -one.numbers["gap"])
+    numbers = [name for name in reading.table.swept if name in settings]
+    factors = [
+        name for name in numbers if 2 <= settings[name].nunique() <= MOST_FACTORS and not _counts(settings[name])
+    ]
+    parts: list[tuple[tuple[str, Any] | None, pd.DataFrame]] = [(None, settings)]
+    parts += [((name, level), part) for name in factors for level, part in settings.groupby(name, sort=False)]
+    found = [edge for among, part in parts for name in numbers if (edge := _edge_of(reading, part, name, among))]
+    judged = judge([edge.comparison for edge in found])
+    said: set[tuple[str, Any]] = set()
+    remarks = []
+    for edge, comparison in zip(found, judged, strict=True):
+        better = comparison.better == edge.best and comparison.p_holm <= ALPHA / 2  # the end was chosen for being best
+        if not (better or _falls_to_the_end(reading, edge) or edge.chance < 1 / EDGE_CHANCE):
+            continue
+        if (edge.name, edge.best) not in said:
+            said.add((edge.name, edge.best))
+            remarks.append(_remark(reading, edge))
+    yield from sorted(remarks, key=lambda one: -one.numbers["gap"])
+
+
+def _counts(column: pd.Series) -> bool:
+    return all(is_number(value) for value in column.dropna())
+
+
+def _falls_to_the_end(reading: Reading, edge: _Edge) -> bool:
+    """Whether five or more values, one setting each, get better one after another up to the end: by chance 2 in 5!."""
+    settings = (
+        reading.settings if edge.among is None else reading.settings[reading.settings[edge.among[0]] == edge.among[1]]
+    )
+    if len(settings) != len(edge.levels) or len(settings) < FEWEST_IN_A_ROW:
+        return False
+    means = (reading.table.sign * settings.set_index(edge.name)["mean"]).reindex(edge.levels)
+    if means.isna().any():
+        return False
+    steps = means.diff().dropna()
+    return bool((steps < 0).all() if edge.best == edge.levels[-1] else (steps > 0).all())
 
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
@@ -83,9 +139,9 @@ def _inward(one: Range, upper: bool) -> float:
     return (one.low + one.high) / 2
 
 
-def _edge_of(reading: Reading, settings: pd.DataFrame, name: str) -> Remark | None:
+def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[str, Any] | None) -> _Edge | None:
     levels = sorted({plain_value(value) for value in settings[name].dropna() if is_number(value)})
-    if len(levels) < 3 or settings.empty:
+    if len(levels) < 3 or settings.empty or (among is not None and among[0] == name):
         return None
     best = settings.iloc[0]
     if not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
@@ -96,35 +152,44 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str) -> Remark | No
     if not further or inward.empty:
         return None
     second = inward.iloc[0]
-    gap = reading.gap(best["mean"], second["mean"])
     top = settings.head(max(5, math.ceil(TOP * len(settings))))
     there, chance = int((top[name] == best[name]).sum()), 1.0
-    if len(settings) >= 2 * len(top):
+    if among is None and len(settings) >= 2 * len(top):
         chance = _chance(there, len(settings), int((settings[name] == best[name]).sum()), len(top))
-    if not (_beyond_noise(reading, best, second, gap) or chance < 1 / EDGE_CHANCE):
-        return None
+    values = [plain_value(best[name]), plain_value(second[name])]
+    comparison = _compare_levels(reading, name, values, among)
+    gap = reading.gap(best["mean"], second["mean"])
+    return _Edge(name, among, *values, levels, further, gap, comparison, chance, (there, len(top)))
+
+
+def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple[str, Any] | None) -> Comparison:
+    """The first of two values against the second, in the cells that have both."""
+    trials = reading.trials if among is None else reading.trials[reading.trials[among[0]] == among[1]]
+    trials = trials[trials[name].isin(values)]
+    others = [column for column in reading.table.swept if column != name and column in trials]
+    cell = combined([coded(trials[column])[0] + 1 for column in others], len(trials))
+    level = (trials[name] != values[0]).to_numpy(int)
+    value = trials["value"].to_numpy(float)
+    fair = fair_scale(value, reading.table.metric)
+    sides = Sides(cell, level, coded(trials["seed"])[0], value, fair).merge()
+    return compare(sides, 0, 1, values, reading.table.sign, by_ratio(value, reading.table.metric))[0]
+
+
+def _remark(reading: Reading, edge: _Edge) -> Remark:
+    low = edge.best == edge.levels[0]
     end, way = ("lowest", "lower") if low else ("highest", "higher")
-    text = f"the best {told(name)}, {show_value(best[name])}, is the {end} that was tried"
-    text += f"; its best is ahead of {show_value(second[name])}'s by {reading.show(gap)}"
-    text += f", and {there} of the best {len(top)} settings have it" if chance < 1 / EDGE_CHANCE else ""
-    text += f": try {way}, {' and '.join(map(show_value, further))}"
-    numbers = {"name": told(name), "value": plain_value(best[name]), "edge": end, "gap": gap, "try": further}
-    numbers |= {"top": len(top), "top_there": there, "chance": chance}
-    return Remark(
-        "edge",
-        text,
-        numbers,
-        reading.grow(**{told(name): [*levels, *further] if not low else [*further[::-1], *levels]}),
-    )
-
-
-def _beyond_noise(reading: Reading, best: pd.Series, second: pd.Series, gap: float) -> bool:
-    """Whether the best of one value is ahead of the best of another by more than seeds would make it."""
-    sds = reading.settings.head(max(5, math.ceil(TOP * len(reading.settings))))["sd"]
-    if best["n"] < 2 or second["n"] < 2 or sds.isna().all():
-        return gap > (ONE_SEED_POINTS if reading.accuracy else ONE_SEED)
-    error = math.sqrt(float((sds**2).mean())) * math.sqrt(1 / best["n"] + 1 / second["n"])
-    return bool(abs(second["mean"] - best["mean"]) > EDGE_SDS * error)
+    where = f" with {told(edge.among[0])} {show_value(edge.among[1])}" if edge.among is not None else ""
+    text = f"the best {told(edge.name)}{where}, {show_value(edge.best)}, is the {end} that was tried"
+    text += f"; its best is ahead of {show_value(edge.inward)}'s by {reading.show(edge.gap)}"
+    there, top = edge.there
+    text += f", and {there} of the best {top} settings have it" if edge.chance < 1 / EDGE_CHANCE else ""
+    text += f": try {way}, {' and '.join(map(show_value, edge.further))}"
+    numbers = {"name": told(edge.name), "value": edge.best, "edge": end, "gap": edge.gap, "try": edge.further}
+    numbers |= {"top": top, "top_there": there, "chance": edge.chance}
+    if edge.among is not None:
+        numbers["among"] = {told(edge.among[0]): edge.among[1]}
+    more = [*edge.levels, *edge.further] if not low else [*edge.further[::-1], *edge.levels]
+    return Remark("edge", text, numbers, reading.grow(**{told(edge.name): more}))
 
 
 def _chance(there: int, settings: int, having: int, top: int) -> float:
