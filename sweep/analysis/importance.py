@@ -118,7 +118,7 @@ def _why_not_exact(settings: _Settings) -> str:
     if len(settings.mean) < whole:
         return f"{len(settings.mean):,} of the {whole:,} combinations of the values are there"
     return (
-        f"{lost:,} of {whole:,} settings diverged and count for nothing; --where can leave out where they did"
+        f"{lost:,} of {whole:,} settings diverged and are left out; --where can leave out where they did"
         if lost
         else ""
     )

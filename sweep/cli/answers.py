@@ -67,7 +67,7 @@ def check(
     asked: Asked,
     as_json: Json = False,
 ) -> None:
-    """Read a study as an experienced colleague would: what to remark, on which numbers, what to run next."""
+    """Read a study as an experienced colleague would: what to watch out for, on which numbers, what to run next."""
     from sweep.analysis.check import check as read
     from sweep.analysis.check import unread
     from sweep.ledger import Ledger

@@ -46,8 +46,8 @@ def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
     if length < SHORTEST:
-        found = f"of {counted(length, 'epoch')}; {SHORTEST} are needed" if length else "there are none"
-        out.append(f"curves ({found})")
+        found = f"{counted(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
+        out.append(f"learning curves ({found})")
     if not any(_numbers_of(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2:

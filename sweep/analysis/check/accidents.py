@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from sweep.analysis.cells import plain_value, told
 from sweep.analysis.check.reading import Reading, Remark, counted, is_number
+from sweep.analysis.check.thresholds import BLAME, PERMUTATIONS
 from sweep.hyperparameters import TABLE, show_value
 
 
@@ -31,12 +34,18 @@ def diverged(reading: Reading) -> Iterator[Remark]:
         return
     text = f"{n:,} of {counted(total, 'trial')} diverged ({100 * n / total:.3g}%)"
     numbers: dict[str, Any] = {"diverged": n, "trials": total}
-    if "lr" in reading.table.swept:
-        rates = _by_rate(trials["lr"].astype(float), lost)
-        shown = [f"{100 * share:.3g}% at {label}" for label, share in rates.items() if share > 0]
-        none = [label for label, share in rates.items() if share == 0]
-        text += f"; by learning rate: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
-        numbers["by_lr"] = rates
+    causes = _causes(reading, lost)
+    if causes:
+        name, shares = causes[0]
+        shown = [f"{100 * share:.3g}% at {label}" for label, share in shares.items() if share > 0]
+        none = [label for label, share in shares.items() if share == 0]
+        text += f"; {told(name)} tells most about it: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
+        text += f" (also {' and '.join(told(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
+        numbers["by"] = {told(other): found for other, found in causes}
+    elif separated := _separated(reading, lost):
+        name, level = separated
+        text += f": all that have {told(name)} {level} and no other, though so few settings cannot rule out chance"
+        numbers["separated"] = {told(name): level}
     kept = "" if reading.table.imported else f"sweep show {reading.table.name} --where state=diverged"
     yield Remark("diverged", text, numbers, kept)
 
@@ -87,15 +96,58 @@ def all_pruned(reading: Reading) -> Iterator[Remark]:
         yield Remark("pruned", text, {"pruned": pruned}, "")
 
 
-def _by_rate(rates: pd.Series, lost: pd.Series) -> dict[str, float]:
-    """The share that diverged at each learning rate, or in each quarter of them if they are many; the largest first."""
-    if rates.nunique() <= 12:
-        shares = lost.groupby(rates).mean().sort_index(ascending=False)
-        return {show_value(float(rate)): float(share) for rate, share in shares.items()}  # type: ignore[arg-type]
-    parts = pd.qcut(rates, 4, labels=False, duplicates="drop")
-    found = [(rates[parts == part], lost[parts == part]) for part in sorted(set(parts), reverse=True)]
-    return {f"{rate.min():.2g} to {rate.max():.2g}": float(share.mean()) for rate, share in found}
+def _causes(reading: Reading, lost: pd.Series) -> list[tuple[str, dict[str, float]]]:
+    """The hyperparameters that tell about divergence, the one that tells most first, each with its levels' shares.
+
+    Settings' shares of diverged trials are permuted over the settings (a setting's seeds are not independent); p is
+    corrected for the number of hyperparameters (Bonferroni). Which tells most: the adjusted share of the variance.
+    """
+    names = [name for name in reading.table.swept if name in reading.trials]
+    shares = lost.groupby(reading.trials["setting"]).mean()
+    firsts = reading.trials.drop_duplicates("setting").set_index("setting").loc[shares.index]
+    y = shares.to_numpy(float) - float(shares.mean())
+    total = float((y**2).sum())
+    if total == 0:
+        return []
+    rng = np.random.default_rng(0)
+    shuffled = np.vstack([y, rng.permuted(np.tile(y, (PERMUTATIONS, 1)), axis=1)])
+    found = []
+    for name in names:
+        labels = _levels(firsts[name])
+        codes, levels = pd.factorize(labels)
+        k, n = len(levels), len(y)
+        if not 1 < k < n:
+            continue
+        member = np.eye(k)[codes]
+        between = ((shuffled @ member) ** 2 / member.sum(axis=0)).sum(axis=1)
+        p = float((between >= between[0] - 1e-9).mean())
+        if p * len(names) <= BLAME:
+            tells = 1 - (1 - between[0] / total) * (n - 1) / (n - k)
+            by = lost.groupby(_levels(reading.trials[name])).mean().sort_values(ascending=False, kind="stable")
+            found.append((tells, name, {str(level): float(share) for level, share in by.items()}))
+    return [(name, by) for _, name, by in sorted(found, key=lambda one: -one[0])]
+
+
+def _separated(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:
+    """A hyperparameter and its level, of two settings or more, at which every trial diverged and nowhere else."""
+    for name in (name for name in reading.table.swept if name in reading.trials):
+        levels = _levels(reading.trials[name])
+        at = levels[lost].unique()
+        if len(at) == 1 and lost[levels == at[0]].all() and reading.trials.loc[lost, "setting"].nunique() > 1:
+            return name, str(at[0])
+    return None
+
+
+def _levels(column: pd.Series) -> pd.Series:
+    """Each value in words, or the quarter it lies in where there are more than 12 numbers."""
+    if column.nunique() <= 12 or not all(map(is_number, column)):
+        return column.map(lambda value: show_value(plain_value(value)))
+    parts = pd.qcut(column.astype(float), 4, labels=False, duplicates="drop")
+    ends = column.astype(float).groupby(parts).agg(["min", "max"])
+    return parts.map(
+        {part: f"{low:.2g} to {high:.2g}" for part, (low, high) in zip(ends.index, ends.to_numpy(), strict=True)}
+    )
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) < 4 else f"{names[-1]} to {names[0]}"
+    return ", ".join(names) if len(names) < 4 else f"{len(names)} others"

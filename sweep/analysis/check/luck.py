@@ -42,11 +42,11 @@ def too_few_seeds(reading: Reading) -> Iterator[Remark]:
     needed, ends = _seeds_for(d), sorted((reading.table.sign * low, reading.table.sign * high))
     text = f"{len(d)} seeds are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, *ends)}"
     if needed is None:
-        text += "; no practical number would tell them apart, so choose by other grounds"
+        text += "; no realistic number of seeds would separate them: choose on other grounds (speed, size)"
         yield Remark("seeds", text, numbers, "")
         return
     text += f"; about {needed} would do, if the gap is real"
-    yield Remark("seeds", text, numbers | {"needed": needed}, command.format(max(10, needed)))
+    yield Remark("seeds", text, numbers | {"needed": needed}, command.format(needed))
 
 
 def _seeds_for(d: Floats) -> int | None:

@@ -23,13 +23,13 @@ def check_report(table: StudyTable, remarks: list[Remark], unread: list[str]) ->
         Group(Text.assemble("Study ", (table.name, "bold"), f", by {table.metric}: {counts}"))
     ]
     if not remarks:
-        parts.append(Text("\nNothing to remark.", "green"))
+        parts.append(Text("\nNothing stands out.", "green"))
     for remark in remarks:
         sentence = remark.text[0].upper() + remark.text[1:] + "."
         parts += [Group(Text(), Text.assemble((f"{remark.kind}  ", "bold yellow"), sentence))]
         parts += [Text(f"  {remark.command}", "cyan")] if remark.command else []
     if unread:
-        parts.append(Group(Text(), Text(f"Not read: {listed(unread)}.", "dim")))
+        parts.append(Group(Text(), Text(f"Not checked: {listed(unread)}.", "dim")))
     return parts
 
 

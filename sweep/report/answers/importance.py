@@ -23,18 +23,21 @@ def importance_report(found: Importance) -> RenderableType:
     over = f"{count(found.settings, 'setting')}" + (
         f" x {count(found.seeds, 'seed')}" if found.method == "exact" else ""
     )
+    largest = max(
+        [*found.shares["share"].astype(float), *(found.pairs["share"].astype(float) if len(found.pairs) else []), 1e-12]
+    )
     head = Text.assemble("What explains ", (found.metric, "bold"), f" in study {found.study}, {over}")
     parts: list[RenderableType] = [
         head,
         Text(importance_method(found), "dim"),
         Text(),
-        _share_table(found.shares, ["name"]),
+        _share_table(found.shares, ["name"], largest),
     ]
     if len(found.pairs):
         parts += [
             Text(),
             Text("Two together, beyond each alone:", "bold"),
-            _share_table(found.pairs, ["first", "second"]),
+            _share_table(found.pairs, ["first", "second"], largest),
         ]
     return Group(*parts, Text(), *(Text(sentence) for sentence in importance_sentences(found)))
 
@@ -53,9 +56,9 @@ def importance_sentences(found: Importance) -> list[str]:
     """What must be known beside the shares."""
     out = []
     if not math.isnan(found.interactions):
-        noise = f"; the seeds' noise is {found.noise:.4f} of all" if not math.isnan(found.noise) else ""
+        noise = f". Seed-to-seed noise: {found.noise:.4f} of the total" if not math.isnan(found.noise) else ""
         out.append(
-            f"Each alone: {1 - found.interactions:.4f} in all; left to interactions: {max(found.interactions, 0.0):.4f}{noise}."
+            f"Single hyperparameters explain {1 - max(found.interactions, 0.0):.4f}, combinations {max(found.interactions, 0.0):.4f}{noise}."
         )
     out.append(
         f"Intervals (95%) are over {found.interval}."
@@ -66,11 +69,12 @@ def importance_sentences(found: Importance) -> list[str]:
         out.append(
             f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which value is better."
         )
-    out.append("A share is of the ranges that were swept: the wider a range, the larger.")
+    out.append("Shares depend on the ranges you chose: a wider range gets a larger share.")
     return out
 
 
-def _share_table(frame: pd.DataFrame, names: list[str]) -> Columns:
+def _share_table(frame: pd.DataFrame, names: list[str], largest: float) -> Columns:
+    """A row a share; largest: the share whose bar is full, one for all tables of an answer."""
     table = Columns()
     for name in names:
         table.add_column("hyperparameter" if name == "name" else name)
@@ -79,7 +83,6 @@ def _share_table(frame: pd.DataFrame, names: list[str]) -> Columns:
     if interval:
         table.add_column("95% interval", justify="right")
     table.add_column("")
-    largest = max(float(frame["share"].max()), 1e-12)
     for row in frame.head(40).to_dict("records"):
         cells = [str(row[name]) for name in names] + [f"{row['share']:.4f}"]
         cells += [f"{row['low']:.4f} to {row['high']:.4f}"] if interval else []
