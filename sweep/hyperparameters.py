@@ -198,7 +198,7 @@ _ROWS = (
     Hyperparameter("loss", "choice", "cross_entropy", TRAINING, "program", "Loss; mse is the mean squared error of the softmax.", choices=("cross_entropy", "mse")),
     Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane", "Share of each target spread over all classes, in training.",
                    low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
-    Hyperparameter("batch_size", "int", 64, TRAINING, "program", 'Rows of a minibatch; "full" is the whole training part.', low=1, words=("full",)),
+    Hyperparameter("batch_size", "int", 64, TRAINING, "program", 'Rows of a minibatch; "full" is the whole training part. A last minibatch of one row is left out.', low=1, words=("full",)),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore and unit (to 0..1) use the training part's statistics; none leaves them raw.", choices=("zscore", "unit", "none")),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sweep.errors import UsageError
-from sweep.hyperparameters import IN_SETTING, PROGRAM, TABLE, Hyperparameter, Setting, Value, canonical
+from sweep.hyperparameters import IN_SETTING, PROGRAM, TABLE, Hyperparameter, Setting, Value, canonical, show_value
 
 DECIDING = frozenset(name for row in IN_SETTING for name in (*row.when, *(name for name, _ in row.default_with)))
 """The hyperparameters whose values decide which others are active, or their defaults."""
@@ -33,12 +33,40 @@ class Range:
         """Whether it names no points, which only a search can take."""
         return self.n is None and self.step is None
 
+    @property
+    def _steps(self) -> int:
+        assert self.step is not None
+        return math.floor((self.high - self.low) / self.step + 1e-8)
+
+    def _stepped(self, place: int) -> float:
+        assert self.step is not None
+        return float(f"{self.low + place * self.step:.12g}")
+
+    def surprise(self, row: Hyperparameter) -> str | None:
+        """What a person who wrote this range may not expect of its points: an end that is not among them, or fewer than
+        were asked for. None if they are as written, or it has none."""
+        written = f"{row.name} from {show_value(self.low)} to {show_value(self.high)}"
+        if self.step is not None:
+            last = self._stepped(self._steps)
+            if math.isclose(last, self.high, rel_tol=1e-9, abs_tol=1e-6 * self.step):
+                return None
+            step, last_shown = show_value(float(self.step)), show_value(last)
+            return f"{written} in steps of {step} ends at {last_shown}; {show_value(self.high)} is not among its points"
+        if self.n is None:
+            return None
+        if self.n == 1:
+            return f"{written} with one point is {show_value(self.low)} alone"
+        count = len(self.points(row))
+        if count == self.n:
+            return None
+        why = "points that round to the same whole number" if row.kind == "int" else "points equal to 12 digits"
+        return f"{written}: {self.n:,} points asked for, {count:,} taken; {why} are one"
+
     def points(self, row: Hyperparameter) -> tuple[Value, ...]:
         """The `n` points, evenly spaced (in the logarithm if `log`), whole numbers for an int hyperparameter; or those
         every `step` from `low`."""
         if self.step is not None:
-            count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
-            return tuple(row.check(float(f"{self.low + place * self.step:.12g}")) for place in range(count))
+            return tuple(row.check(self._stepped(place)) for place in range(self._steps + 1))
         if self.n is None:
             raise UsageError(
                 f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag); a search, with --trials, needs none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -256,6 +257,12 @@ BAD = {
     "lr = { low = 0.1, high = 1, n = 100000000 }": ["line 1", "lr", "n = 100000000", "1000000"],
     "beta1 = { low = 0.5, high = 1, n = 3 }": ["line 1", "beta1 = 1", "< 1"],
     "hidden = { low = 4.5, high = 8 }": ["line 1", "hidden = 4.5", "whole number"],
+    f"lr = {{ low = 0.1, high = 1, step = 1{'0' * 400} }}": ["line 1", "lr: step = 1000", "…", "number > 0"],
+    f"lr = {{ low = 0.1, high = 1, step = -1{'0' * 400} }}": ["line 1", "lr: step = -1000", "…", "number > 0"],
+    f"hidden = {{ low = 1, high = 9, n = 1{'0' * 400} }}": ["line 1", "hidden: n = 1000", "1000000"],
+    "lr = { low = 0.1, high = 1, step = 1e400 }": ["line 1", "lr: step = inf", "number > 0"],
+    "lr = { low = 0.1, high = 1, step = nan }": ["line 1", "lr: step = nan", "number > 0"],
+    "lr = { low = 0.1, high = 1, step = 5e-324 }": ["line 1", "lr: step = ", "larger step"],
     "optimizer = { low = 1, high = 2 }": ["line 1", "optimizer", "range", "adam, adamw"],
     "batch_norm = { low = 0, high = 1 }": ["line 1", "batch_norm", "range", "on or off"],
     # given twice
@@ -439,7 +446,7 @@ PLAIN = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=8)
 ANYTHING = st.one_of(
     PLAIN,
     st.lists(PLAIN, max_size=3),
-    st.dictionaries(st.sampled_from(["low", "high", "log", "n", "x"]), PLAIN, max_size=4),
+    st.dictionaries(st.sampled_from(["low", "high", "log", "n", "step", "x"]), PLAIN, max_size=4),
 )
 
 
@@ -450,6 +457,64 @@ ANYTHING = st.one_of(
 @settings(max_examples=1000, deadline=None, derandomize=True)
 def test_any_value_is_a_recipe_or_one_line(name, value):
     taken_or_refused(lambda: recipe_from_dict({name: value}))
+
+
+WRITTEN = """data = "digits"
+seeds = 2
+metric = "val_accuracy"
+[space]
+lr = { low = 0.01, high = 1, log = true, n = 3 }
+dropout = { low = 0, high = 0.5, step = 0.1 }
+hidden = [16, 32]
+batch_norm = [true, false]
+batch_size = "full"
+warmup_epochs = 1.5
+[search]
+sampler = "tpe"
+in_flight = 4
+minimize = ["val_loss", "seconds"]
+"""
+
+PIECES = [
+    "",
+    "-",
+    "1e400",
+    "nan",
+    "true",
+    "[]",
+    "{}",
+    "0" * 400,
+    '"',
+    "\ufeff",
+    "\0",
+    "\n",
+    "step",
+    "=",
+    "low = 1,",
+    "٣",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(WRITTEN)), st.integers(0, 8), st.sampled_from(PIECES)), min_size=1, max_size=3
+    )
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_a_mutated_recipe_is_a_recipe_or_one_line(changes):
+    text = WRITTEN
+    for place, length, piece in changes:
+        text = text[:place] + piece + text[place + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "r.toml")
+        path.write_text(text, encoding="utf-8")
+        taken_or_refused(lambda: load_recipe(path, {}, {}))
+
+
+def test_a_recipe_begins_with_a_byte_order_mark_and_ends_in_capitals(tmp_path):
+    file = tmp_path / "R.TOML"
+    file.write_bytes(b"\xef\xbb\xbflr=[0.1,0.01]\r\nepochs=2\r\n")
+    assert load_recipe(file, {}) == load_recipe(None, {"lr": "0.1,0.01", "epochs": "2"})
 
 
 # To the ledger and back
@@ -625,6 +690,49 @@ def test_a_value_that_no_setting_uses_is_told_with_its_condition(flags, idle):
     found = load_recipe(None, flags).idle()
     assert found.keys() == idle.keys()
     assert all(condition in (None, found[name]) for name, condition in idle.items())
+
+
+@pytest.mark.parametrize(
+    ("flags", "notes"),
+    [
+        # 0.1, 0.5, 0.9; the end is hit by 0.1, 0.2, … 0.5 though 0.4 / 0.1 is no whole number in binary
+        ({"lr": "0.1:1:step=0.4"}, ["lr from 0.1 to 1 in steps of 0.4 ends at 0.9; 1 is not among its points"]),
+        ({"lr": "0.1:0.5:step=0.1"}, []),
+        ({"lr": "1e-9:1e-8:step=3e-9"}, []),
+        ({"lr": "1e-9:1e-8:step=4e-9"}, ["lr from 1e-09 to 1e-08 in steps of 4e-09 ends at 9e-09; 1e-08 is not"]),
+        ({"depth": "1:4:step=2"}, ["depth from 1 to 4 in steps of 2 ends at 3; 4 is not among its points"]),
+        ({"depth": "1:5:step=2"}, []),
+        # 4, 4.2, 4.5, 4.8, 5.0, 5.3, 5.7, 6
+        ({"hidden": "4:6:log:8"}, ["hidden from 4 to 6: 8 points asked for, 3 taken; points that round to the same"]),
+        ({"hidden": "4:64:log:5"}, []),
+        ({"depth": "1:3:n=5"}, ["depth from 1 to 3: 5 points asked for, 3 taken"]),
+        ({"lr": "0.1:1:log:1"}, ["lr from 0.1 to 1 with one point is 0.1 alone"]),
+        ({"warmup_epochs": "5", "epochs": "5"}, []),
+        (
+            {"warmup_epochs": "20", "epochs": "5"},
+            ["a warm-up of 20 epochs is longer than a training of 5: the learning"],
+        ),
+        ({"warmup_epochs": "12"}, ["a warm-up of 12 epochs is longer than a training of 10: the learning"]),
+        ({"warmup_epochs": "0,5.5", "epochs": "5"}, ["5.5 epochs is longer than a training of 5: where it is, the"]),
+        (
+            {"warmup_epochs": "0:20:n=3", "epochs": "5,30"},
+            ["20 epochs is longer than a training of 5: where it is, the"],
+        ),
+        ({"warmup_epochs": "0:5:n=3", "epochs": "5,30"}, []),
+    ],
+)
+def test_points_and_warm_ups_that_may_not_be_meant_are_told(flags, notes):
+    for search in (None, {}):
+        varied = flags if search is None else {**flags, "momentum": "0,0.9", "optimizer": "sgd"}
+        told = load_recipe(None, varied, search).idle_notes()
+        assert len(told) == len(notes), told
+        assert all(note in line for note, line in zip(notes, told, strict=True)), told
+
+
+def test_a_warm_up_longer_than_the_training_of_a_listed_setting_is_told():
+    listed = [{"lr": 0.1, "warmup_epochs": 3.0, "epochs": 9}, {"lr": 0.1, "warmup_epochs": 3.0, "epochs": 2}]
+    assert "3 epochs is longer than a training of 2: where" in recipe_from_dict({"settings": listed}).idle_notes()[0]
+    assert not recipe_from_dict({"settings": listed[:1]}).idle_notes()
 
 
 def test_it_is_said_when_the_study_is_made(sweep):

@@ -19,6 +19,7 @@ import pytest
 
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
+from sweep.report.files import export_table
 from sweep.report.page.recipes import recipe_text
 from sweep.report.plots.files import script_json
 
@@ -336,3 +337,13 @@ def test_what_cannot_be_written_is_said(sweep):
     assert "unknown suffix '.pdf'" in sweep("report", "one", "-o", "x.pdf", code=2).stderr
     assert "cannot be written" in sweep("report", "one", "-o", "/nowhere/x.html", code=1).stderr
     assert "--curves needs" in sweep("export", "one", "-o", "x.tex", "--curves", code=2).stderr
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".md", ".parquet"])
+def test_a_suffix_in_capitals_is_the_same_suffix(tmp_path, suffix):
+    frame = pd.DataFrame({"lr": [0.1, 0.01], "val_loss": [0.5, 0.25]})
+    small, capital = tmp_path / f"small{suffix}", tmp_path / f"capital{suffix.upper()}"
+    for target in (small, capital):
+        export_table(frame, str(target))
+    assert small.read_bytes() == capital.read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path not in (small, capital)]

@@ -179,7 +179,7 @@ def export(
 
     if settings and (curves or test):
         raise UsageError(f"--settings and {'--curves' if curves else '--test'} both given; expected one of them")
-    paper = output.endswith(".tex")
+    paper = output.lower().endswith(".tex")
     if paper and (curves or test):
         raise UsageError(
             f"-o {output}: a table of settings; {'--curves' if curves else '--test'} needs .csv, .parquet, .json or .md"

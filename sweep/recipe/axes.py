@@ -82,7 +82,8 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
         raise UsageError(f"{row.name}: step and {other} both given for one range; expected one of them")
     if not 0 < given.step <= high - low or (row.kind == "int" and given.step != int(given.step)):
         whole = "a whole number" if row.kind == "int" else "a number"
-        raise UsageError(f"{row.name}: step = {given.step:g}: expected {whole} > 0 and at most high - low")
+        told = f"{given.step:g}" if abs(given.step) < 1e300 else shown(given.step)  # some whole numbers no float holds
+        raise UsageError(f"{row.name}: step = {told}: expected {whole} > 0 and at most high - low")
     if (high - low) / given.step > 1_000_000:
         raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sweep.hyperparameters import TABLE, Setting, Value, canonical
+from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
@@ -131,9 +131,39 @@ class Recipe:
         return out
 
     def idle_notes(self) -> list[str]:
-        """The same, a line each, after what was made of the recipe."""
+        """The same, a line each, after what was made of the recipe and before what else may not be meant as written."""
         idle = self.idle().items()
-        return [*self.notes, *(f"{name} has no effect here: it is for {condition}" for name, condition in idle)]
+        ranges = (axis.values.surprise(TABLE[axis.name]) for axis in self.axes if isinstance(axis.values, Range))
+        return [
+            *self.notes,
+            *(f"{name} has no effect here: it is for {condition}" for name, condition in idle),
+            *(told for told in ranges if told),
+            *self._long_warmup(),
+        ]
+
+    def _long_warmup(self) -> list[str]:
+        """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""
+        if self.settings:
+            pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in self.settings}
+            cut = sorted(pair for pair in pairs if pair[0] > pair[1])
+        else:
+            warmups, epochs = ({*self._ends(name)} for name in ("warmup_epochs", "epochs"))
+            cut = sorted((warmup, int(epoch)) for warmup in warmups for epoch in epochs if warmup > epoch)
+        if not cut:
+            return []
+        warmup, epoch = cut[-1][0], min(epoch for warmup, epoch in cut if warmup == cut[-1][0])
+        one = not self.settings and len({*self._ends("warmup_epochs")}) == len({*self._ends("epochs")}) == 1
+        where = "" if one or len(self.settings) == 1 else "where it is, "
+        return [
+            f"a warm-up of {show_value(warmup)} epochs is longer than a training of {epoch:,}: {where}the learning rate "
+            "never reaches its value"
+        ]
+
+    def _ends(self, name: str) -> tuple[float, ...]:
+        """The values of a numeric hyperparameter, or the ends of its range."""
+        axis = next((axis for axis in self.axes if axis.name == name), None)
+        values = (TABLE[name].default,) if axis is None else axis.values
+        return (values.low, values.high) if isinstance(values, Range) else tuple(float(value) for value in values)
 
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""

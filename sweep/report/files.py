@@ -28,12 +28,13 @@ def export_table(frame: pd.DataFrame, target: str) -> None:
         sys.stdout.write(_csv(frame))
         return
     path = check_target(target, SUFFIXES)
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         buffer = io.BytesIO()
         one_kind_a_column(frame).to_parquet(buffer, index=False)
         write(path, target, buffer.getvalue())
         return
-    save_text({".csv": _csv, ".json": to_json, ".md": _markdown}[path.suffix](frame), target)
+    save_text({".csv": _csv, ".json": to_json, ".md": _markdown}[suffix](frame), target)
 
 
 def save_text(text: str, target: str) -> None:
@@ -42,9 +43,10 @@ def save_text(text: str, target: str) -> None:
 
 
 def check_target(target: str, suffixes: tuple[str, ...]) -> Path:
-    """The path of an output file. Raises UsageError for a suffix that is not among those, or a folder."""
+    """The path of an output file. Raises UsageError for a suffix that is not among those, in small letters or
+    capitals, or a folder."""
     path = Path(target)
-    if path.suffix not in suffixes:
+    if path.suffix.lower() not in suffixes:
         raise unknown("suffix", path.suffix or target, suffixes, f"-o {target}: ")
     if path.is_dir():
         raise UsageError(f"-o {target}: a folder; expected a file")

@@ -25,7 +25,7 @@ def save_chart(picture: Picture, target: str, theme: str = "light") -> None:
     path = check_target(target, SUFFIXES)
     if theme not in THEMES:
         raise unknown("theme", theme, THEMES, "--theme: ")
-    write(path, target, _bytes(picture, path.suffix, theme))
+    write(path, target, _bytes(picture, path.suffix.lower(), theme))
 
 
 def _bytes(picture: Picture, suffix: str, theme: str) -> bytes:
