@@ -14,7 +14,6 @@ from sweep.analysis.cells import coded, combined, plain_value, told
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
-    FEWEST_IN_A_ROW,
     MOST,
     MOST_FACTORS,
     NEAR,
@@ -50,7 +49,7 @@ class _Edge:
 
 def edges(reading: Reading) -> Iterator[Remark]:
     """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect` (all ends
-    judged together), where a lone run of values falls all the way to it, or where the best settings crowd there: seldom in noise.
+    judged together), where every run gets better all the way to it, or where the best settings crowd there: seldom in noise.
     Where a factor with few values is swept, each of them is looked at by itself: its best may lie at another end."""
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
@@ -68,7 +67,7 @@ def edges(reading: Reading) -> Iterator[Remark]:
     remarks = []
     for edge, comparison in zip(found, judged, strict=True):
         better = comparison.better == edge.best and comparison.p_holm <= ALPHA / 2  # the end was chosen for being best
-        if not (better or _falls_to_the_end(reading, edge) or edge.chance < 1 / EDGE_CHANCE):
+        if not (better or _falls_to_the_end(reading, edge, len(found)) or edge.chance < 1 / EDGE_CHANCE):
             continue
         if (edge.name, edge.best) not in said:
             said.add((edge.name, edge.best))
@@ -80,18 +79,25 @@ def _counts(column: pd.Series) -> bool:
     return all(is_number(value) for value in column.dropna())
 
 
-def _falls_to_the_end(reading: Reading, edge: _Edge) -> bool:
-    """Whether five or more values, one setting each, get better one after another up to the end: by chance 2 in 5!."""
-    settings = (
-        reading.settings if edge.among is None else reading.settings[reading.settings[edge.among[0]] == edge.among[1]]
+def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
+    """Whether every run (a cell and a seed) gets better value after value, all the way to the end: of k values each does so
+    by chance once in k!, whichever the end. among: how many ends are looked at."""
+    trials = reading.trials
+    if edge.among is not None:
+        trials = trials[trials[edge.among[0]] == edge.among[1]]
+    others = [column for column in reading.table.swept if column != edge.name and column in trials]
+    run = combined([coded(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
+    level = trials[edge.name].map({value: place for place, value in enumerate(edge.levels)}).to_numpy(float)
+    score = (reading.table.sign * trials["value"]).to_numpy(float)
+    wide = pd.DataFrame({"run": run, "level": level, "score": score}).pivot_table(
+        index="run", columns="level", values="score", dropna=False
     )
-    if len(settings) != len(edge.levels) or len(settings) < FEWEST_IN_A_ROW:
+    if wide.shape[1] != len(edge.levels) or wide.isna().any(axis=None):
         return False
-    means = (reading.table.sign * settings.set_index(edge.name)["mean"]).reindex(edge.levels)
-    if means.isna().any():
-        return False
-    steps = means.diff().dropna()
-    return bool((steps < 0).all() if edge.best == edge.levels[-1] else (steps > 0).all())
+    steps = wide.diff(axis=1).iloc[:, 1:]
+    falls = (steps < 0).all(axis=None) if edge.best == edge.levels[-1] else (steps > 0).all(axis=None)
+    chance = 2 * math.factorial(len(edge.levels)) ** -float(len(wide))
+    return bool(falls and chance <= ALPHA / 2 / among)
 
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
@@ -159,7 +165,7 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
     values = [plain_value(best[name]), plain_value(second[name])]
     comparison = _compare_levels(reading, name, values, among)
     gap = reading.gap(best["mean"], second["mean"])
-    return _Edge(name, among, *values, levels, further, gap, comparison, chance, (there, len(top)))
+    return _Edge(name, among, values[0], values[1], levels, further, gap, comparison, chance, (there, len(top)))
 
 
 def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple[str, Any] | None) -> Comparison:

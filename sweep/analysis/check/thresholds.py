@@ -5,7 +5,7 @@
 | `failed` | any trial failed, or is not trained yet |
 | `diverged` | any trial diverged; a hyperparameter is named where permuting the settings gives such shares with a chance of at most `BLAME`, corrected for the number of hyperparameters |
 | `pruned` | trials were pruned and none is complete |
-| `edge` | the best setting, of all or of one value of a factor with at most `MOST_FACTORS`, lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and that end is better than the next value inward by the test of `sweep effect` (all ends of the study judged together at 5 %), or `FEWEST_IN_A_ROW` values or more, one setting each, get better all the way to it, or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
+| `edge` | the best setting, of all or of one value of a factor with at most `MOST_FACTORS`, lies at the end of a swept range of three or more numbers (not where the hyperparameter itself ends), and that end is better than the next value inward by the test of `sweep effect` (all ends of the study judged together at 5 %), or every run (a cell and a seed) gets better value after value all the way to it, more surely than chance, or its share among the best `TOP` settings would arise by chance less than once in `EDGE_CHANCE`; in a search: it and most of the best five lie in the outermost `NEAR` of a range |
 | `improving` | of the best settings' trials, at least `MOST` improve by `IMPROVING` of the loss (`IMPROVING_POINTS` of accuracy) over the last fifth of the epochs, against the fifth before, and their mean by more than `CLEAR` standard errors (over the trials, if there are `ENOUGH`; else of the curves' noise) |
 | `overfitting` | of the best settings' trials, at least `MOST` end `WORSE`, and three times the curve's noise, above their least validation loss (median of three epochs), while the training loss still falls |
 | `noisy` | of the best settings' trials, at least `MOST` vary from epoch to epoch in the last third (at least five) by `NOISY` of the loss (`NOISY_POINTS` of accuracy) |
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 BLAME, PERMUTATIONS = 0.05, 2000
 EDGE_CHANCE = 1000
-MOST_FACTORS, FEWEST_IN_A_ROW = 4, 5
+MOST_FACTORS = 4
 TOP = 0.05  # of the settings, at least 5
 NEAR = 0.1
 IMPROVING, IMPROVING_POINTS = 0.03, 0.003
