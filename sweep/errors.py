@@ -1,9 +1,10 @@
-"""The errors a user may meet; each says what was given, what was expected and where. Needs nothing."""
+"""The errors a user may meet; each says what was given, what was expected and where. Needs synonyms."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from sweep.synonyms import meant
 
 
 class SweepError(Exception):
@@ -29,8 +30,8 @@ class Interrupted(SweepError):
 
 
 def unknown(kind: str, given: str, choices: Iterable[str], where: str = "") -> UsageError:
-    """The error for a name that does not exist: lists the valid ones, and says which is a near miss."""
+    """The error for a name that does not exist: says which was meant, if one can tell, else lists the valid ones."""
     names = list(choices)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}" if names else "there is none yet"
+    near = " or ".join(map(repr, meant(given, names)))
+    hint = f"did you mean {near}?" if near else f"choose from {', '.join(names)}" if names else "there is none yet"
     return UsageError(f"{where}unknown {kind} {given!r}: {hint}")

@@ -384,3 +384,16 @@ def test_an_interrupt_within_a_callback_is_heard(mine):
     slow += "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
     done = subprocess.run([sys.executable, "-c", slow], cwd=mine.parent, text=True, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (130, "sweep: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--layers", "--depth"), ("--learning-rate", "--lr"), ("--alpha", "--lr"), ("--lambda", "--weight-decay"),
+     ("--l2", "--weight-decay"), ("--units", "--hidden"), ("--batchsize", "--batch-size"), ("--bn", "--batch-norm")],
+)  # fmt: skip
+def test_what_others_call_a_flag_leads_to_it(refused, flag, meant):
+    has(refused("plan", flag, "1"), f"unknown flag {flag}: did you mean {meant}?")
+
+
+def test_nothing_is_suggested_rather_than_a_wrong_flag(refused):
+    assert "did you mean" not in refused("plan", "--residual", "1")

@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sweep"
 
 ORDER = [
-    {"sweep", "sweep.errors", "sweep.host", "sweep.streams", "sweep.cores"},
+    {"sweep", "sweep.synonyms", "sweep.host", "sweep.streams", "sweep.cores"},
+    {"sweep.errors"},
     {"sweep.hyperparameters", "sweep.machine"},
     {"sweep.space"},
     {"sweep.recipe"},

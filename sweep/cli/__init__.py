@@ -21,8 +21,9 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from sweep.errors import Interrupted, SweepError, UsageError
+from sweep.errors import Interrupted, SweepError, UsageError, unknown
 from sweep.streams import dropped, heed, outlast, quiet
+from sweep.synonyms import meant
 
 _MODULES = ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
 
@@ -111,14 +112,23 @@ def _trouble(error: OSError) -> tuple[str, int]:
 
 
 def _usage(error: Any) -> str:
-    import difflib
-
+    """A line about flags and arguments that typer refused; of a name that does not exist, which was meant."""
+    context = error.ctx
     option = getattr(error, "option_name", None)
     if option and hasattr(error, "possibilities"):
-        known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
-        near = difflib.get_close_matches(option, known, n=1)
-        return f"unknown flag {option}: {f'did you mean {near[0]}?' if near else f'`{error.ctx.command_path} --help` lists them' if error.ctx else ''}"
+        if not option.startswith("--"):  # of -lr it has but the first letter
+            option = next((word.partition("=")[0] for word in sys.argv[1:] if word.startswith(option)), option)
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        near = " or ".join(meant(option, [name for name in known if name.startswith("--")]))
+        lists = f"`{context.command_path} --help` lists them" if context else ""
+        return f"unknown flag {option}: {f'did you mean {near}?' if near else lists}"
+    given = _COMMAND.match(error.format_message())
+    if given and context:
+        return str(unknown("command", given[1], context.command.list_commands(context)))
     return " ".join(str(error.format_message()).split())
+
+
+_COMMAND = re.compile(r"No such command ['\"](.*?)['\"]")
 
 
 def _fail(text: str, code: int) -> int:
