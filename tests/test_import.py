@@ -249,6 +249,29 @@ def test_states_are_read():
     assert set(wandb.recipe.imported.swept) == {"learning_rate", "batch_size", "optimizer"}
 
 
+@pytest.mark.parametrize(
+    ("text", "metric", "said"),
+    [
+        (
+            "lr,seed,State,l\n.1,0,COMPLETE,.5\n.2,0,weird,.1\n",
+            "l",
+            "line 3: State = 'weird' is no state that is known",
+        ),
+        ("lr,seed\n1,0\n2,3\n", "seed", None),
+        ("mean,mean_,seed,l\n1,2,0,.5\n2,2,0,.4\n1,3,0,.3\n", "l", None),
+        ("c,seed,l\n1e400,0,.5\n1.5,0,.4\n2.5,0,.3\n", "l", None),
+    ],
+)
+def test_what_an_attacker_found(tmp_path, text, metric, said):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    if said is None:
+        assert of(path, metric)[0].settings == len(text.splitlines()) - 1
+        return
+    with pytest.raises(UsageError, match=said):
+        of(path, metric)
+
+
 def test_trainings_that_have_not_ended_are_left_out(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("lr,status,mse\n1,TERMINATED,0.5\n2,RUNNING,0.1\n3,ERROR,\n")

@@ -72,7 +72,7 @@ _STATES = {
     "complete": "complete completed finished done success succeeded successful terminated ok trained",
     "pruned": "pruned early_stopped early-stopped earlystopped early_stop stopped_early",
     "diverged": "diverged exploded nan",
-    "failed": "fail failed failure error errored crashed crash killed aborted canceled cancelled timeout timed_out preempted oom",
+    "failed": "fail failed failure error errored crashed crash killed aborted canceled cancelled timeout timed_out preempted preempting oom",
     "running": "running waiting pending scheduled queued paused created in_progress started not_started unfinished",
 }
 _STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
@@ -161,8 +161,12 @@ def read_results(
         raise UsageError(
             f"{path}: no rows{f' that meet --where {where!r}' if where else ''}; expected one per training"
         )
-    seed = seed or next((name for name in ("seed", "random_seed", "random_state") if name in table), None)
-    table, states = _read_states(table, {metric, seed, test, *ignore, *only}, notes)
+    seed = seed or next(
+        (name for name in ("seed", "random_seed", "random_state") if name in table and name != metric), None
+    )
+    if seed == metric:
+        raise UsageError(f"--seed {seed}: that is the metric; expected the column of seeds")
+    table, states = _read_states(table, {metric, seed, test, *ignore, *only}, path, notes)
     if not len(table):
         raise UsageError(f"{path}: no training has ended; expected at least one row that is not running or waiting")
     apart = {metric, seed, test, *ignore}
@@ -172,7 +176,7 @@ def read_results(
     table, names, states = _last_epochs(table, names, seed, states, notes)
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter")
-    renamed = {name: f"{name}_" for name in [*names, metric] if _taken(name, metric)}
+    renamed = {name: _free_name(name, table) for name in [*names, metric] if _taken(name, metric)}
     if renamed:
         told = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
         notes.append(f"{told} here: sweep has a column of that name")
@@ -206,13 +210,22 @@ def _melt(table: pd.DataFrame, metric: str, path: Path) -> tuple[pd.DataFrame, s
     return pd.concat(parts).sort_index(kind="stable"), called, "seed"
 
 
-def _read_states(table: pd.DataFrame, used: set[str | None], notes: list[str]) -> tuple[pd.DataFrame, pd.Series | None]:
+def _read_states(
+    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str]
+) -> tuple[pd.DataFrame, pd.Series | None]:
     """The rows that have ended, without the column that says it, and the state of each; None where no column does."""
     for name in table.columns:
         words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
         words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
-        if name in used or name.lower() not in _STATE_NAMES or not len(words) or not words.isin(list(_STATE_OF)).all():
+        known = words.isin(list(_STATE_OF))
+        if name in used or name.lower() not in _STATE_NAMES or not known.any():
             continue
+        if not known.all():
+            line = known.index[~known.to_numpy()][0]
+            raise UsageError(
+                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is known, though others there are; "
+                f"--ignore {name} leaves the column out"
+            )
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
         ended = states != "running"
         counts = states.value_counts()
@@ -269,6 +282,12 @@ def _last_epochs(
     flags = [name for name in names if name.lower() in ("done", "should_checkpoint")]
     kept = [name for name in names if name != epoch and name not in flags]
     return table[last], kept, None if states is None else states[last]
+
+
+def _free_name(name: str, table: pd.DataFrame) -> str:
+    while name in table:
+        name += "_"
+    return name
 
 
 def _taken(name: str, metric: str) -> bool:
@@ -375,7 +394,7 @@ def _settings(table: pd.DataFrame, names: list[str], notes: list[str]) -> _Setti
 
 def _levels(column: pd.Series) -> tuple[pd.Series, int]:
     """A hyperparameter's values, None where it has none; how many were taken as another, near one."""
-    numbers = sorted({cell for cell in column if isinstance(cell, float)})
+    numbers = sorted({cell for cell in column if isinstance(cell, float) and math.isfinite(cell)})
     values = np.array(numbers)
     groups = np.concatenate([[0], np.cumsum(np.diff(values) > SAME * np.abs(values[1:]))]) if len(values) else values
     if not len(values) or groups[-1] + 1 == len(values):
