@@ -173,7 +173,7 @@ _ROWS = (
                    low=0, high=1, open_high=True, when={"optimizer": _ADAMS}),
     Hyperparameter("beta2", "float", 0.999, OPTIMIZER, "lane",
                    "Adam's β₂: the same for the average squared gradient; close to 1. "
-                   "(RMSprop has it too, 0.99 by default; PyTorch calls it alpha there.)",
+                   "RMSprop has it too, 0.99 by default; PyTorch calls it alpha there.",
                    low=0, high=1, open_high=True, when={"optimizer": (*_ADAMS, "rmsprop")}, default_with={("optimizer", "rmsprop"): 0.99}),
     Hyperparameter("eps", "float", 1e-8, OPTIMIZER, "lane",
                    "Adam's and RMSprop's ε: added to the denominator, so that nothing is divided by 0.",

@@ -62,7 +62,7 @@ def test_flags_and_commands_that_do_not_exist(refused):
     has(refused("plan", "--batchnorm", "on"), "--batchnorm", "did you mean --batch-norm?")
     has(refused("grid", "--frobnicate"), "--frobnicate", "sweep grid --help")
     has(refused("--frob"), "--frob")
-    has(refused("gird"), "'gird'", "Did you mean 'grid'?")
+    has(refused("gird"), "'gird'", "did you mean 'grid'?")
     has(refused("frobnicate"), "'frobnicate'")
 
 

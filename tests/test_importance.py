@@ -66,7 +66,7 @@ def test_accuracies_are_taken_raw_and_losses_in_the_logarithm():
     assert importance(grid(axes, lambda s, _: s["lr"])).scale == "log"
     with pytest.raises(UsageError, match="values of 0 or less; choose raw"):
         importance(grid(axes, lambda s, _: s["lr"] - 0.05), scale="log")
-    with pytest.raises(UsageError, match="did you mean 'raw'"):
+    with pytest.raises(UsageError, match="choose from auto, log, raw"):
         importance(grid(axes, lambda s, _: s["lr"]), scale="row")
 
 

@@ -401,12 +401,13 @@ def test_a_sampler_finds_scipy_whole_while_a_run_imports_it_for_its_leaderboard(
 
 
 def test_trials_are_a_total_that_may_grow_and_budgets_hold(sweep):
-    sweep("search", *SEARCH, "--epochs", 2, "--trials", 13, "--study", "whole")
-    first = sweep("search", *SEARCH, "--epochs", 2, "--trials", 13, "--max-trials", 4, "--study", "grown")
+    flags = [*SEARCH[:-4], "--epochs", 2, "--in-flight", 6]
+    sweep("search", *flags, "--trials", 13, "--study", "whole")
+    first = sweep("search", *flags, "--trials", 13, "--max-trials", 4, "--study", "grown")
     assert "4 complete of 13 trials" in first.stderr
     assert "sweep resume grown" in first.stderr
-    assert "8 complete of 8" in sweep("search", *SEARCH, "--epochs", 2, "--trials", 8, "--study", "grown").stderr
-    grown = sweep("search", *SEARCH, "--epochs", 2, "--trials", 13, "--study", "grown")
+    assert "8 complete of 8" in sweep("search", *flags, "--trials", 8, "--study", "grown").stderr
+    grown = sweep("search", *flags, "--trials", 13, "--study", "grown")
     assert "grown: 8 trials there, 13 here" in grown.stderr
     assert "8 done, 0 retried, 5 left, 0 duplicated" in grown.stderr
     assert numbers(sweep, "grown") == numbers(sweep, "whole")
