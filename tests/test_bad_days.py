@@ -96,6 +96,7 @@ def test_rubbish_and_newer_ledgers_are_told_apart(sweep, tmp_path):
     assert "newer sweep" in sweep("doctor", code=1).stdout
 
 
+@pytest.mark.long
 def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     flags = ["--lr", "0.1,0.01", "--epochs", 150, "--jobs", 1, "--study", "k"]
     process = start(tmp_path, "grid", *flags, env={"SWEEP_CHECKPOINT_SECONDS": "0.05"})
@@ -128,6 +129,7 @@ def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
     assert numbers(sweep, "s") == expected
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_is_one_line_and_resumes(sweep, tmp_path):
     """As on a full disk: writes fail past a size. What was recorded stays, and a run with room goes on."""
 
@@ -146,6 +148,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_resumes(sweep, tmp_path):
     assert numbers(sweep, "s") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs to mount a small disk")
 def test_a_full_disk_is_one_line_and_resumes(sweep, tmp_path):
     """A real one of 8 MiB."""

@@ -94,6 +94,7 @@ def fewer_processes(run, peers, breakdown, monkeypatch):
     torch.set_flush_denormal(False)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("fewer_processes")
 def test_the_benchmark_runs_and_its_columns_agree(run, tmp_path, capsys):
     file = tmp_path / "figures.json"
@@ -320,6 +321,7 @@ def test_the_ledger_benchmark_runs():
     assert len(text.strip().splitlines()) == 4
 
 
+@pytest.mark.long
 def test_the_growth_benchmark_runs(tmp_path):
     file = tmp_path / "figures.json"
     text = script("growth.py", "--tiny", "--json", file)
@@ -333,6 +335,7 @@ def test_the_growth_benchmark_runs(tmp_path):
     assert found["seconds"] > found["startup"] + found["end"]
 
 
+@pytest.mark.long
 def test_the_kernels_of_products_are_compared():
     if not torch_has_onednn():
         pytest.skip("this torch has no oneDNN")

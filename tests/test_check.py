@@ -92,6 +92,7 @@ def test_no_edge_by_chance():
     assert edges <= 3
 
 
+@pytest.mark.long
 @needs_protein
 def test_the_published_grid_has_its_best_learning_rate_at_the_edge():
     found = {remark.numbers["name"]: remark for remark in check(protein(), NONE) if remark.kind == "edge"}
@@ -152,6 +153,7 @@ def test_divergence_is_told_by_what_tells_most_and_not_by_lr():
     assert found.numbers["by"]["init_std"]["1"] == 0.5
 
 
+@pytest.mark.long
 def test_divergence_by_chance_blames_nothing():
     """Independent of every hyperparameter: one is named in at most 5 % of studies (and some margin for 200 of them)."""
     rng, named = np.random.default_rng(5), 0
@@ -277,6 +279,7 @@ def test_the_command_for_more_of_a_search_asks_as_the_search_did():
     assert " --direction maximize " in grow_command("s", upward, {}, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_noise_has_no_edges(seeds):
     """Studies in which nothing matters: at most 5% have an edge remarked on (within three standard errors)."""

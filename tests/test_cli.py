@@ -165,6 +165,7 @@ def test_studies_are_listed_and_removed(sweep):
     assert json.loads(sweep("ls", "--json").stdout) == []
 
 
+@pytest.mark.long
 def test_interrupt_once_then_resume_equals_a_run_nobody_touched(sweep, tmp_path):
     """SIGINT to a real process after its first finished trials: exit 130, nothing recorded lost, resume finishes."""
     flags = ["--lr", "0.1,0.01,0.001,0.0001", "--beta1", "0.8,0.9", "--epochs", "60", "--lanes", "1"]

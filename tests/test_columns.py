@@ -37,6 +37,7 @@ def table(kinds, rows) -> Columns:
 CELL = st.from_regex(r"[0-9a-z.]{1,9}( [0-9a-z]{1,6})?", fullmatch=True)
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.sampled_from(["", "folds", "flows", "spare"]), min_size=5, max_size=5),

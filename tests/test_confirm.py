@@ -66,6 +66,7 @@ def test_the_best_of_n_equals_loses_the_expectation_of_their_maximum(n, expected
     assert 0.90 < covered.mean() < 0.99
 
 
+@pytest.mark.long
 def test_equals_are_rarely_told_apart_and_unequals_are():
     draw = np.random.default_rng(0)
     told = [split_by_seed(simulated(draw.normal(size=(6, 11))), top=3, selected_on="0").duel.apart for _ in range(80)]
@@ -162,6 +163,7 @@ def study_s(tmp_path):
     made(tmp_path / "results", "s", flags, lambda trial: 1.0 / (1 + trial.number))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("study_s")
 def test_kills_and_resumes_end_in_what_nobody_touched(sweep, tmp_path):
     """SIGKILL at random moments, then the same command or resume: every number as in an untouched confirmation."""

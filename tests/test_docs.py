@@ -27,6 +27,7 @@ COMMAND_NAMES = (
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST is not beside the repository")
 
 
+@pytest.mark.long
 def test_readme_commands_run_in_order(sweep, tmp_path):
     """Every `sweep` command of the README, as written, in an empty folder with the recipes."""
     shutil.copytree(RECIPES, tmp_path / "recipes")
@@ -41,6 +42,7 @@ def test_readme_commands_run_in_order(sweep, tmp_path):
     assert ran >= 9
 
 
+@pytest.mark.long
 @needs_mnist
 def test_the_mnist_recipe_passes_97_5_percent(sweep, tmp_path):
     """The README's claim, as written but for the folder of the data and fewer of the small networks."""

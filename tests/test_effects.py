@@ -265,6 +265,7 @@ def test_needed_seeds_and_cells_settle_it():
     assert 0.70 < np.mean(shown) < 0.92
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_permuted_labels_are_shown_as_rarely_as_the_level_says(count):
     """Studies in which batch norm does nothing: shown about 5% of the time, and intervals cover 0 (within three standard
@@ -421,6 +422,7 @@ def simulated(rng, cells, seeds, levels, lost, shared, metric):
     return Sides(cell, level, seed, value, fair if metric == "val_loss" else value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("cells", "seeds", "levels"), [(1, 3, 2), (2, 5, 3), (4, 3, 2), (5, 1, 2), (7, 3, 2), (12, 5, 2), (9, 10, 4)]
 )
@@ -511,6 +513,7 @@ def test_the_command_on_a_real_study(sweep):
     assert "…" not in narrow
 
 
+@pytest.mark.long
 @needs_protein
 def test_the_imported_grid_answers_with_the_published_share(sweep):
     sweep("import", PROTEIN, "--metric", "valid_mse", "--minimize", "--seed", "seed", "--study", "protein")

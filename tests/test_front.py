@@ -71,6 +71,7 @@ def test_a_search_for_two_objectives_marks_its_front(sweep, tmp_path):
     assert sorted(str(one.user_attrs["trial"]) for one in study.best_trials) == sorted(front["trial"])
 
 
+@pytest.mark.long
 def test_a_search_for_two_objectives_resumes_as_one_that_never_stopped(sweep):
     aims = ["--minimize", "val_loss", "--minimize", "parameters", "--in-flight", 6]
     sweep("search", *EXPORTED, *aims, "--study", "whole")

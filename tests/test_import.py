@@ -194,6 +194,7 @@ def test_the_deepobs_order_of_optimizers_holds_on_fresh_seeds(sweep):
     assert "3 of 108 were run again on seeds 43 to 51" in " ".join(sweep("show", "d").stdout.split())
 
 
+@pytest.mark.long
 @needs_tables
 def test_the_protein_grids_published_figures(sweep, tmp_path):
     """SCIENCE.md: the smallest seed-mean, where it lies, the expected smallest of 1, 10, 100 draws."""
@@ -387,6 +388,7 @@ NAMES = [
 CELLS = ["0.1", "0.2", "", "None", "true", "false", "7", "1e300", "adam", "nan", "-3", "0"]
 
 
+@pytest.mark.long
 @settings(
     max_examples=int(os.environ.get("SWEEP_TABLES", "12")), deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -202,6 +202,7 @@ def test_a_number_without_room_between_parallel_axes_loses_digits_and_not_its_ex
     assert all(any(math.isclose(one, value, rel_tol=0.2) for value in known) for one in shown), shown
 
 
+@pytest.mark.long
 def test_a_study_of_ten_thousand_is_drawn_in_part_and_says_so():
     n = 10_000
     rng = np.random.default_rng(2)
@@ -271,6 +272,7 @@ def test_what_is_read_stands_out_from_the_paper(theme):
 # Through the command line
 
 
+@pytest.mark.long
 def test_every_kind_as_every_file_and_in_the_terminal(folder, tmp_path):
     """All of it in one real process, since most of its time is starting."""
     script = (

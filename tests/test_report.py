@@ -150,6 +150,7 @@ def test_json_cannot_leave_its_script():
     assert json.loads(script_json(value)) == value
 
 
+@pytest.mark.long
 def test_a_hostile_table_stays_text(folder):
     text = (folder / "hostile.html").read_text()
     assert NAME not in text

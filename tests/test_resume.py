@@ -126,6 +126,7 @@ def campaign(sweep, folder: Path, what: str, jobs: int, kills: int) -> str:
             return f"kills {spent}, trials {trials}, lost {lost}, doubled {doubled}, differing {differing}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), ("cnn", 1), ("asha", 2)])
 def test_kill_campaign_short(sweep, tmp_path, what, jobs, capsys):
     line = campaign(sweep, tmp_path, what, jobs, kills=4)
@@ -229,6 +230,7 @@ def long_numbers(tmp_path_factory) -> tuple[str, str]:
     return numbers(run, "whole")
 
 
+@pytest.mark.long
 def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path, long_numbers):
     interrupted_study(tmp_path, *LONG)
     before = query(tmp_path / "results" / "sweep.db", "SELECT count(*) FROM epochs")[0][0]
@@ -239,6 +241,7 @@ def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path, long_nu
     assert not (tmp_path / "results" / ".checkpoints").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harm", ["cut", "flipped", "missing", "foreign", "pickle"])
 def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm, long_numbers):
     path = interrupted_study(tmp_path, *LONG)
@@ -365,6 +368,7 @@ def test_other_rows_in_the_same_file_are_refused(sweep, tmp_path):
 # Failures
 
 
+@pytest.mark.long
 def test_a_trial_that_kills_its_worker_three_times_has_failed_and_the_rest_goes_on(sweep, tmp_path):
     flags = ["--lr", "0.1,0.01,0.001", "--epochs", 60, "--lanes", 1, "--jobs", 1, "--study", "k"]
     process = start(tmp_path, "grid", *flags)
@@ -396,6 +400,7 @@ def test_a_trial_that_kills_its_worker_three_times_has_failed_and_the_rest_goes_
     assert numbers(sweep, "k") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_an_error_in_the_code_fails_its_trial_alone_and_keeps_the_traceback(sweep, tmp_path):
     inject_defect(tmp_path, "lr", 0.02)
     flags = ["--lr", "0.1,0.02,0.01", "--epochs", 2, "--study", "e"]
@@ -411,6 +416,7 @@ def test_an_error_in_the_code_fails_its_trial_alone_and_keeps_the_traceback(swee
     assert numbers(sweep, "e") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_out_of_memory_halves_the_lanes(sweep, tmp_path):
     """Twelve lanes of a 2,500-wide net do not fit into the memory that is allowed; fewer do."""
     flags = [
@@ -457,6 +463,7 @@ def test_max_trials_is_a_total(sweep):
     assert numbers(sweep, "b") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_the_time_limit_stops_in_mid_training_and_resume_goes_on(sweep, tmp_path):
     """The training is too long for any machine to end it in time; what two studies have in common is compared."""
     flags = ["--lr", "0.1,0.01", "--batch-size", 4, "--hidden", 256, "--epochs", 3000, "--jobs", 1, "--lanes", 2]
@@ -499,6 +506,7 @@ def test_a_time_limit_that_is_no_duration(sweep, text):
     assert "--time-limit" in sweep("grid", "--lr", 0.1, f"--time-limit={text}", code=2).stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_to_the_whole_group_stops_in_order(tmp_path, number):
     """As `timeout`, a closed window or a terminal sends it."""
@@ -511,6 +519,7 @@ def test_a_signal_to_the_whole_group_stops_in_order(tmp_path, number):
     assert not query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM trials WHERE state = 'running'")
 
 
+@pytest.mark.long
 def test_results_deleted_under_a_run_are_noticed(tmp_path):
     import shutil
 
@@ -525,6 +534,7 @@ def test_results_deleted_under_a_run_are_noticed(tmp_path):
 # Two at once
 
 
+@pytest.mark.long
 def test_a_second_process_on_the_study_is_told_who_has_it_and_readers_go_on(sweep, tmp_path):
     process = start(tmp_path, "grid", *LONG, "--study", "cut")
     wait_for(lambda: query(tmp_path / "results" / "sweep.db", "SELECT 1 FROM epochs"), process)

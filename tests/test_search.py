@@ -102,6 +102,7 @@ def test_the_sampler_sees_inactive_hyperparameters_as_conditional():
         assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_rebuilt_search_goes_on_as_one_that_never_stopped(sampler):
     """Rebuilt after every number of trials, in the middle of generations too; to the last bit."""
@@ -157,6 +158,7 @@ def test_a_setting_asked_twice_is_told_again_and_not_trained_again():
         assert trained(AskTell(one, results[:cut]), 12, results[:cut]) == results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp"])
 def test_a_finite_space_is_exhausted_and_said_so(sampler):
     one = recipe({"lr": "0.1,0.01,0.001", "optimizer": "adam,sgd", "beta1": "0.8,0.9"}, sampler)
@@ -370,6 +372,7 @@ SEARCH = [
 ]
 
 
+@pytest.mark.long
 def test_killed_and_resumed_a_search_equals_one_that_was_left_alone(sweep, tmp_path):
     """kill -9 of the study and all its workers in two generations, two jobs and one, another number of lanes."""
     sweep("search", *SEARCH, "--trials", 20, "--jobs", 1, "--study", "whole")
@@ -704,6 +707,7 @@ def test_pruned_is_told_with_its_epochs():
 PRUNED = [*SEARCH[:-4], "--epochs", 12, "--in-flight", 6, "--trials", 18, "--pruner", "asha", "--reduction", 2]
 
 
+@pytest.mark.long
 def test_pruning_changes_no_bit_of_those_that_stay_and_resumes_after_a_kill(sweep, tmp_path):
     """Trained again alone, complete and pruned trials are the same to the bit; an interrupted search equals one that
     was left alone, at any number of workers."""
@@ -744,6 +748,7 @@ def states(database, study: str) -> list[tuple]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how",
     [
@@ -770,6 +775,7 @@ def test_a_pruned_search_that_grows_equals_one_that_was_as_large_from_the_start(
     assert len({place for place, *_ in pruned}) == len(pruned)  # the seeds of a setting leave together
 
 
+@pytest.mark.long
 def test_wilcoxon_gives_no_more_seeds_to_what_is_worse_and_tells_its_mean(sweep, tmp_path):
     flags = [
         "--lr",

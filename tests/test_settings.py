@@ -154,6 +154,7 @@ def test_a_wide_constant_gap_on_every_seed_is_never_a_tie():
         assert board.tied == 1, (count, seeds)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "seeds"), [(2, 3), (3, 2), (5, 5), (20, 3), (100, 4)])
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_settings_that_do_not_differ_are_rarely_told_from_the_best(count, seeds, spread):

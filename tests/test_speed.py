@@ -77,6 +77,7 @@ def test_what_is_remembered_is_recalled_and_a_damaged_file_is_as_good_as_none(tm
         assert speed.recall() == Speeds(costs)
 
 
+@pytest.mark.long
 def test_a_plan_measures_once_and_tells_time_and_memory(sweep, tmp_path):
     flags = ["--lr", "0.1,0.01", "--hidden", 8, "--epochs", 2]
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}  # where no other test has measured

@@ -119,6 +119,7 @@ def loaded_by(*args: str, cwd: Path) -> set[str]:
     return set(json.loads(result.stderr.strip().splitlines()[-1]))
 
 
+@pytest.mark.long
 def test_reading_commands_load_neither_torch_nor_optuna(sweep, tmp_path):
     sweep("grid", "--epochs", 1, "--lr", "0.1,0.01", "--study", "small")
     commands = [

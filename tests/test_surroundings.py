@@ -54,6 +54,7 @@ def on_a_terminal(folder: Path, *args: object, ignored: tuple[int, ...] = ()) ->
     return process, master
 
 
+@pytest.mark.long
 def test_a_run_whose_reader_went_away_is_finished(tmp_path):
     """As `sweep grid … 2>&1 | head -1`, or a tee that dies."""
     process = start(tmp_path, *SHORT, stderr=subprocess.STDOUT)
@@ -63,6 +64,7 @@ def test_a_run_whose_reader_went_away_is_finished(tmp_path):
     assert states(tmp_path) == ["complete"] * 2
 
 
+@pytest.mark.long
 def test_a_run_without_any_stream_is_finished(tmp_path):
     """As from a cron that closes all three."""
     command = f'exec "{sys.executable}" -m sweep {" ".join(SHORT)} <&- >&- 2>&-'
@@ -80,6 +82,7 @@ def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path):
     assert list((tmp_path / "results").rglob("*.safetensors"))
 
 
+@pytest.mark.long
 def test_signals_that_were_ignored_stay_ignored(tmp_path):
     """As nohup leaves SIGHUP, in the study, in its host and in its workers; the others still end it."""
     process, master = on_a_terminal(tmp_path, *LONG, ignored=(signal.SIGHUP, signal.SIGINT))
