@@ -264,6 +264,11 @@ _RECIPE_FLAGS = {
     ),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
+    "split_seeds": (
+        "N",
+        "Train each seed on a split of its own: N seeds, N splits into training and validation rows. The test rows stay.",
+        "Data and seed",
+    ),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
     "precision": (
         "NAME",

@@ -46,6 +46,7 @@ _CALLED = {
     "data": "dataset data_set",
     "data_dir": "data_root data_folder dataset_dir",
     "split_seed": "data_seed splitseed",
+    "split_seeds": "splits n_splits folds n_folds k_folds cv resamples",
     "seeds": "repeats repetitions replicates replications reps",
     "precision": "dtype fp16 bf16 amp",
     "metric": "monitor score sort sort_by rank_by rank_on order_by",

@@ -8,6 +8,7 @@ process: the host when its connection closes, a worker when the host is gone.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import signal
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """The data a host loads: a data set, and the (normalize, train_size) forms of it that workers will ask for.
+    """The data a host loads: a data set, and the (normalize, train_size) forms and splits of it that workers will ask for.
 
     checkpoints: the folder where workers keep theirs, or None for none; keep: whether to keep those of finished trials;
     precision: of matrix products, see recipe.PRECISIONS.
@@ -54,6 +55,7 @@ class DataRequest:
     checkpoints: Path | None = None
     keep: bool = False
     precision: str = "float32"
+    splits: tuple[int, ...] = (0,)
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -224,17 +226,29 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 study.send(message)
 
 
+SPLITS_BYTES = 2**30
+"""Bytes of data in memory up to which the host makes all splits ready; past it, workers make those that they train on."""
+
+
 class _Stock:
     """What every worker inherits: torch, the engine, the data. Loaded once, in the host."""
 
     def __init__(self, study: Connection, requests: list[DataRequest]) -> None:
         """Waits for the study's request, which goes to `requests`, and loads its data while torch is imported."""
 
-        def prepare() -> tuple[str, dict[tuple[str, int | str], list[tuple[Array, Array]]]]:
+        def prepare() -> tuple[str, dict[tuple[str, int | str, int], list[tuple[Array, Array]]]]:
             self.devices, request = study.recv()
             requests.append(request)
             self.source = load(request.name, request.data_dir, request.split_seed)
-            return self.source.fingerprint(), {form: self.source.standardised(*form) for form in request.forms}
+            first = request.splits[0]
+            bytes_each = sum(
+                4 * math.prod(part[0].shape) for part in (self.source.train, self.source.val, self.source.test)
+            )
+            room = max(1, SPLITS_BYTES // bytes_each)
+            wanted = [(form, split) for form in request.forms for split in request.splits]
+            ready = [one for place, one in enumerate(wanted) if one[1] == first or place < room]
+            made = {split: self.source.resplit(split) for _, split in ready}
+            return self.source.fingerprint(), {(*form, split): made[split].standardised(*form) for form, split in ready}
 
         with ThreadPoolExecutor(1) as aside:
             prepared = aside.submit(prepare)
@@ -253,15 +267,19 @@ class _Stock:
         if "mps" in self.devices and not torch.backends.mps.is_available():
             raise SweepError("torch has no mps device here; --device cpu trains on the CPU")
         self.splits = {form: self.source.tensors(parts) for form, parts in forms.items()}
+        self.made: tuple[tuple[str, int | str, int], Split] | None = None
         self.memory = sweep.engine.resident_memory()
 
-    def split(self, setting: Setting) -> Split:
-        """The data in the form of a setting; made now if no form of the request was that."""
+    def split(self, setting: Setting, number: int = 0) -> Split:
+        """The data in the form of a setting and a split; made now if the host did not, and the last of these kept."""
         size = setting["train_size"]
         form = str(setting["normalize"]), size if isinstance(size, str) else int(size)
-        if form not in self.splits:
-            self.splits[form] = self.source.split(*form).to(self.device)
-        return self.splits[form]
+        key = *form, number
+        if key in self.splits:
+            return self.splits[key]
+        if self.made is None or self.made[0] != key:
+            self.made = key, self.source.resplit(number).split(*form).to(self.device)
+        return self.made[1]
 
     def use(self, worker: int) -> None:
         """In a worker: takes its device and precision. The data go there once."""
@@ -350,7 +368,7 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
     saver = None
     if stock.checkpoints:
         saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind)
-    split = stock.split(unit.trials[0].setting)
+    split = stock.split(unit.trials[0].setting, unit.split)
     training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
     for records in training:
         pipe.send(Message(worker, "epoch", outcomes=tuple(records)))

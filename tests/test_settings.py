@@ -397,7 +397,7 @@ def test_settings_run_again_are_ranked_on_the_fresh_seeds_before_the_others():
 
 
 def test_what_was_done_with_settings_run_again_is_said():
-    again, *_, luck = meaning(rank_settings(rerun()), None)
+    again, *_, luck, _ = meaning(rank_settings(rerun()), None)
     assert again == (
         "All settings share seed 0, which selected; 3 of 10 were run again on seeds 1 to 3: these are ranked first, on the fresh seeds alone, "
         "since the score that selected is in part luck. The others have that score only."

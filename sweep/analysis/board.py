@@ -57,6 +57,7 @@ def csv_columns(board: Board, test: bool) -> list[str]:
         "trial",
         "state",
         "seed",
+        *(["split_seed"] if "split_seed" in board.rows else []),
         *board.table.swept,
         *measured,
         *([name for name in test_columns(board.rows) if name != board.table.metric] if test else []),

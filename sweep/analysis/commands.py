@@ -30,6 +30,9 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe.seeds != (0,):
         first = recipe.seeds == tuple(range(len(recipe.seeds)))
         flags.append(f"--seeds {len(recipe.seeds)}" if first else f"--seed {','.join(map(str, recipe.seeds))}")
+    if recipe.splits:
+        first = recipe.splits == tuple(range(len(recipe.splits)))
+        flags.append(f"--split-seeds {len(recipe.splits) if first else ','.join(map(str, recipe.splits))}")
     if recipe.direction != METRICS[recipe.metric] and (recipe.search is None or not recipe.search.objectives):
         flags.append(f"--direction {recipe.direction}")
     if recipe.search is not None:

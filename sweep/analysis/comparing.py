@@ -70,6 +70,8 @@ class Comparison:
     by_epochs: pd.DataFrame
     common: list[Common]
     notes: list[str]
+    data_splits: int = 1
+    """Splits of the data that every study's seeds train on, as of a `StudyTable`: the fewest."""
 
 
 def compare_studies(
@@ -100,7 +102,14 @@ def compare_studies(
         if (made := _common(ledger, studies[0], tables[0], study, table)) is not None
     ]
     return Comparison(
-        tables[0].metric, tables[0].direction, rows, by_trials, by_epochs, common, _notes(studies, tables)
+        tables[0].metric,
+        tables[0].direction,
+        rows,
+        by_trials,
+        by_epochs,
+        common,
+        _notes(studies, tables),
+        min(table.data_splits for table in tables),
     )
 
 
@@ -221,10 +230,10 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
-    """Pairs settings that both studies have, on common seeds where there are any; None if there is no such setting."""
+    """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such setting."""
     longer = _values(a, PLANNED_EPOCHS) != _values(b, PLANNED_EPOCHS)
     left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
-    both = left.merge(right, on=["text", "seed"], suffixes=("_a", "_b"))
+    both = left.merge(right, on=["text", "seed", "split"], suffixes=("_a", "_b"))
     seeds = len(both) > 0
     if not seeds:
         means = [
@@ -264,10 +273,12 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
 
 
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
-    """The trials that were trained to their end: number, seed, value (NaN where it diverged), and their setting as it is
+    """The trials that were trained to their end: number, seed, split, value (NaN where it diverged), and their setting as it is
     stored; without its epochs if the studies train for `longer` or shorter."""
     trained = finished(table)
     text = setting_texts(ledger, study, trained)
     if longer:
         text = text.str.replace(r'"epochs":\d+,?', "", regex=True)
-    return pd.DataFrame({"number": trained["number"], "seed": trained["seed"], "value": trained["value"], "text": text})
+    split = trained["seed"].map(study.recipe.split_of)
+    names = ["number", "seed", "value"]
+    return trained[names].assign(split=split, text=text)

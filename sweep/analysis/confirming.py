@@ -90,6 +90,8 @@ class Confirmation:
     duel: Duel | None
     tests: dict[str, tuple[float, float, float]]
     trained: bool
+    data_splits: int = 1
+    """Splits of the data that the fresh seeds train on, as of a `StudyTable`."""
 
     @property
     def held(self) -> bool:
@@ -165,6 +167,9 @@ def confirmation_recipe(
         settings += [setting for setting in chosen if setting not in settings]
     again: dict[str, Any] = {"confirms": study.name}
     again["seeds"] = fresh_seeds(study.recipe.seeds, before.seeds if before else (), seeds, seed)
+    if study.recipe.splits:  # seeds that did not help to select, on splits that did not
+        first = max(study.recipe.splits) + 1
+        again["splits"] = tuple(range(first, first + len(again["seeds"])))
     if not before and table.metric in METRICS:
         again |= {"metric": table.metric, "direction": table.direction}
     return (before or study.recipe).of_settings(settings, **again)
@@ -257,6 +262,7 @@ def _confirmed(
         duel=_duel(again, [code for code in rows.index if rows.loc[code, "n"] > 0], bool(now["tied"].iloc[:2].all())),
         tests={} if selecting.filtered else told.tests,
         trained=False,
+        data_splits=again.data_splits,
     )
 
 

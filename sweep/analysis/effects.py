@@ -113,6 +113,8 @@ class Effect:
     """What holds throughout."""
     roles: SeedRoles | None = None
     """Which seeds selected and which judge, where the best settings were run again."""
+    data_splits: int = 1
+    """Splits of the data that its seeds train on, as of a `StudyTable`."""
 
     @property
     def first(self) -> Comparison:
@@ -247,6 +249,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         left_out={str(state): n for state, n in states.items() if state not in FINISHED},
         fixed=dict(table.constant),
         roles=roles,
+        data_splits=table.data_splits,
     )
 
 

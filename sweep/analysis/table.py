@@ -43,6 +43,8 @@ class StudyTable:
     adaptive: bool = False
     objectives: Objectives = ()
     unfiltered: pd.DataFrame | None = None
+    data_splits: int = 1
+    """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was imported."""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -103,6 +105,7 @@ def study_table(
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
+        data_splits=0 if study.recipe.imported else len(study.recipe.splits) or 1,
     )
 
 

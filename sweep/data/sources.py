@@ -34,6 +34,8 @@ class DataInfo:
     train: int
     val: int
     test: int
+    splits: bool = True
+    """Whether its training and validation rows can be split otherwise: not where the file has validation rows of its own."""
     notes: tuple[str, ...] = ()
     """What the reader should know: how labels and channels were read, a class that is nearly everything."""
 
@@ -107,7 +109,9 @@ def is_file(name: str) -> bool:
 def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     rows = {part: len(labels) for part, labels in arrays.y.items()}
     if "val" in rows:
-        return DataInfo(name, arrays.shape, arrays.classes, rows["train"], rows["val"], rows["test"], arrays.notes)
+        return DataInfo(
+            name, arrays.shape, arrays.classes, rows["train"], rows["val"], rows["test"], False, arrays.notes
+        )
     info = _info(name, arrays.shape, arrays.classes, rows["train"], rows["test"])
     return replace(info, notes=arrays.notes)
 
@@ -137,7 +141,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     if val is None:
         rows, order = order[: info.val], order[info.val :]
         val = x[rows], y[rows]
-    return Source(info, (x[order], y[order]), val, test)
+    return Source(info, (x[order], y[order]), val, test, split_seed)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,8 @@ class Source:
     train: tuple[Array, Array]
     val: tuple[Array, Array]
     test: tuple[Array, Array]
+    seed: int = 0
+    """The seed that split it."""
 
     def fingerprint(self) -> str:
         """A checksum of every row and label of every part: the same data split the same way have the same."""
@@ -156,6 +162,18 @@ class Source:
             for array in (x, y):
                 crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
         return f"{crc:08x}"
+
+    def resplit(self, number: int) -> Source:
+        """The same rows, those for training and validation dealt out anew; split 0 is this one.
+
+        The test rows stay: what selected a setting on one split has then seen no test row of another.
+        """
+        if not number:
+            return self
+        x, y = (np.concatenate([self.val[place], self.train[place]]) for place in (0, 1))
+        order = np.random.default_rng([self.seed, len(x), number]).permutation(len(x))
+        val, train = order[: len(self.val[1])], order[len(self.val[1]) :]
+        return replace(self, train=(x[train], y[train]), val=(x[val], y[val]))
 
     def split(self, normalize: str, train_size: int | str) -> Split:
         """The parts as float32 tensors. Statistics come from the first `train_size` training rows, the ones used."""

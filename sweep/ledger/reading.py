@@ -207,7 +207,10 @@ class Reader(File):
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
         row = rows[0]
         *values, setting = row
-        return dict(zip(["trial", *columns.values()], values, strict=True)), json.loads(setting)
+        found = dict(zip(["trial", *columns.values()], values, strict=True))
+        if study.recipe.splits:
+            found["split_seed"] = study.recipe.split_of(found["seed"])
+        return found, json.loads(setting)
 
     def trials(self, study: Study) -> pd.DataFrame:
         """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest.
@@ -223,6 +226,8 @@ class Reader(File):
         numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
         frame[numbers] = frame[numbers].astype("float64")
         frame["setting"] = codes
+        if study.recipe.splits:
+            frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
         return pd.concat([frame, settings.astype(object).take(codes).set_index(frame.index)], axis=1)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:

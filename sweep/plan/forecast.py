@@ -61,6 +61,8 @@ class Plan:
     jobs: int
     seconds: float | None
     memory: int | None
+    splits: int = 1
+    """Splits of the data that its seeds train on."""
 
 
 def plan_grid(
@@ -86,10 +88,11 @@ def plan_grid(
     durations: list[float] = []
     memory = 0
     rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind)
-    share = least_programs(census.cohort_count, jobs)
+    splits = max(1, len(recipe.splits))
+    share = least_programs(census.cohort_count * splits, jobs)
     for program, settings in itertools.islice(census.cohorts(), LISTED):
         trials = settings * len(grid.seeds)
-        pieces = piece_sizes(program, data, trials, jobs, lanes, speeds, kind, share)
+        pieces = splits * piece_sizes(program, data, trials // splits, jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), pieces[0])
         one = trial_seconds(program, data, cost) if cost else rate and rate * relative_cost(program, data)
         memory = max(memory, cost.memory if cost else 0)
@@ -113,6 +116,7 @@ def plan_grid(
         jobs=busy,
         seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
         memory=start[1] + busy * memory if start else None,
+        splits=splits,
     )
 
 
@@ -192,8 +196,10 @@ def measurements(
     for place in range(min(MEASURED, len(cohorts))):
         program, settings = cohorts[int(place * stride)]
         trials = settings * len(seeds)
+        splits = max(1, len(recipe.splits))
         key = cost_key(program, data, jobs, kind)
-        widest = most_lanes(program, data, trials, least_programs(len(cohorts), jobs), jobs, kind)
+        least = least_programs(len(cohorts) * splits, jobs)
+        widest = most_lanes(program, data, trials // splits, least, jobs, kind)
         if speeds.covers(key, widest) or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
             continue
         found[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))

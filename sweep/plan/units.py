@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,11 +36,12 @@ GPU_LANE_BUDGET = 500_000_000
 class Unit:
     """What one worker trains at a time: trials of one cohort, as lanes of one program.
 
-    attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after which it stops, to be
-    gone on with, if not the last.
+    split: of the data; attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after
+    which it stops, to be gone on with, if not the last.
     """
 
     trials: tuple[Trial, ...]
+    split: int = 0
     attempt: int = 1
     checkpoint: Path | None = None
     until: int | None = None
@@ -60,20 +61,22 @@ def units(
     saved: Sequence[Saved] = (),
     speeds: Speeds | None = None,
     kind: str = "cpu float32",
+    split_of: Callable[[int], int] = lambda _: 0,
 ) -> list[Unit]:
-    """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice.
+    """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice;
+    split_of: gives the split of a seed: a program trains on one.
 
     Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
     """
     speeds = speeds or Speeds()
     places = {key: one.path for one in reversed(saved) for key in one.keys}
-    cohorts: dict[tuple[str, Path | None], list[Trial]] = {}
+    cohorts: dict[tuple[str, int, Path | None], list[Trial]] = {}
     for trial in trials:
         place = places.get(trial_key(trial)) if places else None
-        cohorts.setdefault((program_key(trial.setting), place), []).append(trial)
+        cohorts.setdefault((program_key(trial.setting), split_of(trial.seed), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
     share = least_programs(len(cohorts), jobs)
-    for (key, place), members in cohorts.items():
+    for (key, split, place), members in cohorts.items():
         program = json.loads(key)
         members.sort(key=lambda trial: (trial.seed, trial.number))
         sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
@@ -81,7 +84,7 @@ def units(
         one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
         ends = list(itertools.accumulate(sizes))
         for end, size in zip(ends, sizes, strict=True):
-            out.append((one * size, Unit(tuple(members[end - size : end]), checkpoint=place)))
+            out.append((one * size, Unit(tuple(members[end - size : end]), split, checkpoint=place)))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
 

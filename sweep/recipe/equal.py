@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sweep.errors import UsageError
 from sweep.hyperparameters import Value, show_value
 from sweep.recipe.identity import Recipe
 from sweep.space import Axis, Range
@@ -17,7 +18,12 @@ SAME = 1e-9
 
 
 def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:
-    """The recipe with one of each group of values that train the same, and a note for each that was left out."""
+    """The recipe with one of each group of values that train the same, and a note for each that was left out.
+
+    Raises UsageError where splits vary and the data's cannot.
+    """
+    if recipe.splits and not data.splits:
+        raise UsageError(f"split_seeds: {data.name} has validation rows of its own, so there is one split only")
     if recipe.settings or recipe.imported:
         return recipe
     notes: list[str] = []

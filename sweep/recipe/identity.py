@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value
@@ -31,6 +32,8 @@ class Recipe:
     split_seed: int = 0
     precision: str = "float32"
     seeds: tuple[int, ...] = (0,)
+    splits: tuple[int, ...] = ()
+    """The split of the data that each seed trains on, in the order of `seeds`; empty where all train on split 0."""
     metric: str = "val_loss"
     direction: str = "minimize"
     search: Search | None = None
@@ -44,6 +47,14 @@ class Recipe:
     def metric_column(self) -> str:
         """The column of the ledger that holds the metric."""
         return "val_loss" if self.imported else self.metric
+
+    def split_of(self, seed: int) -> int:
+        """The number of the split that a seed trains on (see `Source.resplit`)."""
+        return self._splits.get(seed, 0)
+
+    @cached_property
+    def _splits(self) -> dict[int, int]:
+        return dict(zip(self.seeds, self.splits, strict=True)) if self.splits else {}
 
     @property
     def grid(self) -> Grid:
@@ -85,6 +96,7 @@ class Recipe:
             "split_seed": self.split_seed,
             **({"precision": self.precision} if self.precision != "float32" else {}),
             "seeds": list(self.seeds),
+            **({"split_seeds": list(self.splits)} if self.splits else {}),
             "metric": self.metric,
             "direction": self.direction,
             **({"confirms": self.confirms} if self.confirms else {}),
@@ -179,6 +191,8 @@ class Recipe:
             return False
         if not set(self.seeds) >= set(smaller.seeds) or self.confirms != smaller.confirms:
             return False
+        if any(self.split_of(seed) != smaller.split_of(seed) for seed in smaller.seeds):
+            return False
         if self.settings or smaller.settings:
             all_, some = (set(map(setting_key, recipe.settings)) for recipe in (self, smaller))
             return bool(some) and all_ >= some
@@ -196,6 +210,8 @@ class Recipe:
 
 
 def _told(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]
         return f"{len(value)} listed ({digest})"

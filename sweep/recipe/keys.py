@@ -30,6 +30,7 @@ RECIPE_KEYS = (
     "data",
     "data_dir",
     "split_seed",
+    "split_seeds",
     "precision",
     "seeds",
     "metric",
@@ -77,6 +78,18 @@ def whole(key: str, value: object, where: str) -> int:
     return value
 
 
+def _splits(key: str, value: object, where: str) -> tuple[int, ...]:
+    """The splits' numbers: a count of them, or a list."""
+    try:
+        return _seeds(key, value, where)
+    except UsageError:
+        expected = f"expected how many splits, 1 to {MOST_SEEDS}, or a list of their numbers"
+        raise UsageError(f"{where}{key} = {shown(value)}: {expected}") from None
+
+
+MOST_SEEDS = 100_000
+
+
 def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
     if isinstance(value, list | tuple):
         if not value:
@@ -84,8 +97,8 @@ def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
         axis = read_axis(TABLE["seed"], value, where)
         return Grid((axis,), ()).points["seed"]  # type: ignore[return-value]
     count = whole(key, value, where)
-    if not 1 <= count <= 100_000:
-        raise UsageError(f"{where}{key} = {count}: expected 1 to 100000 seeds")
+    if not 1 <= count <= MOST_SEEDS:
+        raise UsageError(f"{where}{key} = {count}: expected 1 to {MOST_SEEDS} seeds")
     return tuple(range(count))
 
 
@@ -94,6 +107,7 @@ CHECKS = {
     "data": _text,
     "data_dir": _text,
     "split_seed": whole,
+    "split_seeds": _splits,
     "precision": one_of(PRECISIONS),
     "seeds": _seeds,
     "metric": one_of(tuple(METRICS)),

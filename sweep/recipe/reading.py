@@ -99,8 +99,25 @@ def _build(
         plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if "search" in plain:
         plain = aimed(plain)
+    if "split_seeds" in plain:
+        plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
     return Recipe(axes=tuple(axes), **plain)
+
+
+def _one_split_each(splits: tuple[int, ...], seeds: tuple[int, ...] | None, where: str) -> dict[str, tuple[int, ...]]:
+    """Seeds and their splits: each seed has a split of its own. Varying both together tells most of what a training
+    costs (Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks)."""
+    if splits == (0,):
+        return {}
+    if seeds is None:
+        seeds = tuple(range(len(splits)))
+    if len(seeds) != len(splits):
+        raise UsageError(
+            f"{where}split_seeds are {len(splits)} and seeds {len(seeds)}: each seed trains on a split of its own; "
+            "expected as many of both (without seeds, they are 0, 1, 2, …)"
+        )
+    return {"seeds": seeds, "splits": splits if any(splits) else ()}
 
 
 def _check_units(recipe: Recipe) -> None:
@@ -141,7 +158,7 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -
         if key in TABLE:
             entries[key] = (parse_flag(TABLE[key], text), f"{TABLE[key].flag}: ")
         else:
-            whole = key in ("seeds", "split_seed") and text.strip().isdecimal() and len(text) < 20
+            whole = key in ("seeds", "split_seed", "split_seeds") and text.strip().isdecimal() and len(text) < 20
             entries[key] = (int(text) if whole else text, f"--{key.replace('_', '-')}: ")
     if "seed" in entries and "seeds" in entries:
         raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")

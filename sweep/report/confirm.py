@@ -14,7 +14,7 @@ from sweep.report.answers import compared_sizes, record_comparison
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.text import count, missing, show_gap, show_metric, show_seconds, signed_gap
+from sweep.report.text import count, covers, missing, show_gap, show_metric, show_seconds, signed_gap
 from sweep.space import seeds_text
 
 MANY_SEEDS = 100
@@ -37,7 +37,7 @@ def confirmation_report(made: Confirmation) -> RenderableType:
         parts.append(Text(f"all with {_settings_text(made.constant)}", "dim"))
     parts += [Text(), _table(made), Text()]
     parts += [line for line in (_order(made), _first_line(made), _luck(made), _left(made)) if line is not None]
-    return Group(*parts)
+    return Group(*parts, Text(covers(made.data_splits), "dim"))
 
 
 def _table(made: Confirmation) -> RenderableType:
@@ -170,6 +170,7 @@ def confirmation_record(made: Confirmation) -> dict[str, Any]:
         "fresh": made.fresh,
         "constant": {name: plain(value) for name, value in made.constant.items()},
         "order_held": made.held,
+        "covers": covers(made.data_splits),
         "settings": records(made.rows),
         "first_against_second": {name: plain(value) for name, value in vars(made.duel).items()} if made.duel else None,
         "selected": chosen,
@@ -212,7 +213,10 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
     missing_ = [name for name in made.studies["study"][1:] if name not in {common.second for common in made.common}]
     if missing_:
         parts += [Text(), Text(f"No setting in common with {made.studies['study'][0]}: {', '.join(missing_)}.", "dim")]
-    return Group(*parts, *(Text(f"note: {note}", "dim") for note in made.notes))
+    notes = [f"note: {note}" for note in made.notes]
+    if (made.studies["n"] > 1).any():
+        notes.append(covers(made.data_splits))
+    return Group(*parts, *(Text(note, "dim") for note in notes))
 
 
 def _budgets(frame: pd.DataFrame, metric: str) -> RenderableType:
@@ -284,4 +288,5 @@ def comparison_record(made: Comparison) -> dict[str, Any]:
         "expected_by_epochs": records(made.by_epochs),
         "common": common,
         "notes": made.notes,
+        "covers": covers(made.data_splits),
     }

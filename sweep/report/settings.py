@@ -14,7 +14,7 @@ from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
-from sweep.report.text import count, missing, show_gap, show_metric
+from sweep.report.text import count, covers, missing, show_gap, show_metric
 from sweep.space import seeds_text
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
 def meaning(board: SettingsBoard, fresh: Fresh | None) -> list[str]:
     """What the ranks are worth, as plain sentences."""
     lines = [_again(board), _ties(board), _lost(board), _expected(board), _luck(board, fresh)]
+    if board.seeds > 1:
+        lines.append(covers(board.table.data_splits))
     return [text for text in lines if text]
 
 
@@ -281,6 +283,7 @@ def settings_json(
         "direction": board.table.direction,
         "constant": {name: plain(value) for name, value in board.table.constant.items()},
         "seeds": board.seeds,
+        "covers": covers(board.table.data_splits) if board.seeds > 1 else None,
         "tied": board.tied,
         "selected": chosen,
         "expected_best": [{"settings": k, "value": plain(value)} for k, value in board.expected],

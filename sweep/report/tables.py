@@ -166,6 +166,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         Text.assemble(
             (name, "bold"),
             f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}",
+            ", each on its own split" if plan.splits > 1 else "",
         ),
         Text(
             f"data {data.name}: rows of {shape}, {data.classes} classes; {data.train:,} to train, {data.val:,} to validate, {data.test:,} to test"

@@ -77,6 +77,21 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def covers(data_splits: int) -> str:
+    """What an interval over seeds covers, and what it does not; of studies with so many splits (see `StudyTable`)."""
+    if not data_splits:
+        return "Intervals cover what varied between the seeds of the imported table; it does not say whether the data split did."
+    if data_splits == 1:
+        return (
+            "Intervals cover what varies between seeds (initial weights, minibatches) on one split of the data; "
+            "--split-seeds 5 covers other splits, too."
+        )
+    return (
+        "Intervals cover what varies between seeds and between splits: each seed trained on its own split into training "
+        "and validation rows. The test rows are the same in all."
+    )
+
+
 def missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NA."""
     return value is None or str(value) in ("<NA>", "nan", "NaT")

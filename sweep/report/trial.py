@@ -37,7 +37,7 @@ def trial_report(
         Text.assemble(
             ("trial ", "bold"),
             (str(row["trial"]), "bold"),
-            f", seed {row['seed']}: ",
+            f", seed {row['seed']}" + (f", split {row['split_seed']}" if "split_seed" in row else "") + ": ",
             (row["state"], STATE_STYLE[row["state"]]),
         )
     ]
@@ -64,7 +64,8 @@ def trial_report(
         told = [
             name
             for name in row
-            if name not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting")
+            if name
+            not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")
         ]
         parts += [
             Text(f"{name} {show_metric(of_unit(name, [row[name]]), row[name])}")

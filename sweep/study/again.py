@@ -52,7 +52,8 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     then = next((one.facts for one in ledger.sittings(study) if one.number == row["sitting"]), {})
     now: dict[str, Any] = {}
     records: list[EpochRecord] = []
-    unit = Unit((Trial(number, setting, row["seed"]),), until=row["epochs"] if row["state"] == "pruned" else None)
+    until = row["epochs"] if row["state"] == "pruned" else None
+    unit = Unit((Trial(number, setting, row["seed"]),), study.recipe.split_of(row["seed"]), until=until)
     with Pool(["cpu"], data_request(study.recipe, None)) as pool:
         while True:
             for message in pool.messages(1.0):

@@ -96,7 +96,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     ledger.add(study, window)
 
                     def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
-                        return units(trials, data, jobs, options.lanes, saved, speeds, kind)
+                        return units(trials, data, jobs, options.lanes, saved, speeds, kind, study.recipe.split_of)
 
                     if train is not None:
                         train(window, make)

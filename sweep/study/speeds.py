@@ -81,4 +81,7 @@ def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -
         for normalize in recipe.listed("normalize")
         for size in recipe.listed("train_size")
     )
-    return DataRequest(recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision)
+    splits = tuple(dict.fromkeys(recipe.splits)) or (0,)
+    return DataRequest(
+        recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision, splits
+    )

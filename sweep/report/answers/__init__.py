@@ -8,7 +8,7 @@ check       the answer to `sweep check`
 """
 
 from sweep.report.answers.check import check_json, check_report
-from sweep.report.answers.effect import effect_json, effect_report, record_comparison
+from sweep.report.answers.effect import effect_json, effect_report, footnote, record_comparison
 from sweep.report.answers.importance import importance_json, importance_method, importance_report, importance_sentences
 from sweep.report.answers.sentences import compared_sizes, headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import scale, show_difference, show_p
@@ -19,6 +19,7 @@ __all__ = [
     "compared_sizes",
     "effect_json",
     "effect_report",
+    "footnote",
     "headline",
     "holds_for",
     "importance_json",

@@ -26,7 +26,7 @@ from sweep.report.answers.words import (
 )
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.text import count, missing, show_metric
+from sweep.report.text import count, covers, missing, show_metric
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -60,7 +60,12 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
         parts += _legend(effect, effect.by_comparisons)
     if tuned:
         parts += [Text(), Text("Each at its best, after tuning the rest:", "bold"), _tuned_table(effect)]
-    return [*parts, Text(), Text(holds_for(effect), "dim")]
+    return [*parts, Text(), Text(footnote(effect), "dim")]
+
+
+def footnote(effect: Effect) -> str:
+    """What it holds for, and what its intervals cover."""
+    return " ".join([holds_for(effect), *([covers(effect.data_splits)] if effect.seeds > 1 else [])])
 
 
 def _legend(effect: Effect, comparisons: list[Comparison]) -> list[Text]:
@@ -209,6 +214,7 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "by_comparisons": [record_comparison(one) for one in effect.by_comparisons],
         "tuned": records(effect.tuned),
         "gap": None if effect.gap is None else {name: plain(value) for name, value in vars(effect.gap).items()},
+        "covers": covers(effect.data_splits) if effect.seeds > 1 else None,
         "fixed": {name: plain(value) for name, value in effect.fixed.items()},
     }
 

@@ -15,8 +15,8 @@ from sweep.analysis.pictures import Picture
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
 from sweep.report.answers import (
+    footnote,
     headline,
-    holds_for,
     importance_method,
     importance_sentences,
     sentences,
@@ -231,7 +231,7 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
         figures = [_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
     about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
-    about += f"{holds_for(each[0])}{f' Not compared here: {left} more.' if left else ''}"
+    about += f"{footnote(each[0])}{f' Not compared here: {left} more.' if left else ''}"
     told = [
         {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}
         for one in each
