@@ -15,8 +15,34 @@ search           settings asked of Optuna's samplers
 study            the loop: ask, plan, train, record, tell
 analysis         numbers in, numbers out
 report           tables, files, pictures, pages
+api              all of that from Python; the command line uses it, too
 progress         what is seen while a study runs
 flags, cli       the command line
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweep.api import Results, StudyResults, open_results, run
+    from sweep.errors import SweepError, UsageError
+
 __version__ = "0.1.0"
+
+__all__ = ["Results", "StudyResults", "SweepError", "UsageError", "__version__", "open_results", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """What the library has, imported when it is used: the command line's quick commands need none of it."""
+    from importlib import import_module
+
+    if name in ("SweepError", "UsageError"):
+        return getattr(import_module("sweep.errors"), name)
+    if name in __all__:
+        return getattr(import_module("sweep.api"), name)
+    raise AttributeError(f"module 'sweep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from types import FrameType
@@ -77,6 +78,8 @@ def dropped() -> str:
 def heed(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> dict[int, Any]:
     """Installs a handler of the signals that end; returns those before. One that is ignored stays so: nohup and a shell's
     background jobs begin that way, because the run is to outlive what sends it."""
+    if threading.current_thread() is not threading.main_thread():  # where Python allows none
+        return {}
     heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in heard}
 

@@ -29,6 +29,7 @@ ORDER = [
     {"sweep.study"},
     {"sweep.analysis"},
     {"sweep.report"},
+    {"sweep.api"},
     {"sweep.progress"},
     {"sweep.flags"},
     {"sweep.cli"},

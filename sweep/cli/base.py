@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweep.flags import Asked, Running
     from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
-    from sweep.study import Options, Watcher
+    from sweep.study import Options, Summary
 
 
 class _Commands(typer.core.TyperGroup):
@@ -68,27 +68,11 @@ def load(
     recipe: Path | None, flags: dict[str, str], study: str | None, search: dict[str, Any] | None = None
 ) -> tuple[Recipe, str]:
     """The recipe, and the name of its study: as given, else after the file, else by its digest."""
+    from sweep.api import name_study
     from sweep.recipe import load_recipe
-    from sweep.study import check_name
 
     loaded = load_recipe(recipe, flags, search)
-    kind = "grid" if search is None else "search"
-    return loaded, check_name(study if study is not None else recipe.stem if recipe else f"{kind}-{loaded.digest()}")
-
-
-def fit(recipe: Recipe) -> tuple[Recipe, Any]:
-    """The recipe with values that mean the same beside its data taken once, and these data in a few figures."""
-    from sweep.recipe import merge_equal
-
-    data = describe(recipe)
-    return merge_equal(recipe, data), data
-
-
-def describe(recipe: Recipe) -> Any:
-    """The recipe's data in a few figures, without loading them."""
-    from sweep.data import describe
-
-    return describe(recipe.data)
+    return loaded, name_study(loaded, recipe.stem if study is None and recipe else study)
 
 
 def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
@@ -113,20 +97,18 @@ def run_options(running: Running) -> Options:
     )
 
 
-def run_study(ledger: Ledger, study: Study, watcher: Watcher, options: Options) -> NoReturn:
-    """Runs a study, shows its leaderboard and leaves with the run's exit code."""
+def show_run(summary: Summary, results: Path, name: str) -> NoReturn:
+    """Shows the leaderboard of a study that has run, unless the user interrupted it, and leaves with the run's exit code."""
     from sweep.analysis import leaderboard, rank_settings, study_table
+    from sweep.ledger import Ledger
     from sweep.report import settings_report
-    from sweep.study import check_trains, run
 
-    check_trains(study)
-    summary = run(ledger, study, describe(study.recipe), watcher, options)
     if summary.stopped != "interrupted":
-        table = study_table(ledger, study)
+        with Ledger(results) as ledger:
+            table = study_table(ledger, ledger.study(name))
         say("")
         say(settings_report(rank_settings(table), leaderboard(table), 10))
-        more = f"sweep show {study.name} · sweep trial {study.name} N · sweep export {study.name} -o {study.name}.csv"
-        say(f"\nMore: {more}")
+        say(f"\nMore: sweep show {name} · sweep trial {name} N · sweep export {name} -o {name}.csv")
     raise typer.Exit(summary.exit_code)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sweep.cli.base import app, asked_table, console, describe, run_options, say
+from sweep.cli.base import app, asked_table, console, run_options, say
 from sweep.flags import (
     DEFAULT_RESULTS,
     Asked,
@@ -82,13 +82,12 @@ def confirm(
 
     Of an imported table nothing can be trained: the seeds that only some settings have are the fresh ones.
     """
-    from sweep.analysis.confirming import confirmation_recipe, confirmed, split_by_seed
+    from sweep.analysis.confirming import confirmed, split_by_seed
+    from sweep.api import confirmation_opened, run_record
     from sweep.errors import UsageError
-    from sweep.host import ahead
-    from sweep.ledger import FINISHED, Ledger
-    from sweep.plan import plan_grid
+    from sweep.ledger import Ledger
     from sweep.progress import watcher
-    from sweep.study import check_name, follow_data, opened, run
+    from sweep.study import check_name, follow_data
 
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
@@ -102,17 +101,10 @@ def confirm(
         options = run_options(running)
         name = check_name(f"{study}-confirm" if name is None else name)
         seen = watcher(console(stderr=True))
-        with ledger.lock(name):
-            recipe = confirmation_recipe(
-                ledger, found, name, top, per, seeds, seed, asked.metric, asked.direction, asked.where
-            )
-            plan = plan_grid(recipe, describe(recipe))
-            there = ledger.find(name)
-            if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
-                ahead()
-            with opened(ledger, name, recipe, plan, seen) as again:
-                summary = run(ledger, again, describe(recipe), seen, options)
-            made = confirmed(ledger, found, ledger.study(name), asked.metric, asked.direction, asked.where)
+        select = asked.metric, asked.direction, asked.where
+        with confirmation_opened(ledger, found, name, seen, seeds, top, per, seed, select) as again:
+            summary = run_record(ledger, again, seen, options)
+        made = confirmed(ledger, found, ledger.study(name), *select)
         if summary.stopped == "interrupted":
             raise typer.Exit(summary.exit_code)
         _tell(made, summary.exit_code, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from sweep.cli.base import app, console, fit, load, run_options, run_study, say
+from sweep.cli.base import app, console, load, run_options, say, show_run
 from sweep.errors import DataError
 from sweep.flags import (
     DEFAULT_RESULTS,
@@ -60,20 +60,12 @@ def grid(
     from sweep.host import ahead
 
     ahead()
-    from sweep.ledger import Ledger
-    from sweep.plan import plan_grid
+    from sweep.api import train
     from sweep.progress import watcher
-    from sweep.study import opened
 
     loaded, name = load(recipe, flags, study)
-    loaded, data = fit(loaded)
-    plan = plan_grid(loaded, data)
-    options = run_options(running)
-    seen = watcher(console(stderr=True))
-    for note in data.notes:
-        seen.note(f"data: {note}")
-    with Ledger(results, create=True) as ledger, ledger.lock(name), opened(ledger, name, loaded, plan, seen) as found:
-        run_study(ledger, found, seen, options)
+    summary = train(loaded, name, results, run_options(running), watcher(console(stderr=True)))
+    show_run(summary, results, name)
 
 
 @app.command(rich_help_panel="Train")
@@ -105,32 +97,15 @@ def search(
     from sweep.host import ahead
 
     ahead()
-    from sweep.ledger import Ledger
-    from sweep.plan import plan_search
+    from sweep.api import train
     from sweep.progress import watcher
-    from sweep.search import check_pruner, check_sampler
-    from sweep.study import begun_with, opened
 
     given: dict[str, object] = {"sampler": sampler, "in_flight": in_flight, "seed": search_seed}
     given |= {"pruner": pruner, "min_epochs": min_epochs, "reduction": reduction}
     given |= {"minimize": minimize or None, "maximize": maximize or None}
     loaded, name = load(recipe, flags, study, {key: value for key, value in given.items() if value is not None})
-    loaded, data = fit(loaded)
-    plan = plan_search(loaded, data, trials)
-    check_sampler(loaded)
-    check_pruner(loaded)
-    options = run_options(running)
-    seen = watcher(console(stderr=True))
-    for note in data.notes:
-        seen.note(f"data: {note}")
-    if plan.trials != trials:
-        seen.note(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
-    if loaded.search and "seconds" in dict(loaded.search.objectives):
-        seen.note("seconds are wall-clock time: what is asked then differs from run to run, after an interruption too")
-    with Ledger(results, create=True) as ledger, ledger.lock(name):
-        loaded = begun_with(ledger, name, loaded, enqueue or [], warm)
-        with opened(ledger, name, loaded, plan, seen) as found:
-            run_study(ledger, found, seen, options)
+    seen, options = watcher(console(stderr=True)), run_options(running)
+    show_run(train(loaded, name, results, options, seen, trials, enqueue or [], warm), results, name)
 
 
 @app.command(rich_help_panel="Train")
@@ -159,6 +134,7 @@ def plan(
 ) -> None:
     """Show what a grid, or with --trials a search, would run, without training: settings, trials, folded combinations,
     cohorts, lanes, time, memory."""
+    from sweep.api import fit
     from sweep.cores import quota_note
     from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
     from sweep.report import plan_table, search_plan_text
@@ -222,6 +198,7 @@ def resume(
     from sweep.host import ahead
 
     ahead()
+    from sweep.api import run_record
     from sweep.ledger import Ledger
     from sweep.progress import watcher
     from sweep.study import follow_data
@@ -235,4 +212,5 @@ def resume(
             found = follow_data(ledger, ledger.study(study), data)
             if data_dir:
                 found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
-            run_study(ledger, found, watcher(console(stderr=True)), options)
+            summary = run_record(ledger, found, watcher(console(stderr=True)), options)
+    show_run(summary, results, study)

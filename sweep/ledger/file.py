@@ -48,7 +48,11 @@ class File:
             if create and not os.access(folder, os.W_OK):
                 raise UsageError(f"{folder}: the results folder is read-only; --results names another")
             with self._alone(create):
-                self._connection = sqlite3.connect(self._address(create), timeout=60, isolation_level=None, uri=True)
+                # several threads may read: SQLite is built to be called from any (sqlite3.threadsafety is 3)
+                threads = {"check_same_thread": sqlite3.threadsafety < 3}
+                self._connection = sqlite3.connect(
+                    self._address(create), timeout=60, isolation_level=None, uri=True, **threads
+                )
                 self._connection.text_factory = lenient
                 self._open(create)
                 File.opened = self.path

@@ -16,7 +16,7 @@ from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS
-from sweep.recipe.reading import load_recipe, recipe_from_dict
+from sweep.recipe.reading import load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -39,4 +39,5 @@ __all__ = [
     "parse_seeds",
     "percents",
     "recipe_from_dict",
+    "recipe_of",
 ]

@@ -25,7 +25,16 @@ def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str
     `flags` maps hyperparameter and recipe keys to their text, unparsed. `search`: for a search, the keys of its table
     [search] that were given as flags; without it the recipe is a grid's.
     """
-    recipe = _load(path, flags, search)
+    return _check_asks(_load(path, flags, search), search)
+
+
+def recipe_of(table: Mapping[str, Any], search: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a TOML file's content as a mapping, with `search` as for `load_recipe`. Raises UsageError."""
+    return _check_asks(_build(table, {}, "", search=search), search)
+
+
+def _check_asks(recipe: Recipe, search: Mapping[str, Any] | None) -> Recipe:
+    """The recipe for a grid or, with `search`, for a search. Raises UsageError if it cannot be asked so."""
     recipe = recipe if search is not None else replace(recipe, search=None)
     _check_units(recipe)
     if search is None:

@@ -16,10 +16,11 @@ from sweep.study.moving import follow_data
 from sweep.study.opening import begun_with, check_name, check_trains, opened
 from sweep.study.running import Options, parse_duration, run
 from sweep.study.speeds import measured, precision_note, speed_kind
-from sweep.study.watching import Start, Summary, Watcher
+from sweep.study.watching import Quiet, Start, Summary, Watcher
 
 __all__ = [
     "Options",
+    "Quiet",
     "Reproduction",
     "Start",
     "Summary",

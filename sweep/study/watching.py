@@ -71,3 +71,37 @@ class Watcher(Protocol):
 
     def ended(self, summary: Summary) -> None:
         """The run is over."""
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def started(self, study: Study, start: Start) -> None:
+        pass
+
+    def training(self, worker: int, unit: Unit) -> None:
+        pass
+
+    def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
+        pass
+
+    def idle(self, worker: int) -> None:
+        pass
+
+    def failed(self, unit: Unit, reason: str, again: bool) -> None:
+        pass
+
+    def pruned(self, trials: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def ended(self, summary: Summary) -> None:
+        pass

@@ -1,0 +1,305 @@
+"""`sweep` from Python: train a recipe, open a results folder, ask. The command line uses the same functions.
+
+Needs study, analysis. `import sweep` imports none of it until it is used.
+
+    import sweep
+
+    study = sweep.run({"lr": [0.1, 0.01], "batch_norm": [True, False], "seeds": 3}, study="bn", results="results")
+    study.trials()                     # a frame: one row per trial
+    study.leaderboard()                # a frame: one row per setting, best first
+    study.effect("batch_norm").verdict
+    study.confirm(seeds=10).rows       # the best settings again, on fresh seeds
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sweep.data import DataInfo, describe
+from sweep.ledger import FINISHED, Ledger
+from sweep.ledger import Study as Record
+from sweep.plan import Plan, plan_grid, plan_search
+from sweep.recipe import Recipe, load_recipe, merge_equal, recipe_of
+from sweep.streams import ENDING
+from sweep.study import (
+    Options,
+    Quiet,
+    Summary,
+    Watcher,
+    begun_with,
+    check_name,
+    check_trains,
+    opened,
+    parse_duration,
+)
+from sweep.study import (
+    run as run_study,
+)
+from sweep.workers import choose_devices
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweep.analysis import Effect, SettingsBoard, StudyTable
+    from sweep.analysis.confirming import Confirmation
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any],
+    *,
+    study: str | None = None,
+    results: str | Path = "results",
+    trials: int | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    lanes: int | None = None,
+    time_limit: str | None = None,
+    watcher: Watcher | None = None,
+) -> StudyResults:
+    """Trains what a recipe asks for, as far as the results folder does not have it yet, and returns the study.
+
+    recipe: a TOML file, or its content as a mapping. study: its name; by default the file's, or one made of the recipe.
+    trials: asks a sampler for so many settings' trials, instead of training the whole grid. time_limit: such as "30m",
+    after which it stops; called again it goes on. watcher: is told what happens; by default nothing is printed.
+
+    Ctrl-C stops at the end of an epoch; everything finished is recorded, and KeyboardInterrupt is raised. Raises
+    UsageError, one line, for a recipe, a study or a device that cannot be.
+    """
+    search: dict[str, Any] | None = None if trials is None else {}
+    if isinstance(recipe, Mapping):
+        loaded = recipe_of(recipe, search)
+    else:
+        loaded = load_recipe(Path(recipe), {}, search)
+        study = Path(recipe).stem if study is None else study
+    name = name_study(loaded, study)
+    seconds = None if time_limit is None else parse_duration(time_limit)
+    options = Options(choose_devices(device, jobs), lanes, seconds=seconds)
+    with _handlers_kept():
+        summary = train(loaded, name, Path(results), options, watcher or Quiet(), trials)
+    if summary.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return open_results(results).study(name)
+
+
+def open_results(folder: str | Path = "results") -> Results:
+    """The studies of a results folder, to read. Raises UsageError if there are none."""
+    return Results(Path(folder))
+
+
+class Results:
+    """A results folder, open to read; a context manager, or `close` it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ledger = Ledger(folder)
+
+    @property
+    def names(self) -> list[str]:
+        """The studies' names, in the order in which they were made."""
+        return [study.name for study in self._ledger.studies()]
+
+    def study(self, name: str) -> StudyResults:
+        """A study. Raises UsageError if there is none of that name."""
+        return StudyResults(self._ledger, self._ledger.study(name))
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._ledger.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class StudyResults:
+    """A study's results, as they are in the ledger now.
+
+    Every question takes `metric` (by default the recipe's), `direction` ("minimize" or "maximize") and `where`, a condition
+    such as "lr<0.01, batch_norm=on" that trials must meet; each raises UsageError for what cannot be.
+    """
+
+    def __init__(self, ledger: Ledger, record: Record) -> None:
+        self._ledger, self._record = ledger, record
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self._record.name
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was asked for."""
+        return self._record.recipe
+
+    def table(self, metric: str | None = None, direction: str | None = None, where: str = "") -> StudyTable:
+        """What every analysis reads: the trials' frame, what they are ranked on, what varies."""
+        from sweep.analysis import study_table
+
+        return study_table(self._ledger, self._record, metric, direction, where)
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: number, seed, state, last and best metrics (losses are means over rows, accuracies in [0, 1]),
+        seconds, and one column for each hyperparameter (None where a setting does not use it)."""
+        return self.table().trials
+
+    def epochs(self) -> pd.DataFrame:
+        """One row per epoch of each trial: trial, epoch (from 1), losses, accuracies, grad_norm, seconds."""
+        return self._ledger.epochs(self._record)
+
+    def board(self, metric: str | None = None, direction: str | None = None, where: str = "") -> SettingsBoard:
+        """The leaderboard with all that `sweep show` says of it: ties, expected best, optimism."""
+        from sweep.analysis import rank_settings
+
+        return rank_settings(self.table(metric, direction, where))
+
+    def leaderboard(self, metric: str | None = None, direction: str | None = None, where: str = "") -> pd.DataFrame:
+        """One row per setting, best first, with the columns of `sweep export --settings`: mean over seeds, its 95%
+        interval (low, high), best, worst, and tied: whether it cannot be told from the first."""
+        from sweep.analysis import settings_table
+
+        return settings_table(self.board(metric, direction, where))
+
+    def effect(
+        self,
+        name: str,
+        by: str | None = None,
+        metric: str | None = None,
+        direction: str | None = None,
+        where: str = "",
+    ) -> Effect:
+        """What one hyperparameter does, by settings that differ in it alone; `by`: asked at each value of another."""
+        from sweep.analysis.effects import effects
+
+        return effects(self.table(metric, direction, where), [name], by)[0]
+
+    def confirm(
+        self,
+        seeds: int | None = None,
+        top: int | None = None,
+        per: str | None = None,
+        study: str | None = None,
+        jobs: int | None = None,
+        device: str = "auto",
+        watcher: Watcher | None = None,
+    ) -> Confirmation:
+        """Trains the best settings on fresh seeds, as far as that is not done, and says what is left of their lead.
+
+        seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study: the
+        confirmation's name, by default this one's with -confirm.
+        """
+        name = check_name(study or f"{self.name}-confirm")
+        options = Options(choose_devices(device, jobs))
+        opening = confirmation_opened(self._ledger, self._record, name, watcher or Quiet(), seeds, top, per)
+        with _handlers_kept(), opening as again:
+            summary = run_record(self._ledger, again, watcher or Quiet(), options)
+        if summary.stopped == "interrupted":
+            raise KeyboardInterrupt
+        return self.confirmation(name)
+
+    def confirmation(self, study: str | None = None) -> Confirmation:
+        """What a confirmation that was trained says. Raises UsageError if there is none."""
+        from sweep.analysis.confirming import confirmed
+
+        return confirmed(self._ledger, self._record, self._ledger.study(study or f"{self.name}-confirm"))
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Puts back what signals did before: after an interruption a run leaves them ignored, since a command then ends."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def name_study(recipe: Recipe, given: str | None) -> str:
+    """A study's name: as given, else by the recipe's digest. Raises UsageError for one that no study can have."""
+    kind = "grid" if recipe.search is None else "search"
+    return check_name(f"{kind}-{recipe.digest()}" if given is None else given)
+
+
+def fit(recipe: Recipe) -> tuple[Recipe, DataInfo]:
+    """The recipe with values that mean the same beside its data taken once, and these data in a few figures."""
+    data = describe(recipe.data)
+    return merge_equal(recipe, data), data
+
+
+def train(
+    recipe: Recipe,
+    name: str,
+    results: Path,
+    options: Options,
+    watcher: Watcher,
+    trials: int | None = None,
+    enqueue: Sequence[str] = (),
+    warm: str | None = None,
+) -> Summary:
+    """Trains what is missing of a recipe's study: a grid, or with `trials` a search (enqueue, warm: what it is started
+    with, see `begun_with`). The watcher is told what the reader should know first. Raises UsageError."""
+    recipe, data = fit(recipe)
+    plan = plan_grid(recipe, data) if trials is None else plan_search(recipe, data, trials)
+    for note in [*(f"data: {note}" for note in data.notes), *_search_notes(recipe, plan, trials)]:
+        watcher.note(note)
+    with Ledger(results, create=True) as ledger, ledger.lock(name):
+        if trials is not None:
+            recipe = begun_with(ledger, name, recipe, enqueue, warm)
+        with opened(ledger, name, recipe, plan, watcher) as study:
+            return run_record(ledger, study, watcher, options)
+
+
+def run_record(ledger: Ledger, study: Record, watcher: Watcher, options: Options) -> Summary:
+    """Trains what is left of a study that the caller has locked. Raises UsageError for one that was imported."""
+    check_trains(study)
+    return run_study(ledger, study, describe(study.recipe.data), watcher, options)
+
+
+def _search_notes(recipe: Recipe, plan: Plan, trials: int | None) -> Iterator[str]:
+    if recipe.search is None or trials is None:
+        return
+    from sweep.search import check_pruner, check_sampler
+
+    check_sampler(recipe)
+    check_pruner(recipe)
+    if plan.trials != trials:
+        yield f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations"
+    if "seconds" in dict(recipe.search.objectives):
+        yield "seconds are wall-clock time: what is asked then differs from run to run, after an interruption too"
+
+
+@contextmanager
+def confirmation_opened(
+    ledger: Ledger,
+    study: Record,
+    name: str,
+    watcher: Watcher,
+    seeds: int | None = None,
+    top: int | None = None,
+    per: str | None = None,
+    seed: str | None = None,
+    asked: tuple[str | None, str | None, str] = (None, None, ""),
+) -> Iterator[Record]:
+    """The confirmation of a study, locked and ready to be trained. asked: metric, direction and condition that select.
+
+    Raises UsageError for a study that was imported, or has nothing to confirm.
+    """
+    from sweep.analysis.confirming import confirmation_recipe
+    from sweep.host import ahead
+
+    check_trains(study)
+    with ledger.lock(name):
+        recipe = confirmation_recipe(ledger, study, name, top, per, seeds, seed, *asked)
+        plan = plan_grid(recipe, describe(recipe.data))
+        there = ledger.find(name)
+        if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
+            ahead()
+        with opened(ledger, name, recipe, plan, watcher) as again:
+            yield again
