@@ -267,7 +267,11 @@ QUESTIONS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SWEEP_FLAGS", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.data())
 def test_flags_with_odd_values_end_in_one_line(mine, monkeypatch, capsys, data):
     """Every command, whatever is behind its flags: its answer, or a line and exit code 1 or 2. Never a traceback."""
