@@ -66,8 +66,8 @@ def import_table(
     """
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
-    from sweep.report import count
     from sweep.study import check_name
+    from sweep.wording import count
 
     if minimize is None:
         raise UsageError(f"--metric {metric}: is less better, or more? give --minimize or --maximize")

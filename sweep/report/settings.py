@@ -14,8 +14,9 @@ from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
-from sweep.report.text import count, missing, show_gap, show_metric
+from sweep.report.text import missing, show_gap, show_metric
 from sweep.space import seeds_text
+from sweep.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,14 +17,13 @@ from sweep.report.answers.words import (
     TOO_FEW,
     equals,
     interval,
-    listed,
     scale,
     show_difference,
     show_p,
     show_ratio,
 )
 from sweep.report.tables import is_default
-from sweep.report.text import count
+from sweep.wording import count, listed
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
