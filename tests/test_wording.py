@@ -111,7 +111,7 @@ def test_a_running_study_says_how_far_it_is(monkeypatch):
 def test_nothing_says_one_of_many(sweep, tmp_path, flags):
     """No command says "1 trials", of a study with one of everything or with one that diverged."""
     made(tmp_path / "results", "s", flags | {"epochs": "1"}, lambda t: math.inf if t.number == 1 else 0.5 + t.number)
-    made(tmp_path / "results", "t", flags | {"epochs": "1", "hidden": "8"}, lambda t: 0.5)
+    made(tmp_path / "results", "t", flags | {"epochs": "1", "hidden": "8"}, lambda _: 0.5)
     for command in (
         "show s", "show s --trials", "ls", "trial s 0", "check s", "effect s lr", "importance s --pairs", "compare s t",
         "plot s isolation", "plot s curves", "confirm s --top 1 --selected-on 0", "plan --lr 0.1",

@@ -137,7 +137,7 @@ def export(
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
+            help="Write DIR/STUDY for TensorBoard instead: a run per trial, its epochs as scalars, its setting as HParams "
             "(pip install tensorboard).",
         ),
     ] = None,

@@ -196,14 +196,16 @@ def _ties(board: SettingsBoard) -> str:
     scale = f" of log {board.table.metric}" if log else ""
     how = f"t tests{scale} paired by seed, 5% over {count(len(rows) - 1, 'comparison')}"
     if board.tied == 1:
-        return f"The first is told from {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
+        return (
+            f"The first is better than {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
+        )
     noisy = board.noisy
     told = []
     if near := board.rows.loc[board.rows["tied"] & ~noisy, "rank"].tolist()[1:]:
         told.append(f"≈ {show_ranks(near)} cannot be told from the best")
     if far := board.rows.loc[noisy, "rank"].tolist():
         is_ = "is" if len(far) == 1 else "are"
-        told.append(f"{show_ranks(far)} {is_} too noisy to tell (?)")
+        told.append(f"{show_ranks(far) if told else show_ranks(far).capitalize()} {is_} too noisy to tell (?)")
     return f"{'; '.join(told)} ({how}).{few}"
 
 

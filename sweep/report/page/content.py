@@ -144,7 +144,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     elif board.tied > 1:
         sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
     else:
-        sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
+        sure = f"It is better than all {others} others." if others > 1 and board.tied == 1 else ""
     chips = [(name, show_value(plain(best[name]))) for name in board.table.swept if not missing(best[name])]
     figures = [
         (
