@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sweep"
 
 ORDER = [
+    {"sweep.wording"},
     {"sweep", "sweep.synonyms", "sweep.host", "sweep.streams", "sweep.cores"},
     {"sweep.errors"},
     {"sweep.hyperparameters", "sweep.machine"},

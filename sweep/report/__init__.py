@@ -18,7 +18,7 @@ terminal     the same pictures as text (imported when one is drawn)
 from sweep.report.files import export_table, plain, records, to_json
 from sweep.report.settings import settings_json, settings_report, show_interval, show_ranks
 from sweep.report.tables import board_table, plan_table, search_plan_text, selected_line, studies_table
-from sweep.report.text import count, show_metric, show_seconds, sparkline
+from sweep.report.text import show_metric, show_seconds, sparkline, tell_seconds
 from sweep.report.trial import curves, findings_report, reproduction_report, trial_report
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "show_seconds",
     "sparkline",
     "studies_table",
+    "tell_seconds",
     "to_json",
     "trial_report",
 ]

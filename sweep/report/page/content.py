@@ -26,7 +26,8 @@ from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
 from sweep.report.settings import marks, meaning, measured, show_interval
-from sweep.report.text import count, missing, nothing_selected, show_metric, show_seconds
+from sweep.report.text import missing, nothing_selected, show_metric, show_seconds
+from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -143,7 +144,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     elif board.tied > 1:
         sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
     else:
-        sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
+        sure = f"It is better than all {others} others." if others > 1 and board.tied == 1 else ""
     chips = [(name, show_value(plain(best[name]))) for name in board.table.swept if not missing(best[name])]
     figures = [
         (
@@ -193,7 +194,7 @@ def _lost(table: StudyTable) -> list[str]:
         for state in ("diverged", "pruned", "failed", "running", "waiting")
         if state in states
     ]
-    return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials."] if lost else []
+    return [f"In no mean: {', '.join(lost)} of {count(len(table.trials), 'trial')}."] if lost else []
 
 
 def _top(board: SettingsBoard) -> dict[str, Any]:
