@@ -15,7 +15,7 @@ from sweep.recipe import load_recipe
 from sweep.report import reproduction_report
 from sweep.study import Reproduction
 from sweep.study.loop import mixing_note
-from tests.made import Outcome, made
+from tests.made import made, record
 
 AVX2 = {"torch": "2.14.1", "device": "AMD EPYC", "instructions": "AVX2", "host": "one"}
 AVX512 = AVX2 | {"instructions": "AVX512", "host": "two"}
@@ -71,7 +71,7 @@ def test_each_trial_keeps_the_sitting_that_trained_it_last(tmp_path):
         ledger.begin(study, [0, 1], 1)
         assert ledger.sit(study, AVX512) == 2
         ledger.begin(study, [1, 2], 2)
-        ledger.record(study, [Outcome(1, 1, state="complete")])
+        ledger.record(study, [record(1, 1, state="complete")])
         assert [(one.number, one.trials, one.facts) for one in ledger.sittings(study)] == [(1, 1, AVX2), (2, 2, AVX512)]
         assert [ledger.trial(study, number)[0]["sitting"] for number in range(3)] == [1, 2, 2]
         assert [[one.number for one in kind] for kind in ledger.kinds(study)] == [[1], [2]]

@@ -85,9 +85,9 @@ def plot(
 
         say(terminal(picture, console().width))
     else:
-        from sweep.report.plots import save_chart
+        from sweep.report.pictures import save_picture
 
-        save_chart(picture, output, theme)
+        save_picture(picture, output, theme)
         print(f"wrote {output}")
 
 

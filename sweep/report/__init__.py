@@ -10,6 +10,7 @@ trial        one trial, trained again or not; what the doctor found
 files        CSV, Parquet, JSON, Markdown
 latex        a table for a paper
 tensorboard  event files
+pictures     a picture as a file (imported when one is saved)
 plots        charts (imported when one is drawn)
 page         HTML (imported when one is written)
 terminal     the same pictures as text (imported when one is drawn)
