@@ -185,8 +185,9 @@ class File:
         if self._version < VERSION:
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if found and found < VERSION:  # no other process has done it meanwhile
-                for statement in UPGRADE:
-                    self._connection.execute(statement)
+                for version in range(found, VERSION):
+                    for statement in UPGRADE[version]:
+                        self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")
             self._version = VERSION
 

@@ -30,7 +30,7 @@ from sweep.report.text import count, missing, nothing_selected, show_metric, sho
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
-    from sweep.ledger import Study
+    from sweep.ledger import Sitting, Study
 
 SIZES = {"wide": 840, "medium": 520, "narrow": 256}
 """Widths of a chart's plane in pixels; the page takes the widest that fits."""
@@ -45,7 +45,7 @@ EFFECTS = 8
 @dataclass(frozen=True)
 class Report:
     """What a report is made of: the study, its table, its settings in order, all epochs, the score of its winner on fresh seeds if it was
-    confirmed, what counts a setting's parameters."""
+    confirmed, what counts a setting's parameters, the sittings that trained it by kind of machine."""
 
     study: Study
     table: StudyTable
@@ -53,6 +53,7 @@ class Report:
     epochs: pd.DataFrame
     fresh: Fresh | None = None
     parameters: Callable[[dict[str, Any]], int] | None = None
+    kinds: Sequence[Sequence[Sitting]] = ()
 
 
 def content(report: Report) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def content(report: Report) -> dict[str, Any]:
     asked = _effects(report, specs)
     found = _importance(report, specs)
     figures, failed = _figures(report, specs)
-    remarks = _try(lambda: check(table, report.epochs, study.recipe))
+    remarks = _try(lambda: check(table, report.epochs, study.recipe, study.classes, report.kinds))
     values: dict[str, Any] = {
         "title": f"{study.name}: sweep report",
         "study": study.name,
