@@ -50,7 +50,8 @@ class Loop:
         """Has cohorts measured, adds the costs to `speeds` and remembers them."""
         if not wanted:
             return
-        self.watcher.note(f"measuring how many lanes suit this machine: {len(wanted)} kinds of program")
+        kinds = f"{len(wanted)} kind{'' if len(wanted) == 1 else 's'} of program"
+        self.watcher.note(f"measuring how many lanes suit this machine: {kinds}")
 
         def stop() -> bool:
             self.watcher.tick()

@@ -194,7 +194,8 @@ def _lost(table: StudyTable) -> list[str]:
         for state in ("diverged", "pruned", "failed", "running", "waiting")
         if state in states
     ]
-    return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials."] if lost else []
+    running = f" {table.left_running}." if table.left_running else ""
+    return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials.{running}"] if lost else []
 
 
 def _top(board: SettingsBoard) -> dict[str, Any]:
