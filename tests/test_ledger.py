@@ -270,6 +270,7 @@ def test_the_documented_columns(plain):
         "trials",
         "created",
         "data",
+        "classes",
         "finished",
         "seconds",
         "versions",

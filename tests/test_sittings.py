@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sweep.data import Classes
 from sweep.ledger import FILE, VERSION, Ledger, place_notes
 from sweep.machine import alike, facts, kind_text
 from sweep.recipe import load_recipe
@@ -147,9 +148,30 @@ def test_an_older_ledger_is_brought_forward_when_it_is_written(old):
         ledger.begin(study, [1], 2)
         assert mixing_note(ledger, study, AVX512).startswith("old: 1 trial was trained with torch 2.9.1; here")
         assert ledger.sittings(ledger.study("table")) == []
-    assert version(old) == VERSION == 2
+    assert version(old) == VERSION
     with Ledger(old) as again:
         assert [one.trials for one in again.sittings(again.study("old"))] == [1, 1]
+
+
+def test_a_ledger_of_version_2_gains_the_classes_when_its_data_are_loaded_again(tmp_path):
+    study = made(tmp_path, "s", {"lr": "0.1,0.01", "epochs": "1"}, lambda _: 0.5)
+    counts = Classes((3, 1), (1, 1), (2, 2), (0, 2))
+    with closing(sqlite3.connect(tmp_path / FILE)) as file:
+        file.execute("ALTER TABLE studies DROP COLUMN classes")
+        file.execute("PRAGMA user_version = 2")
+    with Ledger(tmp_path) as ledger:
+        assert ledger.study("s").classes is None
+        ledger.use_data(study, "fingerprint", counts)
+        assert ledger.study("s").classes == counts
+        ledger.use_data(study, "fingerprint")
+        assert ledger.study("s").classes == counts
+    assert version(tmp_path) == VERSION
+    with closing(sqlite3.connect(tmp_path / FILE)) as file:
+        for damage in ('{"train": [1]}', "[", '{"train": [0], "val": [0], "test": [0], "first": [0]}'):
+            with file:
+                file.execute("UPDATE studies SET classes = ?", (damage,))
+            with Ledger(tmp_path) as ledger:  # a count that cannot be read hides no result
+                assert ledger.study("s").classes is None
 
 
 def test_two_processes_bring_it_forward_once(old):

@@ -88,8 +88,8 @@ def check(
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
-        epochs = ledger.epochs(found)
-    remarks, rest = read(table, epochs, found.recipe), unread(table, epochs)
+        epochs, kinds = ledger.epochs(found), ledger.kinds(found)
+    remarks, rest = read(table, epochs, found.recipe, found.classes, kinds), unread(table, epochs, found.classes)
     if as_json:
         say(check_json(table, remarks, rest))
     else:

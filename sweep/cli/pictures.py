@@ -140,7 +140,8 @@ def report(
         table = asked_table(ledger, found, asked)
         board = rank_settings(table)
         fresh = confirmed(ledger, found, board)
-        told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+        kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data)
+        told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds)
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

@@ -109,6 +109,10 @@ def waiting_lines(study: StudyTable) -> list[Text]:
     begun = int((waiting["epochs"].fillna(0) > 0).sum())
     told = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
     told += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
+    running = study.left_running
+    if study.owner and running:
+        return [Text(f"{told}; {running}.", "yellow")]
+    told += f"; {running}" if running else ""
     return [Text(f"{told}. Go on with: sweep resume {study.name}", "yellow")]
 
 

@@ -104,7 +104,7 @@ class Loop:
 
     def _take(self, message: Message) -> None:
         if message.kind == "loaded":
-            self.ledger.use_data(self.study, message.text)
+            self.ledger.use_data(self.study, message.text, message.classes)
             if note := mixing_note(self.ledger, self.study, message.facts):
                 self.watcher.note(note)
             self.sitting = self.ledger.sit(self.study, message.facts)
