@@ -11,10 +11,10 @@ def count(number: int, noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """The plural of a regular noun: trials, classes, studies, days."""
+    """The plural of a regular noun: trials, epochs, classes, batches, studies, days."""
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
-    return f"{noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+    return f"{noun}{'es' if noun.endswith(('s', 'x', 'tch', 'sh')) else 's'}"
 
 
 def listed(names: Iterable[str], word: str = "and") -> str:

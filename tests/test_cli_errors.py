@@ -184,8 +184,7 @@ def test_a_study_of_another_recipe(refused):
         "'mine'",
         "another recipe",
         "lr: [0.1, 0.01] there, [0.1, 0.5] here",
-        "depth",
-        "[3] here",
+        "depth: 2 (the default) there, 3 here",
         "--study",
         "sweep rm mine",
     )

@@ -357,6 +357,21 @@ def test_divergence_that_decides_is_in_the_first_sentence():
     assert found.levels.set_index("level")["mean"].to_dict() == pytest.approx(means.to_dict())
 
 
+def test_the_headlines_difference_is_that_of_the_table_above_it():
+    """Where off lost one seed of a cell, its other seeds are in no mean: not the table's, not the sentence's."""
+
+    def value(setting, seed):
+        lost = not setting["batch_norm"] and (setting["lr"] == 3 or (setting["lr"] == 1 and seed == 0))
+        return math.nan if lost else setting["lr"] * (0.1 if setting["batch_norm"] else 0.3 - 0.25 * setting["lr"])
+
+    found = effect(grid({"lr": [*RATES, 0.03], "batch_norm": [False, True]}, value, 3), "batch_norm")
+    means = found.levels.set_index("level")["mean"]
+    assert (found.common, found.first.pairs) == (4, 5)
+    way = "higher" if means[True] > means[False] else "lower"
+    assert f"on average {way} by {abs(means[True] - means[False]):.4f}" in headline(found)
+    assert "those where neither diverged more often: 4." in " ".join(sentences(found))
+
+
 def test_one_seed_cannot_show_it_and_divergence_is_still_said_first():
     found = effect(batch_norm_by_lr([1, 3], seeds=1), "batch_norm")
     assert found.verdict == "too few to tell"

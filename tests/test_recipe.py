@@ -592,7 +592,7 @@ def test_the_difference_names_what_differs():
     lines = one.difference(other)
     assert [line.split(":")[0] for line in lines] == ["lr", "hidden", "depth"]
     assert "[0.1, 0.01] there" in lines[0]
-    assert "[0.1] here" in lines[0]
+    assert "0.1 here" in lines[0]
     swapped = load_recipe(None, {"hidden": "4", "lr": "0.1,0.01", "seeds": "2"})
     assert "order" in one.difference(swapped)[0]
 

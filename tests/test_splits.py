@@ -72,7 +72,7 @@ def test_seed_0_on_split_0_is_the_ordinary_trial_and_company_changes_no_bit(swee
     assert "split 2" in sweep("trial", "whole", 5).stdout
     sweep("grid", *GRID, "--study", "plain", "--split-seeds", 2)  # its seed 0 has split 0 already
     line = sweep("grid", *GRID, "--seeds", 3, "--study", "whole", code=2).stderr
-    assert "split_seeds: [0, 1, 2] there, none here" in line
+    assert "split_seeds: [0, 1, 2] there, not given here" in line
 
 
 def test_a_search_gives_each_seed_its_split_and_resumes(sweep):

@@ -33,6 +33,7 @@ ONE_OF_MANY = re.compile(
         (2, "study", "2 studies"),
         (2, "day", "2 days"),
         (2, "batch", "2 batches"),
+        (2, "epoch", "2 epochs"),
     ],
 )
 def test_a_noun_follows_its_number(number, noun, said):

@@ -140,7 +140,7 @@ def plan_search(
     seeds = len(recipe.seeds)
     if trials % seeds:
         raise UsageError(
-            f"--trials {trials}: every setting is trained with {count(seeds, 'seed')}; expected a multiple of that"
+            f"--trials {trials}: every setting is trained with {count(seeds, 'seed')}; expected a multiple of {seeds}"
         )
     generation = recipe.search.in_flight * seeds
     if recipe.search.pruner != "none":  # which compares whole generations

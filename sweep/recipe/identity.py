@@ -120,7 +120,7 @@ class Recipe:
         mine, theirs = _flatten(self.identity()), _flatten(other.identity())
         names = [*mine, *(name for name in theirs if name not in mine)]
         lines = [
-            f"{name}: {_told(mine.get(name))} there, {_told(theirs.get(name))} here"
+            f"{name}: {_told(name, mine.get(name))} there, {_told(name, theirs.get(name))} here"
             for name in names
             if mine.get(name) != theirs.get(name)
         ]
@@ -209,9 +209,12 @@ class Recipe:
         return True
 
 
-def _told(value: object) -> str:
+def _told(name: str, value: object) -> str:
+    """A part of the identity in words; one value of a hyperparameter without its list, the default where none is given."""
     if value is None:
-        return "none"
+        return f"{show_value(TABLE[name].default)} (the default)" if name in TABLE else "not given"
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict):
+        return show_value(value[0])
     if isinstance(value, list) and value and isinstance(value[0], dict):
         digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]
         return f"{len(value)} listed ({digest})"

@@ -114,6 +114,6 @@ def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
     if not ended or before is None or now is None or int(now) <= int(before):
         return ""
     return (
-        f"{study.name}: trained for more epochs, its {ended:,} finished trial{'' if ended == 1 else 's'} leave the leaderboard "
-        "until that is done; another --study keeps both"
+        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} {'leaves' if ended == 1 else 'leave'} "
+        "the leaderboard until that is done; another --study keeps both"
     )

@@ -126,7 +126,17 @@ def _where_trained(effect: Effect, one: Comparison) -> str:
         if cells > 1
         else ""
     )
-    return f"where both trained ({cells:,} of {one.n:,}), {ahead}{_size(effect, one, side)}"
+    where = "both trained" if cells == one.pairs else "neither diverged more often"
+    return f"where {where} ({cells:,} of {one.n:,}), {ahead}{_size_between(effect.metric, one, side, _mean_there(effect, one))}"
+
+
+def _mean_there(effect: Effect, one: Comparison) -> float:
+    """The mean difference over the cells in which neither side diverged more; NaN if the levels' means are not over those."""
+    cells = one.n - sum(one.divergence.cells)
+    means = effect.levels.set_index("level")["mean"]
+    if len(effect.comparisons) != 1 or cells != effect.common or cells == one.pairs:
+        return math.nan
+    return float(means[one.level] - means[one.reference])
 
 
 def _size(effect: Effect, one: Comparison, side: int) -> str:
@@ -134,7 +144,8 @@ def _size(effect: Effect, one: Comparison, side: int) -> str:
     return _size_between(effect.metric, one, side) if one.pairs else ""
 
 
-def _size_between(metric: str, one: Comparison, side: int) -> str:
+def _size_between(metric: str, one: Comparison, side: int, there: float = math.nan) -> str:
+    """there: the mean difference, level minus reference, over the cells that are spoken of, if not over all pairs."""
     a, b = map(show_value, _sides(one, side))
     p = f", {_p(one)}" if one.unit == "seeds" else ""
     if one.scale == "ratio":
@@ -144,7 +155,8 @@ def _size_between(metric: str, one: Comparison, side: int) -> str:
     typical, low, high = (one.typical, one.low, one.high) if side >= 0 else (-one.typical, -one.high, -one.low)
     how = "typically " if one.unit == "cells" and one.n > 1 else ""
     if not math.isfinite(typical) or (one.unit == "cells" and one.divergence.uneven):  # the interval is of all cells
-        typical, low, high, how = (one.mean if side >= 0 else -one.mean), math.nan, math.nan, "on average "
+        mean = one.mean if math.isnan(there) else there
+        typical, low, high, how = (mean if side >= 0 else -mean), math.nan, math.nan, "on average "
     up = typical > 0
     ends = (low, high) if up else (-high, -low)
     inside = [f"95%: {interval(metric, *ends, False)}"] if math.isfinite(low) or math.isfinite(high) else []
@@ -269,7 +281,9 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
             if n
         ]
         text = "; ".join(parts)
-        rest = f" The mean difference is over the {'other ' if one.pairs else ''}{one.pairs:,}." if one.pairs else ""
+        there = one.pairs if math.isnan(_mean_there(effect, one)) else effect.common
+        over = "the other" if there == one.pairs else "those where neither diverged more often:"
+        rest = f" The mean difference is over {over} {there:,}." if one.pairs else ""
         out.append(f"{text[0].upper()}{text[1:]}.{rest}")
     if both:
         out.append(f"In {count(both, 'cell')} both diverged: {'a tie' if both == 1 else 'ties'}.")
@@ -306,7 +320,9 @@ def _too_few(one: Comparison, family: int = 1) -> str:
     least = show_p(min(1.0, 2.0 ** (1 - one.n) * family))
     held = f" ({family} comparisons, Holm)" if family > 1 else ""
     agreed = (
-        "one cell cannot say" if one.n == 1 else f"even if all {one.n} agreed, p could not fall below {least}{held}"
+        "one cell cannot say"
+        if one.n == 1
+        else f"even if {'both' if one.n == 2 else f'all {one.n}'} agreed, p could not fall below {least}{held}"
     )
     text = f"Too few cells to generalise: {agreed}; {one.fewest} cells are needed."
     if one.unit == "seeds" and one.over_seeds is not None:
