@@ -17,22 +17,35 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sweep.cores import cores
-from sweep.data import Array, Classes, load
+from sweep.data import Array, load
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.host import start
 from sweep.machine import facts, kind_text
+from sweep.messages import (
+    Died,
+    Done,
+    Failed,
+    Loaded,
+    Measured,
+    Message,
+    OutOfMemory,
+    Ready,
+    Refused,
+    Stopped,
+    Trained,
+    Trouble,
+)
 from sweep.plan import Unit
-from sweep.space import EpochRecord
-from sweep.speed import Cost, Measurement
+from sweep.speed import Measurement
 from sweep.streams import quiet
 
 if TYPE_CHECKING:
@@ -89,25 +102,6 @@ def _gpus() -> int:
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
-@dataclass(frozen=True)
-class Message:
-    """What a worker says.
-
-    kind: "ready" (wants work), "epoch" (outcomes), "measured" (costs), "done", "stopped" (as asked), "error" (text is the traceback),
-    "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
-    (text is the data's fingerprint, classes the rows of each, memory its bytes, facts of the machine) and "refused" (it could not start; text says why).
-    """
-
-    worker: int
-    kind: str
-    text: str = ""
-    outcomes: tuple[EpochRecord, ...] = ()
-    costs: tuple[Cost, ...] = ()
-    memory: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    classes: Classes | None = None
-
-
 class Pool:
     """The study's handle on its workers. Use as a context manager; leaving it ends every process."""
 
@@ -134,9 +128,10 @@ class Pool:
         out: list[Message] = []
         try:
             while self._connection.poll(0 if out else seconds):
-                out.append(self._connection.recv())
-                if out[-1].kind == "refused":
-                    raise DataError(out[-1].text)
+                message = self._connection.recv()
+                if isinstance(message, Refused):
+                    raise DataError(message.reason)
+                out.append(message)
         except (EOFError, OSError):
             if out:
                 return out
@@ -180,16 +175,15 @@ def _serve(study: Connection) -> None:
     except EOFError:
         return  # nobody wanted a host after all
     except SweepError as error:
-        study.send(Message(-1, "refused", str(error)))
+        study.send(Refused(str(error)))
         return
     except Exception:
         name = requests[0].name if requests else "host"
         last = traceback.format_exc().strip().splitlines()[-1]
-        study.send(Message(1, "refused", f"{name}: cannot be loaded: {last}"))
+        study.send(Refused(f"{name}: cannot be loaded: {last}"))
         return
     devices = stock.devices
-    loaded = Message(-1, "loaded", stock.fingerprint, memory=stock.memory, facts=stock.facts, classes=stock.classes)
-    study.send(loaded)
+    study.send(Loaded(stock.fingerprint, stock.memory, stock.facts, stock.classes))
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(len(devices)):
         workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
@@ -222,7 +216,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 pid, pipe = workers.pop(worker)
                 pipe.close()
                 _, status = os.waitpid(pid, 0)
-                study.send(Message(worker, "died", _ending(os.waitstatus_to_exitcode(status))))
+                study.send(Died(worker, _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
             else:
                 study.send(message)
@@ -337,31 +331,29 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
     stock.use(worker)
     try:
         while True:
-            pipe.send(Message(worker, "ready"))
+            pipe.send(Ready(worker))
             while isinstance(unit := pipe.recv(), str):
                 pass  # asked to stop while it had nothing to do
-            kind, text = "done", ""
+            end: Message
             try:
                 if isinstance(unit, Measurement):
                     costs = measure(unit, stock.split(unit.setting), stock.device, stock.precision)
-                    pipe.send(Message(worker, "measured", unit.key, costs=tuple(costs)))
-                    continue
-                kind = _train(worker, pipe, unit, stock)
+                    end = Measured(worker, unit.key, tuple(costs))
+                else:
+                    end = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
                 return
-            except MemoryError:
-                kind = "memory"
             except Exception as error:
-                kind = "memory" if "alloc" in str(error) and "memory" in str(error) else "error"
-                text = traceback.format_exc()
-            if kind == "memory" and stock.device.startswith("cuda"):
+                full = isinstance(error, MemoryError) or ("alloc" in str(error) and "memory" in str(error))
+                end = OutOfMemory(worker) if full else Failed(worker, traceback.format_exc())
+            if isinstance(end, OutOfMemory) and stock.device.startswith("cuda"):
                 torch.cuda.empty_cache()
-            pipe.send(Message(worker, kind, text))
+            pipe.send(end)
     except (EOFError, OSError):
         return
 
 
-def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
+def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:
     from sweep.engine import Saver, Training
 
     def asked() -> str:
@@ -374,11 +366,11 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> str:
     split = stock.split(unit.trials[0].setting, unit.split)
     training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
     for records in training:
-        pipe.send(Message(worker, "epoch", outcomes=tuple(records)))
+        pipe.send(Trained(worker, tuple(records)))
         if training.trouble:
-            pipe.send(Message(worker, "trouble", training.trouble))
+            pipe.send(Trouble(worker, training.trouble))
             training.trouble = ""
-    return "stopped" if training.stopped else "done"
+    return Stopped(worker) if training.stopped else Done(worker)
 
 
 def _ending(code: int) -> str:

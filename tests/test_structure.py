@@ -23,7 +23,7 @@ ORDER = [
     {"sweep.checkpoint"},
     {"sweep.data"},
     {"sweep.nets", "sweep.speed"},
-    {"sweep.plan"},
+    {"sweep.plan", "sweep.messages"},
     {"sweep.engine"},
     {"sweep.workers"},
     {"sweep.ledger"},

@@ -2,7 +2,8 @@
 
 base       the application, and what its commands share
 train      grid, search, plan, resume
-read       ls, show, trial, export
+read       ls, show, trial
+exporting  export
 answers    effect, importance, check
 confirm    confirm, compare
 importing  import
@@ -25,7 +26,7 @@ from sweep.errors import Interrupted, SweepError, UsageError, unknown
 from sweep.streams import dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
-_MODULES = ("train", "read", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
+_MODULES = ("train", "read", "exporting", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -22,13 +23,13 @@ from sweep.flags import (
 
 if TYPE_CHECKING:
     from sweep.analysis.confirming import Confirmation
+    from sweep.ledger import Ledger, Study
 
 
-@app.command(rich_help_panel="Ask")
-@grouped
-def confirm(
-    *,
-    study: StudyName,
+@dataclass(frozen=True)
+class Choice:
+    """Which settings are confirmed, on which seeds."""
+
     top: Annotated[
         int | None,
         typer.Option(
@@ -37,7 +38,7 @@ def confirm(
             metavar="K",
             help="The best K settings; with --per, of each value. [dim]\\[default 3, or 1][/]",
         ),
-    ] = None,
+    ] = None
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -47,15 +48,15 @@ def confirm(
             metavar="N",
             help="Fresh seeds for each, the next after the study's largest; more later go on. [dim]\\[default 10][/]",
         ),
-    ] = None,
+    ] = None
     seed: Annotated[
         str | None,
         typer.Option("--seed", metavar="SEEDS", help="These fresh seeds instead, such as 100,101 or 100-109."),
-    ] = None,
+    ] = None
     per: Annotated[
         str | None,
         typer.Option("--per", metavar="NAME", help="The best setting of each value of a hyperparameter."),
-    ] = None,
+    ] = None
     selected_on: Annotated[
         str | None,
         typer.Option(
@@ -63,16 +64,27 @@ def confirm(
             metavar="SEEDS",
             help="Train nothing: select on these seeds of the study, such as 0-4, and confirm on its others.",
         ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--study",
-            metavar="NAME",
-            help="Name of the confirmation, a study of its own. [dim]\\[default STUDY-confirm][/]",
-            rich_help_panel="Study",
-        ),
-    ] = None,
+    ] = None
+
+
+ConfirmationName = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="Name of the confirmation, a study of its own. [dim]\\[default STUDY-confirm][/]",
+        rich_help_panel="Study",
+    ),
+]
+
+
+@app.command(rich_help_panel="Ask")
+@grouped
+def confirm(
+    *,
+    study: StudyName,
+    choice: Choice,
+    name: ConfirmationName = None,
     data: MovedData = None,
     asked: Asked,
     running: Running,
@@ -82,32 +94,48 @@ def confirm(
 
     Of an imported table nothing can be trained: the seeds that only some settings have are the fresh ones.
     """
-    from sweep.analysis.confirming import confirmed, split_by_seed
-    from sweep.api import confirmation_opened, run_record
-    from sweep.errors import UsageError
     from sweep.ledger import Ledger
-    from sweep.progress import watcher
-    from sweep.study import check_name, follow_data
 
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
-        if found.recipe.imported or selected_on is not None:
-            if seeds is not None or seed is not None:
-                raise UsageError(
-                    "--seeds: nothing is trained here; --selected-on says which of the seeds there selected"
-                )
-            _tell(split_by_seed(asked_table(ledger, found, asked), top, per, selected_on), 0, as_json)
-        found = follow_data(ledger, found, data)
-        options = run_options(running)
-        name = check_name(f"{study}-confirm" if name is None else name)
-        seen = watcher(console(stderr=True))
-        select = asked.metric, asked.direction, asked.where
-        with confirmation_opened(ledger, found, name, seen, seeds, top, per, seed, select) as again:
-            summary = run_record(ledger, again, seen, options)
-        made = confirmed(ledger, found, ledger.study(name), *select)
-        if summary.stopped == "interrupted":
-            raise typer.Exit(summary.exit_code)
-        _tell(made, summary.exit_code, as_json)
+        if found.recipe.imported or choice.selected_on is not None:
+            made, code = _split(ledger, found, choice, asked), 0
+        else:
+            made, code = _trained(ledger, found, choice, asked, name, data, running)
+        _tell(made, code, as_json)
+
+
+def _split(ledger: Ledger, study: Study, choice: Choice, asked: Asked) -> Confirmation:
+    """A confirmation from trials that are there."""
+    from sweep.analysis.confirming import split_by_seed
+    from sweep.errors import UsageError
+
+    if choice.seeds is not None or choice.seed is not None:
+        raise UsageError("--seeds: nothing is trained here; --selected-on says which of the seeds there selected")
+    return split_by_seed(asked_table(ledger, study, asked), choice.top, choice.per, choice.selected_on)
+
+
+def _trained(
+    ledger: Ledger, study: Study, choice: Choice, asked: Asked, name: str | None, data: str | None, running: Running
+) -> tuple[Confirmation, int]:
+    """A confirmation from trials that are trained now, as far as they are not there, and the run's exit code."""
+    from sweep.analysis.confirming import confirmed
+    from sweep.api import confirmation_opened, run_record
+    from sweep.progress import watcher
+    from sweep.study import check_name, follow_data
+
+    study = follow_data(ledger, study, data)
+    options = run_options(running)
+    name = check_name(f"{study.name}-confirm" if name is None else name)
+    seen = watcher(console(stderr=True))
+    ranked = asked.metric, asked.direction, asked.where
+    how = choice.seeds, choice.top, choice.per, choice.seed, ranked
+    with confirmation_opened(ledger, study, name, seen, *how) as again:
+        summary = run_record(ledger, again, seen, options)
+    made = confirmed(ledger, study, ledger.study(name), *ranked)
+    if summary.stopped == "interrupted":
+        raise typer.Exit(summary.exit_code)
+    return made, summary.exit_code
 
 
 def _tell(made: Confirmation, code: int, as_json: bool) -> NoReturn:

@@ -10,6 +10,7 @@ from typing import Any
 from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.machine import alike
+from sweep.messages import Died, Done, Failed, Loaded, OutOfMemory, Ready, Stopped, Trained
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
 from sweep.study.opening import check_trains
@@ -57,19 +58,26 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     with Pool(["cpu"], data_request(study.recipe, None)) as pool:
         while True:
             for message in pool.messages(1.0):
-                records += message.outcomes
-                if message.kind == "loaded" and study.data not in (None, message.text):
-                    raise UsageError(
-                        f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {message.text})"
-                    )
-                if message.kind == "loaded":
-                    now = dict(message.facts)
-                if message.kind == "ready" and not records:
-                    pool.give(message.worker, unit)
-                elif message.kind in ("error", "memory", "died"):
-                    raise SweepError(f"trial {number} broke off: {message.kind} {message.text.strip()}")
-                elif message.kind in ("done", "stopped"):
-                    return Reproduction(number, len(records), _first_difference(stored, records), then, now)
+                match message:
+                    case Loaded():
+                        _check_data(study, message)
+                        now = dict(message.facts)
+                    case Ready(worker) if not records:
+                        pool.give(worker, unit)
+                    case Trained(_, made):
+                        records += made
+                    case Failed() | OutOfMemory() | Died():
+                        raise SweepError(f"trial {number} broke off: {message.reason}")
+                    case Done() | Stopped():
+                        return Reproduction(number, len(records), _first_difference(stored, records), then, now)
+
+
+def _check_data(study: Study, loaded: Loaded) -> None:
+    """Raises UsageError if a study was trained on other data."""
+    if study.data not in (None, loaded.fingerprint):
+        raise UsageError(
+            f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {loaded.fingerprint})"
+        )
 
 
 def _first_difference(

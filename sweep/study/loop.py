@@ -12,13 +12,27 @@ from sweep import checkpoint
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, Study
 from sweep.machine import alike, kind_text
+from sweep.messages import (
+    Broken,
+    Died,
+    Done,
+    Failed,
+    Loaded,
+    Measured,
+    Message,
+    OutOfMemory,
+    Ready,
+    Stopped,
+    Trained,
+    Trouble,
+)
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
 from sweep.speed import Measurement, Speeds
 from sweep.study.speeds import measure_costs
 from sweep.study.watching import Watcher
 from sweep.wording import count
-from sweep.workers import Message, Pool
+from sweep.workers import Pool
 
 DEATHS = 20
 """Workers that die without work in hand before the run gives up: something kills them faster than they are forked."""
@@ -68,13 +82,14 @@ class Loop:
         while self.busy or (self.queue and not self.stopping):
             while self.ready and self.queue and not self.stopping:
                 self._give(self.ready.pop(0), self.queue.pop(0))
-            outcomes: list[EpochRecord] = []
+            records: list[EpochRecord] = []
             for message in self.pool.messages(0.25):
-                outcomes += message.outcomes
-                if message.kind != "epoch":  # what it does to trials comes after their epochs
-                    self._record(outcomes)
+                if isinstance(message, Trained):
+                    records += message.records
+                else:  # what it does to trials comes after their epochs
+                    self._record(records)
                 self._take(message)
-            self._record(outcomes)
+            self._record(records)
             self.watcher.tick()
             self._look_up()
 
@@ -97,38 +112,54 @@ class Loop:
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
 
-    def _record(self, outcomes: list[EpochRecord]) -> None:
-        if outcomes:
-            self.ledger.record(self.study, outcomes)
-            outcomes.clear()
+    def _record(self, records: list[EpochRecord]) -> None:
+        if records:
+            self.ledger.record(self.study, records)
+            records.clear()
 
     def _take(self, message: Message) -> None:
-        if message.kind == "loaded":
-            self.ledger.use_data(self.study, message.text, message.classes)
-            if note := mixing_note(self.ledger, self.study, message.facts):
-                self.watcher.note(note)
-            self.sitting = self.ledger.sit(self.study, message.facts)
-        elif message.kind == "trouble":
-            self.watcher.note(message.text)
-        elif message.kind == "ready":
-            self.ready.append(message.worker)
-        elif message.kind == "epoch":
-            self.finished.update(outcome.number for outcome in message.outcomes if outcome.state)
-            self.watcher.epoch(message.worker, self.busy[message.worker], message.outcomes)
-        elif message.worker in self.busy:
-            unit = self.busy.pop(message.worker)
-            self.watcher.idle(message.worker)
-            if message.kind == "stopped":
+        match message:
+            case Loaded():
+                self._sit(message)
+            case Ready(worker):
+                self.ready.append(worker)
+            case Trained(worker, records):
+                self.finished.update(record.number for record in records if record.state)
+                self.watcher.epoch(worker, self.busy[worker], records)
+            case Trouble(_, text):
+                self.watcher.note(text)
+            case Measured():
+                pass  # asked for before it was time to stop
+            case Died(worker) if worker not in self.busy:
+                self._count_death(message)
+            case _:
+                self._end(message)
+
+    def _sit(self, message: Loaded) -> None:
+        """Begins a sitting: from now on trials are trained on these data, by this machine."""
+        self.ledger.use_data(self.study, message.fingerprint, message.classes)
+        if note := mixing_note(self.ledger, self.study, message.facts):
+            self.watcher.note(note)
+        self.sitting = self.ledger.sit(self.study, message.facts)
+
+    def _end(self, message: Done | Stopped | Broken) -> None:
+        """A worker's unit ended, however; not if it was abandoned before."""
+        unit = self.busy.pop(message.worker, None)
+        if unit is None:
+            return
+        self.watcher.idle(message.worker)
+        match message:
+            case Stopped():
                 self._put_back(unit)
-            elif message.kind != "done":
+            case Failed() | OutOfMemory() | Died():
                 self._again(unit, message)
-        elif message.kind == "died":
-            self.ready[:] = [worker for worker in self.ready if worker != message.worker]
-            self.deaths += 1
-            if self.deaths > DEATHS:
-                raise SweepError(
-                    f"idle workers die one after another ({message.text}); everything finished is recorded"
-                )
+
+    def _count_death(self, message: Died) -> None:
+        """A worker died that had no work. Raises SweepError if too many do."""
+        self.ready[:] = [worker for worker in self.ready if worker != message.worker]
+        self.deaths += 1
+        if self.deaths > DEATHS:
+            raise SweepError(f"idle workers die one after another ({message.how}); everything finished is recorded")
 
     def _unfinished(self, unit: Unit) -> list[Trial]:
         return [trial for trial in unit.trials if trial.number not in self.finished]
@@ -136,25 +167,23 @@ class Loop:
     def _put_back(self, unit: Unit) -> None:
         self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting", "interrupted")
 
-    def _again(self, unit: Unit, message: Message) -> None:
+    def _again(self, unit: Unit, end: Broken) -> None:
         """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""
-        reason = {"died": f"worker {message.text}", "memory": "out of memory"}.get(
-            message.kind
-        ) or message.text.strip().splitlines()[-1]
         left = replace(unit, trials=tuple(self._unfinished(unit)), checkpoint=None)
         if not left.trials:
             return
         alone = len(left.trials) == 1
-        again = not alone or (message.kind == "died" and unit.attempt < ATTEMPTS)
+        again = not alone or (isinstance(end, Died) and unit.attempt < ATTEMPTS)
         numbers = [trial.number for trial in left.trials]
         if again:
-            self.ledger.mark(self.study, numbers, "waiting", reason)
+            self.ledger.mark(self.study, numbers, "waiting", end.reason)
             # Attempts count the deaths of a lone trial; until then lanes are halved.
             halves = [replace(half, attempt=half.attempt if alone else 1) for half in left.halves()]
             self.queue[:0] = [replace(half, checkpoint=self._latest(half)) for half in halves]
         else:
-            self.ledger.mark(self.study, numbers, "failed", reason, message.text if message.kind == "error" else None)
-        self.watcher.failed(left, reason, again)
+            trace = end.traceback if isinstance(end, Failed) else None
+            self.ledger.mark(self.study, numbers, "failed", end.reason, trace)
+        self.watcher.failed(left, end.reason, again)
 
     def _latest(self, unit: Unit) -> Path | None:
         """The most advanced checkpoint that has all trials of a unit; its dead worker may have left one."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
+from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
 from sweep.plan import measurements
 from sweep.recipe import Recipe
 from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
-from sweep.workers import DataRequest, Message, Pool
+from sweep.workers import DataRequest, Pool
 
 
 def speed_kind(devices: Sequence[str], recipe: Recipe) -> str:
@@ -60,16 +61,19 @@ def measure_costs(
             pool.give(ready.pop(0), waiting.pop(0))
             out += 1
         for message in pool.messages(0.25):
-            if message.kind == "measured":
-                found[message.text] = message.costs
-            elif message.kind == "loaded":
-                start[data] = (pool.age(), message.memory)
-            if message.kind in ("measured", "error", "memory", "died"):
-                out -= 1
-            if message.kind == "ready":
-                ready.append(message.worker)
-            elif message.kind != "measured":
-                other(message)
+            match message:
+                case Ready(worker):
+                    ready.append(worker)
+                    continue
+                case Measured(_, key, costs):
+                    found[key] = costs
+                    out -= 1
+                    continue
+                case Loaded():
+                    start[data] = (pool.age(), message.memory)
+                case Failed() | OutOfMemory() | Died():
+                    out -= 1
+            other(message)
     speeds.costs |= found
     speeds.start |= start
     remember(found, start)

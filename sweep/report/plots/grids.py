@@ -13,97 +13,121 @@ from sweep.analysis.pictures import Picture, rows_of
 from sweep.report.plots.base import data_of, layered, number_format, shown, tooltips
 from sweep.report.plots.style import HEAT
 
+TALL = 44
+"""Pixels of a heat map's row."""
+
 
 def heatmap(picture: Picture, width: int) -> alt.LayerChart:
-    scale_row = picture.more["scale"].iloc[0]
-    percent, log = bool(scale_row["percent"]), bool(scale_row["log"])
-    marks = picture.marks.copy()
-    values = marks["value"].dropna()
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    share = _share(marks["value"], low, high, log)
-    good = share if picture.direction == "minimize" else 1 - share
-    marks["dark"] = good < 0.5
-    step_x, step_y = width / max(1, len(picture.x.values)), 44
-    side = min(150.0, step_x)
+    side = min(150.0, width / max(1, len(picture.x.values)))
     small = side < 46
-    marks["text"] = [_heat_text(row, percent, small) for row in rows_of(marks)]
-    marks["hurt"] = [
-        f"×{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}"
-        if row["diverged"]
-        else ""
-        for row in rows_of(marks)
+    marks = _cells(picture, small)
+    place, known = _heat_axes(picture, side), marks["value"].notna()
+    cells = [
+        _heat_layer(marks, ~known, place).mark_rect(style="grid", cornerRadius=3),
+        _heat_layer(marks, known, place).mark_rect(cornerRadius=3).encode(_heat_colour(picture, width)),
     ]
+    best = _heat_layer(marks, marks["best"], place)
+    layers = [
+        *(cell.encode(tooltip=_heat_tooltips(picture)) for cell in cells),
+        best.mark_rect(style="ring", filled=False, strokeWidth=2.6, cornerRadius=3),
+        *_heat_words(marks, known, place, small),
+    ]
+    if (marks["diverged"] > 0).any() and not small:
+        layers += _heat_corners(marks, known & (marks["hurt"] != ""), place, side)
+    return layered(*layers).properties(width=side * len(picture.x.values), height=TALL * len(picture.y.values))
+
+
+def _cells(picture: Picture, small: bool) -> pd.DataFrame:
+    """A row a cell: the picture's, whether it is dark, what stands in it and in its corner."""
+    look, marks = picture.more["scale"].iloc[0], picture.marks.copy()
+    share = _share(marks["value"], *_ends(marks["value"]), bool(look["log"]))
+    marks["dark"] = (share if picture.direction == "minimize" else 1 - share) < 0.5
+    marks["text"] = [_heat_text(row, bool(look["percent"]), small) for row in rows_of(marks)]
+    marks["hurt"] = [_hurt_text(row) for row in rows_of(marks)]
+    return marks
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    """The least and the largest of the known values; 0 and 1 without any."""
+    known = values.dropna()
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+
+
+def _heat_axes(picture: Picture, side: float) -> tuple[alt.X, alt.Y]:
+    columns, rows = list(picture.x.values), list(picture.y.values)[::-1]
+    tilt = -40 if max(map(len, columns)) * 7 > side else 0
     x = alt.X(
         "x:N",
-        sort=list(picture.x.values),
+        sort=columns,
         title=picture.x.title,
-        scale=alt.Scale(domain=list(picture.x.values), paddingInner=0.04),
-        axis=alt.Axis(labelAngle=-40 if max(map(len, picture.x.values)) * 7 > side else 0, domain=False, ticks=False),
+        scale=alt.Scale(domain=columns, paddingInner=0.04),
+        axis=alt.Axis(labelAngle=tilt, domain=False, ticks=False),
     )
     y = alt.Y(
         "y:N",
-        sort=list(picture.y.values)[::-1],
+        sort=rows,
         title=picture.y.title,
-        scale=alt.Scale(domain=list(picture.y.values)[::-1], paddingInner=0.04),
+        scale=alt.Scale(domain=rows, paddingInner=0.04),
         axis=alt.Axis(titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-30, titleY=-12),
     )
-    heat = HEAT if picture.direction == "minimize" else HEAT[::-1]
-    title = str(scale_row["title"])
-    colour = alt.Color(
-        "value:Q",
-        scale=alt.Scale(
-            type="log" if log else "linear",
-            domain=[low, high if high > low else low * 1.001 + 1e-12],
-            range=heat,
-            interpolate="lab",
-            nice=False,
-        ),
-        legend=alt.Legend(
-            title=f"{title}{', log scale' if log else ''}",
-            orient="bottom",
-            format=".1~%" if percent else ".3~g",
-            gradientLength=min(260, width * 0.8),
-            direction="horizontal",
-            tickCount=4,
-        ),
+    return x, y
+
+
+def _heat_colour(picture: Picture, width: int) -> alt.Color:
+    look = picture.more["scale"].iloc[0]
+    low, high = _ends(picture.marks["value"])
+    scale = alt.Scale(
+        type="log" if look["log"] else "linear",
+        domain=[low, high if high > low else low * 1.001 + 1e-12],
+        range=HEAT if picture.direction == "minimize" else HEAT[::-1],
+        interpolate="lab",
+        nice=False,
     )
-    known = marks["value"].notna()
-    tip = tooltips(
+    legend = alt.Legend(
+        title=f"{look['title']}{', log scale' if look['log'] else ''}",
+        orient="bottom",
+        format=".1~%" if look["percent"] else ".3~g",
+        gradientLength=min(260, width * 0.8),
+        direction="horizontal",
+        tickCount=4,
+    )
+    return alt.Color("value:Q", scale=scale, legend=legend)
+
+
+def _heat_tooltips(picture: Picture) -> list[alt.Tooltip]:
+    return tooltips(
         ("x:N", picture.x.title),
         ("y:N", picture.y.title),
-        ("value:Q", title),
+        ("value:Q", str(picture.more["scale"].iloc[0]["title"])),
         ("number:Q", "first trial of its best"),
         ("settings:Q", "settings"),
         ("diverged:Q", "diverged"),
         ("pruned:Q", "pruned"),
     )
-    layers: list[Any] = [
-        shown(marks, ~known).encode(x, y).mark_rect(style="grid", cornerRadius=3).encode(tooltip=tip),
-        shown(marks, known).encode(x, y).mark_rect(cornerRadius=3).encode(colour, tooltip=tip),
-        shown(marks, marks["best"]).encode(x, y).mark_rect(style="ring", filled=False, strokeWidth=2.6, cornerRadius=3),
-        shown(marks, known & marks["dark"])
-        .encode(x, y)
-        .mark_text(color="#ffffff", fontSize=10.5 if small else 12.5)
-        .encode(alt.Text("text:N")),
-        shown(marks, known & ~marks["dark"])
-        .encode(x, y)
-        .mark_text(color="#14202e", fontSize=10.5 if small else 12.5)
-        .encode(alt.Text("text:N")),
-        shown(marks, ~known)
-        .encode(x, y)
-        .mark_text(style="soft", fontSize=10.5 if small else 12)
-        .encode(alt.Text("text:N")),
+
+
+def _heat_layer(marks: pd.DataFrame, mask: pd.Series, place: tuple[alt.X, alt.Y]) -> alt.Chart:
+    return shown(marks, mask).encode(*place)
+
+
+def _heat_words(marks: pd.DataFrame, known: pd.Series, place: tuple[alt.X, alt.Y], small: bool) -> list[alt.Chart]:
+    """What stands in the cells, in a tone that can be read there."""
+    size = 10.5 if small else 12.5
+    looks: list[tuple[pd.Series, dict[str, Any]]] = [
+        (known & marks["dark"], {"color": "#ffffff", "fontSize": size}),
+        (known & ~marks["dark"], {"color": "#14202e", "fontSize": size}),
+        (~known, {"style": "soft", "fontSize": 10.5 if small else 12}),
     ]
-    if (marks["diverged"] > 0).any() and not small:
-        corner = {"dx": side / 2 - 6, "dy": -step_y / 2 + 9, "align": "right", "fontSize": 10.5, "fontWeight": 600}
-        for flag, tone in ((marks["dark"], "#ffffff"), (~marks["dark"], "#8a2f00")):
-            layers.append(
-                shown(marks, known & flag & (marks["hurt"] != ""))
-                .encode(x, y)
-                .mark_text(color=tone, **corner)
-                .encode(alt.Text("hurt:N"))
-            )
-    return layered(*layers).properties(width=side * len(picture.x.values), height=step_y * len(picture.y.values))
+    return [_heat_layer(marks, mask, place).mark_text(**look).encode(alt.Text("text:N")) for mask, look in looks]
+
+
+def _heat_corners(marks: pd.DataFrame, mask: pd.Series, place: tuple[alt.X, alt.Y], side: float) -> list[alt.Chart]:
+    """What diverged, in a cell's upper right corner."""
+    corner = {"dx": side / 2 - 6, "dy": -TALL / 2 + 9, "align": "right", "fontSize": 10.5, "fontWeight": 600}
+    return [
+        _heat_layer(marks, mask & dark, place).mark_text(color=tone, **corner).encode(alt.Text("hurt:N"))
+        for dark, tone in ((marks["dark"], "#ffffff"), (~marks["dark"], "#8a2f00"))
+    ]
 
 
 def _share(values: pd.Series, low: float, high: float, log: bool) -> pd.Series:
@@ -119,6 +143,13 @@ def _heat_text(row: dict[str, Any], percent: bool, small: bool) -> str:
     if percent:
         return f"{100 * value:.1f}%" if not small else f"{100 * value:.0f}"
     return f"{value:.2g}" if small else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _hurt_text(row: dict[str, Any]) -> str:
+    """A cross where settings of a cell diverged, and how many, if that is not its only one."""
+    if not row["diverged"]:
+        return ""
+    return f"×{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}"
 
 
 def parallel(picture: Picture, width: int) -> alt.LayerChart:

@@ -1,0 +1,134 @@
+"""The command that writes a study elsewhere: export. Needs typer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from sweep.cli.base import app, asked_table
+from sweep.errors import UsageError
+from sweep.flags import Asked, StudyName, grouped
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where to: a file, Optuna's tools, TensorBoard, or several of them."""
+
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); - is CSV on standard output.",
+        ),
+    ] = None
+    optuna: Annotated[
+        str | None,
+        typer.Option(
+            "--optuna",
+            metavar="STORAGE",
+            help="Write a study for Optuna's tools instead: sqlite:///FILE.db, or a journal FILE.log.",
+        ),
+    ] = None
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(
+            "--tensorboard",
+            metavar="DIR",
+            help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
+            "(pip install tensorboard).",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a file is to hold: trials unless said otherwise."""
+
+    everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False
+    test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Export one row per setting, seeds averaged, instead of one per trial.")
+    ] = False
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")
+    ] = False
+
+    def check(self, output: str) -> None:
+        """Raises UsageError for flags that exclude each other, or that a paper's table has no room for."""
+        if not (self.curves or self.test):
+            return
+        more = "--curves" if self.curves else "--test"
+        if self.settings:
+            raise UsageError(f"--settings and {more} both given; expected one of them")
+        if _for_paper(output):
+            raise UsageError(f"-o {output}: a table of settings; {more} needs .csv, .parquet, .json or .md")
+
+
+@app.command(rich_help_panel="Read")
+@grouped
+def export(*, study: StudyName, targets: Targets, asked: Asked, rows: Rows) -> None:
+    """Write the leaderboard of trials or settings, or every epoch, to a file."""
+    if targets.optuna is not None:
+        _to_optuna(study, asked, targets.optuna)
+    if targets.tensorboard is not None:
+        _to_tensorboard(study, asked, rows.everything, targets.tensorboard)
+    if targets.output is not None:
+        rows.check(targets.output)
+        _to_file(study, asked, rows, targets.output)
+    elif targets == Targets():
+        raise UsageError("missing option --output (-o) FILE, --optuna STORAGE or --tensorboard DIR")
+
+
+def _to_optuna(study: str, asked: Asked, storage: str) -> None:
+    from sweep.ledger import Ledger
+    from sweep.study import export_optuna
+    from sweep.wording import count
+
+    with Ledger(asked.results) as ledger:
+        written = export_optuna(ledger, ledger.study(study), storage)
+    print(f"wrote {count(written, 'trial')} to {storage}")
+
+
+def _to_tensorboard(study: str, asked: Asked, everything: bool, folder: str) -> None:
+    from sweep.analysis import leaderboard
+    from sweep.ledger import Ledger
+    from sweep.report.tensorboard import export_tensorboard
+    from sweep.wording import count
+
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        board = leaderboard(asked_table(ledger, found, asked), everything)
+        written = export_tensorboard(found, board, ledger.epochs(found), folder)
+    print(f"wrote {count(written, 'trial')} to {folder}; tensorboard --logdir {folder}")
+
+
+def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
+    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table
+    from sweep.ledger import Ledger
+    from sweep.report import export_table
+    from sweep.report.files import save_text
+
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        table = asked_table(ledger, found, asked)
+        epochs = ledger.epochs(found) if rows.curves else None
+    if _for_paper(output):
+        from sweep.report.latex import latex_table
+
+        save_text(latex_table(rank_settings(table, rows.everything)), output)
+    elif rows.settings:
+        export_table(settings_table(rank_settings(table, rows.everything)), output)
+    else:
+        board = leaderboard(table, rows.everything)
+        if epochs is None:
+            export_table(board.rows[csv_columns(board, rows.test)], output)
+        else:
+            export_table(epochs[epochs["trial"].isin(board.rows["trial"])], output)
+
+
+def _for_paper(output: str) -> bool:
+    return output.lower().endswith(".tex")
