@@ -29,7 +29,7 @@ class StudyTable:
     that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
     objectives: columns of a search with several, each with its direction; then the trials have a column front;
     unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words, empty if
-    none does, None if that is not known.
+    none does, None if that is not known; where: the condition, as it was written.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -45,6 +45,7 @@ class StudyTable:
     objectives: Objectives = ()
     unfiltered: pd.DataFrame | None = None
     owner: str | None = None
+    where: str = ""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -117,6 +118,7 @@ def study_table(
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
+        where=where,
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
