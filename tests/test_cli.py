@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +14,9 @@ import subprocess
 import pandas as pd
 import pytest
 
+from sweep.report.trial import curves as drawn_curves
 from tests.conftest import RECIPES
+from tests.made import made
 from tests.processes import alive, family, finished, start, wait_for
 
 TIMES = ("seconds",)
@@ -122,6 +126,41 @@ def test_only_the_selected_trials_test_score_is_shown(sweep):
     assert "test_loss" not in json.loads(sweep("trial", "s", 0, "--json").stdout)
     assert "on test data" in sweep("trial", "s", 0, "--test").stdout
     assert "test" not in sweep("export", "s", "-o", "-").stdout
+
+
+def test_a_long_trial_says_which_epochs_its_table_leaves_out(sweep, tmp_path):
+    for epochs in (12, 13, 200):
+        made(tmp_path / "results", f"e{epochs}", {"lr": "0.1", "epochs": str(epochs)}, lambda _: 0.5)
+        text = sweep("trial", f"e{epochs}", 0, env={"COLUMNS": "400"}).stdout
+        lines = [line.split() for line in text.split("grad_norm")[1].splitlines() if " of " not in line]
+        shown = {int(words[0]) for words in lines if words and words[0].isdigit()}
+        told = re.search(r"([\d,]+) of \d+ epochs left out: ([^;]+);", text)
+        if epochs == 12:
+            assert told is None
+            continue
+        left = set()
+        for run in re.sub(r" and .*", "", told[2]).split(", "):
+            first, _, last = run.partition("–")
+            left |= set(range(int(first), int(last or first) + 1))
+        assert int(told[1]) == epochs - 12
+        assert not left & shown
+        assert len(left) == epochs - 12 or " more" in told[2]
+    assert "grad_norm is the length of the whole net's gradient, the mean of every tenth step." in text
+    assert "train_loss and train_accuracy are means over the epoch while it trains (dropout on)" in text
+
+
+def test_the_curves_of_a_trial_are_told_apart_without_colour():
+    """Alone, each is drawn as its own kind of line: one dot in four across, or every dot; the legend says which."""
+    falling = [1 - place / 40 for place in range(41)]
+    lines = {"a": falling, "b": [2.0, *[0.0] * 40]}
+    text = drawn_curves(lines, 72).plain
+    assert text.splitlines()[-1].endswith("epoch 1 to 41: · · · a (dotted), ─── b (a line)")
+    gone = [math.nan] * 41
+
+    def dots(lines):
+        return sum(bin(ord(sign) - 0x2800).count("1") for sign in drawn_curves(lines, 72).plain if "⠀" <= sign <= "⣿")
+
+    assert dots({"a": gone, "b": falling}) == pytest.approx(4 * dots({"a": falling, "b": gone}), abs=4)
 
 
 def test_every_format_of_export_says_the_same(sweep, tmp_path):

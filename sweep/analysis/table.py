@@ -29,7 +29,7 @@ class StudyTable:
     that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
     objectives: columns of a search with several, each with its direction; then the trials have a column front;
     unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words, empty if
-    none does, None if that is not known.
+    none does, None if that is not known; where: the condition, as it was written.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -47,6 +47,7 @@ class StudyTable:
     data_splits: int = 1
     """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was imported."""
     owner: str | None = None
+    where: str = ""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -120,6 +121,7 @@ def study_table(
         objectives=objectives,
         unfiltered=trials if where else None,
         data_splits=0 if study.recipe.imported else len(study.recipe.splits) or 1,
+        where=where,
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 

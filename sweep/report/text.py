@@ -98,6 +98,19 @@ def covers(data_splits: int) -> str:
     )
 
 
+def show_runs(numbers: Sequence[int], most: int = 16) -> str:
+    """Whole numbers in order, runs of them from end to end: 2–4, 7, 9–10; past `most` runs, how many more there are."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
+    more = sum(map(len, runs[most:]))
+    return f"{', '.join(told)}{f' and {more:,} more' if more else ''}"
+
+
 def missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NA."""
     return value is None or str(value) in ("<NA>", "nan", "NaT")

@@ -15,7 +15,7 @@ from sweep.machine import KIND, kind_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
-from sweep.report.text import STATE_STYLE, show_metric
+from sweep.report.text import STATE_STYLE, show_metric, show_runs
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
     from sweep.ledger import Finding, Sitting
     from sweep.study import Reproduction
+
+
+ROWS = 12
+"""Epochs at most in a trial's table."""
+MEASURED = (
+    "train_loss and train_accuracy are means over the epoch while it trains (dropout on), so they may be worse than the validation's.",
+    "grad_norm is the length of the whole net's gradient, the mean of every tenth step.",
+)
+LINES = {"cyan": (4, "· · ·", "dotted"), "yellow": (1, "───", "a line")}
+"""How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called: so that curves can
+be told apart where there is no colour."""
 
 
 def trial_report(
@@ -57,10 +68,12 @@ def trial_report(
         names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
         for name in names:
             table.add_column(name, justify="right")
-        for place in sorted({round(i * (len(epochs) - 1) / 11) for i in range(12)}):
+        shown = sorted({round(i * (len(epochs) - 1) / (ROWS - 1)) for i in range(ROWS)})
+        for place in shown:
             values = epochs.iloc[place]
             table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
-        parts.append(table)
+        lines = [_left_out(epochs["epoch"].tolist(), shown), *MEASURED]
+        parts += [table, Text(), *(Text(line, "dim") for line in lines if line)]
     else:
         told = [
             name
@@ -82,6 +95,15 @@ def trial_report(
     if row.get("traceback"):
         parts += [Text(), Text(str(row["traceback"]), "dim")]
     return Group(*parts)
+
+
+def _left_out(epochs: Sequence[int], shown: Sequence[int]) -> str:
+    """Which epochs are not in a table, given the places of those that are; empty where all are."""
+    there = set(shown)
+    left = [int(epoch) for place, epoch in enumerate(epochs) if place not in there]
+    if not left:
+        return ""
+    return f"{len(left):,} of {count(len(epochs), 'epoch')} left out: {show_runs(left)}; --json has all."
 
 
 def reproduction_report(outcome: Reproduction) -> RenderableType:
@@ -138,7 +160,7 @@ def findings_report(findings: Sequence[tuple[Finding, str | None]]) -> Text:
 
 
 def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
-    """Curves over epochs as braille dots (2 x 4 a character), a colour each, on one scale."""
+    """Curves over epochs as braille dots (2 x 4 a character), on one scale: at most two, each in its colour and its kind of line."""
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite:
         return Text("no finite value to draw", "dim")
@@ -147,8 +169,8 @@ def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
     margin = max(map(len, labels))
     columns = max(8, width - margin - 2)
     cells: dict[tuple[int, int], tuple[int, str]] = {}
-    for (_, values), style in zip(series.items(), ("cyan", "yellow", "magenta"), strict=False):
-        for x in range(2 * columns):
+    for values, (style, (every, _, _)) in zip(series.values(), LINES.items(), strict=False):
+        for x in range(0, 2 * columns, every):
             position = x * (len(values) - 1) / (2 * columns - 1)
             a, b = values[math.floor(position)], values[math.ceil(position)]
             value = a + (b - a) * (position - math.floor(position))
@@ -169,6 +191,10 @@ def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
         text.append("\n")
     length = len(next(iter(series.values())))
     text.append(f"{'':>{margin}} └{'─' * columns}\n{'':>{margin}}  epoch 1 to {length}: ", "dim")
-    for name, style in zip(series, ("cyan", "yellow", "magenta"), strict=False):
-        text.append(f"{name} ", style)
+    told = [
+        (f"{look} {name} ({kind})", style)
+        for name, (style, (_, look, kind)) in zip(series, LINES.items(), strict=False)
+    ]
+    for place, (words, style) in enumerate(told):
+        text.append(f"{', ' if place else ''}{words}", style)
     return text
