@@ -12,7 +12,7 @@ from typing import Any
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Setting, canonical
-from sweep.plan.sizes import check_fit, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, check_fit, parameter_count
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
@@ -81,7 +81,7 @@ def plan_grid(
     grid = recipe.grid
     census = grid.census
     for group in census.groups:
-        for program in group.programs("model", "hidden", "depth", "batch_size", "train_size"):
+        for program in group.programs(*DECIDES_FIT):
             check_fit(program, data)
     speeds = speeds or Speeds()
     cohorts = []

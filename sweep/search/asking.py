@@ -18,11 +18,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
-from sweep.hyperparameters import IN_SETTING, Setting, Value
+from sweep.hyperparameters import IN_SETTING, Hyperparameter, Setting, Value, canonical
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import FAMILIAR, SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_maker
-from sweep.search.spaces import distributions, finite_grid, first_of, own, rounded
+from sweep.search.spaces import contains, distributions, finite_grid, first_of, own, rounded
 from sweep.search.trials import Asked, Memory
 from sweep.space import Result, Trial, setting_key
 
@@ -44,6 +44,8 @@ class AskTell:
         self.search, self.seeds, self.metric, self.data = recipe.search, recipe.seeds, recipe.metric, data
         self.distributions = distributions(recipe)
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
+        undone = [row for row in IN_SETTING if row.name in self.distributions and self._may_undo(row)]
+        self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings
         self.aims = objectives(recipe)
@@ -146,10 +148,19 @@ class AskTell:
         self.seen.add(key)
         return new
 
+    def _may_undo(self, row: Hyperparameter) -> bool:
+        """Whether a row further down can make one inactive in this space."""
+        return any(
+            contains(self.distributions[name], value)
+            for name, values in row.unless.items()
+            for value in values
+            if name in self.distributions
+        )
+
     def _suggest(self, trial: Asked) -> Setting:
         """Walks the table of hyperparameters: what is inactive is never suggested."""
         setting: Setting = {}
-        for row in IN_SETTING:
+        for row in self.rows:
             if not row.active(setting):
                 continue
             distribution = self.distributions.get(row.name)
@@ -157,7 +168,7 @@ class AskTell:
                 setting[row.name] = row.check(rounded(distribution, trial.suggest(row.name, distribution)))
             else:
                 setting[row.name] = self.fixed.get(row.name, row.default_for(setting))
-        return setting
+        return canonical(setting)  # in the table's order
 
     def _close(self) -> None:
         """Tells the sampler the results of the generation, in the order of asking, if all of it was asked."""
