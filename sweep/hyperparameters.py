@@ -222,7 +222,8 @@ _ROWS = (
     Hyperparameter("dropout", "float", 0.0, NETWORK, "lane",
                    "Share of units that are set to 0 while training: after every hidden layer of an mlp, before the last layer of a cnn.",
                    low=0, high=1, open_high=True, when=_HAS_HIDDEN),
-    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform) or normal.", choices=("kaiming", "xavier", "normal")),
+    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform), normal, or torch (torch.nn's own: uniform, "
+                   "1/√fan in at most, biases too); otherwise biases start at 0.", choices=("kaiming", "xavier", "normal", "torch")),
     Hyperparameter("init_std", "float", 0.01, NETWORK, "lane",
                    "Standard deviation of normal initial weights; 0.01 is too small for deep networks without batch norm.",
                    low=0, open_low=True, when={"init": ("normal",)}),
@@ -258,6 +259,11 @@ _ROWS = (
     Hyperparameter("growth", "int", 16, NETWORK, "program",
                    "Units or channels that each further layer of a dense network adds; its first layer has `hidden`.",
                    low=1, high=65536, when={"connection": ("dense",)}, late=True),
+    Hyperparameter("branch_start", "choice", "scaled", NETWORK, "lane",
+                   "Where a residual block's branch starts, if no batch norm ends it: scaled (its last layer's initial weights "
+                   "times 1/√blocks), zero (the block then starts as the identity) or full (as drawn: under kaiming each block "
+                   "doubles the variance, so that deep networks explode).",
+                   choices=("scaled", "zero", "full"), when={"connection": ("residual",)}, unless={"bn_position": ("before",)}, late=True),
 )
 # fmt: on
 

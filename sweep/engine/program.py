@@ -241,7 +241,7 @@ class Program:
         drawn: dict[tuple[object, ...], dict[str, Tensor]] = {}
         states = []
         for setting, seed in zip(self.settings, self.seeds, strict=True):
-            key = (seed, setting["init"], setting.get("init_std"))
+            key = (seed, setting["init"], setting.get("init_std"), setting.get("branch_start"))
             if key not in drawn:
                 nets.initialize(net, setting, stream(seed, "init"))
                 drawn[key] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
