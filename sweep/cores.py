@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweep.wording import count
+
 _MEMBER, _MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
@@ -23,7 +25,7 @@ def quota_note(member: Path = _MEMBER, mount: Path = _MOUNT) -> str:
     workers = cores(member, mount)
     return (
         f"a CPU quota (cgroup) allows {quota:g} of the {_seen()} cores seen here: "
-        f"{workers} worker{'s' * (workers > 1)} by default, --jobs chooses another number"
+        f"{count(workers, 'worker')} by default, --jobs chooses another number"
     )
 
 

@@ -40,8 +40,8 @@ Metric = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Rank on val_loss, val_accuracy, train_loss, train_accuracy, best_val_loss or best_val_accuracy; "
-        "an imported study on its own metric alone.",
+        help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
+        "best_val_loss or best_val_accuracy (the best epoch's); an imported study has its own metric alone.",
     ),
 ]
 Direction = Annotated[
@@ -60,7 +60,7 @@ Jobs = Annotated[
         min=1,
         max=1024,
         metavar="N",
-        help="Worker processes, one thread each; by default one a core, or one a GPU.",
+        help="Worker processes, one thread each; by default one per core, or per GPU.",
         show_default=False,
     ),
 ]
@@ -71,7 +71,7 @@ Lanes = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Trials that train together as one program, at most; by default the planner decides. Changes no number.",
+        help="Trials that train side by side as one program, at most; by default the planner decides. Changes no number.",
     ),
 ]
 Device = Annotated[
@@ -85,7 +85,9 @@ Device = Annotated[
 ]
 TimeLimit = Annotated[
     str | None,
-    running_option("--time-limit", metavar="TIME", help="Stop after so long (90s, 30m, 1h30m), resumable."),
+    running_option(
+        "--time-limit", metavar="TIME", help="Stop after this time (90s, 30m, 1h30m); `sweep resume` goes on."
+    ),
 ]
 MaxTrials = Annotated[
     int | None,
@@ -103,7 +105,7 @@ Trials = Annotated[
         "--trials",
         min=1,
         metavar="N",
-        help="Trials in all; more later go on. A pruner compares whole generations, so rounds it up to some.",
+        help="Trials in all; a larger number later goes on. With a pruner it is rounded up to whole generations.",
     ),
 ]
 Sampler = Annotated[
@@ -272,7 +274,7 @@ _RECIPE_FLAGS = {
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
     "precision": (
         "NAME",
-        "float32, tf32 (GPUs) or bf16: what matrix products are made of. Changes every number.",
+        "Number format of matrix products: float32, tf32 (GPUs) or bf16. Changes every result.",
         "Data and seed",
     ),
     "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),

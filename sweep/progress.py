@@ -16,8 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweep.report import count, show_metric, show_seconds, sparkline
+from sweep.report import show_metric, sparkline, tell_seconds
 from sweep.space import EpochRecord
+from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.ledger import Study
@@ -82,7 +83,7 @@ class _Progress:
 
     def ended(self, summary: Summary) -> None:
         trained = self.done - self.before
-        rate = f", {60 * trained / summary.seconds:,.0f} trials/min" if trained and summary.seconds else ""
+        rate = f" ({_per_minute(60 * trained / summary.seconds)})" if trained and summary.seconds else ""
         counts = {
             state: summary.counts[state]
             for state in ("complete", "pruned", "diverged", "failed")
@@ -90,7 +91,7 @@ class _Progress:
         }
         told = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
         self.note(
-            f"{self.study.name}: {told} of {self.total} trials; trained {trained} in {show_seconds(summary.seconds)}{rate}"
+            f"{self.study.name}: {told} of {count(self.total, 'trial')}; trained {trained:,} in {tell_seconds(summary.seconds)}{rate}"
         )
         why = {
             "interrupted": "interrupted; everything finished is recorded",
@@ -106,6 +107,18 @@ class _Progress:
         done = self.done + sum(self.part.values())
         rate = (done - self.before) / elapsed if elapsed else 0.0
         return 60 * rate, (self.total - done) / rate if rate else None
+
+    def status(self, waiting: str = "") -> list[str]:
+        """How far the run is: trials done, how much of the training, speed (or `waiting`), what is left, the best so far."""
+        rate, left = self.speed()
+        share = 100 * (self.done + sum(self.part.values())) / self.total if self.total else 100.0
+        parts = [
+            f"{self.done:,} of {count(self.total, 'trial')} done ({share:.0f}% of the training)",
+            _per_minute(rate) if rate else waiting,
+            f"{tell_seconds(left, whole=True)} left" if left else "",
+            self.best_text(),
+        ]
+        return [part for part in parts if part]
 
     def best_text(self) -> str:
         if self.best is None:
@@ -126,14 +139,7 @@ class PlainWatcher(_Progress):
     def tick(self) -> None:
         if time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
-            rate, left = self.speed()
-            parts = [
-                f"{self.done}/{self.total} trials",
-                f"{rate:,.0f}/min" if rate else "",
-                f"{show_seconds(left, whole=True)} left" if left else "",
-                self.best_text(),
-            ]
-            self.note(", ".join(part for part in parts if part))
+            self.note(", ".join(self.status()))
 
 
 class LiveWatcher(_Progress):
@@ -164,33 +170,33 @@ class LiveWatcher(_Progress):
         self.live.stop()
 
     def _render(self) -> RenderableType:
-        rate, left = self.speed()
         head = Table.grid(padding=(0, 2, 0, 0))
-        status = [
-            f"{self.done}/{self.total} trials",
-            f"{rate:,.0f}/min" if rate else "starting",
-            f"{show_seconds(left, whole=True)} left" if left else "",
-            self.best_text(),
-        ]
         head.add_row(
             Text(self.study.name, "bold"),
             ProgressBar(self.total, self.done, width=30),
-            *(Text(part) for part in status if part),
+            *(Text(part) for part in self.status("starting")),
         )
         rows = Table.grid(padding=(0, 2, 0, 0))
         for _, (unit, epoch, losses) in sorted(self.units.items()):
             setting = unit.trials[0].setting
             name = f"{setting['model']} {setting['hidden']} x {setting['depth']}{' batch norm' if setting['batch_norm'] else ''}"
-            lanes = count(len(unit.trials), "lane")
+            trials = count(len(unit.trials), "trial")
             loss = f"val_loss {show_metric('val_loss', losses[-1])}" if losses else ""
             rows.add_row(
                 Text(f"  {name}", "cyan"),
-                lanes,
-                f"epoch {epoch}/{setting['epochs']}",
+                trials,
+                f"epoch {epoch} of {setting['epochs']}",
                 Text(sparkline(list(losses)), "yellow"),
                 loss,
             )
         return Group(head, rows)
+
+
+def _per_minute(rate: float) -> str:
+    """A speed: 152 trials per minute, 1.5 trials per minute, 12 trials per hour."""
+    rate, unit = (rate, "minute") if rate >= 0.95 else (60 * rate, "hour")
+    number = f"{rate:,.0f}" if rate >= 9.5 else f"{rate:.2g}"
+    return f"{number} {'trial' if number == '1' else 'trials'} per {unit}"
 
 
 def watcher(console: Console) -> PlainWatcher | LiveWatcher:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.cores import cores
-from sweep.data import Array, load
+from sweep.data import Array, Classes, load
 from sweep.errors import DataError, SweepError, UsageError
 from sweep.host import start
 from sweep.machine import facts, kind_text
@@ -95,7 +95,7 @@ class Message:
 
     kind: "ready" (wants work), "epoch" (outcomes), "measured" (costs), "done", "stopped" (as asked), "error" (text is the traceback),
     "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
-    (text is the data's fingerprint, memory its bytes, facts of the machine) and "refused" (it could not start; text says why).
+    (text is the data's fingerprint, classes the rows of each, memory its bytes, facts of the machine) and "refused" (it could not start; text says why).
     """
 
     worker: int
@@ -105,6 +105,7 @@ class Message:
     costs: tuple[Cost, ...] = ()
     memory: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    classes: Classes | None = None
 
 
 class Pool:
@@ -187,7 +188,8 @@ def _serve(study: Connection) -> None:
         study.send(Message(1, "refused", f"{name}: cannot be loaded: {last}"))
         return
     devices = stock.devices
-    study.send(Message(-1, "loaded", stock.fingerprint, memory=stock.memory, facts=stock.facts))
+    loaded = Message(-1, "loaded", stock.fingerprint, memory=stock.memory, facts=stock.facts, classes=stock.classes)
+    study.send(loaded)
     workers: dict[int, tuple[int, Connection]] = {}
     for worker in range(len(devices)):
         workers[worker] = _fork(worker, stock, [study, *(pipe for _, pipe in workers.values())])
@@ -259,6 +261,7 @@ class _Stock:
             torch.set_num_threads(1)
             asked = {"instructions": _instructions(), "threads": torch.get_num_threads()}
             self.fingerprint, forms = prepared.result()
+        self.classes = self.source.classes()
         request = requests[0]
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.ledger import Ledger, Study
@@ -12,21 +11,10 @@ from sweep.recipe import Recipe, load_recipe
 from sweep.space import EpochRecord, Trial
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One epoch as the engine reports it."""
-
-    number: int
-    epoch: int
-    train_loss: float = 0.5
-    train_accuracy: float = 0.75
-    val_loss: float = 0.6
-    val_accuracy: float = 0.7
-    grad_norm: float = 1.5
-    seconds: float = 0.25
-    state: str | None = None
-    test_loss: float | None = None
-    test_accuracy: float | None = None
+def record(number: int, epoch: int = 1, **numbers: object) -> EpochRecord:
+    """One epoch of a trial as the engine reports it, with numbers that are all different where none are given."""
+    given = {"train_loss": 0.5, "train_accuracy": 0.75, "val_loss": 0.6, "val_accuracy": 0.7, "grad_norm": 1.5}
+    return EpochRecord(number, epoch, **{**given, "seconds": 0.25, **numbers})  # type: ignore[arg-type]
 
 
 def made(
@@ -46,7 +34,7 @@ def made(
             numbers = {"train_loss": loss, "train_accuracy": 1 - loss, "val_loss": loss, "val_accuracy": 1 - loss}
             for epoch in range(1, epochs + 1):
                 last = {"state": state, "test_loss": float(trial.number)} if epoch == epochs else {}
-                records.append(EpochRecord(trial.number, epoch, **numbers, grad_norm=1.0, seconds=0.1, **last))
+                records.append(record(trial.number, epoch, **numbers, grad_norm=1.0, seconds=0.1, **last))
         ledger.record(study, records)
         ledger.close_run(study, 1.0)
         return ledger.study(name)

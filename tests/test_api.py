@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.long
 def test_the_example_of_the_module(tmp_path, monkeypatch):
     """Its lines run as they stand."""
     monkeypatch.chdir(tmp_path)
@@ -85,6 +86,7 @@ def test_what_cannot_be_is_one_line(folder):
         _ = library.runn
 
 
+@pytest.mark.long
 def test_a_thread_may_run_it_and_ctrl_c_works_afterwards(tmp_path):
     found = []
     run = {"target": lambda: found.append(library.run({"lr": 0.1, "epochs": 1, "hidden": 4}, results=tmp_path))}

@@ -10,11 +10,15 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from sweep.ledger import Ledger
 from tests.conftest import runner
+from tests.made import made
 from tests.processes import family, kill, numbers, query, start, wait_for
 
 GRID = ["--lr", "0.1,0.01,0.001", "--epochs", 12, "--seeds", 6, "--study", "s"]
@@ -103,6 +107,7 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     files = tmp_path / "results" / ".checkpoints"
     wait_for(lambda: any(files.glob("*/*.safetensors")), process)
     assert "looked at when it is over" in sweep("doctor", code=1).stdout  # while it runs
+    assert f"2 are being trained now by process {process.pid} on" in " ".join(sweep("show", "k").stdout.split())
     for pid in (process.pid, *(pid for pids in family(process) for pid in pids)):
         kill(pid)
     process.communicate()
@@ -110,6 +115,7 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     (files / "77").mkdir()
     found = sweep("doctor", code=1).stdout
     assert "2 trials are marked as running, but no process trains them" in found
+    assert "2 were left running by a process that ended" in " ".join(sweep("show", "k").stdout.split())
     assert "1 checkpoint files are torn" in found
     assert "77: checkpoints of a study that is gone" in found
     sweep("doctor", "--mend")
@@ -117,6 +123,49 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     sweep("resume", "k")
     sweep("grid", *flags[:-1], "whole")
     assert numbers(sweep, "k") == numbers(sweep, "whole")
+
+
+def test_trials_marked_as_running_are_told_from_a_killed_study_or_a_living_one(sweep, tmp_path):
+    study = made(tmp_path / "results", "k", {"lr": "0.1,0.01,0.001", "epochs": "2"}, lambda _: 0.5)
+    with Ledger(tmp_path / "results") as ledger:
+        ledger.begin(study, [1, 2])
+        with ledger.lock("k"):
+            for command in ("show", "check"):
+                shown = " ".join(sweep(command, "k").stdout.split())
+                assert f"2 are being trained now by process {os.getpid()} on" in shown
+                assert "sweep resume" not in shown
+    left = "2 were left running by a process that ended in the middle (killed, or its machine stopped)"
+    for command in (("show", "k"), ("show", "k", "--trials"), ("check", "k")):
+        shown = " ".join(sweep(*command).stdout.split())
+        assert left in shown
+        assert "sweep resume k" in shown
+    sweep("report", "k", "-o", "k.html")
+    assert f"In no mean: 2 running of 3 trials. {left}." in (tmp_path / "k.html").read_text(encoding="utf-8")
+    (tmp_path / "results" / ".locks" / "k.lock").unlink()  # nobody has it
+    assert "2 were left running" in " ".join(sweep("show", "k").stdout.split())
+
+
+def test_who_asks_for_a_studys_owner_keeps_nobody_from_it(tmp_path):
+    made(tmp_path, "k", {"lr": "0.1", "epochs": "1"}, lambda _: 0.5)
+    done = threading.Event()
+
+    def ask():
+        with Ledger(tmp_path) as other:
+            while not done.is_set():
+                other.owner("k")
+                time.sleep(0.001)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        with Ledger(tmp_path) as ledger:
+            for _ in range(300):
+                with ledger.lock("k"):
+                    assert ledger.owner("k").startswith(f"process {os.getpid()} on")
+                assert ledger.owner("k") == ""
+    finally:
+        done.set()
+        asking.join()
 
 
 def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):

@@ -13,12 +13,15 @@ import pytest
 
 from sweep.analysis.check import check
 from sweep.analysis.check.accidents import diverged
-from sweep.analysis.check.edges import next_values
+from sweep.analysis.check.edges import edges, next_values
 from sweep.analysis.check.reading import read
 from sweep.analysis.commands import grow_command
+from sweep.analysis.settings import rank_settings
+from sweep.data import Classes, load
+from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from tests.made import made
-from tests.tables import PROTEIN, grid, protein
+from tests.tables import PROTEIN, grid, protein, table
 
 needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
 NONE = pd.DataFrame()
@@ -304,3 +307,135 @@ def test_each_level_of_a_factor_has_an_edge_of_its_own():
     edges = [remark for remark in check(study, curves) if remark.kind == "edge"]
     assert [(remark.numbers["name"], remark.numbers["among"]) for remark in edges] == [("lr", {"kind": "mse"})]
     assert edges[0].text.startswith("the best lr with kind mse, 0.1, is the highest that was tried")
+
+
+RANGES = {"lr": "1e-5:1e-1:log", "depth": "1:4", "dropout": "0:0.5", "hidden": "16:256:log", "beta1": "0.8:0.99"}
+
+
+def searched(rng, count, value, sampler="random"):
+    """A search that asked everywhere alike: its table and its recipe."""
+    recipe = load_recipe(None, RANGES, {"sampler": sampler})
+    rows = []
+    for _ in range(count):
+        setting = {}
+        for axis in (axis for axis in recipe.axes if axis.name in RANGES):
+            one, whole = axis.values, axis.name in ("depth", "hidden")
+            low, high = (one.low - 0.5, one.high + 0.5) if whole else (one.low, one.high)
+            place = rng.random()
+            drawn = low * (high / low) ** place if one.log else low + place * (high - low)
+            setting[axis.name] = round(drawn) if whole else drawn
+        rows.append(setting | {"seed": 0, "val_loss": value(setting)})
+    return replace(table(pd.DataFrame(rows), list(RANGES)), adaptive=sampler == "tpe"), recipe
+
+
+@pytest.mark.long
+def test_a_search_of_noise_has_no_edges():
+    """Forty trials, five ranges, nothing matters: at most 5% of 200 studies have an edge remarked on."""
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(200):
+        study, recipe = searched(rng, 40, lambda _: float(rng.lognormal(0, 0.3)))
+        found += any(True for _ in edges(read(study, NONE, recipe)))
+    assert found <= 10
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_search_that_gets_better_to_the_end_of_a_range_has_an_edge(sampler):
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        study, recipe = searched(rng, 100, lambda s: bowl(s["lr"], 10.0, 0.002, rng), sampler)
+        found = [remark.numbers for remark in edges(read(study, NONE, recipe))]
+        assert [(one["name"], one["edge"]) for one in found] == [("lr", "upper")]
+
+
+DIGITS = Classes((110,) * 10, (30,) * 9 + (90,), (36,) * 10, tuple(range(10)))
+"""Ten classes, of which the last is a quarter of the validation rows."""
+
+
+def accurate(*values):
+    """A study of one seed a setting with these accuracies."""
+    values = dict(zip(LRS, values, strict=False))
+    return grid({"lr": list(values)}, lambda s, _: values[s["lr"]], metric="val_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "words"),
+    [
+        ((0.25, 0.11, 0.2), "above guessing: the highest val_accuracy of a setting is 25.0%, always saying class 9"),
+        ((0.26, 0.11, 0.2), "clearly above guessing: the highest val_accuracy of a setting is 26.0%"),
+        ((0.40, 0.11, 0.2), ""),
+    ],
+)
+def test_accuracy_no_better_than_guessing(accuracies, words):
+    """Of 360 rows at a chance of .25, 26% are no more than luck (the standard deviation is 2.3 points), 40% are."""
+    found = [one for one in check(accurate(*accuracies), NONE, classes=DIGITS) if one.kind == "guessing"]
+    assert len(found) == bool(words)
+    if words:
+        assert words in found[0].text
+        assert (found[0].numbers["guessing"], found[0].numbers["class"]) == (0.25, 9)
+    assert "guessing" not in kinds(check(accurate(*accuracies), NONE))  # of an imported study nothing is known
+
+
+def test_one_class_is_nearly_everything_and_classes_without_rows():
+    one = Classes((950, 50), (97, 3), (10, 1), (0, 7))
+    found = [remark for remark in check(accurate(0.999, 0.9), NONE, classes=one) if remark.kind == "classes"]
+    assert found[0].text.startswith(
+        "95% of the training rows are of class 0: always guessing it has that accuracy, 97.0% on the validation rows"
+    )
+    assert found[0].command == "sweep show made --metric val_loss"
+    gone = Classes((90, 0, 10), (8, 1, 1), (1, 1, 1), (0, 100, 60))
+    study = accurate(0.999, 0.9)
+    sizes = replace(study, trials=study.trials.assign(train_size=["all", 50]))
+    told = [remark.text for remark in check(sizes, NONE, classes=gone) if remark.kind == "classes"]
+    assert told[-1] == (
+        "2 of 3 classes have no training row (1, 2): the 20.0% of the validation rows that are of them cannot be learned"
+    )
+    sized = replace(study, trials=study.trials.assign(train_size=[1, "all"]))
+    text = check(sized, NONE, classes=replace(gone, train=(50, 40, 10), first=(0, 1, 2)))[-1].text
+    assert text.startswith("with train_size 1, 2 of 3 classes have no training row (1, 2)")
+
+
+def test_what_a_real_study_was_trained_on_and_with_is_read(sweep, tmp_path):
+    """An untrained net, a train_size that leaves a class out, a warm-up past the end, another processor half way."""
+    sweep("grid", "--lr", "1e-8", "--train-size", "20,all", "--warmup-epochs", "0,3", "--epochs", 2, "--study", "s")
+    with Ledger(tmp_path / "results") as ledger:
+        study = ledger.study("s")
+        facts = ledger.sittings(study)[0].facts
+        ledger._connection.execute(
+            "UPDATE trials SET sitting = ? WHERE number < 1", [ledger.sit(study, facts | {"torch": "1.0"})]
+        )
+        labels = load("digits", None, study.recipe.split_seed).train[1]
+    remarks = {one["kind"]: one for one in json.loads(sweep("check", "s", "--json").stdout)["remarks"]}
+    assert {"guessing", "classes", "warmup", "machines"} <= set(remarks)
+    assert remarks["classes"]["numbers"]["without"] == sorted(set(range(10)) - set(labels[:20].tolist())) != []
+    assert remarks["warmup"]["text"].startswith("a warm-up of 3 epochs is longer than a training of 2")
+    assert remarks["warmup"]["text"].endswith("(2 of 4 trials)")
+    assert sorted(remarks["machines"]["numbers"]["kinds"].values()) == [1, 3]
+    assert "the trials come from 2 kinds of machines (" in remarks["machines"]["text"]
+    sweep(*shlex.split(remarks["guessing"]["command"])[1:])
+
+
+def test_check_and_show_judge_the_first_alike():
+    """Where the board has ≈ beside the second setting, check says that seeds are too few, and nowhere else."""
+    rng, seen = np.random.default_rng(7), set()
+    for gap in np.linspace(0, 0.02, 40):
+        study = grid({"lr": LRS}, lambda s, _, gap=gap: 0.1 + gap * LRS.index(s["lr"]) + 0.004 * rng.normal(), 4)
+        told = rank_settings(study).told_from_first(1)
+        found = [one for one in check(study, NONE) if one.kind == "seeds"]
+        assert len(found) == (not told)
+        seen.add(told)
+    assert seen == {True, False}
+
+
+def test_check_compares_on_fresh_seeds_where_there_are_some():
+    """The score that selected is not averaged with that of fresh seeds: here they say the contrary."""
+    rng = np.random.default_rng(0)
+    rows = [{"lr": 0.1 / (i + 1), "seed": 0, "val_loss": 0.1 + 0.01 * i + 0.001 * rng.normal()} for i in range(12)]
+    fresh = {0: 0.5, 1: 0.2}
+    rows += [
+        {"lr": 0.1 / (i + 1), "seed": seed, "val_loss": mean + 0.01 * rng.normal()}
+        for i, mean in fresh.items()
+        for seed in range(1, 7)
+    ]
+    study = table(pd.DataFrame(rows), ["lr"])
+    assert rank_settings(study).roles is not None
+    assert "seeds" not in kinds(check(study, NONE))

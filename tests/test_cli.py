@@ -149,7 +149,7 @@ def test_plan_trains_nothing_and_counts_right(sweep, tmp_path):
     assert sum(cohort["trials"] for cohort in plan["cohorts"]) == 18
     assert plan["cohorts"][0]["parameters"] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10
     assert not (tmp_path / "results").exists()
-    assert "folded: 2 of 8 combinations" in sweep("plan", *flags).stdout
+    assert "2 of 8 combinations repeat others" in sweep("plan", *flags).stdout
 
 
 def test_studies_are_listed_and_removed(sweep):

@@ -15,7 +15,7 @@ import pytest
 
 from sweep.ledger import FILE, Ledger
 from sweep.recipe import load_recipe
-from tests.made import Outcome
+from tests.made import record
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def mine(tmp_path: Path) -> Path:
         ledger.add(study, recipe.grid.trials())
         ledger.record(
             study,
-            [Outcome(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4, test_accuracy=0.8) for n in range(2)],
+            [record(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4, test_accuracy=0.8) for n in range(2)],
         )
         ledger.close_run(study, 1.0)
     return tmp_path / "results"

@@ -112,7 +112,7 @@ def test_diverged_trials_are_drawn_and_improve_nothing(tmp_path):
     found = compared(tmp_path, "a", "b")
     assert np.allclose(found.by_trials["b"], expected_best([0.03, 0.03, 0.01], [1, 2, 3]))
     assert found.studies["complete"].tolist() == [3, 2]
-    assert any("b: 1 of its trials diverged" in note for note in found.notes)
+    assert any("b: 1 of 3 trials diverged" in note for note in found.notes)
 
 
 def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):
@@ -140,7 +140,10 @@ def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):
     assert not {"torch", "optuna"} & loaded_by("compare", "a", "loss", "--metric", "val_accuracy", cwd=tmp_path)
     refused = sweep("compare", "a", "split", code=2)
     assert len(refused.stderr.splitlines()) == 1
-    assert "Best to expect of equal budgets" in sweep("compare", "a", "loss", "--metric", "val_accuracy").stdout
+    assert (
+        "Best val_accuracy to expect from equal budgets"
+        in sweep("compare", "a", "loss", "--metric", "val_accuracy").stdout
+    )
 
 
 def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
@@ -151,7 +154,7 @@ def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
     text = " ".join(sweep("compare", "old", "new").stdout.split())
     assert "note: data differ: old old.csv, new new.csv; that both measured the same thing is for you to know" in text
     assert (
-        "6 settings of old in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is typically lower by 0.1000"
+        "6 settings of old are in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is typically lower by 0.1000"
         in text
     )
     sweep("import", "new.csv", "--metric", "err", "--maximize", "--study", "up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import shutil
 import struct
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.data import KNOWN, DataInfo, Source, describe, load
+from sweep.data import KNOWN, DataInfo, Source, classes_from_dict, describe, load
 from sweep.errors import SweepError, UsageError
 from tests.conftest import SHARED
 
@@ -569,3 +570,19 @@ def test_a_truncated_mnist_file_gets_one_line(tmp_path, monkeypatch):
         load("mnist", str(tmp_path), 0)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_the_classes_are_counted_in_each_part():
+    source = load("digits", None, 3)
+    counts = source.classes()
+    for part, stored in (("train", counts.train), ("val", counts.val), ("test", counts.test)):
+        labels = getattr(source, part)[1].tolist()
+        assert list(stored) == [labels.count(label) for label in range(10)]
+    labels = source.train[1].tolist()
+    assert counts.first == tuple(labels.index(label) for label in range(10))
+    for size in (1, 12, 40):
+        assert counts.missing(size) == sorted(set(range(10)) - set(labels[:size]))
+    assert counts.missing() == []
+    label, chance = counts.guessing()
+    assert chance == source.val[1].tolist().count(label) / len(source.val[1]) == max(counts.val) / sum(counts.val)
+    assert classes_from_dict(json.loads(json.dumps(counts.to_dict()))) == counts

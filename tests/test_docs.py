@@ -1,10 +1,12 @@
-"""The documentation is true: README's commands run, recipes train, every hyperparameter is a flag with help."""
+"""The documentation is true: its commands run, recipes train, every hyperparameter is a flag with help."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +17,7 @@ from sweep.recipe import load_recipe
 from tests.conftest import RECIPES, SHARED
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = [
-    line[2:]
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    for line in block.splitlines()
-]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_NAMES = (
     *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
     *("effect", "importance", "check", "confirm", "compare", "plot", "report", "reproduce", "doctor", "rm"),
@@ -28,18 +26,38 @@ needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST 
 
 
 @pytest.mark.long
-def test_readme_commands_run_in_order(sweep, tmp_path):
-    """Every `sweep` command of the README, as written, in an empty folder with the recipes."""
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_commands_of_the_documentation_run_in_order(sweep, tmp_path, page):
+    """Every `sweep` command and every piece of Python of a page, as written, in an empty folder with the recipes."""
     shutil.copytree(RECIPES, tmp_path / "recipes")
     ran = 0
-    for command in COMMANDS:
-        for part in command.split(" && "):
-            words = shlex.split(part)
-            if words[0] != "sweep" or ("recipes/mnist.toml" in words and words[1] != "plan"):
-                continue
-            sweep(*words[1:])
+    for kind, block in re.findall(r"```(console|python)\n(.*?)```", page.read_text(), re.S):
+        if kind == "python":
+            subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
             ran += 1
-    assert ran >= 9
+            continue
+        for command in (line[2:] for line in block.splitlines()):
+            for part in command.split(" && "):
+                words = shlex.split(part)
+                if words[0] != "sweep" or ("recipes/mnist.toml" in words and words[1] != "plan"):
+                    continue
+                sweep(*words[1:])
+                ran += 1
+    assert ran or "```console" not in page.read_text()
+
+
+def test_links_of_the_documentation_lead_somewhere():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "results" / "README.md"]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            if "://" in target:
+                continue
+            there = (page.parent / path).resolve() if path else page
+            assert there.exists(), f"{page.name}: {target}"
+            if anchor:
+                titles = re.findall(r"^#+ (.+)$", there.read_text(), re.M)
+                anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+                assert anchor in anchors, f"{page.name}: {target}"
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import APPLICATION_ID, FILE, STATES, VERSION, Ledger, Study
 from sweep.recipe import load_recipe
 from sweep.space import Trial
-from tests.made import Outcome
+from tests.made import record
 
 RECIPE = load_recipe(None, {"lr": "0.1,0.01,0.001", "beta1": "0.8,0.9", "epochs": "3"})
 
@@ -68,7 +68,7 @@ def test_a_setting_and_seed_have_one_row_ever(ledger, study, plain):
 
 
 def test_adding_again_keeps_what_was_trained(ledger, study):
-    ledger.record(study, [Outcome(2, 1), Outcome(2, 2, state="complete", test_loss=0.4, test_accuracy=0.8)])
+    ledger.record(study, [record(2, 1), record(2, 2, state="complete", test_loss=0.4, test_accuracy=0.8)])
     before = row(ledger, study, 2)
     ledger.add(study, RECIPE.grid.trials())
     assert row(ledger, study, 2) == before
@@ -91,9 +91,9 @@ def test_a_name_is_given_once(ledger):
 
 
 def test_recording_an_epoch_again_replaces_it(ledger, study):
-    ledger.record(study, [Outcome(0, 1, val_loss=9.0)])
+    ledger.record(study, [record(0, 1, val_loss=9.0)])
     ledger.begin(study, [0])
-    ledger.record(study, [Outcome(0, 1, val_loss=0.3)])
+    ledger.record(study, [record(0, 1, val_loss=0.3)])
     assert ledger.epochs(study, 0)["val_loss"].tolist() == [0.3]
 
 
@@ -104,11 +104,11 @@ def test_the_life_of_a_trial(ledger, study):
     assert row(ledger, study, 1)["state"] == "waiting"
     ledger.begin(study, [1])
     assert row(ledger, study, 1)["state"] == "running"
-    ledger.record(study, [Outcome(1, 1, val_loss=0.9, val_accuracy=0.5)])
-    ledger.record(study, [Outcome(1, 2, val_loss=0.4, val_accuracy=0.8)])
+    ledger.record(study, [record(1, 1, val_loss=0.9, val_accuracy=0.5)])
+    ledger.record(study, [record(1, 2, val_loss=0.4, val_accuracy=0.8)])
     assert row(ledger, study, 1)["state"] == "running"
     ledger.record(
-        study, [Outcome(1, 3, val_loss=0.5, val_accuracy=0.6, state="complete", test_loss=0.55, test_accuracy=0.61)]
+        study, [record(1, 3, val_loss=0.5, val_accuracy=0.6, state="complete", test_loss=0.55, test_accuracy=0.61)]
     )
     done = row(ledger, study, 1)
     expected = {
@@ -127,7 +127,7 @@ def test_the_life_of_a_trial(ledger, study):
 
 def test_an_interrupted_trial_starts_from_nothing(ledger, study):
     """What it left would otherwise mix with the numbers of its second training."""
-    ledger.record(study, [Outcome(0, 1, val_loss=0.01), Outcome(0, 2), Outcome(1, 1)])
+    ledger.record(study, [record(0, 1, val_loss=0.01), record(0, 2), record(1, 1)])
     ledger.mark(study, [0], "waiting", "interrupted")
     assert (row(ledger, study, 0)["state"], row(ledger, study, 0)["epochs"], ledger.begun(study)) == ("waiting", 2, 1)
     ledger.begin(study, [0])
@@ -139,7 +139,7 @@ def test_an_interrupted_trial_starts_from_nothing(ledger, study):
     )
     assert len(ledger.epochs(study, 0)) == 0
     assert len(ledger.epochs(study, 1)) == 1
-    ledger.record(study, [Outcome(0, 1, val_loss=0.9, state="complete")])
+    ledger.record(study, [record(0, 1, val_loss=0.9, state="complete")])
     assert row(ledger, study, 0)["best_val_loss"] == 0.9
     assert row(ledger, study, 0)["seconds"] == 0.25
 
@@ -157,7 +157,7 @@ def test_a_failed_trial_keeps_its_reason_until_it_is_retried(ledger, study):
 def test_a_diverged_trial_says_in_which_epoch(ledger, study):
     ledger.record(
         study,
-        [Outcome(4, 1), Outcome(4, 2, train_loss=math.nan, val_loss=math.inf, val_accuracy=math.nan, state="diverged")],
+        [record(4, 1), record(4, 2, train_loss=math.nan, val_loss=math.inf, val_accuracy=math.nan, state="diverged")],
     )
     found = row(ledger, study, 4)
     assert found["state"] == "diverged"
@@ -179,7 +179,7 @@ def test_counts_include_trials_that_are_not_made_yet(ledger):
     study = ledger.create("large", RECIPE, 1_000_000)
     ledger.add(study, RECIPE.grid.trials())
     ledger.begin(study, [0])
-    ledger.record(study, [Outcome(1, 1, state="complete"), Outcome(2, 1, state="diverged")])
+    ledger.record(study, [record(1, 1, state="complete"), record(2, 1, state="diverged")])
     ledger.mark(study, [3], "failed", "error")
     assert ledger.counts(study) == {
         "waiting": 999_996,
@@ -194,13 +194,13 @@ def test_counts_include_trials_that_are_not_made_yet(ledger):
 
 
 def test_a_study_is_finished_when_nothing_is_left(ledger, study):
-    ledger.record(study, [Outcome(number, 1, state="complete") for number in range(5)])
+    ledger.record(study, [record(number, 1, state="complete") for number in range(5)])
     ledger.close_run(study, 2.0)
     assert ledger.study("mine").finished is None
     ledger.mark(study, [5], "failed", "error")
     ledger.close_run(study, 1.0)
     assert ledger.study("mine").finished is None
-    ledger.record(study, [Outcome(5, 1, state="diverged")])
+    ledger.record(study, [record(5, 1, state="diverged")])
     ledger.close_run(study, 0.5)
     first = ledger.study("mine")
     assert first.finished is not None
@@ -209,7 +209,7 @@ def test_a_study_is_finished_when_nothing_is_left(ledger, study):
 
 def test_a_batch_of_records_is_all_or_nothing(ledger, study):
     with pytest.raises(SweepError):
-        ledger.record(study, [Outcome(0, 1), Outcome(99, 1)])  # there is no trial 99
+        ledger.record(study, [record(0, 1), record(99, 1)])  # there is no trial 99
     assert len(ledger.epochs(study)) == 0
     assert row(ledger, study, 0)["epochs"] == 0
 
@@ -217,8 +217,8 @@ def test_a_batch_of_records_is_all_or_nothing(ledger, study):
 def test_removing_a_study_removes_its_rows_alone(ledger, study, plain):
     other = ledger.create("other", RECIPE, 6)
     ledger.add(other, RECIPE.grid.trials())
-    ledger.record(study, [Outcome(0, 1)])
-    ledger.record(other, [Outcome(0, 1)])
+    ledger.record(study, [record(0, 1)])
+    ledger.record(other, [record(0, 1)])
     ledger.remove(study)
     assert [found.name for found in ledger.studies()] == ["other"]
     for table in ("trials", "epochs"):
@@ -270,6 +270,7 @@ def test_the_documented_columns(plain):
         "trials",
         "created",
         "data",
+        "classes",
         "finished",
         "seconds",
         "versions",
@@ -283,9 +284,7 @@ def test_the_documented_columns(plain):
 
 
 def test_plain_sqlite3_and_pandas_read_it(ledger, study, plain):
-    ledger.record(
-        study, [Outcome(0, 1), Outcome(0, 2, val_loss=0.1, state="complete", test_loss=0.2, test_accuracy=0.9)]
-    )
+    ledger.record(study, [record(0, 1), record(0, 2, val_loss=0.1, state="complete", test_loss=0.2, test_accuracy=0.9)])
     frame = pd.read_sql(
         "SELECT t.number, t.state, t.val_loss, t.setting ->> 'lr' AS lr FROM trials t JOIN studies s ON s.id = t.study WHERE s.name = 'mine'",
         plain,
@@ -301,9 +300,9 @@ def test_plain_sqlite3_and_pandas_read_it(ledger, study, plain):
 
 
 def test_not_finite_is_null(ledger, study, plain):
-    ledger.record(
-        study, [Outcome(0, 1, math.nan, math.nan, math.inf, -math.inf, math.nan, 0.1, "diverged", math.nan, math.nan)]
-    )
+    losses = {"train_loss": math.nan, "val_loss": math.inf, "grad_norm": math.nan, "test_loss": math.nan}
+    accuracies = {"train_accuracy": math.nan, "val_accuracy": -math.inf, "test_accuracy": math.nan}
+    ledger.record(study, [record(0, state="diverged", seconds=0.1, **losses, **accuracies)])
     assert plain.execute(
         "SELECT train_loss, train_accuracy, val_loss, val_accuracy, grad_norm, seconds FROM epochs"
     ).fetchall() == [(None,) * 5 + (0.1,)]
@@ -313,20 +312,20 @@ def test_not_finite_is_null(ledger, study, plain):
 
 def test_the_best_skips_what_is_not_finite(ledger, study):
     for epoch, loss in enumerate((math.nan, 0.7, math.inf, 0.8), 1):
-        ledger.record(study, [Outcome(0, epoch, val_loss=loss, val_accuracy=1 - loss)])
+        ledger.record(study, [record(0, epoch, val_loss=loss, val_accuracy=1 - loss)])
     assert row(ledger, study, 0)["best_val_loss"] == 0.7
     assert row(ledger, study, 0)["best_val_accuracy"] == pytest.approx(0.3)
 
 
 def test_numbers_come_back_to_the_last_bit(ledger, study):
-    values = (1 / 3, 0.1 + 0.2, 5e-324, 1.7976931348623157e308)
-    ledger.record(study, [Outcome(0, 1, *values)])
-    found = ledger.epochs(study, 0).iloc[0]
-    assert (found["train_loss"], found["train_accuracy"], found["val_loss"], found["val_accuracy"]) == values
+    names = ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    values = [1 / 3, 0.1 + 0.2, 5e-324, 1.7976931348623157e308]
+    ledger.record(study, [record(0, **dict(zip(names, values, strict=True)))])
+    assert ledger.epochs(study, 0).iloc[0][names].tolist() == values
 
 
 def test_the_table_of_trials(ledger, study):
-    ledger.record(study, [Outcome(0, 1, val_loss=math.nan, state="diverged"), Outcome(1, 1, state="complete")])
+    ledger.record(study, [record(0, 1, val_loss=math.nan, state="diverged"), record(1, 1, state="complete")])
     frame = ledger.trials(study)
     assert frame["number"].tolist() == list(range(6))
     assert frame["lr"].tolist() == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
@@ -512,7 +511,7 @@ def test_an_error_frees_the_lock(ledger):
 
 def test_readers_see_the_last_commit_while_a_writer_writes(ledger, study, tmp_path, plain):
     """An open transaction of the writer neither blocks nor shows."""
-    ledger.record(study, [Outcome(0, 1, val_loss=0.5)])
+    ledger.record(study, [record(0, 1, val_loss=0.5)])
     plain.isolation_level = None
     plain.execute("BEGIN IMMEDIATE")
     plain.execute("UPDATE trials SET val_loss = 0.125, epochs = 7 WHERE number = 0")
@@ -528,7 +527,7 @@ def test_a_reader_does_not_stop_the_writer(ledger, study, plain):
     plain.isolation_level = None
     plain.execute("BEGIN")
     assert plain.execute("SELECT count(*) FROM epochs").fetchone() == (0,)
-    ledger.record(study, [Outcome(0, 1)])
+    ledger.record(study, [record(0, 1)])
     assert plain.execute("SELECT count(*) FROM epochs").fetchone() == (0,)
     plain.execute("COMMIT")
     assert plain.execute("SELECT count(*) FROM epochs").fetchone() == (1,)
@@ -539,13 +538,13 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     code = """
 import os, signal, sys
 from pathlib import Path
-from tests.made import Outcome
+from tests.made import record
 from tests.test_ledger import RECIPE
 from sweep.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]), create=True)
 study = ledger.create("mine", RECIPE, 6)
 ledger.add(study, RECIPE.grid.trials())
-ledger.record(study, [Outcome(0, 1), Outcome(1, 1, state="complete")])
+ledger.record(study, [record(0, 1), record(1, 1, state="complete")])
 ledger._connection.execute("BEGIN IMMEDIATE")
 ledger._connection.execute("DELETE FROM trials")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -21,7 +21,7 @@ from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from sweep.report.files import export_table
 from sweep.report.page.recipes import recipe_text
-from sweep.report.plots.files import script_json
+from sweep.report.plots.rendering import script_json
 
 HOSTILE = "</script><script>window.__owned=1</script>"
 NAME = "<img src=x onerror=window.__owned=1>"

@@ -12,19 +12,32 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from sweep.data import describe
 from sweep.errors import UsageError
-from sweep.hyperparameters import TABLE, Setting, canonical
+from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical
 from sweep.ledger import Ledger, doctor
 from sweep.plan import parameter_count
 from sweep.recipe import SAMPLERS, Recipe, load_recipe, recipe_from_dict
-from sweep.search import AGAIN, FEWEST, AskTell, Pruner, check_sampler, enqueued, finite_grid, warm_results
+from sweep.search import (
+    AGAIN,
+    FEWEST,
+    AskTell,
+    Pruner,
+    check_sampler,
+    distributions,
+    enqueued,
+    finite_grid,
+    warm_results,
+)
 from sweep.space import Result, Trial, setting_key
 from tests.processes import family, inject_defect, kill, numbers, query, start, table, wait_for
 
@@ -124,6 +137,47 @@ def test_what_is_asked_depends_on_seed_and_on_results_of_earlier_generations_onl
     assert settings_of[0][4:] != settings_of[1][4:]
     seeded = trained(AskTell(recipe(SPACES[sampler], sampler, seed=1)), 12)
     assert [result.trial.setting for result in seeded][:4] != settings_of[0][:4]
+
+
+def suggested(trial: optuna.Trial, name: str, one: BaseDistribution) -> Value:
+    """A value by Optuna's own calls, as a setting has it."""
+    if isinstance(one, CategoricalDistribution):
+        return trial.suggest_categorical(name, one.choices)
+    suggest = trial.suggest_int if isinstance(one, IntDistribution) else trial.suggest_float
+    value = suggest(name, one.low, one.high, step=one.step, log=one.log)
+    return value if one.step is None else TABLE[name].check(round(value, 9))  # 0.30000000000000004
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(("space", "aims"), [(RANGES, {}), (MIXED, {}), (RANGES, {"minimize": ["val_loss,seconds"]})])
+def test_tpe_asks_for_what_optunas_own_loop_asks_for(space, aims):
+    """The oracle is `Study.ask` and `Study.tell`, with a TPE made anew for every asking that finds its groups itself."""
+    first_values = {"lr": 0.01, "hidden": 8}
+    one = recipe(space, in_flight=5, enqueue=[first_values], seed=3, **aims)
+    spread = distributions(one)
+
+    def train(trial: Trial) -> Result:
+        value = loss(trial.setting)
+        return Result(trial, "complete", value, 1, {"val_loss": value, "seconds": trial.setting["hidden"]})
+
+    whole = trained(AskTell(one), 40, train=train)
+    assert [result.trial.number for result in whole] == list(range(40))  # nothing was asked twice
+    study = optuna.create_study(directions=["minimize"] * (2 if aims else 1))
+    study.enqueue_trial(first_values)
+    for first in range(0, 40, 5):
+        asked = []
+        for number in range(first, first + 5):
+            seed = int(np.random.SeedSequence([3, number]).generate_state(1)[0])
+            study.sampler = TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+            trial, setting = study.ask(), {}
+            for row in IN_SETTING:
+                if row.active(setting):
+                    one = spread.get(row.name)
+                    setting[row.name] = suggested(trial, row.name, one) if one else row.default_for(setting)
+            asked.append((trial, setting))
+        for (trial, setting), result in zip(asked, whole[first : first + 5], strict=True):
+            assert setting == result.trial.setting
+            study.tell(trial, list(result.others.values()) if aims else result.value)
 
 
 def test_a_sampler_that_learns_beats_chance():

@@ -367,7 +367,7 @@ def test_what_is_tied_behind_one_that_is_told_is_too_noisy():
     assert board.rows["tied"].tolist() == [True, False, True]
     assert board.noisy.tolist() == [False, False, True]
     [line] = [line for line in meaning(board, None) if "noisy" in line]
-    assert line.startswith("rank 3 is too noisy to tell (?)")
+    assert line.startswith("Rank 3 is too noisy to tell (?)")
     assert [board.told_from_first(place) for place in range(4)] == [None, True, False, None]
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from sweep.data import Classes
 from sweep.ledger import FILE, VERSION, Ledger, place_notes
 from sweep.machine import alike, facts, kind_text
 from sweep.recipe import load_recipe
 from sweep.report import reproduction_report
 from sweep.study import Reproduction
 from sweep.study.loop import mixing_note
-from tests.made import Outcome, made
+from tests.made import made, record
 
 AVX2 = {"torch": "2.14.1", "device": "AMD EPYC", "instructions": "AVX2", "host": "one"}
 AVX512 = AVX2 | {"instructions": "AVX512", "host": "two"}
@@ -71,7 +72,7 @@ def test_each_trial_keeps_the_sitting_that_trained_it_last(tmp_path):
         ledger.begin(study, [0, 1], 1)
         assert ledger.sit(study, AVX512) == 2
         ledger.begin(study, [1, 2], 2)
-        ledger.record(study, [Outcome(1, 1, state="complete")])
+        ledger.record(study, [record(1, 1, state="complete")])
         assert [(one.number, one.trials, one.facts) for one in ledger.sittings(study)] == [(1, 1, AVX2), (2, 2, AVX512)]
         assert [ledger.trial(study, number)[0]["sitting"] for number in range(3)] == [1, 2, 2]
         assert [[one.number for one in kind] for kind in ledger.kinds(study)] == [[1], [2]]
@@ -147,9 +148,30 @@ def test_an_older_ledger_is_brought_forward_when_it_is_written(old):
         ledger.begin(study, [1], 2)
         assert mixing_note(ledger, study, AVX512).startswith("old: 1 trial was trained with torch 2.9.1; here")
         assert ledger.sittings(ledger.study("table")) == []
-    assert version(old) == VERSION == 2
+    assert version(old) == VERSION
     with Ledger(old) as again:
         assert [one.trials for one in again.sittings(again.study("old"))] == [1, 1]
+
+
+def test_a_ledger_of_version_2_gains_the_classes_when_its_data_are_loaded_again(tmp_path):
+    study = made(tmp_path, "s", {"lr": "0.1,0.01", "epochs": "1"}, lambda _: 0.5)
+    counts = Classes((3, 1), (1, 1), (2, 2), (0, 2))
+    with closing(sqlite3.connect(tmp_path / FILE)) as file:
+        file.execute("ALTER TABLE studies DROP COLUMN classes")
+        file.execute("PRAGMA user_version = 2")
+    with Ledger(tmp_path) as ledger:
+        assert ledger.study("s").classes is None
+        ledger.use_data(study, "fingerprint", counts)
+        assert ledger.study("s").classes == counts
+        ledger.use_data(study, "fingerprint")
+        assert ledger.study("s").classes == counts
+    assert version(tmp_path) == VERSION
+    with closing(sqlite3.connect(tmp_path / FILE)) as file:
+        for damage in ('{"train": [1]}', "[", '{"train": [0], "val": [0], "test": [0], "first": [0]}'):
+            with file:
+                file.execute("UPDATE studies SET classes = ?", (damage,))
+            with Ledger(tmp_path) as ledger:  # a count that cannot be read hides no result
+                assert ledger.study("s").classes is None
 
 
 def test_two_processes_bring_it_forward_once(old):

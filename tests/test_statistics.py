@@ -137,6 +137,16 @@ def test_rliables_own_example():
     assert (interquartile_mean(x), interquartile_mean(y)) == (1.5, 2)
 
 
+SCORES = st.lists(st.sampled_from([0.0, 0.5, 0.6, 1.0, math.inf]), max_size=6)
+
+
+@given(SCORES, SCORES)
+def test_the_probability_of_improvement_is_a_count_of_pairs(x, y):
+    better = [(a > b) + (a == b) / 2 for a in x for b in y]
+    expected = sum(better) / len(better) if better else math.nan
+    assert probability_of_improvement(x, y) == pytest.approx(expected, nan_ok=True)
+
+
 def test_seeds_needed_of_bouthillier_et_al():
     assert seeds_needed(0.75) == 29
     assert seeds_needed(0.6) > 150

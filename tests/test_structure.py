@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sweep"
 
 ORDER = [
+    {"sweep.wording"},
     {"sweep", "sweep.synonyms", "sweep.host", "sweep.streams", "sweep.cores"},
     {"sweep.errors"},
     {"sweep.hyperparameters", "sweep.machine"},
@@ -93,6 +95,12 @@ def test_imports_go_back_along_the_house(name):
     for imported in imports(modules_by_name[name]):
         if imported.split(".")[0] == "sweep" and room(imported) != room(name):
             assert places[room(imported)] < places[room(name)], f"{name} imports {imported}, a later step"
+
+
+def test_imports_make_no_circles():
+    """Within a step too, and those inside functions."""
+    graph = {name: imports(tree) & modules_by_name.keys() for name, tree in modules_by_name.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names a circle
 
 
 @pytest.mark.parametrize("name", sorted(modules_by_name))

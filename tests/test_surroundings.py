@@ -19,7 +19,7 @@ from sweep import cli, host
 from sweep.cores import cores, cpu_quota, quota_note
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
-from tests.made import Outcome
+from tests.made import record
 from tests.processes import query, start, wait_for
 
 SHORT = ("grid", "--lr", "0.1,0.01", "--epochs", "3", "--jobs", "1", "--lanes", "2", "--study", "s")
@@ -171,7 +171,7 @@ def mine(tmp_path: Path) -> Path:
     with Ledger(tmp_path / "results", create=True) as ledger:
         study = ledger.create("mine", recipe, 2)
         ledger.add(study, recipe.grid.trials())
-        ledger.record(study, [Outcome(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4) for n in range(2)])
+        ledger.record(study, [record(n, 1, val_loss=0.5 + n, state="complete", test_loss=0.4) for n in range(2)])
     return tmp_path
 
 
@@ -267,7 +267,11 @@ QUESTIONS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("SWEEP_FLAGS", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.data())
 def test_flags_with_odd_values_end_in_one_line(mine, monkeypatch, capsys, data):
     """Every command, whatever is behind its flags: its answer, or a line and exit code 1 or 2. Never a traceback."""

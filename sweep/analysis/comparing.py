@@ -20,6 +20,7 @@ from sweep.errors import UsageError
 from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
 from sweep.recipe import percents
 from sweep.space import seeds_text
+from sweep.wording import count
 
 BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000)
 
@@ -179,7 +180,7 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost} of its trials diverged, failed or were pruned; in this estimate they count as its worst completed trial"
+                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, failed or {'was' if lost == 1 else 'were'} pruned; in this estimate {'it counts' if lost == 1 else 'they count'} as its worst completed trial"
             )
     return notes
 

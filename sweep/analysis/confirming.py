@@ -31,6 +31,7 @@ from sweep.hyperparameters import TABLE
 from sweep.ledger import Ledger, Study
 from sweep.recipe import METRICS, Recipe, parse_seeds
 from sweep.space import seeds_text, setting_key
+from sweep.wording import count
 
 TOP, SEEDS = 3, 10
 """Settings and fresh seeds where nothing else is said."""
@@ -109,8 +110,9 @@ def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) ->
         raise UsageError(f"study {name!r}: no complete trial, so nothing to confirm")
     if per is None:
         if top is not None and top > len(rows):
-            settings = "1 setting" if len(rows) == 1 else f"{len(rows):,} settings"
-            raise UsageError(f"--top {top}: study {name!r} has {settings} with a complete trial; expected at most that")
+            raise UsageError(
+                f"--top {top}: study {name!r} has {count(len(rows), 'setting')} with a complete trial; expected at most that"
+            )
         return rows.head(TOP if top is None else top)
     if per not in board.table.swept:
         raise unknown("swept hyperparameter", per, board.table.swept, "--per: ")

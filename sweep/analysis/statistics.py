@@ -454,14 +454,11 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     the mean over tasks (Agarwal et al. 2021, section 4.3). NaN without values."""
     from scipy import stats
 
-    x, y = (np.asarray(values, float) for values in (x, y))
-    if x.ndim == 2:
-        return float(np.mean([probability_of_improvement(a, b) for a, b in zip(x.T, y.T, strict=True)]))
-    n, m = len(x), len(y)
-    if not n or not m:
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    pairs = len(x) * len(y)
+    if not pairs:
         return math.nan
-    u = stats.rankdata(np.concatenate([x, y]))[:n].sum() - n * (n + 1) / 2
-    return float(u / (n * m))
+    return float(np.mean(stats.mannwhitneyu(x, y, method="asymptotic").statistic / pairs))
 
 
 def interquartile_mean(values: ArrayLike) -> float:

@@ -28,7 +28,8 @@ class StudyTable:
     columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
     that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
     objectives: columns of a search with several, each with its direction; then the trials have a column front;
-    unfiltered: all trials of the study where a condition chose some, else None.
+    unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words, empty if
+    none does, None if that is not known.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -45,11 +46,24 @@ class StudyTable:
     unfiltered: pd.DataFrame | None = None
     data_splits: int = 1
     """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was imported."""
+    owner: str | None = None
 
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
+
+    @property
+    def left_running(self) -> str:
+        """What the trials that are marked as running are: trained now, or left so by a process that was killed; empty where
+        there are none."""
+        running = int((self.trials["state"] == "running").sum())
+        is_, was = ("is", "was") if running == 1 else ("are", "were")
+        if not running or self.owner is None:
+            return f"{running:,} {is_} marked as running" if running else ""
+        if self.owner:
+            return f"{running:,} {is_} being trained now by {self.owner}"
+        return f"{running:,} {was} left running by a process that ended in the middle (killed, or its machine stopped)"
 
     def named(self, metric: str) -> str:
         """A metric by its name, which knows whether it is in percent (see `InPercent`): decided by all of its values here."""
@@ -106,6 +120,7 @@ def study_table(
         objectives=objectives,
         unfiltered=trials if where else None,
         data_splits=0 if study.recipe.imported else len(study.recipe.splits) or 1,
+        owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
 

@@ -17,12 +17,21 @@ def effect(
     study: StudyName,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Hyperparameters, such as batch_norm.")],
     by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Ask it again at each value of this hyperparameter.")
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="NAME",
+            help="Repeat the comparison at each value of another hyperparameter: does the effect depend on it?",
+        ),
     ] = None,
     asked: Asked,
     as_json: Json = False,
 ) -> None:
-    """Say what a hyperparameter does: settings that differ in it alone are paired, seeds averaged first."""
+    """Say what a hyperparameter does: settings that differ in it alone are compared, their seeds averaged first.
+
+    Each comparison is a cell: settings that agree on everything else. One that diverged loses to one that trained.
+    For example: sweep effect bn batch_norm --by lr
+    """
     from sweep.analysis.effects import effects
     from sweep.ledger import Ledger
     from sweep.report.answers import effect_json, effect_report
@@ -39,7 +48,10 @@ def importance(
     *,
     study: StudyName,
     pairs: Annotated[
-        bool, typer.Option("--pairs", help="What two do together too, beyond each alone (whole grids).")
+        bool,
+        typer.Option(
+            "--pairs", help="Also what two hyperparameters do together, beyond each alone (whole grids only)."
+        ),
     ] = False,
     scale: Annotated[
         str,
@@ -76,8 +88,8 @@ def check(
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
-        epochs = ledger.epochs(found)
-    remarks, rest = read(table, epochs, found.recipe), unread(table, epochs)
+        epochs, kinds = ledger.epochs(found), ledger.kinds(found)
+    remarks, rest = read(table, epochs, found.recipe, found.classes, kinds), unread(table, epochs, found.classes)
     if as_json:
         say(check_json(table, remarks, rest))
     else:

@@ -16,7 +16,7 @@ from sweep.flags import DEFAULT_RESULTS, Results
 @app.command("import", rich_help_panel="Read")
 def import_table(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Table with one row a training: .csv, .csv.gz, .tsv or .parquet.")
+        Path, typer.Argument(metavar="FILE", help="Table with one row per training: .csv, .csv.gz, .tsv or .parquet.")
     ],
     metric: Annotated[str, typer.Option("--metric", metavar="COLUMN", help="What settings are ranked on.")],
     minimize: Annotated[
@@ -66,8 +66,8 @@ def import_table(
     """
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
-    from sweep.report import count
     from sweep.study import check_name
+    from sweep.wording import count
 
     if minimize is None:
         raise UsageError(f"--metric {metric}: is less better, or more? give --minimize or --maximize")

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from sweep.ledger import Ledger, Study
 
 KINDS = {
-    "curves": "learning curves: a line a setting, its band over seeds",
+    "curves": "learning curves: one line per setting, its band over seeds",
     "isolation": "the metric against one hyperparameter, the best of each value marked",
     "heatmap": "two hyperparameters, the best setting's mean in each cell",
-    "parallel": "a line a setting through every hyperparameter",
+    "parallel": "one line per setting through every hyperparameter",
     "effect": "paired differences of one or more hyperparameters, with intervals",
     "importance": "each hyperparameter's share of the metric's variance",
-    "budget": "the best to expect of k settings",
+    "budget": "the best to expect of k settings picked blindly",
     "pareto": "the metric against what it costs (parameters, seconds, …)",
 }
 
@@ -42,7 +42,7 @@ def plot(
         typer.Argument(
             metavar="[NAME]...",
             help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel and effect any, pareto the cost. "
-            "By default those that tell most.",
+            "By default those that explain most.",
         ),
     ] = None,
     output: Annotated[
@@ -85,9 +85,9 @@ def plot(
 
         say(terminal(picture, console().width))
     else:
-        from sweep.report.plots import save_chart
+        from sweep.report.pictures import save_picture
 
-        save_chart(picture, output, theme)
+        save_picture(picture, output, theme)
         print(f"wrote {output}")
 
 
@@ -140,7 +140,8 @@ def report(
         table = asked_table(ledger, found, asked)
         board = rank_settings(table)
         fresh = confirmed(ledger, found, board)
-        told = Report(found, table, board, ledger.epochs(found), fresh, parameter_counter(found.recipe.data))
+        kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data)
+        told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds)
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

@@ -137,7 +137,7 @@ def export(
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
+            help="Write DIR/STUDY for TensorBoard instead: a run per trial, its epochs as scalars, its setting as HParams "
             "(pip install tensorboard).",
         ),
     ] = None,
@@ -157,13 +157,14 @@ def export(
     from sweep.ledger import Ledger
     from sweep.report import export_table
     from sweep.report.files import save_text
+    from sweep.wording import count
 
     if optuna is not None:
         from sweep.study import export_optuna
 
         with Ledger(asked.results) as ledger:
             written = export_optuna(ledger, ledger.study(study), optuna)
-        print(f"wrote {written} trials to {optuna}")
+        print(f"wrote {count(written, 'trial')} to {optuna}")
     if tensorboard is not None:
         from sweep.report.tensorboard import export_tensorboard
 
@@ -171,7 +172,7 @@ def export(
             found = ledger.study(study)
             board = leaderboard(asked_table(ledger, found, asked), everything)
             written = export_tensorboard(found, board, ledger.epochs(found), tensorboard)
-        print(f"wrote {written} trials to {tensorboard}; tensorboard --logdir {tensorboard}")
+        print(f"wrote {count(written, 'trial')} to {tensorboard}; tensorboard --logdir {tensorboard}")
     if output is None:
         if optuna is None and tensorboard is None:
             raise UsageError("missing option --output (-o) FILE, --optuna STORAGE or --tensorboard DIR")

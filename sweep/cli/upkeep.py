@@ -72,11 +72,12 @@ def remove(
 ) -> None:
     """Remove a study with all its trials; asks first."""
     from sweep.ledger import Ledger
+    from sweep.wording import count
 
     with Ledger(results) as ledger:
         found = ledger.study(study)
         with ledger.lock(study):
-            if not yes and not typer.confirm(f"Remove study {study!r} with its {found.trials} trials?"):
+            if not yes and not typer.confirm(f"Remove study {study!r} with {count(found.trials, 'trial')}?"):
                 raise SweepError(f"study {study!r} is kept")
             ledger.remove(found)
     print(f"removed {study}")

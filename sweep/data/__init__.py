@@ -1,9 +1,11 @@
 """Data sets: from files to tensors, split into train, validation and test, standardised on the training part alone.
 
 sources  the sets that are known by name, and a person's own; described, loaded, split, standardised
+classes  how many rows each class has
 npz      a person's own arrays, from an .npz file
 """
 
+from sweep.data.classes import MOSTLY, Classes, classes_from_dict, mostly_one
 from sweep.data.sources import (
     KNOWN,
     Array,
@@ -17,4 +19,19 @@ from sweep.data.sources import (
     load,
 )
 
-__all__ = ["KNOWN", "Array", "DataInfo", "Part", "Source", "Split", "default_data_dir", "describe", "is_file", "load"]
+__all__ = [
+    "KNOWN",
+    "MOSTLY",
+    "Array",
+    "Classes",
+    "DataInfo",
+    "Part",
+    "Source",
+    "Split",
+    "classes_from_dict",
+    "default_data_dir",
+    "describe",
+    "is_file",
+    "load",
+    "mostly_one",
+]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.classes import mostly_one
 from sweep.errors import UsageError
 
 Array = NDArray[Any]
@@ -178,17 +179,10 @@ def _show(label: Any) -> str:
     return repr(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-MOSTLY = 0.9
-"""The share of one class from which on it is said: an accuracy of that much is had for nothing."""
-
-
 def _note_balance(y: dict[str, Array], classes: int, notes: list[str]) -> None:
     """What would make an accuracy look like more than it is."""
-    share = np.bincount(y["train"], minlength=classes) / len(y["train"])
-    if share.max() >= MOSTLY:
-        notes.append(
-            f"{100 * share.max():.3g}% of the training rows are of class {share.argmax()}: always guessing it has that accuracy"
-        )
+    if told := mostly_one(np.bincount(y["train"], minlength=classes).tolist()):
+        notes.append(told)
     for part in ("val", "test"):
         if part in y and len(np.unique(y[part])) < 2 <= len(y[part]):
             word = {"val": "validation", "test": "test"}[part]

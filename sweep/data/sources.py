@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.classes import Classes, count_classes
 from sweep.data.npz import Arrays, brief, images, read_npz
 from sweep.errors import UsageError, unknown
 
@@ -174,6 +175,11 @@ class Source:
         order = np.random.default_rng([self.seed, len(x), number]).permutation(len(x))
         val, train = order[: len(self.val[1])], order[len(self.val[1]) :]
         return replace(self, train=(x[train], y[train]), val=(x[val], y[val]))
+
+    def classes(self) -> Classes:
+        """How many rows of each class every part has."""
+        train, val, test = (labels.astype(np.int64) for _, labels in (self.train, self.val, self.test))
+        return count_classes(train, val, test, self.info.classes)
 
     def split(self, normalize: str, train_size: int | str) -> Split:
         """The parts as float32 tensors. Statistics come from the first `train_size` training rows, the ones used."""

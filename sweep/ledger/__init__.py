@@ -11,7 +11,7 @@ doctor    what is wrong with a results folder, and mending it
 from sweep.ledger.damage import first_line
 from sweep.ledger.doctor import Finding, diagnose, mend, place_notes
 from sweep.ledger.file import File
-from sweep.ledger.reading import Sitting, Study
+from sweep.ledger.reading import Sitting, Study, mixing
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Ledger
 
@@ -29,6 +29,7 @@ __all__ = [
     "damage_line",
     "diagnose",
     "mend",
+    "mixing",
     "place_notes",
 ]
 

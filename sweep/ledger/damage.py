@@ -26,7 +26,7 @@ _KEYS = {
 }
 _WHOLE = {"id", "trials", "study", "number", "seed", "epochs", "epoch", "trial", "sitting"}
 _TEXT = {"name", "recipe", "created", "versions", "machine", "setting", "state", "started", "facts"}
-_PERHAPS = {"data", "finished", "reason", "traceback"}
+_PERHAPS = {"data", "classes", "finished", "reason", "traceback"}
 
 
 @dataclass(frozen=True)

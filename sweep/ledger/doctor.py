@@ -16,6 +16,7 @@ from sweep.ledger.damage import ERRORS, lenient, set_aside, unreadable
 from sweep.ledger.reading import Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
 from sweep.ledger.store import Ledger
+from sweep.wording import count
 
 LOW_DISK = 100 * 2**20
 """Bytes that should be free: a ledger's transactions and checkpoints need some."""
@@ -46,9 +47,7 @@ def diagnose(folder: Path) -> list[Finding]:
     if damage is not None or not writable:
         return [*findings, *([damage] if damage else [])]
     if torn := unreadable(path):
-        what = f"{path}: {len(torn)} row{'' if len(torn) == 1 else 's'} cannot be read: " + "; ".join(
-            row.what for row in torn[:5]
-        )
+        what = f"{path}: {count(len(torn), 'row')} cannot be read: " + "; ".join(row.what for row in torn[:5])
         mending = "set them aside, with what belongs to them; the file as it was is kept beside it"
         return [*findings, Finding(what, mending, lambda: f"set aside; the file as it was is {set_aside(path, torn)}")]
     with Ledger(folder) as ledger:
@@ -138,10 +137,10 @@ def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
         return mend
 
     if stuck:
-        what = f"study {study.name!r}: {len(stuck)} trials are marked as running, but no process trains them"
+        what = f"study {study.name!r}: {count(len(stuck), 'trial')} marked as running, but no process trains them"
         yield Finding(what, "set them to waiting", put_back(stuck))
     if torn:
-        what = f"study {study.name!r}: {len(torn)} finished trials lack some of their epochs"
+        what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some of their epochs"
         yield Finding(what, "set them to waiting, so that they are trained again", put_back(torn))
 
 

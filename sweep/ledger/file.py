@@ -10,10 +10,11 @@ import shutil
 import socket
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Self
 
 from sweep.errors import SweepError, UsageError
 from sweep.ledger.damage import ERRORS, lenient
@@ -22,6 +23,9 @@ from sweep.machine import now
 
 LOCKS = ".locks"
 """The folder of lock files, beside the ledger."""
+ATTEMPTS = 5
+"""Times that a lock is asked for, 20 ms apart, before another process is said to have it."""
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class File:
@@ -155,9 +159,9 @@ class File:
             raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take(file)
             except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                if error.errno not in _HELD:
                     raise _no_locks(folder, error) from None
                 file.seek(0)
                 raise SweepError(
@@ -168,6 +172,20 @@ class File:
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}")
             file.flush()
             yield
+
+    def owner(self, name: str) -> str | None:
+        """Which process runs a study now, in words; empty if none does, None if that cannot be told here."""
+        try:
+            with open(self.path.parent / LOCKS / f"{name}.lock", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # beside other readers; dropped on closing
+                except OSError as error:
+                    return (file.read().strip() or "another process") if error.errno in _HELD else None
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError):
+            return None
+        return ""
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -189,8 +207,9 @@ class File:
         if self._version < VERSION:
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if found and found < VERSION:  # no other process has done it meanwhile
-                for statement in UPGRADE:
-                    self._connection.execute(statement)
+                for version in range(found, VERSION):
+                    for statement in UPGRADE[version]:
+                        self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")
             self._version = VERSION
 
@@ -252,6 +271,17 @@ class File:
             return UsageError(f"{self.path.parent}: the results folder is read-only; --results names another")
         free = shutil.disk_usage(self.path.parent).free // 2**20 if self.path.parent.exists() else 0
         return SweepError(f"{self.path}: {text} ({free} MiB free on that disk); what was recorded before is kept")
+
+
+def _take(file: IO[str]) -> None:
+    """Locks a file for this process alone. A reader that asks who has it holds it for a moment: that is waited for."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.02)
 
 
 def _no_locks(folder: Path, error: OSError) -> UsageError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweep.checkpoint import Key
+from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored
 from sweep.ledger.file import File
@@ -49,6 +51,8 @@ class Study:
     versions: dict[str, str]
     machine: dict[str, Any]
     data: str | None
+    classes: Classes | None = None
+    """Rows of each class, once the data were loaded."""
 
 
 class Reader(File):
@@ -56,14 +60,16 @@ class Reader(File):
 
     def studies(self) -> list[Study]:
         """Every study, the oldest first."""
-        columns = "id, name, recipe, trials, created, finished, seconds, versions, machine, data"
-        rows = self._read(f"SELECT {columns} FROM studies ORDER BY id")
+        columns = "id, name, recipe, trials, created, finished, seconds, versions, machine, data, classes"
+        kept = columns if self._version >= 3 else columns.replace("classes", "NULL")
+        rows = self._read(f"SELECT {kept} FROM studies ORDER BY id")
         out = []
         for row in rows:
             values = dict(zip(columns.split(", "), row, strict=True))
             try:
                 for name in ("recipe", "versions", "machine"):
                     values[name] = json.loads(values[name])
+                values["classes"] = _classes(values["classes"])
                 out.append(Study(**values | {"recipe": recipe_from_dict(values["recipe"])}))
             except (SweepError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 self.damaged[str(values["name"])] = (  # it hides no other
@@ -159,9 +165,7 @@ class Reader(File):
         kinds = self.kinds(*studies)
         if len(kinds) < 2:
             return ""
-        told = "; ".join(f"{sum(sitting.trials for sitting in kind):,} on {kind[0].kind}" for kind in kinds)
-        names = ", ".join(study.name for study in studies)
-        return f"{names}: the trials come from {len(kinds)} kinds of machines ({told}): their last digits may differ."
+        return f"{', '.join(study.name for study in studies)}: {mixing(kinds)}."
 
     def torn(self, study: Study) -> list[int]:
         """Finished trials that do not have a row for each of their epochs."""
@@ -243,6 +247,20 @@ class Reader(File):
         query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
         frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
+
+
+def mixing(kinds: Sequence[Sequence[Sitting]]) -> str:
+    """That trials come from several kinds of machines (see `Reader.kinds`), in words."""
+    told = "; ".join(f"{sum(sitting.trials for sitting in kind):,} on {kind[0].kind}" for kind in kinds)
+    return f"the trials come from {len(kinds)} kinds of machines ({told}): their last digits may differ"
+
+
+def _classes(text: str | None) -> Classes | None:
+    """The rows of each class as they were stored; None where they cannot be read, which hides no result."""
+    try:
+        return None if text is None else classes_from_dict(json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _columns(recipe: Recipe) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The ledger's tables, schema version 2; `results/README.md` describes them for readers.
+"""The ledger's tables, schema version 3; `results/README.md` describes them for readers.
 
 studies  one row a study: recipe as JSON, versions and machine it was started on, when, trials in all
 trials   one row a trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 FILE = "sweep.db"
 APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 2
+VERSION = 3
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 FINISHED = ("complete", "pruned", "diverged")
 PLANNED_EPOCHS = "max_epochs"
@@ -40,6 +40,7 @@ CREATE TABLE studies (
     trials INTEGER NOT NULL,           -- trials in all, made or not yet
     created TEXT NOT NULL,
     data TEXT,                         -- fingerprint of the data, once they were loaded
+    classes TEXT,                      -- JSON: rows of each class in train, val and test, the first training row of each
     finished TEXT,                     -- when the last trial ended; NULL while any is left
     seconds REAL NOT NULL DEFAULT 0,   -- wall-clock time of all runs of the study
     versions TEXT NOT NULL,            -- JSON: sweep, python, torch, numpy
@@ -75,12 +76,15 @@ CREATE TABLE epochs (
 ) WITHOUT ROWID;
 """
 
-UPGRADE = (
-    SITTINGS,
-    "ALTER TABLE trials ADD COLUMN sitting INTEGER",
-    # Version 1 knew the versions and the machine that a study was started on, and of the processor its architecture alone.
-    "INSERT INTO sittings SELECT id, 1, created, json_remove(json_patch(versions, machine), '$.processor') FROM studies "
-    "WHERE versions != '{}'",
-    "UPDATE trials SET sitting = 1 WHERE epochs > 0 AND study IN (SELECT study FROM sittings)",
-)
-"""From version 1 to 2."""
+UPGRADE = {
+    1: (
+        SITTINGS,
+        "ALTER TABLE trials ADD COLUMN sitting INTEGER",
+        # Version 1 knew the versions and the machine that a study was started on, and of the processor its architecture alone.
+        "INSERT INTO sittings SELECT id, 1, created, json_remove(json_patch(versions, machine), '$.processor') FROM studies "
+        "WHERE versions != '{}'",
+        "UPDATE trials SET sitting = 1 WHERE epochs > 0 AND study IN (SELECT study FROM sittings)",
+    ),
+    2: ("ALTER TABLE studies ADD COLUMN classes TEXT",),
+}
+"""What brings a ledger of each version to the next."""

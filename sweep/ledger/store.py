@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sweep.data import Classes
 from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
@@ -78,16 +79,18 @@ class Ledger(Reader):
             )
         return self.study(study.name)
 
-    def use_data(self, study: Study, fingerprint: str) -> None:
-        """Notes which data a study trains on. Raises UsageError if they are not those it began with."""
+    def use_data(self, study: Study, fingerprint: str, classes: Classes | None = None) -> None:
+        """Notes which data a study trains on, and how many rows each class has. Raises UsageError if they are not those it began with."""
         found = self.study(study.name).data
         if found not in (None, fingerprint):
             raise UsageError(
                 f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now {fingerprint}; "
                 "its numbers would not compare; give --study another name"
             )
+        counts = None if classes is None else json.dumps(classes.to_dict())
         with self._transaction():
-            self._connection.execute("UPDATE studies SET data = ? WHERE id = ?", (fingerprint, study.id))
+            change = "UPDATE studies SET data = ?, classes = coalesce(?, classes) WHERE id = ?"
+            self._connection.execute(change, (fingerprint, counts, study.id))
 
     def sit(self, study: Study, facts: Mapping[str, Any]) -> int:
         """Notes that a process begins to train a study, and the machine it has; returns the sitting's number."""

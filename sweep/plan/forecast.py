@@ -18,6 +18,7 @@ from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
 from sweep.space import Range
 from sweep.speed import Measurement, Speeds, cost_key
+from sweep.wording import count, listed
 
 LISTED = 1000
 """Cohorts that a plan names one by one; a grid may have a million."""
@@ -138,7 +139,9 @@ def plan_search(
     assert recipe.search is not None
     seeds = len(recipe.seeds)
     if trials % seeds:
-        raise UsageError(f"--trials {trials}: every setting is trained with {seeds} seeds; expected a multiple of that")
+        raise UsageError(
+            f"--trials {trials}: every setting is trained with {count(seeds, 'seed')}; expected a multiple of that"
+        )
     generation = recipe.search.in_flight * seeds
     if recipe.search.pruner != "none":  # which compares whole generations
         trials = math.ceil(trials / generation) * generation
@@ -217,9 +220,16 @@ def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, spe
 
 
 def fold_text(plan: Plan) -> str:
-    """What was folded, in words."""
-    folded = f"{plan.combinations - plan.settings:,} of {plan.combinations:,} combinations"
-    return f"{folded} differ from another only where {', '.join(plan.folded)} is inactive"
+    """What was folded, in words: how many combinations repeat others, and what does nothing in them."""
+    folded = plan.combinations - plan.settings
+    repeat = "repeats another and is" if folded == 1 else "repeat others and are"
+    idle: dict[str, list[str]] = {}
+    for name in plan.folded:
+        idle.setdefault(TABLE[name].condition, []).append(name)
+    why = [
+        f"{listed(names)} {'does' if len(names) == 1 else 'do'} nothing without {when}" for when, names in idle.items()
+    ]
+    return f"{folded:,} of {count(plan.combinations, 'combination')} {repeat} not trained again ({'; '.join(why)})"
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:

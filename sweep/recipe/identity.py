@@ -150,10 +150,10 @@ class Recipe:
             *self.notes,
             *(f"{name} has no effect here: it is for {condition}" for name, condition in idle),
             *(told for told in ranges if told),
-            *self._long_warmup(),
+            *self.long_warmup(),
         ]
 
-    def _long_warmup(self) -> list[str]:
+    def long_warmup(self) -> list[str]:
         """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""
         if self.settings:
             pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in self.settings}

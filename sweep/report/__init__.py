@@ -10,6 +10,7 @@ trial        one trial, trained again or not; what the doctor found
 files        CSV, Parquet, JSON, Markdown
 latex        a table for a paper
 tensorboard  event files
+pictures     a picture as a file (imported when one is saved)
 plots        charts (imported when one is drawn)
 page         HTML (imported when one is written)
 terminal     the same pictures as text (imported when one is drawn)
@@ -18,7 +19,7 @@ terminal     the same pictures as text (imported when one is drawn)
 from sweep.report.files import export_table, plain, records, to_json
 from sweep.report.settings import settings_json, settings_report, show_interval, show_ranks
 from sweep.report.tables import board_table, plan_table, search_plan_text, selected_line, studies_table
-from sweep.report.text import count, show_metric, show_seconds, sparkline
+from sweep.report.text import show_metric, show_seconds, sparkline, tell_seconds
 from sweep.report.trial import curves, findings_report, reproduction_report, trial_report
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "show_seconds",
     "sparkline",
     "studies_table",
+    "tell_seconds",
     "to_json",
     "trial_report",
 ]

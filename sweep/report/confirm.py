@@ -14,8 +14,9 @@ from sweep.report.answers import compared_sizes, record_comparison
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.text import count, covers, missing, show_gap, show_metric, show_seconds, signed_gap
+from sweep.report.text import covers, missing, show_gap, show_metric, show_seconds, signed_gap
 from sweep.space import seeds_text
+from sweep.wording import count, listed
 
 MANY_SEEDS = 100
 """Seeds past which two settings that cannot be told apart are called equal in practice."""
@@ -203,16 +204,21 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
         table.add_row(row["study"], *told, str(row["n"]), style="bold" if row["best"] == best else "")
     parts: list[RenderableType] = [table, Text(), Text("Best settings", "bold")]
     parts += [
-        Text(f"{row['study']}: {_settings_text(row['setting']) or '–'}") for row in made.studies.to_dict("records")
+        Text(f"{row['study']}: {_settings_text(row['setting']) or 'nothing varied'}")
+        for row in made.studies.to_dict("records")
     ]
-    parts += [Text(), Text("Best to expect of equal budgets", "bold"), _budgets(made.by_trials, made.metric)]
+    parts += [
+        Text(),
+        Text(f"Best {made.metric} to expect from equal budgets", "bold"),
+        _budgets(made.by_trials, made.metric),
+    ]
     if len(made.by_epochs):
         parts += [Text(), _budgets(made.by_epochs, made.metric)]
     for common in made.common:
         parts += [Text(), *_common(common, made.metric, top)]
     missing_ = [name for name in made.studies["study"][1:] if name not in {common.second for common in made.common}]
     if missing_:
-        parts += [Text(), Text(f"No setting in common with {made.studies['study'][0]}: {', '.join(missing_)}.", "dim")]
+        parts += [Text(), Text(f"No setting of {listed(missing_, 'or')} is in {made.studies['study'][0]}.", "dim")]
     notes = [f"note: {note}" for note in made.notes]
     if (made.studies["n"] > 1).any():
         notes.append(covers(made.data_splits))
@@ -230,8 +236,10 @@ def _budgets(frame: pd.DataFrame, metric: str) -> RenderableType:
 
 def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     """One pair of studies: the verdict, then the settings that differ most."""
-    seeds = "the same seeds" if common.seeds else "each study's own seeds, none in common"
-    line = Text(f"{count(common.settings, 'setting')} of {common.first} in {common.second} too, on {seeds}: ")
+    seeds = "the same seeds" if common.seeds else "other seeds"
+    line = Text(
+        f"{count(common.settings, 'setting')} of {common.first} {'is' if common.settings == 1 else 'are'} in {common.second} too, on {seeds}: "
+    )
     if common.verdict == "identical":
         return [line.append("identical to the last digit.", "bold green")]
     one, decided = common.judged, common.verdict in ("first", "second")
@@ -245,7 +253,7 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     rows = common.rows.reindex(common.rows["difference"].abs().sort_values(ascending=False, kind="stable").index)
     swept = [name for name in rows.columns[1 : rows.columns.get_loc("second")] if rows[name].nunique(dropna=False) > 1]
     table = Columns()
-    for name in (*swept, common.first, common.second, "difference", "95% interval"):
+    for name in (*swept, common.first, common.second, f"{common.second} better by", "95% interval"):
         table.add_column(name, "right", folds=name in swept)
     for row in rows.head(top).to_dict("records"):
         cells = ["–" if missing(row[name]) else show_value(row[name]) for name in swept]

@@ -8,6 +8,7 @@ from sweep.hyperparameters import show_value
 from sweep.report.files import plain
 from sweep.report.text import missing, show_metric
 from sweep.space import seeds_text
+from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.analysis import SettingsBoard
@@ -72,7 +73,7 @@ def _below(board: SettingsBoard) -> list[str]:
             f"the first {again} on {judged} alone, the others on {seeds_text(board.roles.selecting)}, which selected"
         )
     if board.tied > 1:
-        lines.append(f"\\approx: {board.tied - 1} settings that cannot be told from the first")
+        lines.append(f"\\approx: {count(board.tied - 1, 'setting')} that cannot be told from the first")
     if board.selected is not None and not board.table.filtered:
         lines += [
             f"{name} of the first: {show_metric(name, mean)}" for name, (mean, _, _) in sorted(board.tests.items())

@@ -14,8 +14,9 @@ from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
-from sweep.report.text import count, covers, missing, show_gap, show_metric
+from sweep.report.text import covers, missing, show_gap, show_metric
 from sweep.space import seeds_text
+from sweep.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,14 +198,16 @@ def _ties(board: SettingsBoard) -> str:
     scale = f" of log {board.table.metric}" if log else ""
     how = f"t tests{scale} paired by seed, 5% over {count(len(rows) - 1, 'comparison')}"
     if board.tied == 1:
-        return f"The first is told from {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
+        return (
+            f"The first is better than {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
+        )
     noisy = board.noisy
     told = []
     if near := board.rows.loc[board.rows["tied"] & ~noisy, "rank"].tolist()[1:]:
         told.append(f"≈ {show_ranks(near)} cannot be told from the best")
     if far := board.rows.loc[noisy, "rank"].tolist():
         is_ = "is" if len(far) == 1 else "are"
-        told.append(f"{show_ranks(far)} {is_} too noisy to tell (?)")
+        told.append(f"{show_ranks(far) if told else show_ranks(far).capitalize()} {is_} too noisy to tell (?)")
     return f"{'; '.join(told)} ({how}).{few}"
 
 

@@ -12,7 +12,8 @@ from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
-from sweep.report.text import STATE_STYLE, count, missing, nothing_selected, show_metric, show_seconds
+from sweep.report.text import STATE_STYLE, missing, nothing_selected, show_metric, show_seconds, tell_seconds
+from sweep.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,10 @@ def waiting_lines(study: StudyTable) -> list[Text]:
     begun = int((waiting["epochs"].fillna(0) > 0).sum())
     told = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
     told += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
+    running = study.left_running
+    if study.owner and running:
+        return [Text(f"{told}; {running}.", "yellow")]
+    told += f"; {running}" if running else ""
     return [Text(f"{told}. Go on with: sweep resume {study.name}", "yellow")]
 
 
@@ -169,11 +174,11 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
             ", each on its own split" if plan.splits > 1 else "",
         ),
         Text(
-            f"data {data.name}: rows of {shape}, {data.classes} classes; {data.train:,} to train, {data.val:,} to validate, {data.test:,} to test"
+            f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, {data.val:,} to validate, {data.test:,} to test"
         ),
     ]
     if plan.folded:
-        lines.append(Text(f"folded: {fold_text(plan)}"))
+        lines.append(Text(fold_text(plan)))
     table = Columns()
     varying = [name for name in plan.swept if name in PROGRAM]
     for column in (
@@ -195,7 +200,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     more = [Text(f"… and {plan.cohort_count - 40:,} more cohorts", "dim")] if plan.cohort_count > 40 else []
     return Group(
         *lines,
-        Text(f"{count(plan.cohort_count, 'cohort')}, each trained as lanes of one program:"),
+        Text(_groups(plan.cohort_count)),
         Text(),
         table,
         *more,
@@ -214,12 +219,18 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
     lines = [
         f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}, asked of "
         f"{search.sampler} in {count(math.ceil(plan.trials / size), 'generation')} of {size:,}",
-        f"at most {most:,} epochs"
+        f"at most {count(most, 'epoch')}"
         + ("" if search.pruner == "none" else f"; {search.pruner} prunes after {search.min_epochs} and more"),
-        f"{count(plan.cohort_count, 'cohort')} at the ends of the space: a generation has about "
-        f"{count(plan.cohorts[0].trials, 'lane')} of each",
+        f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the ends of the space: a generation "
+        f"has about {count(plan.cohorts[0].trials, 'trial')} of each",
     ]
     return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
+
+
+def _groups(cohorts: int) -> str:
+    """What a cohort and its lanes are, before the table that has a line for each."""
+    called = "a cohort" if cohorts == 1 else "cohorts"
+    return f"{count(cohorts, 'group')} of trials that train side by side ({called}), as many at a time as it has lanes:"
 
 
 def _expected(plan: Plan) -> Text:
@@ -228,6 +239,6 @@ def _expected(plan: Plan) -> Text:
         return Text("time and memory: not measured on this machine yet", "dim")
     return Text.assemble(
         "expected: ",
-        (show_seconds(plan.seconds, whole=True), "bold"),
+        (tell_seconds(plan.seconds, whole=True), "bold"),
         f" with {count(plan.jobs, 'worker')}, {plan.memory / 2**30:.1f} GiB of memory (measured on this machine)",
     )

@@ -62,6 +62,17 @@ def show_seconds(seconds: float, whole: bool = False) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def tell_seconds(seconds: float, whole: bool = False) -> str:
+    """A length of time within a sentence: 0.31 s (1 s if whole), 12 s, 3 min 5 s, 1 h 2 min."""
+    if seconds < 59.5:
+        return show_seconds(seconds, whole)
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
 def sparkline(values: Sequence[float], width: int = 24) -> str:
     """The last `width` finite values as block characters, low to high."""
     finite = [value for value in values if math.isfinite(value)][-width:]
@@ -70,11 +81,6 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     low, high = min(finite), max(finite)
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(BLOCKS[round((value - low) * scale)] for value in finite)
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: 1 trial, 1,000 trials."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def covers(data_splits: int) -> str:

@@ -15,7 +15,8 @@ from sweep.machine import KIND, kind_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
-from sweep.report.text import STATE_STYLE, count, show_metric
+from sweep.report.text import STATE_STYLE, show_metric
+from sweep.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,6 @@
 
 spaces    the space as Optuna sees it
 samplers  one of Optuna's samplers for each asking
-tpe       Optuna's TPE, asked for a generation at a time; densities has its sums
 pruners   who stops trials early: rungs, and the losers at each
 trials    a trial of Optuna's study, asked of a sampler and told
 asking    the search by ask and tell, as far as the ledger's results go

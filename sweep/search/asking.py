@@ -21,9 +21,9 @@ from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, Hyperparameter, Setting, Value, canonical
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
-from sweep.search.samplers import FAMILIAR, SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_maker
+from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
 from sweep.search.spaces import contains, distributions, finite_grid, first_of, own, rounded
-from sweep.search.trials import Asked, Memory
+from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
 AGAIN = 20
@@ -46,14 +46,15 @@ class AskTell:
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
         undone = [row for row in IN_SETTING if row.name in self.distributions and self._may_undo(row)]
         self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
+        self.space = whole_space(recipe)
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings
         self.aims = objectives(recipe)
         self.worst = tuple(math.inf if way == "minimize" else -math.inf for _, way in self.aims)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.storage = optuna.storages.InMemoryStorage()
         ways = [StudyDirection[way.upper()] for _, way in self.aims]
-        self.study = optuna.create_study(storage=Memory() if FAMILIAR else None, directions=ways)
-        self.sampler = sampler_maker(self.search)
+        self.study = optuna.create_study(storage=self.storage, directions=ways)
         self.number = 0  # of the next asking
         self.streak = 0  # settings asked in a row that were known before
         self.seen: set[str] = set()
@@ -126,7 +127,7 @@ class AskTell:
             given = self.search.enqueue[number]
         elif self.grid is not None and self.streak >= AGAIN:
             given = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
-        trial = Asked(self.study, self.sampler(number), self._params(given))
+        trial = self._asked(number, given)
         setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
@@ -134,12 +135,17 @@ class AskTell:
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
-                trial = Asked(self.study, self.sampler(number), self._params(recorded))
+                trial = self._asked(number, recorded)
                 self._suggest(trial)
                 self.flying.append((trial, key))
             return None
         self.flying.append((trial, key))
         return setting if self._note(key) else None
+
+    def _asked(self, number: int, given: Mapping[str, Value]) -> Asked:
+        """A trial of the study, of whose setting some is given."""
+        sampler = sampler_for(self.search, number, grouped=self.space is None)
+        return Asked(self.study, self.storage, sampler, self._params(given), self.space)
 
     def _note(self, key: str) -> bool:
         """Whether a setting is new; from now on it is not."""

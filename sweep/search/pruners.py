@@ -21,6 +21,7 @@ from sweep.errors import UsageError
 from sweep.recipe import Recipe
 from sweep.search.samplers import quietly
 from sweep.space import Range, Trial
+from sweep.wording import count
 
 FEWEST = 4
 """Pairs of seeds from which Wilcoxon's test can reach LEVEL: the smallest p of four is 1/16."""
@@ -157,4 +158,4 @@ def check_pruner(recipe: Recipe) -> None:
         return
     most = most_epochs(recipe)
     if search.min_epochs > most:
-        raise UsageError(f"--min-epochs {search.min_epochs}: trials have {most} epochs; expected at most that")
+        raise UsageError(f"--min-epochs {search.min_epochs}: trials have {count(most, 'epoch')}; expected at most that")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE
 from sweep.recipe import Recipe, Search
-from sweep.search.spaces import distributions
+from sweep.search.spaces import Space, distributions
 
 SEQUENCES = {"qmc": "sobol", "halton": "halton"}
 """Samplers that go through a quasi-random sequence, with Optuna's name of it."""
@@ -27,10 +26,6 @@ _NEEDED = {"cmaes": ("cmaes",), "gp": ("torch", "scipy.stats"), **dict.fromkeys(
 """What each sampler imports when it is first asked. It is imported whole before that: to begin with scipy.stats.qmc while
 another thread imports scipy.stats, as a run does for its leaderboard, fails in both.
 """
-
-FAMILIAR = optuna.__version__.startswith("5.0.")
-"""Whether this is an Optuna whose insides are used: `GenerationTPE`, `Memory`, a sampler's generator. With another
-version everything is done by its own samplers and storage, which comes to the same, slower."""
 
 
 def check_sampler(recipe: Recipe) -> None:
@@ -56,36 +51,16 @@ def check_sampler(recipe: Recipe) -> None:
             )
 
 
-def sampler_maker(search: Search) -> Callable[[int], optuna.samplers.BaseSampler]:
-    """What gives the sampler for an asking by its number. Its draws come from the search's seed and that number alone."""
+def sampler_for(search: Search, number: int, grouped: bool) -> optuna.samplers.BaseSampler:
+    """One of Optuna's samplers, for an asking by its number. Its draws come from the search's seed and that number alone.
 
-    @functools.lru_cache
-    def seeded(number: int) -> int:
-        return int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
-
-    if search.sampler not in ("tpe", "random") or not FAMILIAR:
-        return lambda number: _sampler(search, seeded(number))
-    if search.sampler == "random":
-        once = optuna.samplers.RandomSampler()
-
-        def seeded_again(number: int) -> optuna.samplers.BaseSampler:  # a new generator takes longer than its draws
-            once._rng.rng.seed(seeded(number))
-            return once
-
-        return seeded_again
-    from sweep.search.tpe import GenerationTPE
-
-    with quietly():
-        tpe = GenerationTPE(seeded, search.in_flight, multivariate=True, group=True, constant_liar=True)
-    return tpe.for_asking
-
-
-def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
-    """One of Optuna's samplers."""
+    grouped: whether TPE is to find out which hyperparameters occur together, which `whole_space` may tell it instead.
+    """
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
     samplers = optuna.samplers
     other = samplers.RandomSampler(seed=seed)
     if search.sampler == "tpe":
-        return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        return samplers.TPESampler(seed=seed, multivariate=True, group=grouped, constant_liar=True)
     if search.sampler == "gp":
         return samplers.GPSampler(seed=seed, independent_sampler=other)
     if search.sampler == "cmaes":
@@ -99,6 +74,18 @@ def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
             warn_independent_sampling=False,
         )
     return other
+
+
+def whole_space(recipe: Recipe) -> Space | None:
+    """What TPE draws together in every asking, where no hyperparameter depends on another; None where one does.
+
+    TPE would infer the same from the study's trials, in every asking from all of them, a fifth of what asking costs.
+    """
+    assert recipe.search is not None
+    space = distributions(recipe)
+    if recipe.search.sampler != "tpe" or any(TABLE[name].when for name in space):
+        return None
+    return {name: one for name, one in sorted(space.items()) if not one.single()}
 
 
 @contextmanager

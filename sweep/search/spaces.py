@@ -12,11 +12,13 @@ from sweep.hyperparameters import TABLE, Value
 from sweep.recipe import Recipe
 from sweep.space import Axis, Grid, Range
 
+Space = dict[str, BaseDistribution]
+
 FINITE = 1_000_000
 """Points of one range past which it counts as infinite."""
 
 
-def distributions(recipe: Recipe) -> dict[str, BaseDistribution]:
+def distributions(recipe: Recipe) -> Space:
     """Optuna's distribution of every hyperparameter that varies: categorical for a list, or a range with n points."""
     return {axis.name: _distribution(axis) for axis in recipe.axes if axis.swept}
 

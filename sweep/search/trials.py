@@ -12,36 +12,30 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.hyperparameters import Value
-from sweep.search.spaces import first_of
-
-
-class Memory(optuna.storages.InMemoryStorage):
-    """Optuna's storage in memory, for a study that one thread asks: what is set is set in place, without copies."""
-
-    def set_trial_param(self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any) -> None:
-        trial = self.get_trial(trial_id)
-        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
-        trial.distributions[param_name] = distribution
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.get_trial(trial_id).system_attrs[key] = value
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        self.get_trial(trial_id).intermediate_values[step] = intermediate_value
+from sweep.search.spaces import Space, first_of
 
 
 class Asked:
     """A trial without a result. Its values are suggested one by one; the sampler is not asked for those that are given."""
 
-    def __init__(self, study: optuna.Study, sampler: BaseSampler, given: Mapping[str, Value]) -> None:
-        self._storage, self._sampler, self._given = study._storage, sampler, given
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: BaseStorage,
+        sampler: BaseSampler,
+        given: Mapping[str, Value],
+        space: Space | None = None,
+    ) -> None:
+        """space: what the sampler draws together, if it is not to infer that from the study."""
+        self._storage, self._sampler, self._given, self._space = storage, sampler, given, space
         self._study = optuna.load_study(  # Optuna's cache of trials is a study object's, and begins empty
-            study_name=study.study_name, storage=self._storage, sampler=sampler, pruner=study.pruner
+            study_name=study.study_name, storage=storage, sampler=sampler, pruner=study.pruner
         )
-        self._id = self._storage.create_new_trial(study._study_id)
+        self._id = storage.create_new_trial(storage.get_study_id_from_name(study.study_name))
         self._together: dict[str, Any] | None = None  # what the sampler draws together, once it was asked
         sampler.before_trial(self._study, self._trial)
 
@@ -70,7 +64,9 @@ class Asked:
         if distribution.single():
             return first_of(distribution)
         if self._together is None:
-            space = self._sampler.infer_relative_search_space(self._study, self._trial)
+            space = self._space
+            if space is None:
+                space = self._sampler.infer_relative_search_space(self._study, self._trial)
             self._together = self._sampler.sample_relative(self._study, self._trial, space)
         if name in self._together:
             return self._together[name]

@@ -15,6 +15,7 @@ from sweep.plan import Unit
 from sweep.space import Trial
 from sweep.study.loop import Loop
 from sweep.study.watching import Watcher
+from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.search import Pruner
@@ -100,11 +101,11 @@ def _seed_by_seed(generation: _Generation, pruner: Pruner) -> None:
     from sweep.search import FEWEST
 
     ledger, study, seeds = generation.loop.ledger, generation.loop.study, pruner.seeds
-    for count in range(FEWEST, seeds):
-        if not generation.train([number for number in generation.alive if number % seeds < count]):
+    for few in range(FEWEST, seeds):
+        if not generation.train([number for number in generation.alive if number % seeds < few]):
             return
         open_ = sorted({number // seeds for number in generation.alive})
-        out = set(pruner.worse(open_, ledger.values_at(study), count))
+        out = set(pruner.worse(open_, ledger.values_at(study), few))
         gone = [number for number in generation.alive if number // seeds in out]
-        generation.prune(gone, f"worse than the best on {count} seeds")
+        generation.prune(gone, f"worse than the best on {count(few, 'seed')}")
     generation.train(generation.alive)

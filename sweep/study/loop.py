@@ -17,6 +17,7 @@ from sweep.space import EpochRecord, Trial
 from sweep.speed import Measurement, Speeds
 from sweep.study.speeds import measure_costs
 from sweep.study.watching import Watcher
+from sweep.wording import count
 from sweep.workers import Message, Pool
 
 DEATHS = 20
@@ -50,7 +51,9 @@ class Loop:
         """Has cohorts measured, adds the costs to `speeds` and remembers them."""
         if not wanted:
             return
-        self.watcher.note(f"measuring how many lanes suit this machine: {len(wanted)} kinds of program")
+        self.watcher.note(
+            f"measuring how many trials at a time suit this machine ({count(len(wanted), 'kind')} of network)"
+        )
 
         def stop() -> bool:
             self.watcher.tick()
@@ -101,7 +104,7 @@ class Loop:
 
     def _take(self, message: Message) -> None:
         if message.kind == "loaded":
-            self.ledger.use_data(self.study, message.text)
+            self.ledger.use_data(self.study, message.text, message.classes)
             if note := mixing_note(self.ledger, self.study, message.facts):
                 self.watcher.note(note)
             self.sitting = self.ledger.sit(self.study, message.facts)
@@ -173,7 +176,7 @@ def mixing_note(ledger: Ledger, study: Study, facts: Mapping[str, Any]) -> str:
     trials = sum(sitting.trials for sitting in others)
     kinds = " and ".join(dict.fromkeys(sitting.kind for sitting in others))
     return (
-        f"{study.name}: {trials:,} trial{' was' if trials == 1 else 's were'} trained with {kinds}; "
+        f"{study.name}: {count(trials, 'trial')} {'was' if trials == 1 else 'were'} trained with {kinds}; "
         f"here it is {kind_text(facts)}: last digits, and what grows out of them, may differ"
     )
 

@@ -14,6 +14,7 @@ from sweep.plan import Plan, fold_text
 from sweep.recipe import Recipe
 from sweep.study.moving import same_data
 from sweep.study.watching import Watcher
+from sweep.wording import count
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -66,7 +67,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
     taken back.
     """
     if plan.folded:
-        watcher.note(f"folded: {fold_text(plan)}")
+        watcher.note(fold_text(plan))
     for note in [*ledger.notes, *recipe.idle_notes()]:
         watcher.note(note)
     study = ledger.find(name)
@@ -96,7 +97,7 @@ def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watch
         )
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
-        watcher.note(f"{name}: {study.trials} trials there, {total} here")
+        watcher.note(f"{name}: {count(study.trials, 'trial')} there, {total:,} asked for now")
         study = ledger.grow(study, study.recipe, total)
     if difference:
         if longer := _longer(ledger, study, recipe):

@@ -5,12 +5,14 @@ reading     what every remark reads
 accidents   trials that failed or diverged
 edges       the best setting at the edge of a range
 curves      the ends of the best settings' curves
+training    what trials were trained on and with: classes, warm-ups, machines
 luck        what seeds cannot tell apart
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -20,28 +22,50 @@ from sweep.analysis.check.edges import edges
 from sweep.analysis.check.luck import did_nothing, too_few_seeds
 from sweep.analysis.check.reading import Reading, Remark, counted, is_number, read
 from sweep.analysis.check.thresholds import SHORTEST
+from sweep.analysis.check.training import guessing, machines, no_rows, one_class, warm_ups
 from sweep.analysis.table import StudyTable
+from sweep.data import Classes
 from sweep.errors import UsageError
+from sweep.ledger import Sitting
 from sweep.recipe import Recipe
 
 __all__ = ["Remark", "check", "unread"]
 
 
-def check(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None = None) -> list[Remark]:
+def check(
+    table: StudyTable,
+    epochs: pd.DataFrame,
+    recipe: Recipe | None = None,
+    classes: Classes | None = None,
+    kinds: Sequence[Sequence[Sitting]] = (),
+) -> list[Remark]:
     """What there is to remark, the gravest first; empty if nothing is. epochs: the study's, with `trial`, `epoch` and the
-    metrics (empty for a study without curves). recipe: for the commands. Raises UsageError if it has no trial."""
+    metrics (empty for a study without curves). recipe: for the commands; classes: the rows of each
+    class, if they are known; kinds: its sittings by kind of machine. Raises UsageError if it has no trial."""
     if table.trials.empty:
         raise UsageError(f"study {table.name!r}: no trial {'meets the condition' if table.filtered else 'is in it'}")
-    reading = read(table, epochs, recipe)
-    kinds: tuple[Callable[[Reading], Iterator[Remark]], ...]
+    reading = replace(read(table, epochs, recipe), classes=classes, kinds=kinds)
+    finders: tuple[Callable[[Reading], Iterator[Remark]], ...]
     if reading.trials["value"].notna().any():
-        kinds = (failed, diverged, edges, curve_ends, too_few_seeds, did_nothing)
+        finders = (
+            failed,
+            guessing,
+            diverged,
+            one_class,
+            no_rows,
+            warm_ups,
+            edges,
+            curve_ends,
+            too_few_seeds,
+            did_nothing,
+            machines,
+        )
     else:
-        kinds = (failed, all_diverged, all_pruned)
-    return [remark for kind in kinds for remark in kind(reading)]
+        finders = (failed, all_diverged, all_pruned, one_class, no_rows, warm_ups, machines)
+    return [remark for finder in finders for remark in finder(reading)]
 
 
-def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
+def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = None) -> list[str]:
     """What a study has too little of to be read, in words."""
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
@@ -52,6 +76,8 @@ def unread(table: StudyTable, epochs: pd.DataFrame) -> list[str]:
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2:
         out.append("the spread over seeds (there is one)")
+    if classes is None and not table.imported:
+        out.append("accuracy against guessing (the classes were not counted when its data were last loaded)")
     return out
 
 

@@ -22,8 +22,10 @@ def failed(reading: Reading) -> Iterator[Remark]:
         text = f"{counted(failed, 'trial')} failed, by accident and not by their setting"
         yield Remark("failed", text, {"failed": failed}, f"sweep resume {name} --retry-failed")
     if left:
-        text = f"{counted(left, 'trial')} {'is' if left == 1 else 'are'} not trained to the end yet; what follows is of the others"
-        yield Remark("failed", text, {"left": left}, f"sweep resume {name}")
+        text = f"{counted(left, 'trial')} {'is' if left == 1 else 'are'} not trained to the end yet"
+        text += f" ({running})" if (running := reading.table.left_running) else ""
+        command = "" if running and reading.table.owner else f"sweep resume {name}"
+        yield Remark("failed", f"{text}; what follows is of the others", {"left": left}, command)
 
 
 def diverged(reading: Reading) -> Iterator[Remark]:

@@ -102,27 +102,34 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
     """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched), and so
-    do most of the best five."""
+    do most of the best five: more than chance makes of it at `ALPHA`, over all ends of its ranges (Bonferroni)."""
     top = settings.head(5)
     if len(settings) < 4 * len(top):
         return
-    for axis in recipe.axes:
-        if (
-            not isinstance(axis.values, Range)
-            or not axis.values.open
-            or not all(map(is_number, top.get(axis.name, [None])))
-        ):
-            continue
-        scale = math.log if axis.values.log else float
-        low, high = scale(axis.values.low), scale(axis.values.high)
-        places = (top[axis.name].astype(float).map(scale) - low) / (high - low)
-        for end, way, near in (("lower", "lower", places <= NEAR), ("upper", "higher", places >= 1 - NEAR)):
-            ends = [axis.values.low, axis.values.high] if end == "upper" else [axis.values.high, axis.values.low]
-            beyond = (
-                next_values(axis.name, [_inward(axis.values, end == "upper"), ends[1]])
-                if near.iloc[0] and near.mean() > MOST
-                else []
-            )
+    ranges = [
+        (axis, axis.values)
+        for axis in recipe.axes
+        if isinstance(axis.values, Range) and axis.values.open and all(map(is_number, top.get(axis.name, [None])))
+    ]
+    for axis, one in ranges:
+        scale = math.log if one.log else float
+        low, high = scale(one.low), scale(one.high)
+        asked = settings[axis.name][settings[axis.name].map(is_number)].astype(float)
+        places = (asked.map(scale) - low) / (high - low)
+        for end, way, there in (("lower", "lower", places <= NEAR), ("upper", "higher", places >= 1 - NEAR)):
+            near = there.loc[top.index]
+            ends = [one.low, one.high] if end == "upper" else [one.high, one.low]
+            if not near.iloc[0] or near.mean() <= MOST:
+                continue
+            if reading.table.adaptive:  # where it asked is a finding too: against asking everywhere alike
+                chance = _crowding(int(near.sum()), len(top), _share_near(one, TABLE[axis.name].kind == "int", end))
+            else:
+                chance = float(there.mean()) * _chance(
+                    int(near.sum()) - 1, len(there) - 1, int(there.sum()) - 1, len(top) - 1
+                )
+            if chance > ALPHA / (2 * len(ranges)):
+                continue
+            beyond = next_values(axis.name, [_inward(one, end == "upper"), ends[1]])
             if not beyond:
                 continue
             value = plain_value(top[axis.name].iloc[0])
@@ -136,6 +143,28 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
                 "try": beyond[:1],
             }
             yield Remark("edge", text, numbers, reading.widen(axis.name, beyond[:1]))
+
+
+def _share_near(one: Range, whole: bool, end: str) -> float:
+    """The share of what is asked everywhere alike that lies in the outermost `NEAR` of a range: of whole numbers, each of
+    which has the half above and below it, there may be few."""
+    scale = math.log if one.log else float
+    low, high = scale(one.low), scale(one.high)
+    if not whole:
+        return NEAR
+    reach = NEAR * (high - low)
+    first, last = scale(one.low - 0.5), scale(one.high + 0.5)
+    back = math.exp if one.log else float
+    if end == "lower":
+        return (scale(math.floor(back(low + reach) + 1e-9) + 0.5) - first) / (last - first)
+    return (last - scale(math.ceil(back(high - reach) - 1e-9) - 0.5)) / (last - first)
+
+
+def _crowding(there: int, top: int, share: float) -> float:
+    """That the best and so many of the best lie in a share of a range, were they anywhere alike (binomial)."""
+    from scipy import stats
+
+    return share * float(stats.binom(top - 1, share).sf(there - 2))
 
 
 def _inward(one: Range, upper: bool) -> float:

@@ -10,50 +10,71 @@ import pandas as pd
 
 from sweep.analysis.check.reading import Reading, Remark
 from sweep.analysis.check.thresholds import (
+    CONFIRMED,
     NEGLIGIBLE,
     NEGLIGIBLE_POINTS,
     ONE_SEED_GAP,
     ONE_SEED_GAP_POINTS,
 )
+from sweep.analysis.settings import LEVEL, rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_mean
+from sweep.analysis.table import StudyTable
+from sweep.recipe import InPercent
 
 
 def too_few_seeds(reading: Reading) -> Iterator[Remark]:
-    settings = reading.settings[reading.settings["mean"].notna()]
-    if len(settings) < 2:
+    """The first setting cannot be told from the second, as the board of `sweep show` judges it (its ≈); where it does not
+    judge, as with one seed, the gap is small."""
+    board = rank_settings(reading.table)
+    rows, told = board.compared, board.told_from_first(1)
+    if board.selected is None or len(rows) < 2 or told:
         return
-    first, second = settings.iloc[0], settings.iloc[1]
-    gap = reading.gap(first["mean"], second["mean"])
-    values = [
-        reading.trials[reading.trials["setting"] == one["code"]].set_index("seed")["value"] for one in (first, second)
-    ]
-    d = (values[1] - values[0]).dropna().to_numpy(float)
-    command = "" if reading.table.imported else f"sweep confirm {reading.table.name} --top 3 --seeds {{}}"
+    first, second = rows.iloc[0], rows.iloc[1]
+    scale = 100 if isinstance(reading.table.metric, InPercent) else 1
+    judged = reading.table if board.roles is None else board.roles.judge(reading.table)
+    values = [_by_seed(judged, number) / scale for number in (first["number"], second["number"])]
+    gap = reading.gap(first["mean"] / scale, second["mean"] / scale)
+    d = reading.table.sign * (values[1] - values[0]).dropna().to_numpy(float)
+    kind = "seed" if board.roles is None else "fresh seed"
     numbers: dict[str, Any] = {"gap": gap, "seeds": len(d)}
-    if len(d) < 2:
-        if gap < (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
-            only = "one seed" if reading.trials["seed"].nunique() == 1 else "at most one seed in common"
-            text = f"{only}: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
-            yield Remark("seeds", text, numbers, command.format(10))
+    if told is None or len(d) < 2:
+        if told is None and gap >= (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
+            return
+        only = f"one {kind}" if board.seeds == 1 else f"at most one {kind} in common"
+        text = f"{only}: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
+        yield Remark("seeds", text, numbers, _confirm(reading, 10))
         return
-    low, high = bootstrap_mean(d)
-    if low > 0 or high < 0:
-        return
-    needed, ends = _seeds_for(d), sorted((reading.table.sign * low, reading.table.sign * high))
-    text = f"{len(d)} seeds are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, *ends)}"
+    needed, (low, high) = _seeds_for(d, min(len(rows), CONFIRMED) - 1), bootstrap_mean(d)
+    text = f"{len(d)} {kind}s are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, low, high)}"
+    text += f", though it came first of {len(rows):,}" if low > 0 else ""
     if needed is None:
         text += "; no realistic number of seeds would separate them: choose on other grounds (speed, size)"
         yield Remark("seeds", text, numbers, "")
         return
     text += f"; about {needed} would do, if the gap is real"
-    yield Remark("seeds", text, numbers | {"needed": needed}, command.format(needed))
+    yield Remark("seeds", text, numbers | {"needed": needed}, _confirm(reading, needed))
 
 
-def _seeds_for(d: Floats) -> int | None:
-    """Seeds that show a mean difference as seen at level .05, four times in five (Cohen 1988); None if over 100."""
+def _by_seed(table: StudyTable, number: int) -> pd.Series:
+    """The metric of the setting that a trial has, by seed."""
+    setting = table.trials.loc[table.trials["number"] == number, "setting"].iloc[0]
+    rows = table.complete[table.complete["setting"] == setting]
+    return pd.Series(rows[table.metric].to_numpy(float), index=rows["seed"])
+
+
+def _confirm(reading: Reading, seeds: int) -> str:
+    return "" if reading.table.imported else f"sweep confirm {reading.table.name} --top {CONFIRMED} --seeds {seeds}"
+
+
+def _seeds_for(d: Floats, comparisons: int) -> int | None:
+    """Seeds that show a mean difference as seen, at LEVEL over so many comparisons, four times in five (Cohen 1988); None
+    if over 100."""
+    from scipy import stats
+
     if d.mean() == 0:
         return None
-    needed = math.ceil((2.8016 * float(d.std(ddof=1)) / float(d.mean())) ** 2)
+    normal = float(stats.norm.isf(LEVEL / (2 * comparisons)) + stats.norm.isf(0.2))
+    needed = math.ceil((normal * float(d.std(ddof=1)) / float(d.mean())) ** 2)
     return max(needed, len(d) + 1) if needed <= 100 else None
 
 

@@ -12,7 +12,9 @@ import pandas as pd
 from sweep.analysis.cells import coded, combined, finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
+from sweep.data import Classes
 from sweep.hyperparameters import TABLE, Value
+from sweep.ledger import Sitting
 from sweep.recipe import InPercent, Recipe
 from sweep.space import Axis, Range
 
@@ -31,13 +33,16 @@ class Remark:
 @dataclass(frozen=True)
 class Reading:
     """What every finding reads. settings: one row a setting, the best first: swept values, mean (NaN where a seed
-    diverged), sd, n, code; trials: the finished ones, with the setting's code."""
+    diverged), sd, n, code; trials: the finished ones, with the setting's code; classes: rows of each class, if they are
+    known; kinds: the sittings that trained the study, by kind of machine (see Ledger.kinds)."""
 
     table: StudyTable
     epochs: pd.DataFrame
     recipe: Recipe | None
     trials: pd.DataFrame
     settings: pd.DataFrame
+    classes: Classes | None = None
+    kinds: Sequence[Sequence[Sitting]] = ()
 
     @property
     def accuracy(self) -> bool:

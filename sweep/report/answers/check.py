@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweep.report.answers.words import listed
 from sweep.report.files import plain
+from sweep.wording import listed
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable

@@ -17,7 +17,6 @@ from sweep.report.answers.words import (
     SHOWN,
     SHOWN_HERE,
     TOO_FEW,
-    listed,
     lost_short,
     scale,
     show_p,
@@ -26,7 +25,8 @@ from sweep.report.answers.words import (
 )
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.text import count, covers, missing, show_metric
+from sweep.report.text import covers, missing, show_metric
+from sweep.wording import count, listed
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.text import count
+from sweep.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd

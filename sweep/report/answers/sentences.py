@@ -17,14 +17,13 @@ from sweep.report.answers.words import (
     TOO_FEW,
     equals,
     interval,
-    listed,
     scale,
     show_difference,
     show_p,
     show_ratio,
 )
 from sweep.report.tables import is_default
-from sweep.report.text import count
+from sweep.wording import count, listed
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -357,7 +356,7 @@ def tuned_sentences(effect: Effect) -> list[str]:
     size = f"by {show_difference(metric, abs(gap.mean), False)}{scale(metric)[1]}"
     if math.isnan(gap.low):
         seeds = f"{count(gap.seeds, 'seed')} in common" if gap.seeds else "no seed in common"
-        return [*out, f"{tuned}, {a} leads {b} {size}; with {seeds}, luck can't be told from it.", *_unequal(effect)]
+        return [*out, f"{tuned}, {a} leads {b} {size}; with {seeds}, that may be luck.", *_unequal(effect)]
     if gap.scale == "ratio":  # second to best; told from the best's side
         low, high = (math.inf if value == 0 else 1 / value for value in (gap.high, gap.low))
         spread = (

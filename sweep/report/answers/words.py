@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sweep.hyperparameters import show_value
@@ -94,9 +93,3 @@ def lost_short(one: Comparison) -> str:
     spread = one.divergence
     sides = ((spread.trials[0], one.level), (spread.trials[1], one.reference))
     return ", ".join(f"{show_value(side)} diverged ({n:,} of {spread.of:,})" for n, side in sides if n)
-
-
-def listed(names: Iterable[str], word: str = "and") -> str:
-    """Names as a sentence lists them: a, b and c."""
-    names = list(names)
-    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)

@@ -14,7 +14,7 @@ from sweep import __version__
 from sweep.report.files import check_target, write
 from sweep.report.page.content import SIZES, Report, all_charts, content, figure_words
 from sweep.report.page.recipes import command_text, recipe_text
-from sweep.report.plots.files import bundle, script_json
+from sweep.report.plots.rendering import bundle, script_json
 from sweep.report.plots.style import THEMES
 
 if TYPE_CHECKING:

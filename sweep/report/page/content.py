@@ -26,11 +26,12 @@ from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
 from sweep.report.settings import marks, meaning, measured, show_interval
-from sweep.report.text import count, missing, nothing_selected, show_metric, show_seconds
+from sweep.report.text import missing, nothing_selected, show_metric, show_seconds
+from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
-    from sweep.ledger import Study
+    from sweep.ledger import Sitting, Study
 
 SIZES = {"wide": 840, "medium": 520, "narrow": 256}
 """Widths of a chart's plane in pixels; the page takes the widest that fits."""
@@ -45,7 +46,7 @@ EFFECTS = 8
 @dataclass(frozen=True)
 class Report:
     """What a report is made of: the study, its table, its settings in order, all epochs, the score of its winner on fresh seeds if it was
-    confirmed, what counts a setting's parameters."""
+    confirmed, what counts a setting's parameters, the sittings that trained it by kind of machine."""
 
     study: Study
     table: StudyTable
@@ -53,6 +54,7 @@ class Report:
     epochs: pd.DataFrame
     fresh: Fresh | None = None
     parameters: Callable[[dict[str, Any]], int] | None = None
+    kinds: Sequence[Sequence[Sitting]] = ()
 
 
 def content(report: Report) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def content(report: Report) -> dict[str, Any]:
     asked = _effects(report, specs)
     found = _importance(report, specs)
     figures, failed = _figures(report, specs)
-    remarks = _try(lambda: check(table, report.epochs, study.recipe))
+    remarks = _try(lambda: check(table, report.epochs, study.recipe, study.classes, report.kinds))
     values: dict[str, Any] = {
         "title": f"{study.name}: sweep report",
         "study": study.name,
@@ -143,7 +145,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     elif board.tied > 1:
         sure = f"{count(board.tied - 1, 'other setting')} cannot be told from it."
     else:
-        sure = f"It is told from all {others} others." if others > 1 and board.tied == 1 else ""
+        sure = f"It is better than all {others} others." if others > 1 and board.tied == 1 else ""
     chips = [(name, show_value(plain(best[name]))) for name in board.table.swept if not missing(best[name])]
     figures = [
         (
@@ -193,7 +195,8 @@ def _lost(table: StudyTable) -> list[str]:
         for state in ("diverged", "pruned", "failed", "running", "waiting")
         if state in states
     ]
-    return [f"In no mean: {', '.join(lost)} of {len(table.trials):,} trials."] if lost else []
+    running = f" {table.left_running}." if table.left_running else ""
+    return [f"In no mean: {', '.join(lost)} of {count(len(table.trials), 'trial')}.{running}"] if lost else []
 
 
 def _top(board: SettingsBoard) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A chart as a file: SVG, PNG, or an HTML page that opens offline and follows the reader's theme. Needs vl_convert."""
+"""What vl_convert makes: a chart as SVG or PNG, and the scripts that draw charts in an HTML page."""
 
 from __future__ import annotations
 
@@ -9,30 +9,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import SweepError, unknown
-from sweep.report.files import check_target, write
+from sweep.errors import SweepError
 from sweep.report.plots.charts import chart
 from sweep.report.plots.style import THEMES
 
 if TYPE_CHECKING:
     from sweep.analysis.pictures import Picture
 
-SUFFIXES = (".html", ".png", ".svg")
 
-
-def save_chart(picture: Picture, target: str, theme: str = "light") -> None:
-    """Writes a picture's chart as its suffix says, beside the target and then renamed. Raises UsageError, SweepError."""
-    path = check_target(target, SUFFIXES)
-    if theme not in THEMES:
-        raise unknown("theme", theme, THEMES, "--theme: ")
-    write(path, target, _bytes(picture, path.suffix.lower(), theme))
-
-
-def _bytes(picture: Picture, suffix: str, theme: str) -> bytes:
-    if suffix == ".html":
-        from sweep.report.page import chart_page
-
-        return chart_page(picture).encode()
+def image(picture: Picture, suffix: str, theme: str) -> bytes:
+    """A picture's chart as a file's bytes; suffix: .svg or .png. Raises SweepError."""
     spec = chart(picture)
     if suffix == ".svg":
         return _rendered("vegalite_to_svg", vl_spec=spec, config=THEMES[theme])
