@@ -80,13 +80,16 @@ class Hyperparameter:
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
-        for name, condition in self.when.items():
-            if name not in setting:
-                return False
-            value = setting[name]
-            if not (condition(value) if callable(condition) else value in condition):
-                return False
-        return not any(setting.get(name) in values for name, values in self.unless.items())
+        return all(name in setting and self.allows(name, setting[name]) for name in self.when) and all(
+            self.allows(name, setting[name]) for name in self.unless if name in setting
+        )
+
+    def allows(self, name: str, value: Value) -> bool:
+        """Whether a value of another hyperparameter leaves this one active."""
+        condition = self.when.get(name)
+        if condition is None:
+            return value not in self.unless.get(name, ())
+        return condition(value) if callable(condition) else value in condition
 
     def default_for(self, setting: Mapping[str, Value]) -> Value:
         """The default beside the values of `setting`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +48,9 @@ def build(setting: Setting, shape: tuple[int, ...], classes: int) -> nn.Sequenti
     """
     if setting["model"] == "cnn":
         return _cnn(_Maker(setting, images=True), shape, classes)
-    hidden, width = _mlp(_Maker(setting, images=False), math.prod(shape)) if setting["depth"] else ([], math.prod(shape))
+    hidden, width = (
+        _mlp(_Maker(setting, images=False), math.prod(shape)) if setting["depth"] else ([], math.prod(shape))
+    )
     return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, classes))
 
 
@@ -174,10 +175,6 @@ def _dense_stage(make: _Maker, channels: int, last: bool) -> tuple[list[nn.Modul
     return [*layers, nn.AvgPool2d(2)], channels
 
 
-_BRANCH_STARTS: dict[str, Callable[[int], float]] = {"scaled": lambda n: n**-0.5, "zero": lambda n: 0.0, "full": lambda n: 1.0}
-"""What the initial weights of a residual branch's last layer are multiplied by, in a net of n blocks."""
-
-
 def initialize(net: nn.Module, setting: Setting, generator: torch.Generator) -> None:
     """Draws the initial weights of linear and convolution layers, in order; biases 0, batch norm scale 1 and shift 0.
 
@@ -205,6 +202,8 @@ def initialize(net: nn.Module, setting: Setting, generator: torch.Generator) -> 
             elif layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     ends = [block.unnormed for block in net.modules() if isinstance(block, Residual)]
-    for end in ends:
-        if end is not None:
-            end.weight.data *= _BRANCH_STARTS[str(setting["branch_start"])](len(ends))
+    if any(end is not None for end in ends):
+        factor = {"scaled": len(ends) ** -0.5, "zero": 0.0, "full": 1.0}[str(setting["branch_start"])]
+        for end in ends:
+            if end is not None:
+                end.weight.data *= factor

@@ -11,9 +11,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sweep.errors import UsageError
-from sweep.hyperparameters import IN_SETTING, PROGRAM, TABLE, Hyperparameter, Setting, Value, canonical, show_value, stored
+from sweep.hyperparameters import (
+    IN_SETTING,
+    PROGRAM,
+    TABLE,
+    Hyperparameter,
+    Setting,
+    Value,
+    canonical,
+    show_value,
+    stored,
+)
 
-DECIDING = frozenset(name for row in IN_SETTING for name in (*row.when, *row.unless, *(name for name, _ in row.default_with)))
+DECIDING = frozenset(
+    name for row in IN_SETTING for name in (*row.when, *row.unless, *(name for name, _ in row.default_with))
+)
 """The hyperparameters whose values decide which others are active, or their defaults."""
 
 

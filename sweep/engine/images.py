@@ -113,7 +113,9 @@ class Conv2d:
         results = []
         for grad, x, weight in zip(grads, self.images, weights, strict=True):
             if self.low:
-                down, of_weight, _ = _conv_backward(_round(grad), _round(x), weight.bfloat16(), self.padding, groups, wanted)
+                down, of_weight, _ = _conv_backward(
+                    _round(grad), _round(x), weight.bfloat16(), self.padding, groups, wanted
+                )
                 down = None if down is None else self.form.pack(down.float())
                 of_bias = None if self.bias is None else _plain(grad).sum((0, 2, 3))
             else:
@@ -295,9 +297,7 @@ def _pool(x: Tensor) -> Tensor:
         return torch.mkldnn_max_pool2d(x.detach().requires_grad_(), 2).detach()
 
 
-def _conv_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int, wanted: list[bool]
-) -> list[Any]:
+def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int, wanted: list[bool]) -> list[Any]:
     """The gradients of a convolution's input, weight and bias; None where not wanted."""
     down, of_weight, of_bias = aten.convolution_backward(
         grad, x, weight, [len(weight)], [1, 1], [padding] * 2, [1, 1], False, [0, 0], groups, wanted

@@ -34,7 +34,9 @@ def check_fit(program: Setting, data: DataInfo) -> None:
             f"model = cnn: rows of {data.name} are flat ({data.shape[0]} numbers); expected images, or model = mlp"
         )
     if program["depth"] == 0:
-        raise UsageError("depth = 0: a cnn has one stage at least; expected depth = 1, or model = mlp, softmax regression")
+        raise UsageError(
+            "depth = 0: a cnn has one stage at least; expected depth = 1, or model = mlp, softmax regression"
+        )
     deepest = int(math.log2(min(data.shape[1:])))
     if int(program["depth"]) > deepest:
         _, height, width = data.shape

@@ -18,11 +18,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
-from sweep.hyperparameters import IN_SETTING, Hyperparameter, Setting, Value, canonical
+from sweep.hyperparameters import IN_SETTING, Setting, Value, canonical
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
-from sweep.search.spaces import contains, distributions, finite_grid, first_of, own, rounded
+from sweep.search.spaces import conditional, distributions, finite_grid, first_of, own, rounded
 from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
@@ -44,7 +44,7 @@ class AskTell:
         self.search, self.seeds, self.metric, self.data = recipe.search, recipe.seeds, recipe.metric, data
         self.distributions = distributions(recipe)
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
-        undone = [row for row in IN_SETTING if row.name in self.distributions and self._may_undo(row)]
+        undone = [row for row in IN_SETTING if row.unless and conditional(recipe, row)]
         self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
         self.space = whole_space(recipe)
         self.grid = finite_grid(recipe)
@@ -153,15 +153,6 @@ class AskTell:
         self.streak = 0 if new else self.streak + 1
         self.seen.add(key)
         return new
-
-    def _may_undo(self, row: Hyperparameter) -> bool:
-        """Whether a row further down can make one inactive in this space."""
-        return any(
-            contains(self.distributions[name], value)
-            for name, values in row.unless.items()
-            for value in values
-            if name in self.distributions
-        )
 
     def _suggest(self, trial: Asked) -> Setting:
         """Walks the table of hyperparameters: what is inactive is never suggested."""
