@@ -121,6 +121,7 @@ def _mlp(make: _Maker, width: int) -> tuple[list[nn.Module], int]:
             layers.append(make.dense(width))
             width += make.count("growth")
         return [*layers, *make.activated(width)], width
+    assert make.connection != "residual" or depth % 2 == 0
     for _ in range(depth // 2 if make.connection == "residual" else depth):
         if make.connection == "residual":
             layers += make.residual(width, hidden)
@@ -139,6 +140,7 @@ def _cnn(make: _Maker, shape: tuple[int, ...], classes: int) -> nn.Sequential:
     if make.connection == "dense":
         layers.append(make.weights(channels, make.count("hidden")))
         channels = make.count("hidden")
+    assert make.connection != "residual" or make.count("convolutions") % 2 == 0
     for stage in stages:
         if make.connection == "dense":
             made, channels = _dense_stage(make, channels, last=stage == stages[-1])

@@ -15,6 +15,9 @@ DECIDES_FIT = (
 )  # fmt: skip
 """What decides whether a network fits the data."""
 
+LAYERS = {"depth": "hidden layers", "convolutions": "convolutions of a stage"}
+"""What counts the layers that residual blocks are made of: of an mlp, of a cnn."""
+
 
 def check_fit(program: Setting, data: DataInfo) -> None:
     """Raises UsageError if the network of a setting cannot be built for, or trained on, the data."""
@@ -54,10 +57,9 @@ def _check_blocks(program: Setting) -> None:
     name = "depth" if program["model"] == "mlp" else "convolutions"
     layers = int(program[name])
     if layers % 2:
-        what = "hidden layers" if name == "depth" else "convolutions of a stage"
         fits = f"{layers - 1} or {layers + 1}" if layers > 1 else "2"
         raise UsageError(
-            f"{name} = {layers}: residual blocks have two layers each, so the {what} are even in number; "
+            f"{name} = {layers}: residual blocks have two layers each, so the {LAYERS[name]} are even in number; "
             f"expected {name} = {fits}, or another connection"
         )
 
