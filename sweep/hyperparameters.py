@@ -27,7 +27,10 @@ class Hyperparameter:
     role: "lane" if trials that differ in it can train as lanes of one program, "program" if they need
     different programs (other shapes, another loss, another batch size).
     when: the hyperparameters it depends on, each with the values that make this one active.
+    unless: the same for a hyperparameter of a row below, with the values that make this one inactive.
     words: text values that are allowed beside numbers, such as "full" for `batch_size`.
+    late: whether ledgers are older than it. Its default then is not stored, so that what was trained before it was
+    there still is the same setting.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Hyperparameter:
     words: tuple[str, ...] = ()
     when: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     default_with: Mapping[tuple[str, Value], Value] = field(default_factory=dict)
+    unless: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    late: bool = False
 
     @property
     def flag(self) -> str:
@@ -70,17 +75,21 @@ class Hyperparameter:
         for name, values in self.when.items():
             shown = "> 0" if callable(values) else " or ".join(show_value(value) for value in values)
             parts.append(f"{name} {shown}")
+        parts += [f"{name} other than {' or '.join(map(show_value, values))}" for name, values in self.unless.items()]
         return " and ".join(parts)
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
-        for name, condition in self.when.items():
-            if name not in setting:
-                return False
-            value = setting[name]
-            if not (condition(value) if callable(condition) else value in condition):
-                return False
-        return True
+        return all(name in setting and self.allows(name, setting[name]) for name in self.when) and all(
+            self.allows(name, setting[name]) for name in self.unless if name in setting
+        )
+
+    def allows(self, name: str, value: Value) -> bool:
+        """Whether a value of another hyperparameter leaves this one active."""
+        condition = self.when.get(name)
+        if condition is None:
+            return value not in self.unless.get(name, ())
+        return condition(value) if callable(condition) else value in condition
 
     def default_for(self, setting: Mapping[str, Value]) -> Value:
         """The default beside the values of `setting`."""
@@ -162,6 +171,7 @@ def _positive(value: Value) -> bool:
 
 OPTIMIZER, NETWORK, TRAINING, DATA = "Optimizer", "Network", "Loss and training", "Data and seed"
 _ADAMS = ("adam", "adamw")
+_HAS_HIDDEN: Mapping[str, Condition] = {"depth": _positive}
 
 # fmt: off
 _ROWS = (
@@ -194,12 +204,15 @@ _ROWS = (
     Hyperparameter("grad_clip", "float", 0.0, OPTIMIZER, "lane",
                    "Longest gradient: a longer one is shortened to this L2 norm; 0 is no limit.", low=0),
     Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn (convolutions).", choices=("mlp", "cnn")),
-    Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the first stage (doubling at each).", low=1, high=65536),
-    Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of convolution and pooling.", low=1, high=256),
-    Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function of the hidden layers.", choices=("relu", "tanh", "sigmoid", "gelu")),
+    Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the first stage (doubling at each).",
+                   low=1, high=65536, unless={"depth": (0,)}),
+    Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of convolution and pooling. "
+                   "An mlp of depth 0 is softmax regression (logistic, of two classes): the inputs go straight to the classes.",
+                   low=0, high=256),
+    Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function of the hidden layers.", choices=("relu", "tanh", "sigmoid", "gelu"), when=_HAS_HIDDEN),
     Hyperparameter("batch_norm", "bool", False, NETWORK, "program",
                    "Batch normalization in every hidden layer: each unit's values are centred and scaled over the minibatch; "
-                   "in validation by their moving averages."),
+                   "in validation by their moving averages.", when=_HAS_HIDDEN),
     Hyperparameter("bn_position", "choice", "before", NETWORK, "program",
                    "Batch norm before or after the activation function.", choices=("before", "after"), when={"batch_norm": (True,)}),
     Hyperparameter("bn_eps", "float", 1e-5, NETWORK, "program",
@@ -211,14 +224,17 @@ _ROWS = (
                    "Batch norm's learned scale γ and shift β.", when={"batch_norm": (True,)}),
     Hyperparameter("dropout", "float", 0.0, NETWORK, "lane",
                    "Share of units that are set to 0 while training: after every hidden layer of an mlp, before the last layer of a cnn.",
-                   low=0, high=1, open_high=True),
-    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform) or normal.", choices=("kaiming", "xavier", "normal")),
+                   low=0, high=1, open_high=True, when=_HAS_HIDDEN),
+    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform), normal, or torch (torch.nn's own: uniform, "
+                   "1/√fan in at most, biases too); otherwise biases start at 0.", choices=("kaiming", "xavier", "normal", "torch")),
     Hyperparameter("init_std", "float", 0.01, NETWORK, "lane",
                    "Standard deviation of normal initial weights; 0.01 is too small for deep networks without batch norm.",
                    low=0, open_low=True, when={"init": ("normal",)}),
     Hyperparameter("loss", "choice", "cross_entropy", TRAINING, "program",
-                   "What training makes small; mse is the squared error of the softmax, averaged over the classes "
-                   "(a sum over them would be K times as large and want an lr K times smaller).", choices=("cross_entropy", "mse")),
+                   "What training makes small: cross_entropy; mse, the squared error of the softmax's probabilities; mse_logits, "
+                   "that of the logits themselves, without a softmax (Hui & Belkin 2020). Both squared errors are means over "
+                   "the K classes (sums over them would be K times as large and want an lr K times smaller).",
+                   choices=("cross_entropy", "mse", "mse_logits")),
     Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane",
                    "Share of each target that is spread over all classes, while training.",
                    low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
@@ -234,6 +250,23 @@ _ROWS = (
                    'How many rows of the training part to train on.', low=2, words=("all",)),
     Hyperparameter("seed", "int", 0, DATA, "lane",
                    "Seed of a trial: initial weights, order of the rows, dropout; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
+    # What ledgers are older than comes last: so a setting that was stored without it is told in the same order.
+    Hyperparameter("connection", "choice", "plain", NETWORK, "program",
+                   "plain: a layer reads the one before it. residual (He et al. 2015): blocks of two layers, whose input is "
+                   "added to what they make of it, through a linear layer (a 1x1 convolution) where the sizes differ; "
+                   "an mlp's depth, a cnn's convolutions then are even. "
+                   "dense (Huang et al. 2017): a layer reads all before it, and adds `growth` units or channels to them.",
+                   choices=("plain", "residual", "dense"), when=_HAS_HIDDEN, late=True),
+    Hyperparameter("convolutions", "int", 1, NETWORK, "program",
+                   "Convolutions of each stage of a cnn, before its pooling.", low=1, high=256, when={"model": ("cnn",)}, late=True),
+    Hyperparameter("growth", "int", 16, NETWORK, "program",
+                   "Units or channels that each further layer of a dense network adds; its first layer has `hidden`.",
+                   low=1, high=65536, when={"connection": ("dense",)}, late=True),
+    Hyperparameter("branch_start", "choice", "scaled", NETWORK, "lane",
+                   "Where a residual block's branch starts, if no batch norm ends it: scaled (its last layer's initial weights "
+                   "times 1/√blocks), zero (the block then starts as the identity) or full (as drawn: under kaiming each block "
+                   "doubles the variance, so that deep networks explode).",
+                   choices=("scaled", "zero", "full"), when={"connection": ("residual",)}, unless={"bn_position": ("before",)}, late=True),
 )
 # fmt: on
 
@@ -245,6 +278,11 @@ IN_SETTING: tuple[Hyperparameter, ...] = tuple(row for row in _ROWS if row.name 
 
 PROGRAM: frozenset[str] = frozenset(row.name for row in _ROWS if row.role == "program")
 
+LATE: Mapping[str, Hyperparameter] = {row.name: row for row in IN_SETTING if row.late}
+"""The hyperparameters that ledgers are older than: the table's last rows."""
+
+_UNDONE = tuple(row for row in _ROWS if row.unless)
+
 
 def canonical(values: Mapping[str, Value]) -> Setting:
     """The setting that `values` mean: defaults filled in, inactive hyperparameters left out, the table's order."""
@@ -252,4 +290,23 @@ def canonical(values: Mapping[str, Value]) -> Setting:
     for row in IN_SETTING:
         if row.active(setting):
             setting[row.name] = values[row.name] if row.name in values else row.default_for(setting)
+    for row in _UNDONE:  # what a row further down made inactive
+        if row.name in setting and not row.active(setting):
+            del setting[row.name]
+    return setting
+
+
+def stored(setting: Mapping[str, Value]) -> Setting:
+    """A setting as ledgers and recipes keep it: without late hyperparameters at their default."""
+    return {name: value for name, value in setting.items() if name not in LATE or value != LATE[name].default}
+
+
+def restored(kept: Mapping[str, Value]) -> Setting:
+    """The setting of what was `stored`."""
+    setting = dict(kept)
+    for name, row in LATE.items():
+        if name in kept:
+            setting[name] = setting.pop(name)  # to the end: the table's order
+        elif row.active(setting):
+            setting[name] = row.default
     return setting

@@ -11,9 +11,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sweep.errors import UsageError
-from sweep.hyperparameters import IN_SETTING, PROGRAM, TABLE, Hyperparameter, Setting, Value, canonical, show_value
+from sweep.hyperparameters import (
+    IN_SETTING,
+    PROGRAM,
+    TABLE,
+    Hyperparameter,
+    Setting,
+    Value,
+    canonical,
+    show_value,
+    stored,
+)
 
-DECIDING = frozenset(name for row in IN_SETTING for name in (*row.when, *(name for name, _ in row.default_with)))
+DECIDING = frozenset(
+    name for row in IN_SETTING for name in (*row.when, *row.unless, *(name for name, _ in row.default_with))
+)
 """The hyperparameters whose values decide which others are active, or their defaults."""
 
 
@@ -148,7 +160,7 @@ _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 def setting_key(setting: Setting) -> str:
     """The text by which equal settings compare equal; also the form that is stored."""
-    return _COMPACT.encode(setting)
+    return _COMPACT.encode(stored(setting))
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

@@ -122,7 +122,8 @@ def plain_training(setting: dict, seed: int, start: dict, split: Split) -> nn.Mo
             if setting["loss"] == "cross_entropy":
                 loss = nn.functional.cross_entropy(logits, labels, label_smoothing=setting["label_smoothing"])
             else:
-                loss = nn.functional.mse_loss(logits.softmax(1), nn.functional.one_hot(labels, split.classes).double())
+                given = logits.softmax(1) if setting["loss"] == "mse" else logits
+                loss = nn.functional.mse_loss(given, nn.functional.one_hot(labels, split.classes).double())
             optimizer.zero_grad()
             loss.backward()
             if setting["grad_clip"]:
@@ -138,7 +139,28 @@ CASES = [
     ),
     *itertools.product(("adam",), ("cross_entropy",), ("mlp", "cnn"), BATCH_NORM, ("tanh", "sigmoid", "gelu")),
     ("sgd", "cross_entropy", "mlp", "no affine", "sigmoid"),
+    *itertools.product(("adam", "sgd"), ("mse_logits",), ("mlp", "cnn"), ("off",), ("relu",)),
+    *itertools.product(("adam", "sgd"), ("cross_entropy",), ("residual mlp", "dense mlp"), BATCH_NORM, ("relu",)),
+    *itertools.product(("sgd",), ("cross_entropy",), ("residual cnn", "dense cnn"), BATCH_NORM, ("relu", "tanh")),
+    ("adam", "cross_entropy", "identity mlp", "before", "gelu"),
+    ("sgd", "cross_entropy", "residual cnn", "no affine", "relu"),
+    ("adam", "cross_entropy", "residual cnn", "off", "relu"),
+    ("adam", "cross_entropy", "dense cnn", "before", "relu"),
+    ("adam", "cross_entropy", "deep cnn", "before", "relu"),
+    ("adam", "cross_entropy", "linear mlp", "off", "relu"),
 ]
+
+SHAPES = {
+    "mlp": {"hidden": 6},
+    "cnn": {"hidden": 3},
+    "linear mlp": {"depth": 0},
+    "deep cnn": {"hidden": 3, "convolutions": 3, "depth": 1},
+    "residual mlp": {"hidden": 6, "connection": "residual", "depth": 4},
+    "identity mlp": {"hidden": 64, "connection": "residual"},
+    "residual cnn": {"hidden": 3, "connection": "residual", "convolutions": 4},
+    "dense mlp": {"hidden": 6, "connection": "dense", "growth": 3, "depth": 4},
+    "dense cnn": {"hidden": 3, "connection": "dense", "growth": 2, "convolutions": 2},
+}
 
 
 @pytest.mark.parametrize(("optimizer", "loss", "model", "norm", "activation"), CASES)
@@ -146,7 +168,7 @@ def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activatio
     split = jittered(small(digits, 310, torch.float64))  # 5 epochs of 10 steps, the last of each on 22 rows: 50 steps
     extra = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
     batch_norm = {"batch_norm": True, "bn_affine": False} if norm == "no affine" else BATCH_NORM[norm]
-    shape = {"model": model, "hidden": 6 if model == "mlp" else 3, "depth": 2, "activation": activation}
+    shape = {"depth": 2, "activation": activation} | SHAPES[model] | {"model": model.split()[-1]}
     settings = settings_for(loss=loss, batch_size=32, epochs=5, **extra, **batch_norm, **shape)
     seeds = [0, 0, 1]
     with torch.no_grad():
@@ -204,6 +226,24 @@ BITS = [
         "activation": "sigmoid",
         "optimizer": "sgd",
         "nesterov": True,
+    },
+    {"depth": 0, "batch_size": 32},
+    {"hidden": 17, "depth": 4, "batch_size": 30, "connection": "residual"},
+    {"hidden": 64, "depth": 2, "batch_size": 32, "connection": "residual", "batch_norm": True, "optimizer": "sgd"},
+    {"hidden": 9, "depth": 4, "batch_size": 19, "connection": "dense", "growth": 5, "activation": "sigmoid"},
+    {"hidden": 16, "depth": 3, "batch_size": 32, "connection": "dense", "batch_norm": True, "optimizer": "sgd"},
+    {"model": "cnn", "hidden": 4, "batch_size": 32, "convolutions": 2, "connection": "residual", "batch_norm": True},
+    {"model": "cnn", "hidden": 3, "batch_size": 19, "convolutions": 2, "connection": "residual", "activation": "tanh"},
+    {"model": "cnn", "hidden": 4, "batch_size": 32, "convolutions": 2, "connection": "dense", "growth": 3},
+    {
+        "model": "cnn",
+        "hidden": 1,
+        "depth": 1,
+        "batch_size": 32,
+        "convolutions": 2,
+        "connection": "residual",
+        "optimizer": "sgd",
+        "loss": "mse_logits",
     },
 ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from sweep.data import DataInfo
 from sweep.hyperparameters import IN_SETTING, canonical
 from sweep.ledger import PLANNED_EPOCHS
-from sweep.plan import parameter_count
+from sweep.plan import DECIDES_FIT, parameter_count
 
 Objectives = Sequence[tuple[str, str]]
 """Columns, each with minimize or maximize."""
@@ -47,9 +47,7 @@ def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
     """The network's size of each trial, from its setting alone; trials: with one column a hyperparameter."""
     names = {row.name: PLANNED_EPOCHS if row.name == "epochs" else row.name for row in IN_SETTING}
     there = {name: column for name, column in names.items() if column in trials}
-    shape = [
-        there[name] for name in ("model", "hidden", "depth", "batch_norm", "bn_position", "bn_affine") if name in there
-    ]
+    shape = [there[name] for name in (*DECIDES_FIT, "bn_position", "bn_affine") if name in there]
     sizes: dict[tuple[object, ...], int] = {}
     out = []
     rows = trials[list(there.values())]

@@ -64,20 +64,21 @@ def _opaque_trains() -> bool:
         grad = aten.threshold_backward(pooled, torch.relu_(pooled.clone()), 0)
         grad = aten.mkldnn_max_pool2d_backward(grad, pooled, z, [2, 2], [2, 2], [0, 0], [1, 1])
         grad, *_ = aten.native_batch_norm_backward(grad, y, ones, ones, ones, mean, var, True, 1e-5, [True] * 3)
-        _conv_backward(grad, x, weight, 1, [True, True, True])
+        _conv_backward(torch.add(grad, grad.clone()), x, weight, 1, 1, [True, True, True])
     except (RuntimeError, NotImplementedError, AttributeError):
         return False
     return True
 
 
 class Conv2d:
-    """weight [L, out, in, 3, 3], bias [L, out], padding 1: blocks [B, g in, H, W] -> [B, g out, H, W].
+    """weight [L, out, in, k, k], k odd, bias [L, out], padding k // 2: blocks [B, g in, H, W] -> [B, g out, H, W].
 
     As the first layer it reads the batch itself. In evaluation a batch norm right after it (`norm`) is part of its weights.
     """
 
     def __init__(self, weight: Block, bias: Block | None, form: Form, first: bool, low: bool = False) -> None:
         self.weight, self.bias, self.form, self.first, self.low = weight, bias, form, first, low
+        self.padding = weight.value.shape[-1] // 2
         self.norm: Norm | None = None
 
     def forward(self, images: Images, batch: Batch, training: bool) -> Images:
@@ -86,14 +87,14 @@ class Conv2d:
             scale, shift = self.norm.inner.line()
             weight = weight * scale.view(*scale.shape, 1, 1, 1)
         if self.first:
-            images = self._spread(batch)
+            images = spread(batch, self.form)
         self.images = images if training else []
         weights = self.form.split(weight)
         shifts = [None] * len(weights) if shift is None else self.form.split(shift)
         groups = len(weight) // len(weights)
         if self.low:
             products = [
-                torch.conv2d(_round(x), w.bfloat16(), padding=1, groups=groups).float()
+                torch.conv2d(_round(x), w.bfloat16(), padding=self.padding, groups=groups).float()
                 for x, w in zip(images, weights, strict=True)
             ]
             return [
@@ -101,16 +102,9 @@ class Conv2d:
                 for y, b in zip(products, shifts, strict=True)
             ]
         return [
-            torch.conv2d(x, w, b, padding=1, groups=groups)
+            torch.conv2d(x, w, b, padding=self.padding, groups=groups)
             for x, w, b in zip(images, weights, shifts, strict=True)
         ]  # fmt: skip
-
-    def _spread(self, batch: Batch) -> Images:
-        """The minibatches of the lanes' runs as blocks."""
-        if not self.form.together:
-            packed = [self.form.pack(rows) for rows in batch.x]
-            return [x for x, (a, b) in zip(packed, batch.spans, strict=True) for _ in range(a, b)]
-        return [torch.cat([x.repeat(1, b - a, 1, 1) for x, (a, b) in zip(batch.x, batch.spans, strict=True)], 1)]
 
     def backward(self, grads: Images) -> Images:
         weights = self.form.split(self.weight.value)
@@ -119,11 +113,13 @@ class Conv2d:
         results = []
         for grad, x, weight in zip(grads, self.images, weights, strict=True):
             if self.low:
-                down, of_weight, _ = _conv_backward(_round(grad), _round(x), weight.bfloat16(), groups, wanted)
+                down, of_weight, _ = _conv_backward(
+                    _round(grad), _round(x), weight.bfloat16(), self.padding, groups, wanted
+                )
                 down = None if down is None else self.form.pack(down.float())
                 of_bias = None if self.bias is None else _plain(grad).sum((0, 2, 3))
             else:
-                down, of_weight, of_bias = _conv_backward(grad, x, weight, groups, wanted)
+                down, of_weight, of_bias = _conv_backward(grad, x, weight, self.padding, groups, wanted)
             results.append([down, of_weight, of_bias])
         self.form.store(self.weight, [of_weight for _, of_weight, _ in results])
         if self.bias is not None:
@@ -197,6 +193,35 @@ class MaxPool2d:
         ]  # fmt: skip
 
 
+class AvgPool2d:
+    """2 x 2 average pooling, stride 2, on plain numbers."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+
+    def forward(self, images: Images, batch: Batch, training: bool) -> Images:
+        self.images = images if training else []
+        return [self.form.pack(aten.avg_pool2d(_plain(x), [2, 2])) for x in images]
+
+    def backward(self, grads: Images) -> Images:
+        shape = [2, 2], [2, 2], [0, 0], False, True, None
+        of = zip(grads, self.images, strict=True)
+        return [self.form.pack(aten.avg_pool2d_backward(_plain(grad), _plain(x), *shape)) for grad, x in of]
+
+
+class Input:
+    """The batch itself as images, where no convolution reads it."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+
+    def forward(self, images: Images, batch: Batch, training: bool) -> Images:
+        return spread(batch, self.form)
+
+    def backward(self, grads: Images) -> Images:
+        return grads
+
+
 class ReLU:
     """max(x, 0)."""
 
@@ -241,6 +266,14 @@ class Flatten:
         return [self.form.pack(x.permute(2, 0, 1).reshape(self.shape)) for x in blocks]
 
 
+def spread(batch: Batch, form: Form) -> Images:
+    """The minibatches of the lanes' runs as blocks."""
+    if not form.together:
+        packed = [form.pack(rows) for rows in batch.x]
+        return [x for x, (a, b) in zip(packed, batch.spans, strict=True) for _ in range(a, b)]
+    return [torch.cat([x.repeat(1, b - a, 1, 1) for x, (a, b) in zip(batch.x, batch.spans, strict=True)], 1)]
+
+
 def fuse(net: list[Layer]) -> list[Layer]:
     """The same layers, with what neighbours can do together: a convolution with the batch norm right after it (in
     evaluation), and ReLU after pooling, which is the same on a quarter of the numbers: both keep the order of numbers,
@@ -264,10 +297,10 @@ def _pool(x: Tensor) -> Tensor:
         return torch.mkldnn_max_pool2d(x.detach().requires_grad_(), 2).detach()
 
 
-def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, groups: int, wanted: list[bool]) -> list[Any]:
+def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int, wanted: list[bool]) -> list[Any]:
     """The gradients of a convolution's input, weight and bias; None where not wanted."""
     down, of_weight, of_bias = aten.convolution_backward(
-        grad, x, weight, [len(weight)], [1, 1], [1, 1], [1, 1], False, [0, 0], groups, wanted
+        grad, x, weight, [len(weight)], [1, 1], [padding] * 2, [1, 1], False, [0, 0], groups, wanted
     )
     return [down, of_weight, of_bias]
 

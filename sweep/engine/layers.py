@@ -78,6 +78,17 @@ class Linear:
         return products.batched(self.weight.value.transpose(1, 2), grad, self.low)
 
 
+class Input:
+    """The batch itself, where no layer reads it: -> [L, in, B]."""
+
+    def forward(self, x: Tensor, batch: Batch, training: bool) -> Tensor:
+        rows = zip(batch.x, batch.spans, strict=True)
+        return torch.cat([some.flatten(1).t().expand(b - a, -1, -1) for some, (a, b) in rows])
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return grad
+
+
 class BatchNorm:
     """Batch norm over L x C channels (Ioffe & Szegedy 2015). scale, shift, running_mean, running_var: [L, C].
 

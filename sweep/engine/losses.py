@@ -32,4 +32,12 @@ def mse(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return difference.square_().mean(1), gradient
 
 
-LOSSES = {"cross_entropy": cross_entropy, "mse": mse}
+def mse_logits(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """logits, target [L, K, B] -> mean over K of (logits - target)^2 [L, B], and the gradient of its mean over B
+    (Hui & Belkin 2020, "Evaluation of neural architectures trained with square loss vs cross-entropy")."""
+    difference = logits - target
+    gradient = difference * (2 / (logits.shape[1] * logits.shape[2]))
+    return difference.square_().mean(1), gradient
+
+
+LOSSES = {"cross_entropy": cross_entropy, "mse": mse, "mse_logits": mse_logits}

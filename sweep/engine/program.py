@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import images, layers
+from sweep.engine import blocks, images, layers
+from sweep.engine.blocks import Dense, Residual
 from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
@@ -134,8 +135,7 @@ class Program:
         logits = self._forward(batch, training=True)
         self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
         row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
-        for layer in reversed(self.layers):
-            grad = layer.backward(grad)
+        blocks.backward(self.layers, grad)
         if self.clips or measured:
             self.norm.copy_(self._clip())
         self.optimizer.step(self.step)
@@ -241,7 +241,7 @@ class Program:
         drawn: dict[tuple[object, ...], dict[str, Tensor]] = {}
         states = []
         for setting, seed in zip(self.settings, self.seeds, strict=True):
-            key = (seed, setting["init"], setting.get("init_std"))
+            key = (seed, setting["init"], setting.get("init_std"), setting.get("branch_start"))
             if key not in drawn:
                 nets.initialize(net, setting, stream(seed, "init"))
                 drawn[key] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -259,10 +259,16 @@ class Program:
         )
         self.buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
         self.dropout = layers.Rates(torch.empty(0))
-        lowered: list[layers.Layer] = []
         form = images.form(self.device, self.dtype) if first["model"] == "cnn" else None
+        if form is not None and first["connection"] == "dense":
+            form = replace(form, opaque=False)  # oneDNN's layout has no concatenation
+        return self._lane_forms("", net, form, first=True)
+
+    def _lane_forms(self, path: str, net: nn.Module, form: images.Form | None, first: bool) -> list[layers.Layer]:
+        """The lane forms of a sequence of layers. first: whether it reads the batch."""
+        lowered: list[layers.Layer] = []
         for name, module in net.named_children():
-            layer = self._lane_form(name, module, form, first=not lowered)
+            layer = self._lane_form(f"{path}{name}", module, form, first and not lowered)
             if layer is not None:
                 lowered.append(layer)
             if isinstance(module, nn.Flatten):
@@ -271,14 +277,22 @@ class Program:
 
     def _lane_form(self, name: str, module: nn.Module, form: images.Form | None, first: bool) -> layers.Layer | None:
         """The lane form of a layer of vectors, or where `form` says how they lie in memory, of images."""
-        blocks = self.parameters.blocks
+        values = self.parameters.blocks
+        if isinstance(module, nets.Residual):
+            parts = (self._lane_forms(f"{name}.{part}.", net, form, first) for part, net in module.named_children())
+            branch, shortcut = parts
+            if first and not shortcut:
+                shortcut = [layers.Input() if form is None else images.Input(form)]
+            return Residual(branch, shortcut, first)
+        if isinstance(module, nets.Dense):
+            return Dense(self._lane_forms(f"{name}.branch.", module.branch, form, first=False))
         if isinstance(module, nn.Linear):
-            return layers.Linear(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), first, self.low)
+            return layers.Linear(values[f"{name}.weight"], values.get(f"{name}.bias"), first, self.low)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.momentum is not None
             running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
             norm = layers.BatchNorm(
-                blocks.get(f"{name}.weight"), blocks.get(f"{name}.bias"), *running, module.momentum, module.eps
+                values.get(f"{name}.weight"), values.get(f"{name}.bias"), *running, module.momentum, module.eps
             )
             return norm if form is None else images.Norm(norm, form)
         if isinstance(module, nn.Dropout):
@@ -291,18 +305,16 @@ class Program:
         assert form is not None
         if isinstance(module, nn.MaxPool2d):
             return images.MaxPool2d(form)
+        if isinstance(module, nn.AvgPool2d):
+            return images.AvgPool2d(form)
         if isinstance(module, nn.Conv2d):
-            assert module.padding == (1, 1)
-            assert module.kernel_size == (3, 3)
-            return images.Conv2d(blocks[f"{name}.weight"], blocks.get(f"{name}.bias"), form, first, self.low)
+            return images.Conv2d(values[f"{name}.weight"], values.get(f"{name}.bias"), form, first, self.low)
         raise NotImplementedError(f"no lane form for {type(module).__name__}")
 
     def _forward(self, batch: Batch, training: bool) -> Tensor:
         """The logits, [L, K, B]."""
-        y = batch.x[0]
-        for layer in self.layers:
-            y = layer.forward(y, batch, training)
-        return y
+        logits: Tensor = blocks.forward(self.layers, batch.x[0], batch, training)
+        return logits
 
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)

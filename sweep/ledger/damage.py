@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import SweepError
-from sweep.hyperparameters import canonical
+from sweep.hyperparameters import canonical, stored
 from sweep.ledger.schema import STATES
 from sweep.recipe import recipe_from_dict
 
@@ -109,7 +109,7 @@ def _problem(table: str, row: Mapping[str, Any], imported: set[object]) -> str:
                 return f"its {name} is {str(row[name])[:40]!r}"
             if name == "recipe":
                 recipe_from_dict(read)
-            if name == "setting" and row["study"] not in imported and canonical(read) != read:
+            if name == "setting" and row["study"] not in imported and stored(canonical(read)) != stored(read):
                 return "its setting is none"
     except (SweepError, ValueError, TypeError, KeyError, AttributeError, RecursionError, AssertionError) as error:
         return f"its {name} cannot be read ({type(error).__name__})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.checkpoint import Key
 from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
+from sweep.hyperparameters import restored
 from sweep.ledger.file import File
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
 from sweep.machine import alike, kind_text
@@ -112,7 +113,7 @@ class Reader(File):
         out = []
         for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
             found = dict(zip(others, measured, strict=True))
-            out.append(Result(Trial(number, json.loads(setting), seed), state, value, epochs, found))
+            out.append(Result(Trial(number, restored(json.loads(setting)), seed), state, value, epochs, found))
         return out
 
     def values_at(self, study: Study, epoch: int | None = None, first: int = 0) -> dict[int, float | None]:
@@ -214,7 +215,8 @@ class Reader(File):
         found = dict(zip(["trial", *columns.values()], values, strict=True))
         if study.recipe.splits:
             found["split_seed"] = study.recipe.split_of(found["seed"])
-        return found, json.loads(setting)
+        read = json.loads(setting)
+        return found, read if study.recipe.imported else restored(read)
 
     def trials(self, study: Study) -> pd.DataFrame:
         """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest.
@@ -226,6 +228,8 @@ class Reader(File):
         frame = pd.DataFrame.from_records(rows, columns=list(columns.values()))
         codes, texts = pd.factorize(frame["setting"])
         read = json.loads(f"[{','.join(texts)}]")  # each setting once
+        if study.recipe.imported is None:
+            read = [restored(setting) for setting in read]
         settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
         numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
         frame[numbers] = frame[numbers].astype("float64")

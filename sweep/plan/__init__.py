@@ -17,11 +17,12 @@ from sweep.plan.forecast import (
     plan_search,
     plan_to_dict,
 )
-from sweep.plan.sizes import parameter_count
+from sweep.plan.sizes import DECIDES_FIT, parameter_count
 from sweep.plan.times import makespan
 from sweep.plan.units import Unit, units
 
 __all__ = [
+    "DECIDES_FIT",
     "WORTH_SECONDS",
     "Plan",
     "Unit",

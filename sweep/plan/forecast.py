@@ -11,8 +11,8 @@ from typing import Any
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
-from sweep.hyperparameters import TABLE, Setting, canonical
-from sweep.plan.sizes import check_fit, parameter_count
+from sweep.hyperparameters import TABLE, Hyperparameter, Setting, Value, canonical
+from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, parameter_count
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
@@ -82,7 +82,7 @@ def plan_grid(
     grid = recipe.grid
     census = grid.census
     for group in census.groups:
-        for program in group.programs("model", "hidden", "depth", "batch_size", "train_size"):
+        for program in group.programs(*DECIDES_FIT):
             check_fit(program, data)
     speeds = speeds or Speeds()
     cohorts = []
@@ -163,12 +163,19 @@ def plan_search(
 def corners(recipe: Recipe) -> Recipe:
     """The grid of a space's ends: both of every range, every value of a list."""
     ends = [
-        replace(axis, values=(TABLE[axis.name].check(axis.values.low), TABLE[axis.name].check(axis.values.high)))
-        if isinstance(axis.values, Range)
-        else axis
+        replace(axis, values=_ends(axis.values, TABLE[axis.name], recipe)) if isinstance(axis.values, Range) else axis
         for axis in recipe.axes
     ]
     return replace(recipe, axes=tuple(ends))
+
+
+def _ends(values: Range, row: Hyperparameter, recipe: Recipe) -> tuple[Value, ...]:
+    """Both ends of a range; where layers may make up blocks of two, the point after the first, too: it tells whether all
+    points are even."""
+    if row.name not in LAYERS or "residual" not in recipe.listed("connection"):
+        return row.check(values.low), row.check(values.high)
+    points = (values.low, min(values.low + 1, values.high)) if values.open else values.points(row)
+    return (*points, row.check(values.high)) if values.open else points
 
 
 def _search_seconds(

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting
+
+DECIDES_FIT = (
+    "model", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
+)  # fmt: skip
+"""What decides whether a network fits the data."""
+
+LAYERS = {"depth": "hidden layers", "convolutions": "convolutions of a stage"}
+"""What counts the layers that residual blocks are made of: of an mlp, of a cnn."""
 
 
 def check_fit(program: Setting, data: DataInfo) -> None:
@@ -15,16 +24,21 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     size = program["train_size"]
     if not isinstance(size, str) and size > data.train:
         raise UsageError(f"train_size = {size}: {data.name} has {data.train} training rows; expected at most that")
-    if program["model"] == "mlp" and program["batch_norm"] and program["batch_size"] == 1:
+    if program["model"] == "mlp" and program.get("batch_norm") and program["batch_size"] == 1:
         raise UsageError(
             "batch_size = 1: batch norm has no variance of one row; expected at least 2, or batch_norm = off"
         )
+    _check_blocks(program)
     if program["model"] == "mlp":
         _check_memory(program, data)
         return
     if len(data.shape) != 3:
         raise UsageError(
             f"model = cnn: rows of {data.name} are flat ({data.shape[0]} numbers); expected images, or model = mlp"
+        )
+    if program["depth"] == 0:
+        raise UsageError(
+            "depth = 0: a cnn has one stage at least; expected depth = 1, or model = mlp, softmax regression"
         )
     deepest = int(math.log2(min(data.shape[1:])))
     if int(program["depth"]) > deepest:
@@ -36,25 +50,39 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     _check_memory(program, data)
 
 
+def _check_blocks(program: Setting) -> None:
+    """Raises UsageError where layers do not make up whole residual blocks."""
+    if program.get("connection") != "residual":
+        return
+    name = "depth" if program["model"] == "mlp" else "convolutions"
+    layers = int(program[name])
+    if layers % 2:
+        fits = f"{layers - 1} or {layers + 1}" if layers > 1 else "2"
+        raise UsageError(
+            f"{name} = {layers}: residual blocks have two layers each, so the {LAYERS[name]} are even in number; "
+            f"expected {name} = {fits}, or another connection"
+        )
+
+
 def _check_memory(program: Setting, data: DataInfo) -> None:
     """Raises UsageError for a network whose weights, gradients and Adam's moments alone are more than the memory."""
     needed = 16 * parameter_count(program, data)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise UsageError(
-            f"hidden = {program['hidden']}, depth = {program['depth']}: {needed / 16:,.0f} parameters need at least "
+            f"hidden = {program.get('hidden', '–')}, depth = {program['depth']}: {needed / 16:,.0f} parameters need at least "
             f"{needed / 2**30:,.0f} GiB to train; this machine has {there / 2**30:,.0f} GiB"
         )
 
 
 def parameter_count(program: Setting, data: DataInfo) -> int:
     """Trained numbers of the network: weights, biases, batch norm's scales and shifts."""
-    return sum(parameters for parameters, _ in _layers(program, data))
+    return sum(layer.parameters for layer in layers_of(program, data))
 
 
 def activation_count(program: Setting, data: DataInfo) -> int:
     """Numbers that one row's forward pass leaves in the layers, roughly."""
-    return sum(activations for _, activations in _layers(program, data))
+    return sum(layer.activations for layer in layers_of(program, data))
 
 
 def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
@@ -64,23 +92,102 @@ def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
     return rows, rows if isinstance(batch, str) else min(int(batch), rows)
 
 
-def _layers(program: Setting, data: DataInfo) -> list[tuple[int, int]]:
-    """(parameters, activations of one row) of each layer."""
-    norm = program["batch_norm"]
-    per_unit = 1 if not norm else (0 if program["bn_position"] == "before" else 1) + 2 * bool(program["bn_affine"])
-    hidden, depth = int(program["hidden"]), int(program["depth"])
-    passes = 3 if norm else 2
-    out = []
-    if program["model"] == "mlp":
-        width = math.prod(data.shape)
-        for _ in range(depth):
-            out.append((hidden * (width + per_unit), passes * hidden))
-            width = hidden
-    else:
-        channels, height, side = data.shape
-        for stage in range(depth):
-            filters = hidden * 2**stage
-            out.append((filters * (9 * channels + per_unit), passes * filters * height * side))
-            channels, height, side = filters, height // 2, side // 2
-        width = channels * height * side
-    return [*out, (data.classes * (width + 1), data.classes)]
+@dataclass(frozen=True)
+class Layer:
+    """A layer in numbers: trained parameters, activations that one row leaves, multiply-adds of one row."""
+
+    parameters: int
+    activations: int
+    work: int
+
+
+def layers_of(program: Setting, data: DataInfo) -> list[Layer]:
+    """Every layer of a setting's network, as `nets.build` makes it; batch norm and activation go with the layer before
+    them, in a dense network with the one after."""
+    count = _Count(program)
+    if program["model"] == "cnn":
+        return _cnn(count, data)
+    layers, width = _mlp(count, math.prod(data.shape)) if program["depth"] else ([], math.prod(data.shape))
+    return [*layers, _last(width, data)]
+
+
+class _Count:
+    """Counts the layers of a setting's network."""
+
+    def __init__(self, program: Setting) -> None:
+        self.connection = program.get("connection")
+        self.hidden, self.depth, self.growth = (int(program.get(name, 0)) for name in ("hidden", "depth", "growth"))
+        self.convolutions = int(program.get("convolutions", 0))
+        self.norm = bool(program.get("batch_norm"))
+        before = self.norm and program["bn_position"] == "before"
+        self.bias = not before
+        self.affine = 2 * bool(program.get("bn_affine", False))
+        self.affine_before = self.affine * before
+
+    def weights(self, width: int, out: int, side: int = 1, pixels: int = 1) -> Layer:
+        """A linear layer, or a convolution of side x side, alone."""
+        work = side * side * width * out
+        return Layer(work + self.bias * out, out * pixels, work * pixels)
+
+    def activated(self, width: int, pixels: int = 1) -> Layer:
+        """Batch norm and activation."""
+        return Layer(self.affine * width, (1 + self.norm) * width * pixels, 0)
+
+    def block(self, width: int, out: int, side: int = 1, pixels: int = 1) -> list[Layer]:
+        """A residual block."""
+        sizes = [(width, out, side), (out, out, side), *([(width, out, 1)] if width != out else [])]
+        layers = [self.weights(*size, pixels) for size in sizes]
+        shortcut = [Layer(self.affine_before * out, out * pixels, 0)] if width != out else []
+        return [*layers, *[self.activated(out, pixels)] * 2, *shortcut]
+
+    def dense(self, width: int, side: int = 1, pixels: int = 1) -> list[Layer]:
+        """A layer of a dense block, and what it is put beside."""
+        new = self.weights(width, self.growth, side, pixels)
+        return [Layer(0, 2 * width * pixels, 0), self.activated(width, pixels), new]
+
+
+def _mlp(count: _Count, width: int) -> tuple[list[Layer], int]:
+    """The hidden layers, and the width of what they give."""
+    hidden = count.hidden
+    if count.connection == "dense":
+        layers, width = [count.weights(width, hidden)], hidden
+        for _ in range(count.depth - 1):
+            layers += count.dense(width)
+            width += count.growth
+        return [*layers, count.activated(width)], width
+    layers = []
+    for _ in range(count.depth // 2 if count.connection == "residual" else count.depth):
+        plain = [count.weights(width, hidden), count.activated(hidden)]
+        layers += count.block(width, hidden) if count.connection == "residual" else plain
+        width = hidden
+    return layers, width
+
+
+def _cnn(count: _Count, data: DataInfo) -> list[Layer]:
+    channels, height, side = data.shape
+    layers = []
+    if count.connection == "dense":
+        layers.append(count.weights(channels, count.hidden, 3, height * side))
+        channels = count.hidden
+    for stage in range(count.depth):
+        pixels, last = height * side, stage == count.depth - 1
+        for _ in range(count.convolutions // (2 if count.connection == "residual" else 1)):
+            if count.connection == "dense":
+                layers += count.dense(channels, 3, pixels)
+                channels += count.growth
+            else:
+                out = count.hidden * 2**stage
+                plain = [count.weights(channels, out, 3, pixels), count.activated(out, pixels)]
+                layers += count.block(channels, out, 3, pixels) if count.connection == "residual" else plain
+                channels = out
+        if count.connection == "dense":
+            layers.append(count.activated(channels, pixels))
+            if not last:
+                layers.append(count.weights(channels, out := max(1, channels // 2), 1, pixels))
+                channels = out
+        height, side = height // 2, side // 2
+    return [*layers, _last(channels * height * side, data)]
+
+
+def _last(width: int, data: DataInfo) -> Layer:
+    return Layer(data.classes * (width + 1), data.classes, data.classes * width)

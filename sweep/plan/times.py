@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
-from sweep.plan.sizes import parameter_count, rows_of
+from sweep.plan.sizes import layers_of, rows_of
 from sweep.speed import Cost
 
 MULTIPLY_ADDS = 10e9
@@ -34,12 +34,5 @@ def relative_cost(program: Setting, data: DataInfo) -> float:
     """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
     rows, size = rows_of(program, data)
     steps = math.ceil(rows / size)
-    if program["model"] == "mlp":
-        work = parameter_count(program, data)
-    else:
-        hidden, work, (channels, height, width) = int(program["hidden"]), 0, data.shape
-        for stage in range(int(program["depth"])):
-            filters = hidden * 2**stage
-            work += 9 * channels * filters * height * width
-            channels, height, width = filters, height // 2, width // 2
+    work = sum(layer.work for layer in layers_of(program, data))
     return int(program["epochs"]) * (3.0 * rows * work + steps * 500_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
-from sweep.hyperparameters import Setting
+from sweep.hyperparameters import PROGRAM, Setting
 from sweep.plan.sizes import activation_count, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, relative_cost, trial_seconds
 from sweep.space import Trial, program_key
@@ -76,8 +75,8 @@ def units(
         cohorts.setdefault((program_key(trial.setting), split_of(trial.seed), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
     share = least_programs(len(cohorts), jobs)
-    for (key, split, place), members in cohorts.items():
-        program = json.loads(key)
+    for (_, split, place), members in cohorts.items():
+        program = {name: value for name, value in members[0].setting.items() if name in PROGRAM}
         members.sort(key=lambda trial: (trial.seed, trial.number))
         sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value
+from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
@@ -100,7 +100,7 @@ class Recipe:
             "metric": self.metric,
             "direction": self.direction,
             **({"confirms": self.confirms} if self.confirms else {}),
-            **({"settings": list(self.settings)} if self.settings else {}),
+            **({"settings": [*map(stored, self.settings)]} if self.settings else {}),
             "space": space,
             **({"search": self.search.to_dict()} if self.search else {}),
         }
@@ -223,7 +223,7 @@ def _told(name: str, value: object) -> str:
 
 def _conditions(name: str) -> list[str]:
     """The hyperparameters that decide whether one is active."""
-    direct = [*TABLE[name].when]
+    direct = [*TABLE[name].when, *TABLE[name].unless]
     return list(dict.fromkeys([*direct, *(other for one in direct for other in _conditions(one))]))
 
 

@@ -18,11 +18,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
-from sweep.hyperparameters import IN_SETTING, Setting, Value
+from sweep.hyperparameters import IN_SETTING, Setting, Value, canonical
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
-from sweep.search.spaces import distributions, finite_grid, first_of, own, rounded
+from sweep.search.spaces import conditional, distributions, finite_grid, first_of, own, rounded
 from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
@@ -44,6 +44,8 @@ class AskTell:
         self.search, self.seeds, self.metric, self.data = recipe.search, recipe.seeds, recipe.metric, data
         self.distributions = distributions(recipe)
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
+        undone = [row for row in IN_SETTING if row.unless and conditional(recipe, row)]
+        self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
         self.space = whole_space(recipe)
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings
@@ -155,7 +157,7 @@ class AskTell:
     def _suggest(self, trial: Asked) -> Setting:
         """Walks the table of hyperparameters: what is inactive is never suggested."""
         setting: Setting = {}
-        for row in IN_SETTING:
+        for row in self.rows:
             if not row.active(setting):
                 continue
             distribution = self.distributions.get(row.name)
@@ -163,7 +165,7 @@ class AskTell:
                 setting[row.name] = row.check(rounded(distribution, trial.suggest(row.name, distribution)))
             else:
                 setting[row.name] = self.fixed.get(row.name, row.default_for(setting))
-        return setting
+        return canonical(setting)  # in the table's order
 
     def _close(self) -> None:
         """Tells the sampler the results of the generation, in the order of asking, if all of it was asked."""

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE
 from sweep.recipe import Recipe, Search
-from sweep.search.spaces import Space, distributions
+from sweep.search.spaces import Space, conditional, distributions
 
 SEQUENCES = {"qmc": "sobol", "halton": "halton"}
 """Samplers that go through a quasi-random sequence, with Optuna's name of it."""
@@ -83,7 +83,7 @@ def whole_space(recipe: Recipe) -> Space | None:
     """
     assert recipe.search is not None
     space = distributions(recipe)
-    if recipe.search.sampler != "tpe" or any(TABLE[name].when for name in space):
+    if recipe.search.sampler != "tpe" or any(conditional(recipe, TABLE[name]) for name in space):
         return None
     return {name: one for name, one in sorted(space.items()) if not one.single()}
 

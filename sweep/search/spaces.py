@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from sweep.hyperparameters import TABLE, Value
+from sweep.hyperparameters import TABLE, Hyperparameter, Value
 from sweep.recipe import Recipe
 from sweep.space import Axis, Grid, Range
 
@@ -21,6 +21,22 @@ FINITE = 1_000_000
 def distributions(recipe: Recipe) -> Space:
     """Optuna's distribution of every hyperparameter that varies: categorical for a list, or a range with n points."""
     return {axis.name: _distribution(axis) for axis in recipe.axes if axis.swept}
+
+
+def conditional(recipe: Recipe, row: Hyperparameter) -> bool:
+    """Whether a hyperparameter is inactive in some setting of this space, or in all."""
+    return any(
+        conditional(recipe, TABLE[name]) or not all(row.allows(name, value) for value in _probes(recipe, name))
+        for name in (*row.when, *row.unless)
+    )
+
+
+def _probes(recipe: Recipe, name: str) -> tuple[Value, ...]:
+    """The values of a hyperparameter, or the ends of its range."""
+    axis = next((axis for axis in recipe.axes if axis.name == name), None)
+    if axis is None:
+        return (TABLE[name].default,)
+    return (axis.values.low, axis.values.high) if isinstance(axis.values, Range) else axis.values
 
 
 def finite_grid(recipe: Recipe) -> Grid | None:

@@ -85,7 +85,9 @@ def _cost(
     parameters: Callable[[dict[str, object]], int] | None,
 ) -> tuple[str, bool]:
     """Puts the cost into column x; its name, and whether more of it is better."""
-    shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine"} & set(table.swept)
+    shaped = {"hidden", "depth", "model", "batch_norm", "bn_affine", "connection", "convolutions", "growth"} & {
+        *table.swept
+    }
     aims = {name: way for name, way in table.objectives if name != table.metric}
     aimed = next((name for name in aims if name != "parameters" or parameters is not None), None)
     name = names[0] if names else aimed or ("parameters" if shaped and parameters is not None else "seconds")
