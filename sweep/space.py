@@ -120,35 +120,40 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What the ledger holds of a trial: its state, the metric it is ranked on (None where it is not finite), the epochs
-    it was trained and, where there are several objectives, those that are measured, by name."""
+    """What the ledger holds of a trial."""
 
     trial: Trial
     state: str
     value: float | None
+    """The metric it is ranked on; None where it is not finite."""
     epochs: int = 0
+    """How many it was trained."""
     others: Mapping[str, float | None] = field(default_factory=dict)
+    """Where there are several objectives, those that are measured, by name."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of one trial, as the engine reports and the ledger records it; `state` is set at the trial's last.
-
-    Losses are means over rows (train_loss as minimised, over the epoch's steps), accuracies are in [0, 1], grad_norm is
-    the mean L2 norm of the gradient over every tenth step, seconds the trial's share of its program's time.
-    """
+    """One epoch of one trial, as the engine reports and the ledger records it. Losses are means over rows, accuracies
+    are in [0, 1]."""
 
     number: int
     epoch: int
+    """From 1."""
     train_loss: float
+    """As minimised, over the epoch's steps."""
     train_accuracy: float
     val_loss: float
     val_accuracy: float
     grad_norm: float
+    """Mean L2 norm of the gradient over every tenth step."""
     seconds: float
+    """The trial's share of its program's time."""
     state: str | None = None
+    """Set at the trial's last epoch."""
     test_loss: float | None = None
     test_accuracy: float | None = None
+    """Measured after the last epoch, as is `test_loss`."""
 
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""

@@ -31,13 +31,15 @@ SLOWER = 1.1
 
 @dataclass(frozen=True)
 class Cost:
-    """What a program of so many lanes costs. step: seconds a trial and training step; row: seconds a trial and evaluated
-    row; memory: bytes of the program, roughly."""
+    """What a program of so many lanes costs."""
 
     lanes: int
     step: float
+    """Seconds per trial and training step."""
     row: float
+    """Seconds per trial and evaluated row."""
     memory: int
+    """Bytes of the program, roughly."""
 
 
 @dataclass(frozen=True)

@@ -55,20 +55,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """The data a host loads: a data set, and the (normalize, train_size) forms and splits of it that workers will ask for.
-
-    checkpoints: the folder where workers keep theirs, or None for none; keep: whether to keep those of finished trials;
-    precision: of matrix products, see recipe.PRECISIONS.
-    """
+    """The data that a host loads."""
 
     name: str
     data_dir: str | None
     split_seed: int
     forms: tuple[tuple[str, int | str], ...]
+    """(normalize, train_size) that workers will ask for."""
     checkpoints: Path | None = None
+    """The folder where workers keep theirs, or None for none."""
     keep: bool = False
+    """Whether to keep those of finished trials."""
     precision: str = "float32"
+    """Of matrix products; see recipe.PRECISIONS."""
     splits: tuple[int, ...] = (0,)
+    """Numbers of the splits that workers will ask for."""
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")

@@ -55,22 +55,22 @@ class Common:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Studies beside each other.
-
-    studies: one row each: study, trials (finished), complete, settings, epochs (trained in all), seconds (of all runs),
-    best, low, high, n (mean over seeds of the best setting), number (its first trial), setting (its values of what any of the studies varies).
-    by_trials, by_epochs: a column `trials` or `epochs` of budgets, then one a study: the best to expect; by_epochs is empty
-    where all trials of all studies have the same number. common: the first study against each other one.
-    notes: what the reader should know of how far they can be compared.
-    """
+    """Studies beside each other."""
 
     metric: str
     direction: str
     studies: pd.DataFrame
+    """One row per study: study, trials (finished), complete, settings, epochs (trained in all), seconds (of all runs),
+    best, low, high, n (mean over seeds of the best setting), number (its first trial), setting (its values of what any
+    of the studies varies)."""
     by_trials: pd.DataFrame
+    """A column `trials` of budgets, then one column per study: the best to expect."""
     by_epochs: pd.DataFrame
+    """The same by epochs; empty where all trials of all studies have the same number of them."""
     common: list[Common]
+    """The first study against each other one."""
     notes: list[str]
+    """What the reader should know of how far they can be compared."""
     data_splits: int = 1
     """Splits of the data that every study's seeds train on, as of a `StudyTable`: the fewest."""
 

@@ -42,55 +42,62 @@ MOST_SEEDS = 1_000
 
 @dataclass(frozen=True)
 class Duel:
-    """The first against the second on fresh seeds.
-
-    pairs: seeds that both completed; difference, low, high: by how much the first is better, in the metric's units, with
-    its 95% interval (of paired differences where there are two pairs or more, else Welch's); share: of the seeds that
-    both finished, those on which the first is better, equal ones counting half (seeds, better and equal are these numbers); improvement: the probability that any run
-    of the first is better than any of the second (a diverged run is worse than any other); p: Wilcoxon's signed rank;
-    apart: whether the first can be told from the second; more: how many more seeds would settle it, None where it is
-    settled or where no number of seeds is likely to.
-    """
+    """The first against the second on fresh seeds."""
 
     pairs: int
+    """Seeds that both completed."""
     difference: float
+    """By how much the first is better, in the metric's units."""
     low: float
     high: float
+    """Its 95% interval: of paired differences where there are two pairs or more, else Welch's."""
     share: float
+    """Of the seeds that both finished, those on which the first is better; equal ones count half."""
     improvement: float
+    """The probability that any run of the first is better than any of the second; a diverged run is worse than any
+    other."""
     p: float
+    """Wilcoxon's signed rank, two-sided."""
     apart: bool
+    """Whether the first can be told from the second."""
     more: int | None
+    """How many more seeds would settle it; None where it is settled, or where no number of seeds is likely to."""
     seeds: int = 0
+    """Seeds that both finished."""
     better: int = 0
+    """Those of them on which the first is better."""
     equal: int = 0
+    """Those on which they are equal."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Settings on fresh seeds, in rank order.
-
-    rows: columns rank, number (the first fresh trial), the swept ones, n (complete fresh trials), mean, low, high (95%
-    interval), iqm (interquartile mean: one odd seed does not move it), sd (over seeds), was (rank when selected), selected (the mean that it was selected by), shrinkage, shrinkage_low,
-    shrinkage_high (how much worse than that the fresh mean is, with the interval of the fresh mean: positive where it had
-    been lucky), diverged, pruned, failed, left (fresh trials; left are those not trained yet). constant: hyperparameters that differ in the study and not here;
-    candidates: settings it was selected from; selected_on, fresh: seeds; duel: None where there are no two to compare;
-    tests: the first one's (mean, low, high) on test data by name, empty where a condition chose what may be selected.
-    """
+    """Settings on fresh seeds, in rank order."""
 
     study: str
     confirmation: str
     rows: pd.DataFrame
+    """Columns: rank, number (the first fresh trial), the swept ones, n (complete fresh trials), mean, low, high (95%
+    interval), iqm (interquartile mean: one odd seed does not move it), sd (over seeds), was (rank when selected),
+    selected (the mean that selected it), shrinkage, shrinkage_low, shrinkage_high (how much worse the fresh mean is
+    than that, with its interval: positive where it had been lucky), diverged, pruned, failed and left (fresh trials;
+    those left are not trained yet)."""
     metric: str
     direction: str
     swept: list[str]
     constant: dict[str, Any]
+    """Hyperparameters that differ in the study and not here, by value."""
     candidates: int
+    """Settings that it was selected from."""
     selected_on: list[int]
     fresh: list[int]
+    """Seeds, as are `selected_on`."""
     duel: Duel | None
+    """None where there are no two to compare."""
     tests: dict[str, tuple[float, float, float]]
+    """The first one's (mean, low, high) on test data, by name; empty where a condition chose what may be selected."""
     trained: bool
+    """Whether the fresh trials were trained for this, not only split off."""
     data_splits: int = 1
     """Splits of the data that the fresh seeds train on, as of a `StudyTable`."""
 

@@ -34,26 +34,29 @@ WIDE = 100.0
 
 @dataclass(frozen=True)
 class Importance:
-    """What explains the metric's variance.
-
-    shares: name, share, low, high, the largest first; of the variance over settings with method "exact" and "fanova", of
-    all importance with "ped-anova". pairs: first, second, share, low, high: what two do together beyond each alone.
-    scale: of the metric: "log" or "raw". interactions: what the first-order shares leave; noise: the part of it that is
-    due to the seeds (NaN: not known). interval: what the intervals are over, in words; note: why it is not exact.
-    """
+    """What explains the metric's variance."""
 
     study: str
     metric: str
     method: str
+    """"exact", "fanova" or "ped-anova"."""
     scale: str
+    """Of the metric: "log" or "raw"."""
     shares: pd.DataFrame
+    """Columns name, share, low, high, the largest first: of the variance over settings, or with "ped-anova" of all
+    importance."""
     pairs: pd.DataFrame
+    """Columns first, second, share, low, high: what two do together beyond each alone."""
     interactions: float
+    """What the shares of single hyperparameters leave."""
     noise: float
+    """The part of that which is due to the seeds; NaN if it is not known."""
     settings: int
     seeds: int
     interval: str
+    """What the intervals are over, in words."""
     note: str
+    """Why it is not exact."""
     roles: SeedRoles | None = None
     """Which seeds selected and which are fresh, where the best settings were run again: shares are of the former."""
 

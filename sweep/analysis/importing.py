@@ -124,13 +124,15 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Results:
-    """A table of results, read and checked. rows: (setting as JSON, seed, state, reason, metric, test metric) of each
-    trial, in the file's order; notes: what the reader should know of how they were read."""
+    """A table of results, read and checked."""
 
     recipe: Recipe
     rows: list[tuple[object, ...]]
+    """(setting as JSON, seed, state, reason, metric, test metric) of each trial, in the file's order."""
     settings: int
+    """How many there are."""
     notes: list[str]
+    """What the reader should know of how they were read."""
 
 
 def read_results(

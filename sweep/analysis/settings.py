@@ -43,29 +43,32 @@ Fresh = tuple[float, float, float, int]
 
 @dataclass(frozen=True)
 class SettingsBoard:
-    """Settings in rank order.
-
-    table: what it is of; rows: one a setting, with columns rank (empty where it has none), number (its first trial), the swept ones, n
-    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, sd (over seeds), diverged, failed, pruned
-    (trials), tied (whether it cannot be told from the first; False where nothing is judged), then means of other metrics;
-    with `roles` also selected, selected_n (mean and complete trials on the selecting seeds) and again (whether it was run
-    again: then all else is of the fresh seeds alone, and its rank is among those).
-    selected: the first row, if it has a complete trial; tests: of its test scores, (mean, low, high) by name;
-    seeds: the most complete trials of a setting; tied: settings that cannot be told from the first, that one among them,
-    0 where nothing is judged; expected: (k, expected best of k settings drawn at random), none where a sampler chose them by results; left_out: where seeds are shared, the mean
-    on all seeds but one of the setting that is best on those, and its mean on the one left out, averaged over seeds;
-    roles: which seeds selected and which are fresh, None where no setting was run again.
-    """
+    """Settings in rank order."""
 
     table: StudyTable
+    """What it is of."""
     rows: pd.DataFrame
+    """One row per setting. Columns: rank (empty where it has none), number (its first trial), the swept ones, n
+    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, sd (over seeds),
+    diverged, failed, pruned (trials), tied (whether it cannot be told from the first; False where nothing is judged),
+    then means of other metrics. With `roles` also selected and selected_n (mean and complete trials on the selecting
+    seeds) and again (whether it was run again: then all else is of the fresh seeds alone, and its rank is among
+    those)."""
     selected: pd.Series | None
+    """The first row, if it has a complete trial."""
     tests: dict[str, tuple[float, float, float]]
+    """(mean, low, high) of the selected one's test scores, by name."""
     seeds: int
+    """The most complete trials of any setting."""
     tied: int
+    """Settings that cannot be told from the first, that one among them; 0 where nothing is judged."""
     expected: list[tuple[int, float]]
+    """(k, expected best of k settings drawn at random); none where a sampler chose them by results."""
     left_out: tuple[float, float] | None
+    """Where seeds are shared: the mean on all seeds but one of the setting that is best on those, and its mean on the
+    one left out, both averaged over the seeds."""
     roles: SeedRoles | None = None
+    """Which seeds selected and which are fresh; None where no setting was run again."""
 
     @property
     def compared(self) -> pd.DataFrame:

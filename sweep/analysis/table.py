@@ -23,31 +23,35 @@ RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximi
 
 @dataclass(frozen=True)
 class StudyTable:
-    """What every analysis reads. trials: one row a trial, with columns number, seed, state, reason, epochs, the metrics and
-    one a hyperparameter (None where a setting does not use it); metric and direction: what it is ranked on; swept: the
-    columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
-    that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
-    objectives: columns of a search with several, each with its direction; then the trials have a column front;
-    unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words, empty if
-    none does, None if that is not known; where: the condition, as it was written.
-
-    `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
+    """What every analysis reads."""
 
     name: str
     trials: pd.DataFrame
+    """One row per trial. Columns: number, seed, state, reason, epochs, the metrics, setting (a whole number, the same
+    for trials of one setting) and one for each hyperparameter (None where a setting does not use it)."""
     metric: str
     direction: str
+    """"minimize" or "maximize" the metric that it is ranked on."""
     swept: list[str]
+    """The columns that vary by the recipe, in its order."""
     constant: dict[str, Any]
+    """Those that do not, by value."""
     filtered: bool = False
+    """Whether only trials that meet a condition are there."""
     imported: bool = False
+    """Whether it was not trained here."""
     adaptive: bool = False
+    """Whether settings were chosen by the results of others."""
     objectives: Objectives = ()
+    """Columns of a search with several, each with its direction; then the trials have a column front."""
     unfiltered: pd.DataFrame | None = None
+    """All trials of the study, where a condition chose some."""
     data_splits: int = 1
     """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was imported."""
     owner: str | None = None
+    """Which process trains it now, in words; empty if none does, None if that is not known."""
     where: str = ""
+    """The condition, as it was written."""
 
     @cached_property
     def complete(self) -> pd.DataFrame:

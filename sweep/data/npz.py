@@ -35,14 +35,16 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Arrays:
-    """x: rows of each part, [N, D] or [N, C, H, W] (placeholders of that shape if values were not read); y: their labels,
-    0 to classes - 1, int64 [N]. Parts: train, test, and val if the file has one. notes: what was decided."""
+    """Rows and labels of a file, by part: train, test, and val if the file has one."""
 
     x: dict[str, Array]
+    """[N, D] or [N, C, H, W]; placeholders of that shape if values were not read."""
     y: dict[str, Array]
+    """Labels, 0 to classes - 1, int64 [N]."""
     shape: tuple[int, ...]
     classes: int
     notes: tuple[str, ...] = field(default=())
+    """What was decided."""
 
 
 def read_npz(path: Path, values: bool) -> Arrays:

@@ -27,14 +27,16 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a plan must know of a data set: `shape` of one row, (D,) or (C, H, W); classes; rows of each part."""
+    """What a plan must know of a data set."""
 
     name: str
     shape: tuple[int, ...]
+    """Of one row: (D,) or (C, H, W)."""
     classes: int
     train: int
     val: int
     test: int
+    """Rows, as are `train` and `val`."""
     splits: bool = True
     """Whether its training and validation rows can be split otherwise: not where the file has validation rows of its own."""
     notes: tuple[str, ...] = ()

@@ -32,15 +32,17 @@ _FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_nor
 
 @dataclass(frozen=True)
 class Saver:
-    """Where a training keeps its checkpoints. data: the fingerprint of the data; resume: the file to go on from;
-    keep: whether to keep a last one when it is done, for training further some day; kind: of machine, see
-    machine.kind_text: no training goes on from another's, so that one trial is of one kind."""
+    """Where a training keeps its checkpoints."""
 
     folder: Path
     data: str
+    """The fingerprint of the data."""
     resume: Path | None = None
+    """The file to go on from."""
     keep: bool = False
+    """Whether to keep a last one when it is done, for training further some day."""
     kind: str = ""
+    """Of machine, see machine.kind_text: no training goes on from another's, so that one trial is of one kind."""
 
 
 class Training:

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sitting:
-    """One time that a process trained a study. facts: the versions and the machine it had (see machine.facts);
-    trials: how many it trained last."""
+    """One time that a process trained a study."""
 
     number: int
+    """From 1, in the study."""
     started: str
+    """ISO 8601, UTC."""
     facts: dict[str, Any]
+    """The versions and the machine that it had (see `machine.facts`)."""
     trials: int
+    """How many it trained last."""
 
     @property
     def kind(self) -> str:
@@ -45,12 +48,17 @@ class Study:
     name: str
     recipe: Recipe
     trials: int
+    """Trials in all, made or not yet."""
     created: str
     finished: str | None
+    """When the last trial ended; None while any is left."""
     seconds: float
+    """Wall-clock time of all its runs."""
     versions: dict[str, str]
     machine: dict[str, Any]
+    """What it was started on."""
     data: str | None
+    """Fingerprint of the data, once they were loaded."""
     classes: Classes | None = None
     """Rows of each class, once the data were loaded."""
 

@@ -35,33 +35,41 @@ MEASURED = 24
 
 @dataclass(frozen=True)
 class CohortPlan:
-    """A cohort of a plan. program: the hyperparameters that its trials share because they decide the program."""
+    """A cohort of a plan."""
 
     program: Setting
+    """The hyperparameters that its trials share, because they decide the program."""
     settings: int
     trials: int
     parameters: int
+    """Of one network."""
     lanes: int
+    """Of its largest program."""
     seconds: float | None
+    """Of one worker; None where nothing was measured."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid would run, without a trial of it being made. A cohort's seconds are those of a worker; the plan's are
-    those of a run on `jobs` workers, start-up included; memory in bytes. None where nothing was measured."""
+    """What a grid would run, without a trial of it being made."""
 
     data: DataInfo
     swept: tuple[str, ...]
     combinations: int
+    """The full product, before folding and without seeds."""
     settings: int
     trials: int
     seeds: int
     folded: dict[str, int]
+    """Combinations that differ from another in that hyperparameter alone, where it is inactive."""
     cohort_count: int
     cohorts: list[CohortPlan]  # the first LISTED of them
     jobs: int
+    """Workers that have something to do."""
     seconds: float | None
+    """Of a run on those workers, start-up included; None where nothing was measured."""
     memory: int | None
+    """Bytes; None where nothing was measured."""
     splits: int = 1
     """Splits of the data that its seeds train on."""
 

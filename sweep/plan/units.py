@@ -33,17 +33,17 @@ GPU_LANE_BUDGET = 500_000_000
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker trains at a time: trials of one cohort, as lanes of one program.
-
-    split: of the data; attempt: from 1; checkpoint: where some of it has been trained already; until: the epoch after
-    which it stops, to be gone on with, if not the last.
-    """
+    """What one worker trains at a time: trials of one cohort, as lanes of one program."""
 
     trials: tuple[Trial, ...]
     split: int = 0
+    """Of the data."""
     attempt: int = 1
+    """From 1."""
     checkpoint: Path | None = None
+    """Where some of it has been trained already."""
     until: int | None = None
+    """The epoch after which it stops, to be gone on with, if not the last."""
 
     def halves(self) -> list[Unit]:
         """The same trials in two programs, one attempt later; one trial stays as it is."""

@@ -19,15 +19,12 @@ from sweep.space import Axis, Grid, Range, setting_key
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `axes` keep the order in which they were listed; the seed is not among them.
-
-    settings: where they are listed one by one, all of them; the axes then are the values that occur. confirms: the study
-    whose best settings these are, trained again with seeds of its own. A study that was imported has no axes, but
-    `imported`: its data is the name of a file, its metric the file's own.
-    """
+    """A checked recipe."""
 
     axes: tuple[Axis, ...] = ()
+    """In the order in which they were listed; the seed is not among them."""
     data: str = "digits"
+    """Of an imported study, the name of the file."""
     data_dir: str | None = None
     split_seed: int = 0
     precision: str = "float32"
@@ -38,8 +35,11 @@ class Recipe:
     direction: str = "minimize"
     search: Search | None = None
     settings: tuple[Setting, ...] = ()
+    """Where they are listed one by one, all of them; the axes then are the values that occur."""
     confirms: str | None = None
+    """The study whose best settings these are, trained again with seeds of its own."""
     imported: Imported | None = None
+    """The columns of a table that was not trained here; then there are no axes."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What was made of the recipe as it was written; not kept."""
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Imported:
-    """The columns of a table of results that were not trained here. The ledger keeps the metric in its column val_loss
-    and the test metric, if there is one, in test_loss; swept and constant are the table's own hyperparameters."""
+    """The columns of a table of results that were not trained here."""
 
     metric: str
+    """Its name in the table; the ledger keeps it in its column val_loss."""
     swept: tuple[str, ...]
+    """The table's own hyperparameters that vary."""
     constant: tuple[str, ...] = ()
+    """Those that do not."""
     test: str | None = None
+    """The test metric, if there is one; the ledger keeps it in test_loss."""
 
     @property
     def test_name(self) -> str | None:

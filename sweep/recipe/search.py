@@ -22,23 +22,25 @@ OBJECTIVES = (*METRICS, "parameters", "seconds")
 
 @dataclass(frozen=True)
 class Search:
-    """How a search asks for settings; part of a study's identity, since all of it decides which trials there are.
-
-    in_flight: settings that are asked before the first of them is told; seed: of the sampler; enqueue: values of
-    hyperparameters to be trained first; pruner: who stops trials early, first after min_epochs, then after `reduction`
-    times as many and so on; objectives: names and directions where there are several; warm: (values of swept hyperparameters, metric) of another study's settings,
-    the metric None where they diverged.
-    """
+    """How a search asks for settings; part of a study's identity, since all of it decides which trials there are."""
 
     sampler: str = "tpe"
     in_flight: int = 16
+    """Settings that are asked before the first of them is told."""
     seed: int = 0
+    """Of the sampler."""
     pruner: str = "none"
+    """Who stops trials early."""
     min_epochs: int = 1
+    """Epochs after which it does so first."""
     reduction: int = 3
+    """After that many times as many it does so again, and so on."""
     objectives: tuple[tuple[str, str], ...] = ()
+    """Names and directions, where there are several."""
     enqueue: tuple[Mapping[str, Value], ...] = ()
+    """Values of hyperparameters to be trained first."""
     warm: tuple[tuple[Mapping[str, Value], float | None], ...] = ()
+    """(values of swept hyperparameters, metric) of another study's settings; the metric None where they diverged."""
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a recipe's table [search], and what a study was started with."""

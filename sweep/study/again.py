@@ -20,15 +20,16 @@ from sweep.workers import Pool
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A trial trained again beside what the ledger holds. difference: the first (epoch, metric, ledger's value, new
-    value) that is not the same to the bit, None if all are. then, now: the machine that trained it, and this one (see
-    machine.facts); alike: whether, as far as both are known, they make the same numbers."""
+    """A trial trained again beside what the ledger holds."""
 
     trial: int
     epochs: int
     difference: tuple[int, str, object, object] | None
+    """The first (epoch, metric, ledger's value, new value) that is not the same to the bit; None if all are."""
     then: dict[str, Any]
+    """The machine that trained it (see `machine.facts`)."""
     now: dict[str, Any]
+    """This one."""
 
     @property
     def alike(self) -> bool:

@@ -34,18 +34,19 @@ WINDOW = 20_000
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a study; none of it changes a number.
-
-    devices: one for each worker process; lanes: trials of one program at most (None: the planner's choice); seconds: stop then;
-    max_trials: finished trials in all after which to stop; keep: keep finished trials' checkpoints.
-    """
+    """How to run a study; none of it changes a number."""
 
     devices: tuple[str, ...]
+    """One for each worker process."""
     lanes: int | None = None
+    """Trials of one program at most; None is the planner's choice."""
     retry_failed: bool = False
     seconds: float | None = None
+    """After which to stop."""
     max_trials: int | None = None
+    """Finished trials in all after which to stop."""
     keep: bool = False
+    """Whether to keep finished trials' checkpoints."""
 
 
 def parse_duration(text: str) -> float:

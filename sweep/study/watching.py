@@ -12,26 +12,31 @@ from sweep.space import EpochRecord
 
 @dataclass(frozen=True)
 class Start:
-    """What a run found of its study. done: trials finished, or failed and not to be tried again; retried: begun before,
-    or failed and tried again, of which `resumable` go on from a checkpoint; left: not begun yet; duplicated: rows of
-    one setting and seed past the first, which the ledger never allows."""
+    """What a run found of its study."""
 
     done: int
+    """Trials finished, or failed and not to be tried again."""
     retried: int
+    """Begun before, or failed and tried again."""
     resumable: int
+    """Those of them that go on from a checkpoint."""
     left: int
+    """Not begun yet."""
     duplicated: int
+    """Rows of one setting and seed past the first, which the ledger never allows."""
     total: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: trials by state, and what stopped it early: "", "interrupted", "time" or "trials"."""
+    """How a run ended."""
 
     counts: dict[str, int]
+    """Trials by state."""
     trials: int
     seconds: float
     stopped: str
+    """What stopped it early: "", "interrupted", "time" or "trials"."""
 
     @property
     def exit_code(self) -> int:

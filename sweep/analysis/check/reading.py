@@ -21,28 +21,33 @@ from sweep.space import Axis, Range
 
 @dataclass(frozen=True)
 class Remark:
-    """One finding: its kind (see the module), the sentence, the numbers behind it, the command to run next (may be
-    empty)."""
+    """One finding."""
 
     kind: str
+    """What it is about; see the module for the kinds."""
     text: str
+    """The sentence."""
     numbers: dict[str, Any] = field(default_factory=dict)
+    """The numbers behind it, by name."""
     command: str = ""
+    """The command to run next; may be empty."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What every finding reads. settings: one row a setting, the best first: swept values, mean (NaN where a seed
-    diverged), sd, n, code; trials: the finished ones, with the setting's code; classes: rows of each class, if they are
-    known; kinds: the sittings that trained the study, by kind of machine (see Ledger.kinds)."""
+    """What every finding reads."""
 
     table: StudyTable
     epochs: pd.DataFrame
     recipe: Recipe | None
     trials: pd.DataFrame
+    """The finished ones, with their setting's code."""
     settings: pd.DataFrame
+    """One row per setting, the best first: swept values, mean (NaN where a seed diverged), sd, n, code."""
     classes: Classes | None = None
+    """Rows of each class, if they are known."""
     kinds: Sequence[Sequence[Sitting]] = ()
+    """The sittings that trained the study, by kind of machine (see `Ledger.kinds`)."""
 
     @property
     def accuracy(self) -> bool:

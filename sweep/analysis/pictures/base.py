@@ -41,22 +41,24 @@ _METRIC_WORDS = {
 
 @dataclass(frozen=True)
 class Axis:
-    """What lies along one side of a picture. column: where in the marks; values: its categories in order, none for a
-    number; ticks: where to write numbers, if it matters; domain: from and to, if it is narrower than the marks."""
+    """What lies along one side of a picture."""
 
     column: str
+    """Where in the marks."""
     title: str
     log: bool = False
     percent: bool = False
     values: tuple[str, ...] = ()
+    """Its categories in order; none for a number."""
     ticks: tuple[float, ...] = ()
+    """Where to write numbers, if it matters."""
     domain: tuple[float, float] | None = None
+    """From and to, if it is narrower than the marks."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows. marks: one row a mark, its columns named by the kind's function; notes: what the eye would
-    miss (left out, cut off, hidden); more: further frames that a kind needs."""
+    """What a picture shows."""
 
     kind: str
     title: str
@@ -65,9 +67,12 @@ class Picture:
     x: Axis
     y: Axis
     marks: pd.DataFrame
+    """One row per mark; the kind's function names the columns."""
     direction: str = "minimize"
     notes: tuple[str, ...] = ()
+    """What the eye would miss: left out, cut off, hidden."""
     more: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Further frames that a kind needs."""
 
     @property
     def said(self) -> str:

@@ -45,16 +45,20 @@ EFFECTS = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What a report is made of: the study, its table, its settings in order, all epochs, the score of its winner on fresh seeds if it was
-    confirmed, what counts a setting's parameters, the sittings that trained it by kind of machine."""
+    """What a report is made of."""
 
     study: Study
     table: StudyTable
     board: SettingsBoard
+    """Its settings in order."""
     epochs: pd.DataFrame
+    """Of every trial."""
     fresh: Fresh | None = None
+    """The score of its winner on fresh seeds, if it was confirmed."""
     parameters: Callable[[dict[str, Any]], int] | None = None
+    """Counts a setting's parameters."""
     kinds: Sequence[Sequence[Sitting]] = ()
+    """The sittings that trained it, by kind of machine."""
 
 
 def content(report: Report) -> dict[str, Any]:
