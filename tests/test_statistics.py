@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from sweep.analysis import statistics
 from sweep.analysis.statistics import (
     MANY,
     benjamini_hochberg,
@@ -210,3 +212,8 @@ def test_holms_weights_and_the_levels_that_go_with_them():
     levels = holm_levels(p, weights, 0.05)
     assert levels == pytest.approx([0.05 * 0.8 / 2, 0.05 / 1.2, 0.05])
     assert [a <= b for a, b in zip(p, levels, strict=True)] == [a <= 0.05 for a in holm(p, weights)]
+
+
+def test_the_examples_of_the_docstrings():
+    result = doctest.testmod(statistics)
+    assert (result.failed, result.attempted > 15) == (0, True)

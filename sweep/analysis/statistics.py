@@ -35,7 +35,11 @@ _CHUNK = 4_000_000  # numbers held at once
 
 def bootstrap_mean(values: ArrayLike, level: float = 0.95, resamples: int = 5000, seed: int = 0) -> tuple[float, float]:
     """The bootstrap interval of the mean of independent values [n]; (nan, nan) with fewer than two finite ones.
-    See `bootstrap_means`."""
+    See `bootstrap_means`.
+
+    >>> [round(end, 3) for end in bootstrap_mean([0.90, 0.92, 0.95, 0.91, 0.93])]
+    [0.9, 0.947]
+    """
     low, high = bootstrap_means(np.asarray(values, float)[None, :], level, resamples, seed)[0]
     return float(low), float(high)
 
@@ -49,6 +53,9 @@ def bootstrap_means(values: ArrayLike, level: float = 0.95, resamples: int = 200
     and not 95% (Hesterberg 2015, "What teachers should know about the bootstrap", section 5.3). With few values all
     resamples are counted, with over `MANY` the quantiles are the distribution's Cornish-Fisher expansion (Hall 1992,
     section 2.5), in between they are drawn.
+
+    >>> bootstrap_means([[1, 2, 3], [5, 5, 5]]).round(2).tolist()
+    [[-0.69, 4.69], [5.0, 5.0]]
     """
     from scipy import stats
 
@@ -120,6 +127,11 @@ def fair_scale(values: ArrayLike, metric: str) -> Floats:
     others end at .05 would drown every difference of plain means. On this scale it is decided who can be told from whom;
     differences, means and intervals are reported in the metric's own units. What is judged together must be scaled
     together, so that it is on one scale.
+
+    >>> fair_scale([0.01, 0.1, 1.0], "val_loss").round(3).tolist()
+    [-4.605, -2.303, 0.0]
+    >>> fair_scale([0.9, 0.95], "val_accuracy").tolist()
+    [0.9, 0.95]
     """
     values = np.asarray(values, float)
     if not by_ratio(values, metric):
@@ -130,13 +142,21 @@ def fair_scale(values: ArrayLike, metric: str) -> Floats:
 
 
 def by_ratio(values: ArrayLike, metric: str) -> bool:
-    """Whether `fair_scale` takes logarithms of these values, so that differences on it are ratios."""
+    """Whether `fair_scale` takes logarithms of these values, so that differences on it are ratios.
+
+    >>> by_ratio([0.01, 0.1], "val_loss"), by_ratio([-1.0, 0.1], "val_loss")
+    (True, False)
+    """
     values = np.asarray(values, float)
     return is_loss(metric) and bool((values > 0).any() and not (values < 0).any())
 
 
 def is_loss(metric: str) -> bool:
-    """Whether a metric is a loss by its name: val_loss, valid_mse, error_rate, val/ce, MeanSquaredError."""
+    """Whether a metric is a loss by its name: val_loss, valid_mse, error_rate, val/ce, MeanSquaredError.
+
+    >>> is_loss("valid_mse"), is_loss("val_accuracy")
+    (True, False)
+    """
     words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", metric)
     return any(word.lower() in _LOSSES for word in words)
 
@@ -146,6 +166,9 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
 
     Sum over sorted v of v_i (F(v_i)^k - F(v_(i-1))^k) (Dodge et al. 2019, "Show your work", equation 8); without
     replacement F^k becomes C(i, k) / C(n, k), and a budget over n has no answer (NaN). NaN values count as nothing drawn.
+
+    >>> expected_best([0.5, 0.4, 0.3], [1, 2, 3]).round(4).tolist()
+    [0.4, 0.3556, 0.3333]
     """
     from scipy.special import gammaln
 
@@ -169,7 +192,11 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
 
 def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """p values [m] adjusted so that the chance of any false claim stays below the level (Holm 1979, with its section 4 for
-    hypotheses that share the error by `weights` [m]). NaN stays NaN and does not count."""
+    hypotheses that share the error by `weights` [m]). NaN stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
+    [0.03, 0.06, 0.06]
+    """
     p, weights = _with_weights(p, weights)
     out = np.full(p.shape, np.nan)
     order, left = _holm_order(p, weights)
@@ -183,6 +210,9 @@ def holm_levels(p: ArrayLike, weights: ArrayLike | None = None, alpha: float = 0
 
     Hypotheses are tested from the smallest p / weight on, each with its share of the error among those still left; from the
     first one that is kept, all that are left have the share they have there. An interval at that error agrees with the verdict.
+
+    >>> holm_levels([0.01, 0.04, 0.03]).round(4).tolist()
+    [0.0167, 0.025, 0.025]
     """
     p, weights = _with_weights(p, weights)
     out = np.full(p.shape, np.nan)
@@ -241,6 +271,9 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
 
     An infinite difference is larger than any finite one and as large as any infinite one: a worst rank, for what ended
     without a number (Lachin 1999).
+
+    >>> signed_rank([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    (0.0, 0.03125)
     """
     from scipy import stats
 
@@ -277,6 +310,9 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     The averages of any two differences (each with itself, too) in order, counted from both ends as far as the test's
     distribution reaches `level` / 2. p: the test's own, of no shift; it decides where ties leave it open whether 0 belongs to
     the interval. An end is infinite where the test rejects no shift that way, or infinite differences reach that far.
+
+    >>> [round(end, 2) for end in signed_rank_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 0.05, 0.03125)]
+    [0.35, 0.1, 0.6]
     """
     d, unit = _scaled(differences)
     n = len(d)
@@ -332,6 +368,9 @@ def worst_rank_test(x: ArrayLike, y: ArrayLike, cell: ArrayLike) -> tuple[float,
     Within a cell all values are ranked, those that diverged as the worst (Lachin 1999), and the rank sums of x add up over
     cells (van Elteren 1960, unweighted); p is exact, from all ways to deal a cell's ranks to two sides. With one trial a
     side this is McNemar's sign test; where one side alone diverged, wholly, it is Fisher's test.
+
+    >>> worst_rank_test([0.1, 0.2, 0.1, 0.3], [math.nan, math.nan, math.nan, math.nan], [0, 0, 0, 0])
+    (0.02857142857142857, -1)
     """
     from scipy import stats
 
@@ -363,7 +402,11 @@ def _deal_ranks(ranks: NDArray[np.int64], n: int) -> Floats:
 
 def deviation(values: ArrayLike) -> float:
     """The sample standard deviation of values [n], squared in units of the largest, so that 1e300 does not overflow; NaN with
-    fewer than two."""
+    fewer than two.
+
+    >>> round(deviation([1.0, 2.0, 3.0]), 4)
+    1.0
+    """
     values = np.asarray(values, float)
     unit = float(np.abs(values).max(initial=0.0)) or 1.0
     return unit * float((values / unit).std(ddof=1)) if len(values) > 1 else math.nan
@@ -427,7 +470,11 @@ FEWEST_RANKED = 5
 def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
     """x against y [seeds], at least two: a t test of the paired differences. From `FEWEST_RANKED` seeds on, Mann and
     Whitney's rank-sum test is asked as well, and the smaller p counts twice (Bonferroni): a side that is worse on every seed
-    than the other on any is told from it however unequal the spreads."""
+    than the other on any is told from it however unequal the spreads.
+
+    >>> round(compare_seeds([0.1, 0.2, 0.3], [0.31, 0.42, 0.49]).p, 4)
+    0.0018
+    """
     from scipy import stats
 
     x, y = np.asarray(x, float), np.asarray(y, float)
@@ -451,7 +498,11 @@ def _rank_sum(x: Floats, y: Floats) -> float:
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     """P(X > Y), ties counting half: Mann & Whitney's U over n m, of runs [n] against [m]; of [n, tasks] against [m, tasks]
-    the mean over tasks (Agarwal et al. 2021, section 4.3). NaN without values."""
+    the mean over tasks (Agarwal et al. 2021, section 4.3). NaN without values.
+
+    >>> round(probability_of_improvement([1, 2, 3], [2, 3, 4]), 4)
+    0.2222
+    """
     from scipy import stats
 
     x, y = np.asarray(x, float), np.asarray(y, float)
@@ -462,7 +513,11 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """The mean without the lowest and highest quarter of all values (Agarwal et al. 2021, section 4.3)."""
+    """The mean without the lowest and highest quarter of all values (Agarwal et al. 2021, section 4.3).
+
+    >>> interquartile_mean([1, 2, 3, 100])
+    2.5
+    """
     from scipy import stats
 
     return float(stats.trim_mean(np.asarray(values, float), 0.25, axis=None))
@@ -470,7 +525,11 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 def seeds_needed(gamma: float = 0.75, alpha: float = 0.05, beta: float = 0.05) -> int:
     """Seeds of each of A and B that show P(A > B) = gamma at level alpha, missing it with chance beta (Noether 1987, as in
-    Bouthillier et al. 2021, appendix C.3). gamma must not be 1/2."""
+    Bouthillier et al. 2021, appendix C.3). gamma must not be 1/2.
+
+    >>> seeds_needed(0.75)
+    29
+    """
     from scipy import stats
 
     z = stats.norm.ppf(1 - alpha) - stats.norm.ppf(beta)
@@ -482,6 +541,9 @@ def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats,
 
     From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear models and empirical Bayes", section 6): an
     inverse chi-square prior fitted to the log variances; no sample has more degrees of freedom than all together.
+
+    >>> [part.round(2).tolist() for part in moderated_variances([1.0, 2.0, 9.0], [4, 4, 4])]
+    [[0.46, 0.58, 1.44], [8.15, 8.15, 8.15]]
     """
     from scipy.special import digamma, polygamma
 
