@@ -336,6 +336,19 @@ def test_the_growth_benchmark_runs(tmp_path):
 
 
 @pytest.mark.long
+def test_whole_searches_of_two_checkouts_are_timed_and_ask_for_the_same():
+    here = BENCHMARKS.parents[1]
+    text = script(
+        "paces.py", "--beside", here, "--data", "digits", "--spaces", "mixed", "--trials", 12, "--samplers", "tpe"
+    )
+    heads = [f"{name} /min (processor s)" for name in (here.name, "here")]
+    assert header(text) == ["data", "space", "sampler", "trials", *heads, "same settings"]
+    cells = [cell.strip() for cell in text.splitlines()[-1].strip("|").split("|")]
+    assert (cells[:4], cells[-1]) == (["digits", "mixed", "tpe", "12"], "yes")
+    assert all(float(cell.split(" ")[0].replace(",", "")) > 0 for cell in cells[4:6])
+
+
+@pytest.mark.long
 def test_the_kernels_of_products_are_compared():
     if not torch_has_onednn():
         pytest.skip("this torch has no oneDNN")
