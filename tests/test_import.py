@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def test_results_among_the_hyperparameters_are_pointed_at(tmp_path):
     path = tmp_path / "r.csv"
     rows = [f"{lr},{seed},{lr + seed / 10},{lr + seed / 7}" for lr in (1.5, 2.5) for seed in range(3)]
     path.write_text("\n".join(["lr,seed,mse,runtime", *rows]))
-    assert any("left out as times: runtime" in note for note in read(path, test=None).notes)
+    assert read(path, test=None).left_out == {"times": ["runtime"]}
     path.write_text(path.read_text().replace("runtime", "gap"))
     assert any("--ignore gap" in note for note in read(path, test=None).notes)
 
@@ -326,6 +327,156 @@ def test_one_column_per_repeat(tmp_path):
     assert [(row[1], row[4]) for row in made.rows] == [(0, 0.8), (1, 0.9), (0, 0.7), (1, 0.6)]
 
 
+CV = """mean_fit_time,std_fit_time,param_C,params,split0_test_score,split1_test_score,mean_test_score,rank_test_score
+0.1,0.01,1,{'C': 1},0.8,0.9,0.85,1
+0.2,0.02,10,{'C': 10},0.7,0.6,0.65,2
+"""
+
+
+def test_what_scikit_learn_writes_needs_no_columns(tmp_path):
+    """cv_results_ of a GridSearchCV: its splits are repeats, param_… its hyperparameters."""
+    path = tmp_path / "cv.csv"
+    path.write_text(CV)
+    made, notes = of(path, "split*_test_score", "maximize")
+    assert made.recipe.imported.swept == ("param_C",)
+    assert [(row[1], row[4]) for row in made.rows] == [(0, 0.8), (1, 0.9), (0, 0.7), (1, 0.6)]
+    assert "mean_test_score" in made.left_out["not param_…, where scikit-learn has hyperparameters"]
+    assert "one column per repeat: split0_test_score, split1_test_score" in notes
+
+
+def test_one_column_per_repeat_beside_a_column_of_seeds(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("lr,seed,s0,s1,status\n1,5,0.1,0.2,ok\n1,7,0.3,0.4,ok\n2,5,0.5,0.6,ok\n2,7,0.7,,ok\n")
+    made, notes = of(path, "s*")
+    assert [(json.loads(row[0])["lr"], row[1], row[2], row[4]) for row in made.rows] == [
+        (1, 0, "complete", 0.1),
+        (1, 1, "complete", 0.2),
+        (1, 2, "complete", 0.3),
+        (1, 3, "complete", 0.4),
+        (2, 0, "complete", 0.5),
+        (2, 1, "complete", 0.6),
+        (2, 2, "complete", 0.7),
+        (2, 3, "diverged", None),
+    ]
+    assert "each seed has 2 columns s*: each is a seed of its own" in notes
+
+
+@pytest.mark.parametrize("order", ["by training", "by epoch"])
+def test_one_row_per_epoch_without_a_run_id(tmp_path, order):
+    """What was measured in every epoch beside the metric is no hyperparameter, and makes no settings."""
+    rows = [
+        (lr, hidden, seed, epoch, 1 / (lr + epoch), 2 / (epoch + seed + 1), round(0.5 + epoch / 9, 1))
+        for lr in (0.1, 0.5)
+        for hidden in (8, 16)
+        for seed in (0, 1)
+        for epoch in range(1, 6)
+    ]
+    if order == "by epoch":
+        rows.sort(key=lambda row: row[3])
+    path = tmp_path / "r.csv"
+    path.write_text("lr,hidden,seed,epoch,val_loss,train_loss,hits\n" + "\n".join(",".join(map(str, r)) for r in rows))
+    made, notes = of(path, "val_loss")
+    assert made.recipe.imported.swept == ("lr", "hidden")
+    assert (made.settings, len(made.rows)) == (4, 8)
+    assert {row[4] for row in made.rows} == {1 / 5.1, 1 / 5.5}
+    assert "one row per epoch: the last of each training is taken, 8 of 40 rows" in notes
+    measured = [name for reason, names in made.left_out.items() if "measured" in reason for name in names]
+    assert sorted(measured) == ["hits", "train_loss"]
+
+
+def test_names_with_commas_can_be_given(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text('"a,b","it\'s",lr,gap,loss\n1,1,0.1,7,0.5\n2,1,0.2,8,0.4\n')
+    assert of(path, "loss", ignore=["a,b", "gap"])[0].recipe.imported.swept == ("lr",)
+    assert of(path, "loss", ignore=["'a,b',gap"])[0].recipe.imported.swept == ("lr",)
+    assert of(path, "loss", only=["`a,b`, lr"])[0].recipe.imported.swept == ("a,b", "lr")
+    assert of(path, "loss", only=["it's,lr"])[0].recipe.imported.constant == ("it's",)
+    with pytest.raises(UsageError, match="--ignore: unknown column 'a'"):
+        of(path, "loss", ignore=["a,b,gap"])
+
+
+def test_what_each_column_was_taken_as_is_said(sweep, tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text(
+        "id,lr,momentum,seed,runtime,comment,acc,acc_test\n"
+        "a,0.1,0.9,0,7,,0.5,0.6\nb,0.1,0.9,1,8,,0.7,0.8\nc,0.2,0.9,0,9,,0.3,0.2\nd,0.2,0.9,1,5,,0.4,0.1\n"
+    )
+    said = sweep("import", path, "--metric", "acc", "--maximize", "--test", "acc_test").stdout
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert lines == [
+        "runs: imported 4 trials of 2 settings, 2 seeds",
+        "",
+        "metric acc, more is better",
+        "test metric acc_test",
+        "seeds seed",
+        "hyperparameters lr",
+        "constant momentum 0.9",
+        "left out empty: comment",
+        "names of runs: id",
+        "times: runtime",
+        "--columns a,b names the hyperparameters, --ignore a,b what is none",
+        "",
+        "More: sweep show runs",
+    ]
+
+
+FOREIGN = SHARED / "foreign"
+TRUTH = {
+    (0.1, True, 0): ("complete", 0.40),
+    (0.1, False, 0): ("complete", 0.65),
+    (0.01, True, 0): ("complete", 0.30),
+    (0.01, False, 0): ("complete", 0.45),
+    (0.1, True, 1): ("failed", 0.31),
+    (0.1, False, 1): ("diverged", None),
+    (0.01, True, 1): ("complete", 0.31),
+    (0.01, False, 1): ("complete", 0.46),
+}
+"""What eight trainings of a toy gave, by learning rate, batch norm and seed: data/foreign/README.md."""
+UNSAID = {(0.1, True, 1): ("complete", 0.31)}
+"""Where a table does not say that a training failed."""
+NO_VALUE = {(0.1, True, 1): ("failed", None)}
+
+
+@pytest.mark.skipif(not FOREIGN.is_dir(), reason="other tools' files are not beside the repository")
+@pytest.mark.parametrize(
+    ("file", "metric", "options", "but"),
+    [
+        ("ax-1.3.1/summarize.csv", "val_loss", {"seed": "hidden"}, {}),
+        ("dvc-3.67.1/exp_show.csv", "val_loss", {}, NO_VALUE),
+        ("guildai-0.9.0/compare.csv", "val_loss", {}, {(0.1, False, 1): ("complete", 0.86)}),
+        ("mlflow-3.17.2/search_runs.csv", "metrics.val_loss", {}, {}),
+        ("mlflow-3.17.2/experiments_csv.csv", "metrics.val_loss", {}, {}),
+        ("optuna-5.0.0/trials_dataframe.csv", "value", {}, NO_VALUE | {(0.1, False, 1): ("failed", None)}),
+        ("optuna-5.0.0/trials_dataframe_with_index.csv", "value", {}, NO_VALUE | {(0.1, False, 1): ("failed", None)}),
+        ("ray-2.60.0/get_dataframe.csv", "val_loss", {}, UNSAID),
+        ("syne-tune-0.16.0/toy/results.csv.zip", "val_loss", {}, UNSAID),
+    ],
+)
+def test_tables_of_other_tools_need_no_flags(file, metric, options, but):
+    """Learning rate and batch norm are the hyperparameters, and every training is what it was, as far as the table tells."""
+    made, _ = of(FOREIGN / file, metric, **options)
+    swept = {re.split(r"[/._]", name.replace("batch_norm", "bn"))[-1] for name in made.recipe.imported.swept}
+    assert swept - {"momentum"} == {"lr", "bn"}
+    got = {}
+    for text, seed, state, _, value, _ in made.rows:
+        setting = {name.replace("batch_norm", "bn"): level for name, level in json.loads(text).items()}
+        lr = next(level for name, level in setting.items() if re.split(r"[/._:]", name)[-1] == "lr")
+        norm = next(level for name, level in setting.items() if re.split(r"[/._:]", name)[-1] == "bn")
+        got[lr, norm, seed - 16 if options else seed] = state, value if value is None else round(value, 6)
+    assert got == TRUTH | but
+
+
+@pytest.mark.skipif(not FOREIGN.is_dir(), reason="other tools' files are not beside the repository")
+@pytest.mark.parametrize("metric", ["objective", "m:val_loss"])
+def test_deephypers_lost_evaluations(metric):
+    made, _ = of(FOREIGN / "deephyper-0.13.2/results.csv", metric)
+    assert made.recipe.imported.swept == ("p:batch_norm", "p:lr", "p:bn_momentum")
+    assert {place: row[2] for place, row in enumerate(made.rows) if row[2] != "complete"} == {
+        0: "diverged",
+        8: "failed",
+    }
+
+
 @needs_faults
 def test_one_row_per_epoch_is_the_last_of_each_training():
     made, notes = of(FAULTS / "ray_bool_and_slashes.csv", "val_loss")
@@ -335,9 +486,9 @@ def test_one_row_per_epoch_is_the_last_of_each_training():
 
 @needs_faults
 def test_times_are_no_hyperparameters():
-    made, notes = of(FAULTS / "measured_duration.csv", "val_loss")
+    made, _ = of(FAULTS / "measured_duration.csv", "val_loss")
     assert made.recipe.imported.swept == ("lr", "batch_size")
-    assert "left out as times: duration_s" in notes
+    assert made.left_out == {"times": ["duration_s"]}
 
 
 @needs_faults
@@ -367,7 +518,8 @@ READING = [
     ["show"], ["show", "--trials"], ["show", "--all", "--json"], ["trial", 0], ["check"], ["importance"],
     ["importance", "--pairs"], ["ls"], ["export", "-o", "-"], ["export", "--settings", "-o", "-"],
     ["export", "-o", "o.json"], ["export", "-o", "o.tex"], ["export", "-o", "o.parquet"], ["export", "-o", "o.md"],
-    *(["plot", kind] for kind in ("isolation", "heatmap", "parallel", "effect", "importance", "budget")),
+    *(["plot", kind] for kind in ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")),
+    ["report", "-o", "r.html"], ["compare", "u"], ["confirm"], ["confirm", "--selected-on", "0-3"], ["doctor"],
 ]  # fmt: skip
 NAMES = [
     "seconds",
@@ -385,6 +537,7 @@ NAMES = [
     "a b",
     "max_epochs",
 ]
+STATES = ["COMPLETE", "finished", "PRUNED", "failed", "crashed", "RUNNING", "", "diverged", "weird"]
 CELLS = ["0.1", "0.2", "", "None", "true", "false", "7", "1e300", "adam", "nan", "-3", "0"]
 
 
@@ -401,24 +554,32 @@ def test_whatever_is_imported_every_reading_command_answers(tmp_path_factory, da
         st.sampled_from([name for name in ["score", "val_loss", "seconds", "rank", "value"] if name not in names])
     )
     pools = {name: data.draw(st.lists(st.sampled_from(CELLS), min_size=1, max_size=3)) for name in names}
+    state = data.draw(st.sampled_from([[], [], ["status"], ["State"], ["trial_state"]]))
+    epoch = data.draw(st.sampled_from([[], [], [], ["epoch"], ["trial_id", "step"]]))
+    drawn = [
+        *map(pools.get, names),
+        *([STATES[: data.draw(st.integers(1, 9))]] * len(state)),
+        *([["1", "2"]] * len(epoch)),
+    ]
     rows = [
         [
-            *(data.draw(st.sampled_from(pools[name])) for name in names),
+            *(data.draw(st.sampled_from(pool)) for pool in drawn),
             str(seed),
             data.draw(st.sampled_from(CELLS[:3] + CELLS[7:8] + CELLS[9:])),
         ]
         for seed in range(data.draw(st.integers(1, 8)))
     ]
     path = folder / "t.csv"
-    path.write_text("\n".join(",".join(row) for row in [[*names, "seed", metric], *rows]) + "\n")
+    header = [*names, *state, *epoch, "seed", metric]
+    path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n")
     results = ["--results", str(folder / "results")]
+    answer("import", path, "--metric", metric, "--maximize", "--study", "u", *results, folder=folder)
     if answer("import", path, "--metric", metric, "--minimize", "--study", "t", *results, folder=folder).exit_code:
         return
     called = metric if metric in ("score", "val_loss", "value") else f"{metric}_"
     for command in READING:
-        answer(command[0], "t", *command[1:], *results, folder=folder) if command[0] != "ls" else answer(
-            "ls", *results, folder=folder
-        )
+        study = [] if command[0] in ("ls", "doctor") else ["t"]
+        answer(command[0], *study, *command[1:], *results, folder=folder)
     answer("effect", "t", names[0] if names[0] in ("lr", "aux_loss") else f"{names[0]}_", *results, folder=folder)
     answer("show", "t", "--where", f"{called}<1", *results, folder=folder)
 

@@ -24,8 +24,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-_QUOTED = r"`[^`]*`|\"[^\"]*\"|'[^']*'"
-_COMPARISON = re.compile(rf"\s*({_QUOTED}|[^<>=!`\"']+?)\s*(<=|>=|==|!=|<|>|=)\s*({_QUOTED}|\S(?:.*\S)?)\s*")
+QUOTED = r"`[^`]*`|\"[^\"]*\"|'[^']*'"
+_COMPARISON = re.compile(rf"\s*({QUOTED}|[^<>=!`\"']+?)\s*(<=|>=|==|!=|<|>|=)\s*({QUOTED}|\S(?:.*\S)?)\s*")
 _EXPECTED = "expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'; quote a name or value with , = < > in it"
 
 
@@ -38,7 +38,7 @@ def filtered(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> 
         if not match:
             raise UsageError(f"--where {where!r}: {text.strip()!r} is no comparison; {_EXPECTED}")
         name, symbol, value = match.groups()
-        name = _unquote(name)
+        name = unquote(name)
         name = "number" if name == "trial" and "trial" not in trials else name
         hidden = [column for column in test_columns(trials) if recipe is not None and column != recipe.metric]
         columns = [c for c in trials.columns if c not in ("traceback", "reason", "setting", *hidden)]
@@ -47,21 +47,21 @@ def filtered(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> 
         if name not in columns:
             raise unknown("column", name, columns, f"--where {where!r}: ")
         wanted = _wanted if own else _wanted_of
-        trials = trials[_compare(trials[name], symbol, wanted(trials[name], _unquote(value), where), where)]
+        trials = trials[_compare(trials[name], symbol, wanted(trials[name], unquote(value), where), where)]
     return trials
 
 
 def _split_comparisons(where: str) -> list[str]:
     """A condition's comparisons: between commas, & or the word and, outside quotes."""
     parts, start = [], 0
-    for match in re.finditer(rf"{_QUOTED}|,|&|\band\b", where):
+    for match in re.finditer(rf"{QUOTED}|,|&|\band\b", where):
         if match[0] in (",", "&", "and"):
             parts.append(where[start : match.start()])
             start = match.end()
     return [*parts, where[start:]]
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "`\"'" else text
 
 

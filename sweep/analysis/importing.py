@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.conditions import filtered
+from sweep.analysis.column_roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
+from sweep.analysis.conditions import QUOTED, filtered, unquote
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
+from sweep.hyperparameters import TABLE
 from sweep.recipe import METRICS, Imported, Recipe
+from sweep.wording import count
 
 RESERVED = frozenset(
     [
@@ -78,46 +81,6 @@ _STATES = {
 _STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
 _STATE_NAMES = ("state", "status", "trial_state", "trial_status", "run_state", "end_state", "final_state")
 
-_EPOCH_NAMES = ("epoch", "training_iteration", "iteration", "step", "global_step", "_step", "iter")
-_NAMES_OF_RUNS = frozenset(
-    [
-        "id",
-        "trial_id",
-        "run_id",
-        "trial",
-        "number",
-        "run",
-        "uuid",
-        "name",
-        "run_name",
-        "trial_name",
-        "experiment_id",
-        "_id",
-        "trial_number",
-        "run_uuid",
-        "job_id",
-        "index",
-        "user",
-        "notes",
-        "tags",
-        "sweep",
-        "created",
-        "hostname",
-        "host",
-        "node_ip",
-        "pid",
-        "logdir",
-        "experiment_tag",
-        "path",
-        "checkpoint",
-    ]
-)
-_TIMES = re.compile(
-    r"(^|[^a-z])(durations?|runtimes?|run_time|walltime|wall_time|elapsed|time_total|training_time|train_time|"
-    r"time_this_iter|fit_time|score_time|timestamps?|datetime|date|created_at|started_at|start_time|end_time|ended_at|"
-    r"finished_at|time_since_restore)([^a-z]|$)",
-)
-
 SAME = 1e-9
 """Numbers of a column that differ by less than this share are one value: 0.0630957344480193 and 0.063095734448."""
 
@@ -130,9 +93,15 @@ class Results:
     rows: list[tuple[object, ...]]
     """(setting as JSON, seed, state, reason, metric, test metric) of each trial, in the file's order."""
     settings: int
-    """How many there are."""
+    """How many settings there are."""
     notes: list[str]
-    """What the reader should know of how they were read."""
+    """What is surprising in the table, and what was made of it."""
+    seed: str | None
+    """The column of seeds."""
+    constant: dict[str, Any]
+    """Hyperparameters that have one value, and it."""
+    left_out: dict[str, list[str]]
+    """Columns that are taken as no hyperparameters, by reason."""
 
 
 def read_results(
@@ -155,7 +124,8 @@ def read_results(
     typed = read_table(path)
     table, notes = typed.frame, list(typed.notes)
     if "*" in metric:
-        table, metric, seed = _melt(table, metric, path)
+        table, metric, seed = _melt(table, metric, seed, path, notes)
+    ignore, only = named(ignore, table.columns), named(only, table.columns)
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
     _check_columns(table, path, {"--columns": only, "--test": [test]})
     table = filtered(table, where) if where else table
@@ -163,21 +133,22 @@ def read_results(
         raise UsageError(
             f"{path}: no rows{f' that meet --where {where!r}' if where else ''}; expected one per training"
         )
-    seed = seed or next(
-        (name for name in ("seed", "random_seed", "random_state") if name in table and name != metric), None
-    )
     if seed == metric:
         raise UsageError(f"--seed {seed}: that is the metric; expected the column of seeds")
-    table, states = _read_states(table, {metric, seed, test, *ignore, *only}, path, notes)
+    seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
+    used = {metric, seed, test, *ignore, *only}
+    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes)
     if not len(table):
         raise UsageError(f"{path}: no training has ended; expected at least one row that is not running or waiting")
-    apart = {metric, seed, test, *ignore}
-    names = [name for name in (only or table.columns) if name not in apart]
-    if not only:
-        names = _leave_out(table, names, notes)
-    table, names, states = _last_epochs(table, names, seed, states, notes)
+    names = [name for name in table.columns if name not in {metric, seed, test, *ignore}]
+    roles = Roles(only) if only else sort_columns(table, names)
+    last = last_epochs(table, roles, used, seed, notes)
+    kept = last & ~_without_anything(table, roles.hyperparameters, seed)
+    if kept.sum() < last.sum():
+        notes.append(f"{count(int(last.sum() - kept.sum()), 'row')} without a seed and any hyperparameter, left out")
+    table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
     if not names:
-        raise UsageError(f"{path}: no column is left that could be a hyperparameter")
+        raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
     renamed = {name: _free_name(name, table) for name in [*names, metric] if _taken(name, metric)}
     if renamed:
         told = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
@@ -193,29 +164,75 @@ def read_results(
     imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test)
     distinct = tuple(sorted(set(seeds)))
     recipe = Recipe(data=path.name, seeds=distinct, metric=metric, direction=direction, imported=imported)
-    return Results(recipe, _rows(settings, seeds, values, tests, metric, states), len(settings.texts), notes)
+    rows = _rows(settings, seeds, values, tests, metric, states)
+    constant = {name: table[name].iloc[0] for name in settings.constant}
+    return Results(recipe, rows, len(settings.texts), notes, seed, constant, own | roles.left_out)
 
 
-def _melt(table: pd.DataFrame, metric: str, path: Path) -> tuple[pd.DataFrame, str, str]:
-    """A table with one column per repeat as one with a row per repeat; the names of its metric and of its seed."""
+def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """The columns that flags name: a,b. One with a comma in its name stands alone or in quotes."""
+    out = []
+    for text in given:
+        parts = [text] if text in columns else [match[0] for match in re.finditer(rf"(?:{QUOTED}|[^,])+", text)]
+        out += [unquote(part.strip()) for part in parts if part.strip()]
+    return out
+
+
+def _told(left_out: dict[str, list[str]]) -> str:
+    """What was left out and why, as the end of a sentence."""
+    told = "; ".join(f"{', '.join(columns)} ({reason})" for reason, columns in left_out.items())
+    return f"; left out: {told}; --columns names the hyperparameters" if told else ""
+
+
+def _without_anything(
+    table: pd.DataFrame, names: Sequence[str], seed: str | None
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows have neither seed nor hyperparameter, where there is a column of seeds."""
+    if seed is None or not names:
+        return np.zeros(len(table), bool)
+    return table[[seed, *names]].isna().all(axis=1).to_numpy(bool)
+
+
+def _melt(
+    table: pd.DataFrame, metric: str, seed: str | None, path: Path, notes: list[str]
+) -> tuple[pd.DataFrame, str, str]:
+    """A table with one column per repeat as one with a row per repeat; the names of its metric and of its seed. Where rows
+    have a seed, each of its repeats is a seed of its own."""
     pattern = re.compile(".*".join(map(re.escape, metric.split("*"))).replace(".*", "(.+)"))
-    found = [(name, match[1]) for name in table.columns if (match := pattern.fullmatch(name))]
+    seed = seed or seed_column(table, metric)
+    found = [n for n in table.columns if pattern.fullmatch(n) and n != seed and _may_measure(table[n])]
     if not found:
         raise unknown("column", metric, table.columns, f"{path}: --metric: ")
-    rest = table.drop(columns=[name for name, _ in found])
+    rest = table.drop(columns=found)
     called = metric.replace("*", "").strip("_./ ") or "metric"
+    column, before = seed or "seed", [0] * len(table)
+    if seed is not None:
+        _check_columns(table, path, {"--seed": [seed]})
+        before = _whole(table[seed], path)
+        order = {value: place for place, value in enumerate(sorted(set(before)))}
+        before = [order[value] for value in before]
+        notes.append(f"each {seed} has {len(found)} columns {metric}: each is a seed of its own, numbered from 0")
     parts = []
-    for place, (name, _) in enumerate(found):
+    for place, name in enumerate(found):
         part = rest.copy()
-        part[called], part["seed"] = table[name], place
+        part[called] = table[name]
+        part[column] = pd.Series([one * len(found) + place for one in before], index=table.index, dtype=object)
         parts.append(part)
-    return pd.concat(parts).sort_index(kind="stable"), called, "seed"
+    notes.append(f"one column per repeat: {', '.join(found)}")
+    return pd.concat(parts).sort_index(kind="stable"), called, column
+
+
+def _may_measure(column: pd.Series) -> bool:
+    """Whether a column can be a metric's: it has a number, or nothing at all."""
+    kinds = set(map(type, column.dropna()))
+    return not kinds or bool(kinds & {int, float})
 
 
 def _read_states(
     table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str]
-) -> tuple[pd.DataFrame, pd.Series | None]:
-    """The rows that have ended, without the column that says it, and the state of each; None where no column does."""
+) -> tuple[pd.DataFrame, pd.Series | None, dict[str, list[str]]]:
+    """The rows that have ended, without the column that says it; the state of each, None where no column does; columns that
+    sweep's own export adds, by reason."""
     for name in table.columns:
         words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
         words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
@@ -238,52 +255,23 @@ def _read_states(
         mine = ["rank", "trial", "reason", "epochs", "seconds", "traceback"] if own else []
         measured = [*METRICS, "best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy"] if own else []
         left_out = [column for column in [*mine, *measured] if column in table and column not in used]
-        if left_out:
-            notes.append(f"sweep's own export: {', '.join(left_out)} are no hyperparameters")
-        return table[ended].drop(columns=[name, *left_out]), states[ended]
-    return table, None
+        gone = {"columns of sweep's own export": left_out} if left_out else {}
+        return table[ended].drop(columns=[name, *left_out]), states[ended], gone
+    return table, None, {}
 
 
-def _leave_out(table: pd.DataFrame, names: list[str], notes: list[str]) -> list[str]:
-    """The columns that may be hyperparameters: not what names a run, tells its time or measures it on test data."""
-    reasons: dict[str, list[str]] = {}
-    for name in names:
-        distinct, low = table[name].nunique(), name.lower()
-        last = re.split(r"[/.]", low)[-1]
-        many = distinct > 1 and 2 * distinct >= len(table)
-        if low.startswith("test_"):
-            reasons.setdefault("scores on test data (--test keeps one)", []).append(name)
-        elif last in _NAMES_OF_RUNS and (many or distinct <= 1 or low in ("user", "notes", "tags", "sweep", "created")):
-            reasons.setdefault("names of runs", []).append(name)
-        elif _TIMES.search(low) and not all(isinstance(cell, bool) for cell in table[name].dropna()):
-            reasons.setdefault("times", []).append(name)
-    for reason, columns in reasons.items():
-        notes.append(f"left out as {reason}: {', '.join(columns)}; --columns names the hyperparameters")
-    gone = {name for columns in reasons.values() for name in columns}
-    return [name for name in names if name not in gone]
-
-
-def _last_epochs(
-    table: pd.DataFrame, names: list[str], seed: str | None, states: pd.Series | None, notes: list[str]
-) -> tuple[pd.DataFrame, list[str], pd.Series | None]:
-    """Of a table with one row per epoch, the last row of each training."""
-    epoch = next((name for name in names if name.lower() in _EPOCH_NAMES), None)
-    if epoch is None or not all(isinstance(cell, int | float) for cell in table[epoch].dropna()):
-        return table, names, states
-    rest = [name for name in names if name != epoch and not set(map(type, table[name].dropna())) <= {bool}]
-    run = next((name for name in table.columns if name.lower() in ("trial_id", "run_id", "id", "trial", "run")), None)
-    keys = [table[name].map(repr) for name in ([run] if run else [*rest, *([seed] if seed else [])])]
-    groups = table.groupby(keys, sort=False)[epoch] if keys else None
-    if groups is None or groups.ngroups == len(table) or (groups.nunique() < groups.size()).any():
-        if len(names) > 1 and table[epoch].nunique() > 1:
-            notes.append(f"left out as how far a run got: {epoch}; --columns names the hyperparameters")
-            names = [name for name in names if name != epoch]
-        return table, names, states
-    last = groups.transform("max") == table[epoch]
-    notes.append(f"one row per {epoch}: the last of each training is taken, {int(last.sum()):,} of {len(table):,} rows")
-    flags = [name for name in names if name.lower() in ("done", "should_checkpoint")]
-    kept = [name for name in names if name != epoch and name not in flags]
-    return table[last], kept, None if states is None else states[last]
+def _deephyper(table: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.Series, dict[str, list[str]]] | None:
+    """DeepHyper's objective is F where an evaluation returned no number, F_ and a reason where it failed: the table without
+    these, and states; None for any other table."""
+    if not {"objective", "job_id", "job_status"} <= set(table.columns):
+        return None
+    lost = table["objective"].map(lambda cell: str(cell).split("_")[0] == "F")
+    if not lost.any():
+        return None
+    states = table["objective"].map(lambda cell: "diverged" if cell == "F" else "failed").where(lost, "complete")
+    counts = ", ".join(f"{n:,} {state}" for state, n in states.value_counts().items())
+    notes.append(f"objective says how evaluations ended (F: lost): {counts}")
+    return table.assign(objective=table["objective"].where(~lost, None)), states, {}
 
 
 def _free_name(name: str, table: pd.DataFrame) -> str:
@@ -355,19 +343,27 @@ def _seeds(
                 "(not paired between settings; --seed names a column)"
             )
         return [int(value) for value in repeat]
-    out = []
-    for line, cell in table[name].items():
-        whole = isinstance(cell, float) and cell.is_integer()
-        if isinstance(cell, bool) or not (isinstance(cell, int) or whole):
-            given = "nothing" if cell is None else repr(str(cell))
-            raise UsageError(f"{path}, line {line}: {name} = {given}: expected a whole number, the training's seed")
-        out.append(int(cell))
+    out = _whole(table[name], path)
     if any(not -(2**63) <= value < 2**63 for value in out):  # more than the ledger's whole numbers hold
         number = {value: place for place, value in enumerate(sorted(set(out)))}
         notes.append(
             f"seeds beyond 64 bits: the {len(number):,} seeds are numbered 0 to {len(number) - 1} in their order"
         )
         out = [number[value] for value in out]
+    return out
+
+
+def _whole(column: pd.Series, path: Path) -> list[int]:
+    """A column of seeds, exactly as they are written. Raises UsageError, with the line, for what is no whole number."""
+    out = []
+    for line, cell in column.items():
+        whole = isinstance(cell, float) and cell.is_integer()
+        if isinstance(cell, bool) or not (isinstance(cell, int) or whole):
+            given = "nothing" if cell is None else repr(str(cell))
+            raise UsageError(
+                f"{path}, line {line}: {column.name} = {given}: expected a whole number, the training's seed"
+            )
+        out.append(int(cell))
     return out
 
 
@@ -436,7 +432,9 @@ def _note_lost(values: np.ndarray[Any, Any], states: pd.Series | None, metric: s
         lost &= (states == "complete").to_numpy()
     n = int(lost.sum())
     if n:
-        notes.append(f"{n:,} {'row' if n == 1 else 'rows'} without a finite {metric}: diverged trials")
+        notes.append(
+            f"{count(n, 'row')} without a finite {metric}: {'a diverged trial' if n == 1 else 'diverged trials'}"
+        )
 
 
 def _note_measured(table: pd.DataFrame, settings: _Settings, notes: list[str]) -> None:
@@ -444,8 +442,8 @@ def _note_measured(table: pd.DataFrame, settings: _Settings, notes: list[str]) -
     if len(settings.texts) < len(table) or len(table) < 4:
         return
     numeric = [name for name in settings.swept if any(isinstance(cell, float) for cell in table[name])]
-    odd = [name for name in numeric if table[name].nunique() > 0.5 * len(table)]
-    if odd:
+    odd = [n for n in numeric if table[n].nunique() > 0.5 * len(table) and re.split(r"[/.:]", n)[-1] not in TABLE]
+    if odd and odd != settings.swept and tool_of(table) is None:
         notes.append(
             f"no setting has two seeds; if {', '.join(odd)} {'is a result' if len(odd) == 1 else 'are results'}, "
             f"--ignore {','.join(odd)}, or --columns names the hyperparameters"

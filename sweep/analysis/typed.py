@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from sweep.errors import UsageError, unknown
+from sweep.wording import count
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".parquet")
 _WHOLE = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -90,11 +91,21 @@ def _text(path: Path, name: str) -> Typed:
         else None
     )
     cells = cells if blank is None else cells[~blank]
+    if {"rev", "typ"} <= set(header):  # of `dvc exp show --csv`
+        cells = _dvc(cells, header.index("typ"), notes)
     unnamed = [place for place, cell in enumerate(header) if not cell]
     if unnamed:
         notes.append("a column without a name is left out, as an index of rows")
     columns = {name: _typed(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
     return Typed(_frame(columns, cells.index), tuple(notes))
+
+
+def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:
+    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row is."""
+    baseline = cells[kind] == "baseline"
+    if baseline.any():
+        notes.append(f"{count(int(baseline.sum()), 'row')} of DVC's workspace and branches, no trainings: left out")
+    return cells[~baseline].replace("!", "")
 
 
 def _frame(columns: dict[str, list[Any]], index: pd.Index) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.base import app
+from sweep.cli.base import app, say
 from sweep.flags import DEFAULT_RESULTS, Results
 
 
@@ -71,23 +71,19 @@ def import_table(
 
     if minimize is None:
         raise UsageError(f"--metric {metric}: is less better, or more? give --minimize or --maximize")
-    name = check_name(study if study is not None else re.sub(r"(\.csv|\.tsv|\.parquet|\.gz)+$", "", file.name))
+    name = check_name(study if study is not None else re.sub(r"(\.csv|\.tsv|\.parquet|\.gz|\.zip)+$", "", file.name))
     from sweep.analysis.importing import read_results
+    from sweep.report.imported import import_report
 
     way = "minimize" if minimize else "maximize"
-    read = read_results(file, metric, way, seed, _listed(ignore), _listed(columns), test, where)
+    read = read_results(file, metric, way, seed, ignore or (), columns or (), test, where)
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if ledger.find(name) is not None:
             raise UsageError(f"study {name!r} exists; give --study another name, or `sweep rm {name}`")
         found = ledger.add_results(name, read.recipe, read.rows)
     for note in read.notes:
         print(f"sweep: {note}", file=sys.stderr)
-    swept = ", ".join(found.recipe.swept) or "nothing"
-    counts = (
-        f"{count(found.trials, 'trial')} of {count(read.settings, 'setting')}, {count(len(found.recipe.seeds), 'seed')}"
-    )
-    print(f"{name}: imported {counts}; varied: {swept}\n\nMore: sweep show {name}")
-
-
-def _listed(given: list[str] | None) -> list[str]:
-    return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
+    trials, settings, seeds = found.trials, read.settings, len(found.recipe.seeds)
+    print(f"{name}: imported {count(trials, 'trial')} of {count(settings, 'setting')}, {count(seeds, 'seed')}\n")
+    say(import_report(read))
+    print(f"\nMore: sweep show {name}")
