@@ -203,7 +203,7 @@ _ROWS = (
                    "Epochs over which the learning rate grows from 0 to its value; 0 is no warm-up.", low=0),
     Hyperparameter("grad_clip", "float", 0.0, OPTIMIZER, "lane",
                    "Longest gradient: a longer one is shortened to this L2 norm; 0 is no limit.", low=0),
-    Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn (convolutions).", choices=("mlp", "cnn")),
+    Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn (convolutions); `connection` makes either residual or dense.", choices=("mlp", "cnn")),
     Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the first stage (doubling at each).",
                    low=1, high=65536, unless={"depth": (0,)}),
     Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of convolution and pooling. "

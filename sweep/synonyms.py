@@ -34,6 +34,11 @@ _CALLED = {
     "init": "initialization initialisation initializer initialiser weight_init weights_init init_method "
     "kernel_initializer initial_weights",
     "init_std": "init_scale weight_std init_sd weight_scale initial_std",
+    "connection": "connections skip skips skip_connection skip_connections shortcut shortcuts residual residuals dense "
+    "resnet densenet",
+    "convolutions": "convolution convs conv conv_layers convolutional_layers stage_depth",
+    "growth": "growth_rate",
+    "branch_start": "zero_init_residual zero_init skip_init fixup residual_scale branch_init",
     "loss": "criterion loss_function loss_fn loss_func cost_function",
     "label_smoothing": "smoothing smooth",
     "batch_size": "batch bs batchsz mini_batch minibatch mini_batch_size minibatch_size batches",
