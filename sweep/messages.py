@@ -1,4 +1,4 @@
-"""What the processes that train say to the study's process: one class a message. Needs the records they carry."""
+"""What the processes that train say to the study's process: one class per message. Needs the records they carry."""
 
 from __future__ import annotations
 

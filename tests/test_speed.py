@@ -93,7 +93,7 @@ def test_a_plan_measures_once_and_tells_time_and_memory(sweep, tmp_path):
 
 
 def test_any_number_of_jobs_and_lanes_exports_the_same_numbers(sweep):
-    """The issue's line, by real processes."""
+    """`--jobs` and `--lanes` change no number, by real processes."""
     from tests.processes import numbers
 
     flags = ["--lr", "0.1,0.01,0.001", "--batch-norm", "on,off", "--seeds", 3, "--epochs", 2, "--hidden", 16]

@@ -44,7 +44,7 @@ def _undominated(points: np.ndarray) -> np.ndarray:
 
 
 def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
-    """The network's size of each trial, from its setting alone; trials: with one column a hyperparameter."""
+    """The network's size of each trial, from its setting alone; trials: with one column per hyperparameter."""
     names = {row.name: PLANNED_EPOCHS if row.name == "epochs" else row.name for row in IN_SETTING}
     there = {name: column for name, column in names.items() if column in trials}
     shape = [there[name] for name in (*DECIDES_FIT, "bn_position", "bn_affine") if name in there]

@@ -38,7 +38,7 @@ class Targets:
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: a run a trial, its epochs as scalars, its setting as HParams "
+            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as scalars, its setting as HParams "
             "(pip install tensorboard).",
         ),
     ] = None

@@ -220,7 +220,7 @@ def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int
 
 
 def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
-    """What to subtract and divide by, float64: one pair a channel for images, one a feature for flat rows. What does not
+    """What to subtract and divide by, float64: one pair per channel for images, one a feature for flat rows. What does not
     vary, or by no more than rounding makes of it, is divided by 1."""
     axes = (0, 2, 3) if x.ndim == 4 else (0,)
     kept = (x.shape[1], 1, 1) if x.ndim == 4 else x.shape[1:]

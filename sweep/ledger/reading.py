@@ -227,7 +227,7 @@ class Reader(File):
         return found, read if study.recipe.imported else restored(read)
 
     def trials(self, study: Study) -> pd.DataFrame:
-        """The trials that have a row, by number: one column a hyperparameter (None where inactive), then the rest.
+        """The trials that have a row, by number: one column per hyperparameter (None where inactive), then the rest.
         `setting` is a whole number, the same for trials of one setting."""
         import pandas as pd
 

@@ -1,10 +1,10 @@
 """The ledger's tables, schema version 3; `results/README.md` describes them for readers.
 
-studies  one row a study: recipe as JSON, versions and machine it was started on, when, trials in all
-trials   one row a trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
+studies  one row per study: recipe as JSON, versions and machine it was started on, when, trials in all
+trials   one row per trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
          best metrics, test metrics (shown of the selected trial only), seconds
 sittings one row for each time that a process trained a study: when, and the versions and machine it had
-epochs   one row an epoch of a trial: losses, accuracies, gradient norm, seconds
+epochs   one row per epoch of a trial: losses, accuracies, gradient norm, seconds
 
 Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
 was not finite is NULL, with the state saying why.

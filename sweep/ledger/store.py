@@ -1,4 +1,4 @@
-"""Writing the ledger: studies, trials, epochs; one writer a study, one transaction a call."""
+"""Writing the ledger: studies, trials, epochs; one writer per study, one transaction per call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as TensorBoard reads it: a run a trial, its epochs as scalars, its setting as HParams. Needs tensorboard.
+"""A study as TensorBoard reads it: one run per trial, its epochs as scalars, its setting as HParams. Needs tensorboard.
 
 The package is an extra (`pip install tensorboard`); its protocol buffers are written as they are, without torch.
 """

@@ -5,7 +5,7 @@ optuna  Optuna's GridSampler with its study in a SQLite file, around what a begi
         default threads, a DataLoader, torch.optim
 expert  joblib with one single-thread process a core, fused Adam, tensors in memory, no DataLoader, channels_last for
         convolutions
-ray     Ray Tune with one worker a core, around the expert's training
+ray     Ray Tune with one worker per core, around the expert's training
 graph   on a GPU only: one trial after another, the training step captured as a CUDA graph, data on the device
 bf16    sweep itself with --precision bf16 (run.py starts it as it starts sweep)
 
@@ -353,7 +353,7 @@ def graph_trial(trial: Trial, split: Split) -> tuple[Result, float]:
 
 
 def ray_grid(recipe: Recipe, flags: str, every: int, folder: Path) -> list[Trained]:
-    """Every so many-th trial in Ray Tune, a worker a core that stays for the next trial; the data are in Ray's object
+    """Every so many-th trial in Ray Tune, one worker per core that stays for the next trial; the data are in Ray's object
     store, its loggers are those it comes with."""
     import ray
     from ray import tune
