@@ -348,6 +348,7 @@ def test_one_clear_line_for_what_cannot_be_drawn(sweep, folder, args, says):
 
 def test_one_epoch_one_seed_one_hyperparameter(sweep):
     sweep("grid", "--lr", "0.1,0.01", "--epochs", 1, "--study", "one")
+    assert "the study comes first: sweep plot one isolation" in sweep("plot", "isolation", "one", code=2).stderr
     for kind in ("curves", "isolation", "parallel", "budget", "pareto"):
         sweep("plot", "one", kind, "-o", f"{kind}.svg")
     assert (

@@ -67,10 +67,12 @@ def plot(
 
     curves, isolation, heatmap, parallel, effect, importance, budget, pareto.
     """
-    from sweep.errors import unknown
+    from sweep.errors import UsageError, unknown
     from sweep.ledger import Ledger
 
     if kind not in KINDS:
+        if study in KINDS:
+            raise UsageError(f"the study comes first: sweep plot {kind} {study}")
         raise unknown("kind of picture", kind, KINDS)
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
