@@ -93,7 +93,8 @@ class Message:
 
     kind: "ready" (wants work), "epoch" (outcomes), "measured" (costs), "done", "stopped" (as asked), "error" (text is the traceback),
     "memory" (out of it), "died" (text says how), "trouble" (text says what; nothing is lost); from the host, "loaded"
-    (text is the data's fingerprint, classes the rows of each, memory its bytes, facts of the machine) and "refused" (it could not start; text says why).
+    (text is the data's fingerprint, classes the rows of each, memory its bytes, facts of the machine) and
+    "refused" (it could not start; text says why).
     """
 
     worker: int

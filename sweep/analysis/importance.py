@@ -7,7 +7,7 @@ Otherwise Optuna estimates them, and only then is it imported.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import Codes, coded, combined, comparable, told
+from sweep.analysis.seeds import SeedRoles, seed_roles
 from sweep.analysis.statistics import Floats
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
@@ -53,6 +54,8 @@ class Importance:
     seeds: int
     interval: str
     note: str
+    roles: SeedRoles | None = None
+    """Which seeds selected and which are fresh, where the best settings were run again: shares are of the former."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,15 @@ def importance(table: StudyTable, pairs: bool = False, scale: str = "auto") -> I
     that cannot be."""
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES, "--scale: ")
+    roles = seed_roles(table)
+    table = table if roles is None else roles.select(table)
     settings = _settings(table)
     log = scale == "log" or (scale == "auto" and _suits_log(table, settings.mean))
     if log and (settings.value <= 0).any():
         raise UsageError(f"--scale log: {table.metric} has values of 0 or less; choose raw")
     why_not = _why_not_exact(settings)
     estimate = _estimated if why_not else _exact
-    return estimate(table, settings, log, pairs, why_not)
+    return replace(estimate(table, settings, log, pairs, why_not), roles=roles)
 
 
 def _suits_log(table: StudyTable, mean: Floats) -> bool:

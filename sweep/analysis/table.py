@@ -28,8 +28,8 @@ class StudyTable:
     columns that vary by the recipe, in its order; constant: those that do not, by value; filtered: whether only trials
     that meet a condition are there; imported: whether it was not trained here; adaptive: whether settings were chosen by the results of others;
     objectives: columns of a search with several, each with its direction; then the trials have a column front;
-    unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words, empty if
-    none does, None if that is not known.
+    unfiltered: all trials of the study where a condition chose some, else None; owner: which process trains it now, in words,
+    empty if none does, None if that is not known; where: the condition, as it was written.
 
     `setting` is a whole number, the same for trials of one setting, by which seeds are grouped."""
 
@@ -45,6 +45,7 @@ class StudyTable:
     objectives: Objectives = ()
     unfiltered: pd.DataFrame | None = None
     owner: str | None = None
+    where: str = ""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -53,8 +54,8 @@ class StudyTable:
 
     @property
     def left_running(self) -> str:
-        """What the trials that are marked as running are: trained now, or left so by a process that was killed; empty where
-        there are none."""
+        """What the trials that are marked as running are: trained now, or left so by a process that was killed; empty
+        where there are none."""
         running = int((self.trials["state"] == "running").sum())
         is_, was = ("is", "was") if running == 1 else ("are", "were")
         if not running or self.owner is None:
@@ -117,6 +118,7 @@ def study_table(
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
+        where=where,
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 

@@ -11,13 +11,14 @@ A picture knows nothing of colours or files: `sweep.report` draws the same one a
 """
 
 from sweep.analysis.pictures.asked import effect_picture, importance_picture
-from sweep.analysis.pictures.base import Axis, Picture, most_telling, rows_of, settings_of
+from sweep.analysis.pictures.base import CROSS, Axis, Picture, most_telling, rows_of, settings_of
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
 from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
 from sweep.analysis.pictures.tradeoffs import budget_picture, pareto_picture
 
 __all__ = [
+    "CROSS",
     "Axis",
     "Picture",
     "budget_picture",

@@ -14,9 +14,11 @@ from sweep.analysis.pictures.base import (
     Axis,
     Picture,
     better,
+    counted,
     ground_line,
     is_percent,
     metric_title,
+    on_selecting_seeds,
     rows_of,
     settings_of,
     show_short,
@@ -33,16 +35,20 @@ ROWS = 16
 _BINS = 48
 
 
+@on_selecting_seeds
 def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
     """Paired cells: a dot each, at the difference that a level makes against the reference. marks: row (number of the
     comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean, seeds.
 
+    more["lost"]: row, left, right: cells in which one side diverged for more seeds, so that the difference has no
+    end that way.
     more["means"]: row, label, said, mean, low, high, n, improved, verdict. Without names, every comparable one.
     """
     found, notes = _found(table, names)
     settings = settings_of(table)
     marks: list[pd.DataFrame] = []
     means: list[dict[str, Any]] = []
+    lost: list[dict[str, int]] = []
     for one in found:
         alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
         if alone or not one.comparisons:
@@ -55,6 +61,7 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
             row = len(means)
             frame = one.differences
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
+            lost.append({"row": row} | _one_sided(mine, table.sign))
             mine = mine[mine["difference"].notna()]
             marks.append(_dots(mine, row, one.others))
             label = f"{one.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
@@ -84,28 +91,42 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
         )
     kept = len(means) if names else min(len(means), ROWS)
     if kept < len(means):
-        notes.append(f"{len(means) - kept} further comparisons are not drawn; name a hyperparameter to see its own")
+        notes.append(
+            f"{counted(len(means) - kept, 'further comparison')} not drawn; name a hyperparameter to see its own"
+        )
     points = pd.concat(marks[:kept], ignore_index=True)
     board = pd.DataFrame(means[:kept])
+    away = pd.DataFrame(lost[:kept])
     board["said"] = [_said(row, is_percent(table.metric)) for row in rows_of(board)]
+    domain, beyond = _span(points, board, table)
+    notes += beyond
+    board.loc[np.isinf(board["low"]) & np.isinf(board["high"]), ["low", "high"]] = np.nan
+    board[["low", "high"]] = board[["low", "high"]].clip(*domain)  # where divergence decides it may have no end
     one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
     if len(points) >= 200:
         notes.append("dots at the edges lie beyond them")
     accuracy = is_percent(table.metric) or isinstance(table.metric, InPercent)
     unit = " (points)" if accuracy else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
+    side = "better" if table.sign > 0 else "worse"
     return Picture(
         "effect",
         f"Effect of {one_name} on {words}",
-        f"a dot a pair of settings that differ in it alone, seeds averaged; diamond and bar: mean and 95% interval; left of 0 is {'better' if table.sign > 0 else 'worse'}",
+        f"pairs of settings that differ in it alone, seeds averaged; left of 0 is {side}",
         ground_line(table, settings, data),
-        Axis("x", f"difference of {words}{unit}", percent=is_percent(table.metric), domain=_span(points, board)),
+        Axis("x", f"difference of {words}{unit}", percent=is_percent(table.metric), domain=domain),
         Axis("row", ""),
         points,
         table.direction,
         tuple(notes),
-        {"means": board},
+        {"means": board, "lost": away},
     )
+
+
+def _one_sided(cells: pd.DataFrame, sign: float) -> dict[str, int]:
+    """The cells in which one side diverged for more seeds: how many are decided for a difference below 0, and above."""
+    worse = np.sign(cells["level_lost"] - cells["reference_lost"]) * sign
+    return {"left": int((worse < 0).sum()), "right": int((worse > 0).sum())}
 
 
 def _unit(table: StudyTable) -> str:
@@ -167,25 +188,44 @@ def _lifts(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(nth % 2 == 0, 1, -1) * np.ceil(nth / 2) * 2 / max(4, int(nth.max())))
 
 
-def _span(points: pd.DataFrame, board: pd.DataFrame) -> tuple[float, float]:
-    """From and to, 0 within; of many dots the outermost twelfth lies at the edges, which would flatten the others."""
+def _span(points: pd.DataFrame, board: pd.DataFrame, table: StudyTable) -> tuple[tuple[float, float], list[str]]:
+    """From and to, 0 within, and what lies beyond: of many dots the outermost twelfth, which would flatten the others,
+    and what is a thousand times as far as usual. Differences of accuracies end at 100 points."""
     values = points["x"]
+    usual = values.abs()[values != 0].median()
+    far = values.abs() > 1000 * usual
+    notes = (
+        [f"{counted(int(far.sum()), 'dot')} beyond the axis, at its edge (up to {values.abs().max():.3g})"]
+        if far.any()
+        else []
+    )
+    values = values[~far]
     inner = values if len(values) < 200 else values[values.between(values.quantile(0.04), values.quantile(0.96))]
     low, high = min(0.0, float(inner.min())), max(0.0, float(inner.max()))
     reach = 0.75 * (high - low)  # an interval of few cells may be many times as wide as they lie
-    low = max(min(low, float(board["low"].min(skipna=True))), low - reach) if board["low"].notna().any() else low
-    high = min(max(high, float(board["high"].max(skipna=True))), high + reach) if board["high"].notna().any() else high
+    ends = board[["low", "high"]].where(np.isfinite(board[["low", "high"]].astype("float64")))
+    low = max(min(low, float(ends["low"].min())), low - reach) if ends["low"].notna().any() else low
+    high = min(max(high, float(ends["high"].max())), high + reach) if ends["high"].notna().any() else high
     pad = 0.06 * ((high - low) or 1.0)
-    return low - pad, high + pad
+    least, most = table.bounds(table.metric)
+    reach = most - least  # infinite of a loss
+    return (max(low - pad, -reach), min(high + pad, reach)), notes
 
 
 def _said(row: dict[str, Any], percent: bool) -> str:
     mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
     shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
-    ends = "" if low != low else f" [{100 * low:+.2f}, {100 * high:+.2f}]" if percent else f" [{low:+.3g}, {high:+.3g}]"
+    ends = f" [{_end(low, percent)}, {_end(high, percent)}]" if np.isfinite(low) or np.isfinite(high) else ""
     return f"{shown}{ends}; better in {row['improved']} of {row['n']} {row['unit']}; {row['verdict']}"
 
 
+def _end(value: float, percent: bool) -> str:
+    if not np.isfinite(value):
+        return "–∞" if value < 0 else "∞"
+    return f"{100 * value:+.2f}" if percent else f"{value:+.3g}"
+
+
+@on_selecting_seeds
 def importance_picture(table: StudyTable, data: str = "", found: Importance | None = None) -> Picture:
     """Each hyperparameter's share of the variance of the metric. marks: name, share, low, high, in order."""
     found = importance(table) if found is None else found

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sweep.analysis.seeds import SeedRoles, seed_roles
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import show_value
 from sweep.recipe import InPercent
+from sweep.space import seeds_text
 
 BUCKETS = 8
 """How many buckets a hyperparameter that takes many values is cut into."""
+CROSS = "×"
+"""What stands for divergence, in every picture: a sign that every font has."""
 FEW = 12
 """Up to so many values, each is its own bucket."""
 
@@ -95,6 +100,85 @@ def headed(table: StudyTable) -> str:
 def is_percent(metric: str) -> bool:
     """Whether a metric is a share of 1, written in percent."""
     return metric.endswith("accuracy") and metric in _METRIC_WORDS and not isinstance(metric, InPercent)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 setting, 1,000 settings."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
+    """A picture of a study in which a few settings were run again on fresh seeds: of the seeds that all settings have,
+    with a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
+
+    @functools.wraps(draw)
+    def drawn(table: StudyTable, *args: Any, **more: Any) -> Picture:
+        roles = seed_roles(table)
+        if roles is None:
+            return draw(table, *args, **more)
+        picture = draw(roles.select(table), *args, **more)
+        return replace(picture, notes=(*picture.notes, selected_note(roles)))
+
+    return drawn
+
+
+def selected_note(roles: SeedRoles) -> str:
+    """What is left out of a study in which some settings were run again on fresh seeds."""
+    again = f"{counted(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
+    all_on = f"all settings on {seeds_text(roles.selecting)} alone, which selected"
+    return f"{all_on}; {again} on {seeds_text(roles.fresh)}, not drawn here"
+
+
+@dataclass(frozen=True)
+class Window:
+    """From and to of a metric's axis, None without a number; inner: the least and largest value with a place on it;
+    beyond: values worse than it reaches, and the worst of them."""
+
+    domain: tuple[float, float] | None
+    inner: tuple[float, float] = (0.0, 1.0)
+    beyond: int = 0
+    worst: float = math.nan
+
+    def notes(self, noun: str = "setting") -> list[str]:
+        """What lies beyond it, in words."""
+        if not self.beyond:
+            return []
+        lie = f"{counted(self.beyond, noun)} {'lies' if self.beyond == 1 else 'lie'}"
+        return [
+            f"{lie} beyond the axis, at its edge ({'up' if self.worst > self.inner[0] else 'down'} to {self.worst:.3g})"
+        ]
+
+
+_FAR = 1000.0
+"""So many times as far as is usual lies beyond an axis: a loss of 1e30 would flatten all others."""
+
+
+def metric_window(table: StudyTable, values: pd.Series, log: bool, metric: str | None = None) -> Window:
+    """The axis of a metric: what it can be at most (an accuracy from 0 to 1), less what is far worse than the rest."""
+    finite = values[np.isfinite(values.astype("float64"))]
+    if finite.empty:
+        return Window(None)
+    bad = table.sign * finite
+    limit = _worst_drawn(bad, log)
+    inside = finite[bad <= limit]
+    low, high = float(inside.min()), float(inside.max())
+    if log:
+        domain = low / 1.15, max(high, low * 1.05) * 1.15
+    else:
+        pad = 0.06 * ((high - low) or abs(high) or 1.0)
+        least, most = table.bounds(metric or table.metric)
+        domain = max(low - pad, least), min(high + pad, most)
+    return Window(domain, (low, high), len(finite) - len(inside), table.sign * float(bad.max()))
+
+
+def _worst_drawn(bad: pd.Series, log: bool) -> float:
+    """The worst of some values, less being better, that has its own place on an axis."""
+    if log:
+        return max(_FAR * float(bad.quantile(0.25)), 100.0) if (bad > 0).all() else math.inf
+    least, middle, edge = (float(bad.quantile(share)) for share in (0.0, 0.5, 0.9))
+    limits = [least + _FAR * (middle - least)] if middle > least else []
+    limits += [edge + 3 * (edge - least)] if len(bad) > 8 and edge > least else []
+    return min(limits, default=math.inf)
 
 
 def better(direction: str) -> str:
@@ -300,5 +384,12 @@ def ground_line(table: StudyTable, settings: pd.DataFrame, data: str) -> str:
     ]
     seed_words = f"{seeds} seeds" if seeds > 1 else "one seed"
     return " · ".join(
-        [table.name, *([data] if data else []), f"{many}, {seed_words}", *states, better(table.direction)]
+        [
+            table.name,
+            *([data] if data else []),
+            f"{many}, {seed_words}",
+            *([f"where {table.where}"] if table.where else []),
+            *states,
+            better(table.direction),
+        ]
     )

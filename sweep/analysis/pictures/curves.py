@@ -6,14 +6,19 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.pictures.base import (
+    CROSS,
     Axis,
     Picture,
+    Window,
     best_first,
     column,
+    counted,
     ground_line,
     is_percent,
     metric_log,
     metric_title,
+    metric_window,
+    on_selecting_seeds,
     setting_ids,
     setting_label,
     settings_of,
@@ -25,6 +30,7 @@ OTHERS = 300
 """At most so many lines stand behind the best ones."""
 
 
+@on_selecting_seeds
 def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top: int = 5) -> Picture:
     """The metric of each epoch. marks: setting, number, rank (0: not among the best), epoch, mean, low, high (over seeds),
     state. A line goes as far as every seed of its setting has a finite value, so that no mean is of the survivors alone.
@@ -54,15 +60,15 @@ def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top:
     shared = setting_label(best.iloc[0], [n for n in table.swept if n not in names]) if len(best) and telling else ""
     notes = _notes(shared if telling != table.swept else "", len(ranks), left_out, ends)
     log = metric_log(lines["mean"]) and not is_percent(metric)
+    window = _window(table, lines, ends, log, metric)
+    notes = (*notes, *window.notes())
     return Picture(
         "curves",
         "Learning curves",
         _subtitle(table, len(ranks)),
         ground_line(table, settings, data),
         Axis("epoch", "epoch"),
-        Axis(
-            "mean", metric_title(table, metric), log, is_percent(metric), domain=_window(lines["mean"], table.sign, log)
-        ),
+        Axis("mean", metric_title(table, metric), log, is_percent(metric), domain=window.domain),
         lines.sort_values(["rank", "setting", "epoch"], ignore_index=True),
         table.direction,
         notes,
@@ -105,24 +111,30 @@ def _subtitle(table: StudyTable, best: int) -> str:
 def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[str, ...]:
     notes = [f"all of the best {best}: {shared}"] if shared and best > 1 else []
     if left_out:
-        notes.append(f"{left_out:,} further settings are not drawn; those that are lie evenly over the ranking")
+        notes.append(
+            f"{counted(left_out, 'further setting')} {'is' if left_out == 1 else 'are'} not drawn; "
+            "those that are lie evenly over the ranking"
+        )
     stopped = [
         f"{int((ends['state'] == state).sum()):,} {state}"
         for state in ("diverged", "pruned")
         if (ends["state"] == state).any()
     ]
     if stopped:
-        notes.append(f"lines that end early are marked, × diverged and – pruned: {', '.join(stopped)}")
+        notes.append(f"lines that end early are marked, {CROSS} diverged and – pruned: {', '.join(stopped)}")
     return tuple(notes)
 
 
-def _window(values: pd.Series, sign: float, log: bool) -> tuple[float, float]:
-    """From and to of the metric's axis: all but the worst hundredth, which would flatten everything else."""
-    low, high = float(values.min()), float(values.max())
-    if sign > 0:
-        edge = float(values.quantile(0.95))
-        high = min(high, edge * 4 if log else edge + (edge - low))
-    if log:
-        return low / 1.1, max(high, low * 1.2) * 1.1
-    pad = 0.04 * ((high - low) or abs(high) or 1.0)
-    return low - pad, high + pad
+def _window(table: StudyTable, lines: pd.DataFrame, ends: pd.DataFrame, log: bool, metric: str) -> Window:
+    """The axis of the metric, less the worst twentieth of all epochs, which would flatten the rest; beyond it lie the
+    settings that end there."""
+    window = metric_window(table, lines["mean"], log, metric)
+    if window.domain is None:
+        return window
+    low, high = window.domain
+    if table.sign > 0:
+        edge = float(lines["mean"].quantile(0.95))
+        high = max(min(high, edge * 4 if log else edge + (edge - low)), low * 1.2 if log else low)
+    outside = ends[(ends["mean"] > high) if table.sign > 0 else (ends["mean"] < low)]
+    worst = (outside["mean"] * table.sign).max() * table.sign
+    return Window((low, high), window.inner, len(outside), float(worst))

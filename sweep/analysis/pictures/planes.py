@@ -9,18 +9,23 @@ import pandas as pd
 
 from sweep.analysis.pictures.base import (
     BUCKETS,
+    CROSS,
     Axis,
     Buckets,
     Picture,
+    Window,
     best_first,
     bucketed,
     chosen,
     column,
+    counted,
     ground_line,
     headed,
     is_percent,
     metric_log,
     metric_title,
+    metric_window,
+    on_selecting_seeds,
     rows_of,
     setting_label,
     settings_of,
@@ -37,6 +42,7 @@ AXES = 8
 """At most so many hyperparameters stand side by side in parallel coordinates."""
 
 
+@on_selecting_seeds
 def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
     """The metric against one hyperparameter, everything else varying (Godbole et al. 2023, isolation plots). marks: a
     setting each, with number, x, mean, low, high, n, state, bucket, best (whether it is its bucket's best), label.
@@ -49,7 +55,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     marks = settings.assign(bucket=[buckets.labels[place] for place in buckets.of], place=buckets.of)
     ranking = best_first(marks, table.sign)
     marks["best"] = marks.index.isin(ranking.drop_duplicates("place").index)
-    other = [swept for swept in table.swept if swept != name]
+    other = varying(table, (name,))
     spread = buckets.numeric and not settings[column(name)].isna().any()
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
@@ -58,6 +64,8 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
     words = f"a dot a setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
+    window = metric_window(table, marks["mean"].where(marks["state"] == "complete"), log)
+    notes += window.notes()
     values = [] if not spread else sorted({float(value) for value in settings[column(name)]})
     scale = ", log scale" if buckets.log and spread else ""
     return Picture(
@@ -72,27 +80,12 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
             values=() if spread else tuple(buckets.labels),
             ticks=tuple(values) if len(values) <= 8 else (),
         ),
-        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=span_of_means(marks, log, table.sign)),
+        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=window.domain),
         drawn,
         table.direction,
         tuple(notes),
         {"buckets": rows},
     )
-
-
-def span_of_means(marks: pd.DataFrame, log: bool, sign: float) -> tuple[float, float] | None:
-    """From the best to the worst finite mean, less what would flatten all others."""
-    values = marks["mean"].where(marks["state"] == "complete").dropna()
-    if values.empty:
-        return None
-    low, high = float(values.min()), float(values.max())
-    if sign > 0 and not log and len(values) > 8:
-        edge = float(values.quantile(0.9))
-        high = min(high, edge + 3 * (edge - low)) if edge > low else high
-    if log:
-        return low / 1.15, max(high, low * 1.05) * 1.15
-    pad = 0.06 * ((high - low) or abs(high) or 1.0)
-    return low - pad, high + pad
 
 
 def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
@@ -122,6 +115,7 @@ def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> t
     return kept.sort_index(), [f"{len(kept):,} of {len(marks):,} settings are drawn, evenly over the ranking"]
 
 
+@on_selecting_seeds
 def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
     """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with x
     and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of all)."""
@@ -139,17 +133,20 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     marks = marks.join(best).reset_index()
     marks["best"] = marks["number"].eq(ranking["number"].iloc[0]) if len(ranking) else False
     marks["x"], marks["y"] = [x.labels[i] for i in marks["xi"]], [y.labels[i] for i in marks["yi"]]
-    rest = [name for name in table.swept if name not in (across, down)]
+    rest = varying(table, (across, down))
     seeds = int(table.trials["seed"].nunique())
     each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
     words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
+    log = metric_log(marks["value"]) and not is_percent(table.metric)
+    window = metric_window(table, marks["value"], log)
     hurt = int((marks["diverged"] > 0).sum())
-    notes: tuple[str, ...] = (f"× marks {_cells(hurt)} where settings diverged",) if hurt else ()
+    notes: tuple[str, ...] = (f"{CROSS} marks {counted(hurt, 'cell')} where settings diverged",) if hurt else ()
     empty = len(x.labels) * len(y.labels) - len(marks)
-    notes += (f"{_cells(empty)} without a trial left blank",) if empty else ()
+    notes += tuple(window.notes("cell"))
+    notes += (f"{counted(empty, 'cell')} without a trial left blank",) if empty else ()
     return Picture(
         "heatmap",
-        f"{headed(table)} by {across} and {down}",
+        f"{headed(table)} by {across} and {down}{f', where {table.where}' if table.where else ''}",
         words,
         ground_line(table, settings, data),
         Axis("x", across, values=tuple(x.labels)),
@@ -162,24 +159,28 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
                 {
                     "title": [metric_title(table)],
                     "percent": [is_percent(table.metric)],
-                    "log": [metric_log(marks["value"]) and not is_percent(table.metric)],
+                    "log": [log],
+                    "low": [window.inner[0]],
+                    "high": [window.inner[1]],
                 }
             )
         },
     )
 
 
-def _cells(number: int) -> str:
-    return f"{number} cell{'' if number == 1 else 's'}"
+def varying(table: StudyTable, but: Sequence[str]) -> list[str]:
+    """The swept hyperparameters, less some, that take several values in these trials: a condition may leave one."""
+    return [name for name in table.swept if name not in but and table.trials[name].nunique(dropna=False) > 1]
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"the {len(names)} others"
 
 
+@on_selecting_seeds
 def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """A line a setting through one axis a hyperparameter and the metric's at the end. marks: a setting and axis each, with
-    setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
+    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged.
+    marks: a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
 
     more["ticks"]: axis, at, label. The metric's axis has the best at the top, diverged settings below its end.
     """
@@ -198,7 +199,10 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
         parts.append(drawn.assign(axis=name, at=at.loc[drawn.index], value=drawn[column(name)].map(show_value)))
         ticks += [{"axis": name, "at": place, "label": label} for place, label in labels]
     last = metric_title(table).split(" (")[0]
-    at, labels = _metric_positions(settings, table)
+    log = metric_log(settings["mean"]) and not is_percent(table.metric)
+    window = metric_window(table, settings["mean"].where(settings["state"] == "complete"), log)
+    notes += window.notes()
+    at, labels = _metric_positions(settings, table, window, log)
     show = drawn["mean"].where(drawn["state"] == "complete").map(lambda value: "" if value != value else f"{value:.4g}")
     parts.append(drawn.assign(axis=last, at=at.loc[drawn.index], value=show))
     ticks += [{"axis": last, "at": place, "label": label} for place, label in labels]
@@ -215,8 +219,9 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
         Axis(
             "at",
             metric_title(table),
-            metric_log(settings["mean"]) and not is_percent(table.metric),
+            log,
             is_percent(table.metric),
+            domain=window.inner,
         ),
         marks,
         table.direction,
@@ -243,16 +248,23 @@ def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
     return at.fillna(0.0), [*([(0.0, "–")] if numbers.isna().any() else []), *labels]
 
 
-def _metric_positions(settings: pd.DataFrame, table: StudyTable) -> tuple[pd.Series, list[tuple[float, str]]]:
-    values = settings["mean"].where(settings["state"] == "complete").astype("float64")
-    log = metric_log(values) and not is_percent(table.metric)
+def _metric_positions(
+    settings: pd.DataFrame, table: StudyTable, window: Window, log: bool
+) -> tuple[pd.Series, list[tuple[float, str]]]:
+    values = settings["mean"].where(settings["state"] == "complete").astype("float64").clip(*window.inner)
     scaled: pd.Series = pd.Series(np.log(values)) if log else values
     low, high = (float(scaled.min()), float(scaled.max())) if values.notna().any() else (0.0, 1.0)
     share = (scaled - low) / ((high - low) or 1.0)
     at = 0.12 + 0.88 * ((1 - share) if table.sign > 0 else share)
-    worst = f"{'not complete' if (settings['state'] != 'diverged').any() else 'diverged'}"
+    lost = set(settings.loc[settings["state"] != "complete", "state"])
+    worst = (
+        f"{CROSS} diverged"
+        if lost == {"diverged"}
+        else f"not complete{f' ({CROSS} diverged)' if 'diverged' in lost else ''}"
+    )
     ends = [(1.0, low if table.sign > 0 else high), (0.12, high if table.sign > 0 else low)]
     show = [(place, _written(np.exp(value) if log else value, table)) for place, value in ends]
+    show[1] = (show[1][0], f"{show[1][1]} or worse") if window.beyond else show[1]
     rest = [(0.0, worst)] if (settings["state"] != "complete").any() else []
     return at.fillna(0.0), [*rest, *show]
 

@@ -8,28 +8,33 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.pictures.base import (
+    CROSS,
     Axis,
     Picture,
     absent,
     better,
     column,
+    counted,
     ground_line,
     headed,
     is_log,
     is_percent,
     metric_log,
     metric_title,
+    metric_window,
+    on_selecting_seeds,
     rows_of,
     setting_ids,
     setting_label,
     settings_of,
 )
-from sweep.analysis.pictures.planes import POINTS, span_of_means, thinned
+from sweep.analysis.pictures.planes import POINTS, thinned
 from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 
 
+@on_selecting_seeds
 def pareto_picture(
     table: StudyTable,
     data: str = "",
@@ -37,7 +42,8 @@ def pareto_picture(
     parameters: Callable[[dict[str, object]], int] | None = None,
 ) -> Picture:
     """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
-    less is better), mean, front, state, label. The cost is `names[0]`: a measured column,
+    less is better), mean, front, state, label. more["lost"]: likewise, the settings that have no final value but a cost.
+    The cost is `names[0]`: a measured column,
     `parameters`, or a numeric hyperparameter; by default what a search with several objectives sought beside the metric."""
     settings = settings_of(table)
     name, goes_up = _cost(table, settings, names, parameters)
@@ -50,9 +56,13 @@ def pareto_picture(
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
     drawn, notes = thinned(marks, marks["front"], POINTS, table.sign)
-    left = len(settings) - len(marks)
-    notes += [f"{left} settings without a final value are not on the plane"] if left else []
+    lost = settings[(settings["state"] != "complete") & settings["x"].notna()].copy()
+    lost["label"] = [setting_label(row, table.swept) for row in rows_of(lost)]
+    left = len(settings) - len(marks) - len(lost)
+    notes += [f"{counted(left, 'setting')} without a final value not on the plane"] if left else []
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
+    window = metric_window(table, marks["mean"], log)
+    notes += window.notes()
     log_x = is_log(list(marks["x"]))
     words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
     return Picture(
@@ -61,10 +71,11 @@ def pareto_picture(
         f"a dot a setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
         ground_line(table, settings, data),
         Axis("x", words, log_x),
-        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=span_of_means(marks, log, table.sign)),
+        Axis("mean", metric_title(table), log, is_percent(table.metric), domain=window.domain),
         drawn,
         table.direction,
         tuple(notes),
+        {"lost": lost},
     )
 
 
@@ -106,11 +117,13 @@ def _cost(
     return name, aims[name] == "maximize" if name in aims else name.endswith("accuracy")
 
 
+@on_selecting_seeds
 def budget_picture(table: StudyTable, data: str = "") -> Picture:
     """The expected best of k settings drawn at random from those of the study (Dodge et al. 2019), with the range that
     80 of 100 draws fall into. marks: k, expected, low, high. A diverged setting is a draw that is as bad as the worst.
 
-    more["seen"]: k, best: the best so far in the order of the study. Settings count once, their seeds averaged.
+    more["seen"]: k, best: the best so far in the order of the study; more["lost"]: k: which of them
+    diverged. Settings count once, their seeds averaged.
     """
     settings = settings_of(table)
     complete = settings[settings["state"] == "complete"]
@@ -127,13 +140,15 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
         {"k": budgets, "expected": expected, "low": np.minimum(low, high), "high": np.maximum(low, high)}
     )
     seen = (table.sign * cost.cummin()).reset_index(drop=True)
-    notes = [f"{int((settings['state'] == 'diverged').sum())} diverged settings count as the worst"] * bool(
-        (settings["state"] == "diverged").any()
-    )
+    diverged = (settings["state"] == "diverged").reindex(cost.index).to_numpy()
+    count = f"{CROSS} {counted(int(diverged.sum()), 'diverged setting')} {'counts' if diverged.sum() == 1 else 'count'}"
+    notes = [f"{count} as the worst that finished"] if diverged.any() else []
     notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
         (settings["state"] == "pruned").any()
     )
     log = metric_log(pd.concat([marks["expected"], marks["low"], marks["high"]])) and not is_percent(table.metric)
+    window = metric_window(table, complete["mean"], log)
+    notes += window.notes()
     return Picture(
         "budget",
         "Expected best against budget",
@@ -146,11 +161,14 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
             ticks=_budget_ticks(len(cost)),
             domain=(1.0, float(max(2, len(cost)))),
         ),
-        Axis("expected", metric_title(table), log, is_percent(table.metric), domain=_round_span(marks, seen, log)),
+        Axis("expected", metric_title(table), log, is_percent(table.metric), domain=window.domain),
         marks,
         table.direction,
         tuple(notes),
-        {"seen": pd.DataFrame({"k": seen.index + 1, "best": seen})},
+        {
+            "seen": pd.DataFrame({"k": seen.index + 1, "best": seen}),
+            "lost": pd.DataFrame({"k": np.flatnonzero(diverged) + 1}),
+        },
     )
 
 
@@ -161,15 +179,6 @@ def _budget_ticks(most: int) -> tuple[float, ...]:
     if most <= 20:
         return (1.0, *map(float, range(2, most + 1, 2)))
     return tuple(float(k) for decade in range(7) for k in (10**decade, 2 * 10**decade, 5 * 10**decade) if k <= most)
-
-
-def _round_span(marks: pd.DataFrame, seen: pd.Series, log: bool) -> tuple[float, float]:
-    low = float(min(marks["low"].min(), marks["expected"].min(), seen.min()))
-    high = float(max(marks["high"].max(), marks["expected"].max(), seen.max()))
-    if log:
-        return low / 1.15, high * 1.1
-    pad = 0.05 * ((high - low) or abs(high) or 1.0)
-    return low - pad, high + pad
 
 
 def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from rich.text import Text
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.text import count
+from sweep.space import seeds_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,10 @@ def importance_method(found: Importance) -> str:
 def importance_sentences(found: Importance) -> list[str]:
     """What must be known beside the shares."""
     out = []
+    if (roles := found.roles) is not None:
+        again = f"{count(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
+        shared = f"Over {seeds_text(roles.selecting)}, which all settings share"
+        out.append(f"{shared}; {again} on {seeds_text(roles.fresh)}, left out here.")
     if not math.isnan(found.interactions):
         noise = f". Seed-to-seed noise: {found.noise:.4f} of the total" if not math.isnan(found.noise) else ""
         out.append(

@@ -11,7 +11,7 @@ import pandas as pd
 from sweep.analysis.pictures import Axis, rows_of
 from sweep.report.files import plain
 
-CROSS = "M-1,-1L1,1M1,-1L-1,1"
+CROSS_SHAPE = "M-1,-1L1,1M1,-1L-1,1"
 
 
 def data_of(frame: pd.DataFrame) -> alt.InlineData:
@@ -25,7 +25,7 @@ def _cell(value: Any) -> Any:
 
 
 def number_format(axis: Axis) -> str:
-    return ".1~%" if axis.percent else ".3~g"
+    return ".2~%" if axis.percent else ".3~g"
 
 
 def scale_of(axis: Axis, **more: Any) -> alt.Scale:
@@ -83,7 +83,7 @@ def x_axis(axis: Axis, width: int) -> alt.X:
         )
     values: Any = list(axis.ticks) or alt.Undefined
     look = alt.Axis(
-        format="~s" if "parameters" in axis.title else "~g",
+        format="~s" if "parameters" in axis.title else ".6~g",
         values=values,
         tickCount=max(3, width // 110),
         labelOverlap="greedy",

@@ -11,11 +11,13 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import Axis, Picture
-from sweep.report.plots.base import CROSS, data_of, layered, metric_axis, shown, tooltips, x_axis
+from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, metric_axis, shown, tooltips, x_axis
 from sweep.report.plots.grids import effect, heatmap, importance, parallel
 
 WIDE = 720
 """Width of a chart's plane in pixels."""
+MOST_CROSSES = 1500
+"""So many settings without a value are drawn along an edge; of more, those that stand apart."""
 
 
 def chart(picture: Picture, width: int = WIDE, titled: bool = True) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _stops(ends: pd.DataFrame, x: alt.X, y: alt.Y, axis: Axis) -> list[alt.Chart
     tip = tooltips(("state:N", "ended as"), ("number:Q", "first trial"), ("epoch:Q", "epoch"), ("mean:Q", axis.title))
     faint = 0.9 if len(ends) < 60 else 0.5
     layers = []
-    for state, shape, style in (("diverged", CROSS, "bad"), ("pruned", "stroke", "soft")):
+    for state, shape, style in (("diverged", CROSS_SHAPE, "bad"), ("pruned", "stroke", "soft")):
         part = ends[ends["state"] == state]
         if len(part):
             marks = alt.Chart(data_of(part)).mark_point(
@@ -126,26 +128,31 @@ def _labels(best: pd.DataFrame, names: list[str], axis: Axis, height: int) -> al
 def _isolation(picture: Picture, width: int) -> alt.LayerChart:
     marks, height = picture.marks, 360 if width > 500 else 280
     columns = ["number", "x", "mean", "low", "high", "n", "label", "best", "state", "diverged", "pruned"]
-    edges = int(marks.loc[marks["state"] != "complete", "state"].nunique()) if picture.direction == "minimize" else 0
-    x, y = x_axis(picture.x, width), metric_axis(picture.y, above=17 * edges + 4 * bool(edges))
+    x, y = x_axis(picture.x, width), metric_axis(picture.y, above=_above(marks, picture))
     whole = marks.loc[marks["state"] == "complete", columns]
     complete = alt.Chart(data_of(whole))
     tip = tooltips(("label:N", "setting"), ("number:Q", "first trial"), ("mean:Q", picture.y.title), ("n:Q", "seeds"))
     crowded = 0.65 if len(marks) < 120 else 0.35 if len(marks) < 1000 else 0.18
     layers = [
-        complete.mark_circle(style="main", size=46, opacity=crowded, clip=True).encode(x, y, tooltip=tip),
+        complete.mark_circle(style="main", size=46, opacity=crowded).encode(x, y, tooltip=tip),
         shown(whole, whole["best"])
         .mark_line(style="ink", strokeWidth=1.4, strokeDash=[4, 3], opacity=0.8)
         .encode(x, y),
         shown(whole, whole["best"])
         .mark_point(style="ring", filled=False, size=120, strokeWidth=1.9)
         .encode(x, y, tooltip=tip),
-        *_edge(marks, picture, x, height, columns),
+        *_edge(marks[columns], picture, x, height),
     ]
     return layered(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
 
 
-def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns: list[str]) -> list[Any]:
+def _above(marks: pd.DataFrame, picture: Picture) -> int:
+    """The pixels that what `_edge` draws takes above the plane."""
+    edges = int(marks.loc[marks["state"] != "complete", "state"].nunique()) if picture.direction == "minimize" else 0
+    return 17 * edges + 4 * bool(edges)
+
+
+def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int) -> list[Any]:
     """Settings without a final value, along the bad edge of the plane: crosses diverged, small bars pruned."""
     rows = marks[marks["state"].isin(["diverged", "pruned", "failed"])]
     if rows.empty:
@@ -155,14 +162,15 @@ def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns:
     for place, state in enumerate([s for s in ("diverged", "pruned", "failed") if (rows["state"] == s).any()]):
         at = (-14 - 17 * place) if bad else (height + 14 + 17 * place)
         part = rows[rows["state"] == state]
-        shape = {"diverged": CROSS, "pruned": "triangle-down", "failed": "square"}[state]
+        apart = part if len(part) <= MOST_CROSSES else part.drop_duplicates("x").head(MOST_CROSSES)
+        shape = {"diverged": CROSS_SHAPE, "pruned": "triangle-down", "failed": "square"}[state]
         tip = tooltips(
             ("label:N", "setting"),
             ("number:Q", "first trial"),
             ("diverged:Q", "seeds diverged"),
             ("pruned:Q", "seeds pruned"),
         )
-        crosses = alt.Chart(data_of(part[columns])).mark_point(
+        crosses = alt.Chart(data_of(apart)).mark_point(
             style="bad", filled=False, shape=shape, size=42, strokeWidth=1.8, opacity=0.85
         )
         out.append(crosses.encode(x, alt.YValue(at), tooltip=tip))
@@ -175,7 +183,8 @@ def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int, columns:
 
 def _budget(picture: Picture, width: int) -> alt.LayerChart:
     height = 340 if width > 500 else 270
-    x, y = x_axis(picture.x, width), metric_axis(picture.y)
+    above = 17 if len(picture.more["lost"]) and picture.direction == "minimize" else 0
+    x, y = x_axis(picture.x, width), metric_axis(picture.y, above=above)
     base = alt.Chart(data_of(picture.marks))
     tip = tooltips(
         ("k:Q", "settings tried"),
@@ -184,6 +193,10 @@ def _budget(picture: Picture, width: int) -> alt.LayerChart:
         ("high:Q", "10 of 100 above"),
     )
     seen = alt.Chart(data_of(_steps(picture.more["seen"])))
+    edge = -12 if picture.direction == "minimize" else height + 12
+    lost = alt.Chart(data_of(picture.more["lost"])).mark_point(
+        style="bad", filled=False, shape=CROSS_SHAPE, size=42, strokeWidth=1.8, opacity=0.85
+    )
     return layered(
         base.mark_area(style="main", opacity=0.16).encode(x, metric_axis(picture.y, "low"), alt.Y2("high:Q")),
         seen.mark_line(style="second", interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 3]).encode(
@@ -191,6 +204,7 @@ def _budget(picture: Picture, width: int) -> alt.LayerChart:
         ),
         base.mark_line(style="main", strokeWidth=2.6).encode(x, y, tooltip=tip),
         base.mark_circle(style="main", size=26).encode(x, y, tooltip=tip),
+        lost.encode(x, alt.YValue(edge), tooltip=tooltips(("k:Q", "diverged: setting"))),
     ).properties(width=width, height=height)
 
 
@@ -202,7 +216,8 @@ def _steps(seen: pd.DataFrame) -> pd.DataFrame:
 
 def _pareto(picture: Picture, width: int) -> alt.LayerChart:
     height = 360 if width > 500 else 280
-    x, y = x_axis(picture.x, width), metric_axis(picture.y)
+    lost = picture.more["lost"][["number", "x", "label", "state", "diverged", "pruned"]]
+    x, y = x_axis(picture.x, width), metric_axis(picture.y, above=_above(lost, picture))
     columns = ["number", "x", "mean", "n", "label", "front"]
     tip = tooltips(
         ("label:N", "setting"), ("number:Q", "first trial"), ("x:Q", picture.x.title), ("mean:Q", picture.y.title)
@@ -210,11 +225,12 @@ def _pareto(picture: Picture, width: int) -> alt.LayerChart:
     front = shown(picture.marks[columns], picture.marks["front"])
     return layered(
         shown(picture.marks[columns], ~picture.marks["front"])
-        .mark_circle(style="others", size=40, opacity=0.6, clip=True)
+        .mark_circle(style="others", size=40, opacity=0.6)
         .encode(x, y, tooltip=tip),
         front.mark_line(style="main", interpolate="step-after", strokeWidth=2).encode(x, y),
         front.mark_circle(style="main", size=95, opacity=1).encode(x, y, tooltip=tip),
-    ).properties(width=width, height=height)
+        *_edge(lost, picture, x, height),
+    ).properties(width=width - (70 if len(lost) else 0), height=height)
 
 
 _CHARTS: dict[str, Callable[[Picture, int], Any]] = {

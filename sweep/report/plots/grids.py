@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from sweep.analysis.pictures import Picture, rows_of
-from sweep.report.plots.base import data_of, layered, number_format, shown, tooltips
+from sweep.analysis.pictures import CROSS, Picture, rows_of
+from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, number_format, shown, tooltips
 from sweep.report.plots.style import HEAT
 
 
@@ -18,8 +18,7 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
     scale_row = picture.more["scale"].iloc[0]
     percent, log = bool(scale_row["percent"]), bool(scale_row["log"])
     marks = picture.marks.copy()
-    values = marks["value"].dropna()
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    low, high = float(scale_row["low"]), float(scale_row["high"])
     share = _share(marks["value"], low, high, log)
     good = share if picture.direction == "minimize" else 1 - share
     marks["dark"] = good < 0.5
@@ -28,7 +27,7 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
     small = side < 46
     marks["text"] = [_heat_text(row, percent, small) for row in rows_of(marks)]
     marks["hurt"] = [
-        f"×{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}"
+        f"{CROSS}{row['diverged'] if row['diverged'] < row['settings'] or row['settings'] > 1 else ''}"
         if row["diverged"]
         else ""
         for row in rows_of(marks)
@@ -56,12 +55,13 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
             domain=[low, high if high > low else low * 1.001 + 1e-12],
             range=heat,
             interpolate="lab",
+            clamp=True,
             nice=False,
         ),
         legend=alt.Legend(
             title=f"{title}{', log scale' if log else ''}",
             orient="bottom",
-            format=".1~%" if percent else ".3~g",
+            format=".2~%" if percent else ".3~g",
             gradientLength=min(260, width * 0.8),
             direction="horizontal",
             tickCount=4,
@@ -94,8 +94,9 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
         .mark_text(style="soft", fontSize=10.5 if small else 12)
         .encode(alt.Text("text:N")),
     ]
-    if (marks["diverged"] > 0).any() and not small:
-        corner = {"dx": side / 2 - 6, "dy": -step_y / 2 + 9, "align": "right", "fontSize": 10.5, "fontWeight": 600}
+    if (marks["diverged"] > 0).any():
+        size = 8.5 if small else 10.5
+        corner = {"dx": side / 2 - 6, "dy": -step_y / 2 + 9, "align": "right", "fontSize": size, "fontWeight": 600}
         for flag, tone in ((marks["dark"], "#ffffff"), (~marks["dark"], "#8a2f00")):
             layers.append(
                 shown(marks, known & flag & (marks["hurt"] != ""))
@@ -115,7 +116,7 @@ def _share(values: pd.Series, low: float, high: float, log: bool) -> pd.Series:
 def _heat_text(row: dict[str, Any], percent: bool, small: bool) -> str:
     value = row["value"]
     if value != value:
-        return "×" if row["diverged"] else "pruned" if row["pruned"] and not small else "–"
+        return CROSS if row["diverged"] else "pruned" if row["pruned"] and not small else "–"
     if percent:
         return f"{100 * value:.1f}%" if not small else f"{100 * value:.0f}"
     return f"{value:.2g}" if small else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
@@ -138,7 +139,10 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
     x = alt.X("axis:N", sort=names, title=None, scale=alt.Scale(domain=names, type="point", padding=0.25), axis=look)
     y = alt.Y("at:Q", scale=alt.Scale(domain=[-0.02, 1.02]), axis=None)
     reverse = picture.direction != "minimize"
-    scale = alt.Scale(type="log" if picture.y.log else "linear", range="ramp", reverse=reverse, nice=False)
+    ends = list(picture.y.domain or (0.0, 1.0))
+    ends = ends if ends[1] > ends[0] else [ends[0], ends[0] * 1.001 + 1e-12]
+    kind: Any = "log" if picture.y.log else "linear"
+    scale = alt.Scale(type=kind, domain=ends, clamp=True, range="ramp", reverse=reverse, nice=False)
     colour = alt.Color(
         "mean:Q",
         scale=scale,
@@ -183,6 +187,9 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
         lines(marks["state"] != "complete").mark_line(style="others", strokeDash=[3, 3], strokeWidth=1, opacity=0.55),
         lines(marks["rank"] > 10).mark_line(strokeWidth=1.1, opacity=0.8 if many < 60 else 0.4).encode(colour),
         lines(marks["rank"] <= 10).mark_line(strokeWidth=2.2, opacity=0.95).encode(colour),
+        shown(marks, (marks["state"] == "diverged") & (marks["axis"] == names[-1]))
+        .mark_point(style="bad", filled=False, shape=CROSS_SHAPE, size=42, strokeWidth=1.8, opacity=0.85)
+        .encode(x, y, tooltip=tip),
         halo,
         label,
     ).properties(width=width, height=height)
@@ -212,6 +219,7 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
         scale=alt.Scale(domain=[low * factor, high * factor], clamp=True, nice=False),
         axis=alt.Axis(format=".4~g", grid=True, tickCount=4 if narrow else 7),
     )
+    lost = _lost_cells(picture, x_low=low * factor, x_high=high * factor, band=band)
     flat: dict[str, Any] = {"scale": alt.Scale(domain=[0, height], reverse=True, nice=False, zero=False), "axis": None}
     points = marks[["x", "y", "setting", "level_mean", "reference_mean", "seeds", "clear"]]
     words = alt.Chart(data_of(board[["mean", "low", "high", "y", "top", "text", "label", "short", "said", "n"]]))
@@ -233,6 +241,12 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
         shown(points, ~points["clear"])
         .mark_point(style="second", filled=False, size=44, strokeWidth=1.6, opacity=faint + 0.15)
         .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
+        alt.Chart(data_of(lost))
+        .mark_point(style="bad", filled=False, shape=CROSS_SHAPE, size=42, strokeWidth=1.8)
+        .encode(x, alt.Y("y:Q", **flat), tooltip=tooltips(("said:N", "diverged"))),
+        alt.Chart(data_of(lost[lost["cells"] > 1]))
+        .mark_text(style="bad", fontSize=11, dy=13)
+        .encode(x, alt.Y("y:Q", **flat), alt.Text("cells:Q")),
         words.mark_rule(style="ink", strokeWidth=3.2).encode(
             alt.X("low:Q"), alt.X2("high:Q"), alt.Y("y:Q", **flat), tooltip=said
         ),
@@ -247,7 +261,51 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
         ),
         words.mark_text(style="halo", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
         words.mark_text(style="soft", align="left").encode(alt.XValue(0), alt.Y("text:Q", **flat), alt.Text("short:N")),
+        *_legend(picture, len(lost) > 0, width),
     ).properties(width=width, height=height)
+
+
+def _lost_cells(picture: Picture, x_low: float, x_high: float, band: int) -> pd.DataFrame:
+    """Where the crosses of cells that divergence decided stand: at the end to which the difference has none."""
+    rows = []
+    for one in rows_of(picture.more["lost"]):
+        for side, x in (("left", x_low), ("right", x_high)):
+            if cells := int(one[side]):
+                said = f"one side for more seeds, in {cells} cell{'' if cells == 1 else 's'}"
+                rows.append({"x": x, "y": int(one["row"]) * band + 58, "cells": cells, "said": said})
+    return pd.DataFrame(rows, columns=["x", "y", "cells", "said"])
+
+
+def _legend(picture: Picture, lost: bool, width: int) -> list[alt.Chart]:
+    """What the marks mean, above the plane: a mark and its word each, in as many lines as they need."""
+    good: dict[str, Any] = {"style": "main", "shape": "circle", "filled": True, "size": 52}
+    poor: dict[str, Any] = {"style": "second", "shape": "circle", "filled": False, "size": 44, "strokeWidth": 1.6}
+    mean: dict[str, Any] = {"style": "ink", "shape": "diamond", "filled": True, "size": 150}
+    bar: dict[str, Any] = {"style": "ink", "shape": "stroke", "filled": False, "size": 260, "strokeWidth": 3.2}
+    cross: dict[str, Any] = {"style": "bad", "shape": CROSS_SHAPE, "filled": False, "size": 42, "strokeWidth": 1.8}
+    there = picture.more["means"]["low"].notna().any()
+    items = [(good, "pair, better"), (poor, "pair, worse or equal"), (mean, "mean of pairs")]
+    items += [(bar, "95% interval")] * bool(there) + [(cross, "pair in which one side diverged")] * lost
+    lines: list[list[tuple[dict[str, Any], str]]] = [[]]
+    for item in items:
+        if lines[-1] and sum(_room(word) for _, word in [*lines[-1], item]) > width:
+            lines.append([])
+        lines[-1].append(item)
+    out = []
+    for place, line in enumerate(reversed(lines)):
+        at, y = 8.0, -12 - 19 * place
+        for mark, word in line:
+            one = alt.Chart(data_of(pd.DataFrame({"word": [word]})))
+            out.append(one.mark_point(**mark, opacity=1).encode(alt.XValue(at), alt.YValue(y)))
+            text = one.mark_text(style="soft", align="left", dx=14, fontSize=12)
+            out.append(text.encode(alt.XValue(at), alt.YValue(y), alt.Text("word:N")))
+            at += _room(word)
+    return out
+
+
+def _room(word: str) -> float:
+    """The pixels that a mark and its word take."""
+    return 36 + 6.4 * len(word)
 
 
 def importance(picture: Picture, width: int) -> alt.LayerChart:

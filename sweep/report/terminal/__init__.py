@@ -4,7 +4,7 @@ canvas  a plane of braille dots
 planes  pictures of two numbers: curves, isolation, budget, Pareto front
 rows    pictures in rows: strips, heat map, parallel, effect, importance
 
-What colour says is said by a sign as well: the best are numbered, ◉ is a bucket's best, ✕ diverged, a front is ●.
+What colour says is said by a sign as well: the best are numbered, ◉ is a bucket's best, × diverged, a front is ●.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweep.analysis.pictures import Picture, rows_of
+from sweep.analysis.pictures import CROSS, Picture, rows_of
 from sweep.report.columns import Columns
 from sweep.report.terminal.canvas import HEIGHT, Canvas, metric_line, show, span_of
 from sweep.report.terminal.rows import bucket_table, strips
 
+SIGNS = {"diverged": CROSS, "pruned": "╷"}
 HUES = ("bright_cyan", "yellow", "bright_magenta", "green", "bright_blue")
 
 
@@ -30,7 +31,7 @@ def curves(picture: Picture, width: int) -> RenderableType:
             canvas.sign(
                 row["epoch"],
                 row["mean"],
-                "✕" if row["state"] == "diverged" else "╷",
+                CROSS if row["state"] == "diverged" else "╷",
                 "red" if row["state"] == "diverged" else "yellow",
             )
     best = ends[ends["rank"] > 0].sort_values("rank")
@@ -58,22 +59,28 @@ def isolation(picture: Picture, width: int) -> RenderableType:
     best = complete[complete["best"]].sort_values("x")
     for row in rows_of(best):
         canvas.sign(row["x"], row["mean"], "◉", "bold")
-    edge = picture.y.domain or span_of(complete["mean"])
-    bad = max(edge) if picture.direction == "minimize" else min(edge)
-    for state, sign in (("diverged", "✕"), ("pruned", "╷")):
-        for x in marks.loc[marks["state"] == state, "x"].unique():
-            canvas.sign(float(x), bad, sign, "red" if state == "diverged" else "yellow")
+    for state, sign in SIGNS.items():
+        _lost(canvas, picture, marks.loc[marks["state"] == state, "x"], sign)
     return Group(metric_line(picture.y), canvas.text(), Text(), bucket_table(picture))
+
+
+def _lost(canvas: Canvas, picture: Picture, places: pd.Series, sign: str) -> None:
+    """Settings without a final value, along the bad edge of the plane."""
+    edge = picture.y.domain or (0.0, 1.0)
+    bad = max(edge) if picture.direction == "minimize" else min(edge)
+    for x in places.unique():
+        canvas.sign(float(x), bad, sign, "red" if sign == CROSS else "yellow")
 
 
 def budget(picture: Picture, width: int) -> RenderableType:
     """The best to expect of so many trials."""
     marks, seen = picture.marks, picture.more["seen"]
     everything = pd.concat([marks["expected"], marks["low"], marks["high"], seen["best"]])
-    canvas = Canvas(width, HEIGHT, span_of(marks["k"]), span_of(everything), (picture.x, picture.y))
+    canvas = Canvas(width, HEIGHT, span_of(marks["k"]), span_of(everything, picture.y), (picture.x, picture.y))
     for column in ("low", "high"):
         canvas.line(zip(marks["k"], marks[column], strict=True), "dim", dashed=True)
     canvas.line(zip(marks["k"], marks["expected"], strict=True), "bold cyan")
+    _lost(canvas, picture, picture.more["lost"]["k"], CROSS)
     lines = [f"{k:,}: {show(_nearest(marks, k), picture.y)}" for k in _few(marks["k"])]
     return Group(
         metric_line(picture.y),
@@ -96,8 +103,11 @@ def _few(budgets: Sequence[int] | pd.Series) -> list[int]:
 def pareto(picture: Picture, width: int) -> RenderableType:
     """A front of two objectives, and what lies behind it."""
 
-    marks = picture.marks
-    canvas = Canvas(width, HEIGHT, span_of(marks["x"]), span_of(marks["mean"], picture.y), (picture.x, picture.y))
+    marks, lost = picture.marks, picture.more["lost"]
+    across = span_of(pd.concat([marks["x"], lost["x"]]).astype("float64"))
+    canvas = Canvas(width, HEIGHT, across, span_of(marks["mean"], picture.y), (picture.x, picture.y))
+    for state, sign in SIGNS.items():
+        _lost(canvas, picture, lost.loc[lost["state"] == state, "x"], sign)
     for row in rows_of(marks[~marks["front"]]):
         canvas.dot(row["x"], row["mean"], "dim")
     front = marks[marks["front"]].sort_values("x")

@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from sweep.analysis.pictures import Axis, Picture, rows_of
+from sweep.analysis.pictures import CROSS, Axis, Picture, rows_of
 from sweep.report.columns import Columns
 from sweep.report.terminal.canvas import metric_line, show, span_of, unit
 
@@ -94,7 +94,7 @@ def heatmap(picture: Picture, _: int) -> RenderableType:
     scale = picture.more["scale"].iloc[0]
     axis = Axis("value", str(scale["title"]), bool(scale["log"]), bool(scale["percent"]))
     cells = {(row["x"], row["y"]): row for row in rows_of(picture.marks)}
-    span = span_of(picture.marks["value"], axis)
+    span = float(scale["low"]), float(scale["high"])
     place = unit(span, axis.log)
     table = Table(box=None, padding=(0, 1), show_header=True, header_style="bold", pad_edge=False)
     table.add_column(picture.y.title, justify="right", style="bold")
@@ -110,14 +110,16 @@ def _heat_cell(row: dict[str, Any] | None, axis: Axis, place: Callable[[float], 
     if row is None:
         return Text("")
     if row["value"] != row["value"]:
-        return Text("✕" if row["diverged"] else "pruned" if row["pruned"] else "–", "red" if row["diverged"] else "dim")
+        return Text(
+            CROSS if row["diverged"] else "pruned" if row["pruned"] else "–", "red" if row["diverged"] else "dim"
+        )
     share = place(row["value"])
     share = share if direction == "minimize" else 1 - share
-    step = min(len(_BLUES) - 1, int(share * len(_BLUES)))
+    step = min(len(_BLUES) - 1, int(max(0.0, share) * len(_BLUES)))
     shown = f"{100 * row['value']:.1f}%" if axis.percent else f"{row['value']:.3g}"
     shown = f"[{shown}]" if row["best"] else f" {shown} "
     style = Style(color="white" if step < 3 else "black", bgcolor=_BLUES[step], bold=bool(row["best"]))
-    return Text(f"{shown}{f'✕{_how_many(row)}' if row['diverged'] else ''}", style)
+    return Text(f"{shown}{f' {CROSS}{_how_many(row)}' if row['diverged'] else ''}", style)
 
 
 def _how_many(row: dict[str, Any]) -> str:
@@ -148,7 +150,10 @@ def parallel(picture: Picture, width: int) -> RenderableType:
             cells.append(Text(" " * start).append(value, "bold" if rank == 1 else ""))
         table.add_row(str(int(rank)), *cells)
     rest = int((marks.drop_duplicates("setting")["rank"].fillna(99) > 10).sum())
-    more = [Text(f"… and {rest:,} more settings", "dim")] if rest else []
+    gone = int((marks.drop_duplicates("setting")["state"] == "diverged").sum())
+    told = f"… and {rest:,} more setting{'' if rest == 1 else 's'}"
+    told += f", {gone:,} of them diverged ({CROSS})" if gone else ""
+    more = [Text(told, "dim")] if rest else []
     return Group(
         Text("left low, right high; on the last axis right is best", "dim"),
         table,
@@ -169,12 +174,15 @@ def _fitting(value: str, room: int) -> str:
 def effect(picture: Picture, width: int) -> RenderableType:
     """A strip a comparison: dots of its cells, then its interval."""
     span = picture.x.domain or (-1.0, 1.0)
+    lost = picture.more["lost"].set_index("row")
     lines: list[Text] = []
     for row in rows_of(picture.more["means"]):
         mine = picture.marks[picture.marks["row"] == row["row"]]
+        away = lost.loc[row["row"]]
+        dots = strip(mine["x"], mine["x"].iloc[:0], span, False, width, zero=0.0)
         lines += [
             Text(row["label"], "bold"),
-            strip(mine["x"], mine["x"].iloc[:0], span, False, width, zero=0.0),
+            _with_crosses(dots, bool(away["left"]), bool(away["right"])),
             _whisker(row, span, width),
         ]
         lines += [Text(row["said"], "green" if row["verdict"].startswith("shown") else "dim"), Text()]
@@ -182,7 +190,18 @@ def effect(picture: Picture, width: int) -> RenderableType:
     first, last = (f"{factor * value:.3g}" for value in span)
     title = picture.x.title
     lines.append(Text(f"{first}{title:^{max(len(title), width - len(first) - len(last))}}{last}", "dim"))
-    return Group(*lines, Text("│ is 0; a dot a cell, ├◆┤ mean and 95% interval", "dim"))
+    legend = "dot: one cell; ◆: mean, bar: 95% interval; │: no difference"
+    crossed = (
+        f"; {CROSS}: cells in which one side diverged, at the end where it is the worse" if lost.any(axis=None) else ""
+    )
+    return Group(*lines, Text(legend + crossed, "dim"))
+
+
+def _with_crosses(dots: Text, left: bool, right: bool) -> Text:
+    """A strip with crosses at its ends."""
+    if left:
+        dots = Text.assemble((CROSS, "red"), dots[1:])
+    return Text.assemble(dots[:-1], (CROSS, "red")) if right else dots
 
 
 def _whisker(row: dict[str, Any], span: tuple[float, float], room: int) -> Text:
