@@ -438,4 +438,9 @@ def test_check_compares_on_fresh_seeds_where_there_are_some():
     ]
     study = table(pd.DataFrame(rows), ["lr"])
     assert rank_settings(study).roles is not None
-    assert "seeds" not in kinds(check(study, NONE))
+    found = check(study, NONE)
+    assert "seeds" not in kinds(found)
+    first = table(pd.DataFrame(rows[:12]), ["lr"])  # what compares all settings reads the seed that all have
+    edge = [one for one in check(first, NONE) if one.kind == "edge"]
+    assert len(edge) == 1
+    assert [one.text for one in found if one.kind == "edge"] == [edge[0].text]

@@ -21,10 +21,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sweep.analysis import StudyTable, effects, pictures, study_table
+from sweep.analysis.importance import importance
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
+from sweep.report.answers import importance_sentences
 from sweep.report.plots import THEMES, chart
+from sweep.report.plots.base import CROSS_SHAPE
+from sweep.report.terminal import terminal
 from sweep.report.terminal.rows import parallel
+from tests.tables import grid
 
 KINDS = ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")
 GRID = ("--lr", "0.1,0.01,1e6", "--batch-norm", "on,off", "--optimizer", "sgd", "--epochs", 3, "--seeds", 2)
@@ -377,3 +382,161 @@ def test_nothing_swept_is_said():
     bare = StudyTable("made", table.trials, "val_loss", "minimize", [], {})
     with pytest.raises(UsageError, match="nothing is swept"):
         pictures.parallel_picture(bare)
+
+
+# What may not mislead
+
+
+def every_kind(table: StudyTable, epochs: pd.DataFrame | None = None) -> dict[str, pictures.Picture]:
+    """Every picture of a study; without epochs no curves."""
+    made = {
+        "isolation": pictures.isolation_picture(table),
+        "heatmap": pictures.heatmap_picture(table),
+        "parallel": pictures.parallel_picture(table),
+        "effect": pictures.effect_picture(table),
+        "budget": pictures.budget_picture(table),
+        "pareto": pictures.pareto_picture(table, "", ["lr"]),
+    }
+    return made | ({"curves": pictures.curves_picture(table, epochs)} if epochs is not None else {})
+
+
+def drawn(picture: pictures.Picture) -> str:
+    """A picture in the terminal, without colour."""
+    console = Console(width=100, no_color=True, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(terminal(picture, 100))
+    return shown.get()
+
+
+def squares(value, seeds=1, lrs=(0.001, 0.01, 0.1, 1.0), metric="val_loss") -> StudyTable:
+    """A grid of lr and hidden; value(lr, hidden, seed), NaN where it diverged."""
+    made = grid(
+        {"lr": list(lrs), "hidden": [16, 32, 64]}, lambda s, seed: value(s["lr"], s["hidden"], seed), seeds, metric
+    )
+    return replace(made, trials=made.trials.assign(reason=None, seconds=1.0))
+
+
+HUGE = squares(lambda lr, hidden, _: 1e30 * hidden if lr == 1 else lr * hidden)
+LOST = squares(lambda lr, hidden, seed: math.nan if lr == 1 and hidden > 16 else 0.1 + lr * hidden + 0.01 * seed, 2)
+
+
+def test_numbers_far_beyond_the_rest_do_not_make_the_axis():
+    """Three of twelve settings end at 1e31: the axis is of the others, and a note says how many are not on it."""
+    for kind, picture in every_kind(HUGE).items():
+        json.dumps(chart(picture), allow_nan=False)
+        assert drawn(picture)
+        far = [note for note in picture.notes if "beyond the axis, at its edge (up to 6.4e+31)" in note]
+        assert len(far) == 1, kind
+        axis = picture.x if kind == "effect" else picture.y
+        if kind == "heatmap":
+            assert picture.more["scale"]["high"].tolist() == [6.4]
+        else:
+            assert max(axis.domain) < 100, kind
+    assert far[0].startswith("3 settings lie")
+    usual = every_kind(squares(lambda lr, hidden, _: lr * hidden))
+    assert not [note for picture in usual.values() for note in picture.notes if "beyond" in note]
+
+
+def test_numbers_that_are_all_huge_are_on_the_axis():
+    for factor in (1e27, 1e-27):
+        for kind, picture in every_kind(squares(lambda lr, hidden, _, factor=factor: factor * lr * hidden)).items():
+            json.dumps(chart(picture), allow_nan=False)
+            assert not [note for note in picture.notes if "beyond" in note], kind
+    low, high = pictures.isolation_picture(squares(lambda *_: 1e30)).y.domain  # a single value
+    assert low < 1e30 < high
+
+
+@given(
+    st.lists(st.one_of(st.floats(1e-30, 1e30), st.floats(0, 5)), min_size=12, max_size=12),
+    st.sampled_from(["val_loss", "val_accuracy"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_numbers_make_an_axis_that_has_the_best(values, metric):
+    values = [min(value, 1.0) if metric == "val_accuracy" else value for value in values]
+    left = iter(values)
+    table = squares(lambda *_: next(left), metric=metric)
+    best = min(values) if metric == "val_loss" else max(values)
+    for picture in (pictures.isolation_picture(table), pictures.pareto_picture(table, "", ["lr"])):
+        low, high = picture.y.domain
+        assert 0 <= low <= best <= high
+        assert low < high
+        assert metric == "val_loss" or high <= 1
+
+
+def test_an_accuracy_axis_ends_at_0_and_100_percent():
+    for value in (lambda lr, *_: 1 - lr / 2000, lambda lr, hidden, _: lr / 2000 if hidden > 16 else 0.0):
+        for kind, picture in every_kind(squares(value, metric="val_accuracy")).items():
+            low, high = (picture.x if kind == "effect" else picture.y).domain or (0.0, 1.0)
+            assert (-1 if kind == "effect" else 0) <= low < high <= 1, kind
+
+
+def test_divergence_is_seen_in_every_picture_by_one_mark():
+    for kind, picture in every_kind(LOST).items():
+        spec = json.dumps(chart(picture), ensure_ascii=False)
+        assert pictures.CROSS in drawn(picture), kind
+        assert CROSS_SHAPE in spec or pictures.CROSS in spec, kind
+    others = [
+        path for path in Path(pictures.__file__).parents[2].rglob("*.py") if "✕" in path.read_text(encoding="utf-8")
+    ]
+    assert others == []
+    lost = pictures.effect_picture(LOST, "", ["lr"]).more["lost"]
+    assert lost[["left", "right"]].sum().tolist() == [0, 2]  # at lr 1 two of three cells: worse
+    assert pictures.budget_picture(LOST).more["lost"]["k"].tolist() == [11, 12]
+    assert pictures.pareto_picture(LOST, "", ["lr"]).more["lost"]["x"].tolist() == [1.0, 1.0]
+    small = chart(pictures.heatmap_picture(LOST), 120)
+    assert pictures.CROSS in json.dumps(small, ensure_ascii=False)
+
+
+def test_one_of_anything_is_singular():
+    one = squares(
+        lambda lr, hidden, _: (
+            math.nan if lr == 1 and hidden == 16 else 1e20 if lr == 1 and hidden == 32 else lr * hidden
+        )
+    )
+    for kind, picture in every_kind(one).items():
+        said = f"{picture.said} {drawn(picture)}"
+        assert not re.search(
+            r"(?<![\d.,])1 (settings|cells|pairs|dots|trials|seeds|comparisons|diverged settings|further)", said
+        ), kind
+    assert "1 setting lies beyond the axis" in pictures.isolation_picture(one).said
+    assert "× 1 diverged setting counts as the worst" in pictures.budget_picture(one).said
+
+
+def test_a_condition_is_in_the_title_of_the_heat_map(sweep, folder):
+    told = sweep("plot", "small", "heatmap", "lr", "batch_norm", "--where", "lr<1", "--results", folder).stdout
+    assert told.startswith("Validation loss by lr and batch_norm, where lr<1\n")
+    assert "where lr<1 · " in sweep("plot", "small", "isolation", "--where", "lr<1", "--results", folder).stdout
+    fixed = sweep("plot", "small", "isolation", "lr", "--where", "batch_norm=on", "--results", folder).stdout
+    assert "of the rest" not in fixed  # the condition leaves batch_norm one value
+
+
+def test_the_effect_has_a_legend_of_what_is_there():
+    spec = json.dumps(chart(pictures.effect_picture(LOST)))
+    for word in ("pair, better", "pair, worse or equal", "mean of pairs", "pair in which one side diverged"):
+        assert word in spec
+    assert "one side diverged" not in json.dumps(chart(pictures.effect_picture(HUGE)))
+    assert "dot: one cell; ◆: mean, bar: 95% interval; │: no difference" in " ".join(
+        drawn(pictures.effect_picture(HUGE)).split()
+    )
+
+
+def test_selecting_and_fresh_seeds_are_not_averaged_together():
+    """Twelve settings on seed 0, of which two were run again on seeds 1 to 3, where they are far worse."""
+    whole = squares(lambda lr, hidden, _: lr * hidden)
+    again = squares(lambda *where: 50.0 + where[-1], 4)
+    chosen = again.trials[(again.trials["setting"] < 2) & (again.trials["seed"] > 0)]
+    both = pd.concat([whole.trials, chosen], ignore_index=True)
+    both = both.assign(number=range(len(both)))
+    mixed = replace(whole, trials=both)
+    epochs = pd.DataFrame({"trial": both["number"], "epoch": 1, "val_loss": both["val_loss"]})
+    alone, told = every_kind(whole, epochs.head(12)), every_kind(mixed, epochs)
+    note = "all settings on seed 0 alone, which selected; 2 settings were run again on seeds 1 to 3, not drawn here"
+    for kind, picture in told.items():
+        assert picture.notes[-1] == note, kind
+        pd.testing.assert_frame_equal(picture.marks, alone[kind].marks, obj=kind)
+    found = importance(mixed)
+    pd.testing.assert_frame_equal(found.shares, importance(whole).shares)
+    assert importance_sentences(found)[0] == (
+        "Over seed 0, which all settings share; 2 settings were run again on seeds 1 to 3, left out here."
+    )
+    assert pictures.importance_picture(mixed).notes == (note,)

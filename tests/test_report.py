@@ -22,6 +22,7 @@ from sweep.recipe import load_recipe
 from sweep.report.files import export_table
 from sweep.report.page.recipes import recipe_text
 from sweep.report.plots.rendering import script_json
+from tests.made import made
 
 HOSTILE = "</script><script>window.__owned=1</script>"
 NAME = "<img src=x onerror=window.__owned=1>"
@@ -109,6 +110,27 @@ def test_a_report_says_what_the_analyses_say(folder):
         exported.set_index("trial").sort_index()["val_loss"].tolist(), nan_ok=True
     )
     assert not [name for name in trials["columns"] if name.startswith("test")]
+
+
+def test_a_report_names_every_machine_that_trained(sweep, tmp_path):
+    """Not the one on which the study was started alone: each kind with its trials, each fact with all it was."""
+    study = made(tmp_path / "results", "m", {"lr": "0.1,0.01,0.001", "epochs": "1"}, lambda _: 0.5)
+    facts = {"torch": "2.14.1", "device": "AMD EPYC", "instructions": "AVX2", "host": "first"}
+    with Ledger(tmp_path / "results") as ledger:
+        for number, more in enumerate(({}, {"host": "second"}, {"instructions": "AVX512", "host": "third"})):
+            sitting = ledger.sit(study, facts | more)
+            ledger._connection.execute("UPDATE trials SET sitting = ? WHERE number = ?", (sitting, number))
+    sweep("report", "m", "-o", "m.html")
+    again = (tmp_path / "m.html").read_text(encoding="utf-8").split('id="again"')[1]
+    shown = " ".join(re.sub("<[^>]*>", " ", again).split())
+    assert re.search(
+        r"Trained 2 trials, [0-9-]{10}, 2 sittings torch 2.14.1 device AMD EPYC instructions AVX2 host first, second",
+        shown,
+    )
+    assert re.search(r"Trained 1 trial, [0-9-]{10} torch 2.14.1 device AMD EPYC instructions AVX512 host third", shown)
+    assert (
+        "The trials come from 2 kinds of machines (2 on torch 2.14.1, AMD EPYC, vector instructions AVX2; 1 on" in shown
+    )
 
 
 def test_test_scores_of_others_than_the_selected_are_nowhere(folder):

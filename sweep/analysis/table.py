@@ -60,8 +60,8 @@ class StudyTable:
 
     @property
     def left_running(self) -> str:
-        """What the trials that are marked as running are: trained now, or left so by a process that was killed; empty where
-        there are none."""
+        """What the trials that are marked as running are: trained now, or left so by a process that was killed; empty
+        where there are none."""
         running = int((self.trials["state"] == "running").sum())
         is_, was = ("is", "was") if running == 1 else ("are", "were")
         if not running or self.owner is None:

@@ -80,7 +80,8 @@ class Ledger(Reader):
         return self.study(study.name)
 
     def use_data(self, study: Study, fingerprint: str, classes: Classes | None = None) -> None:
-        """Notes which data a study trains on, and how many rows each class has. Raises UsageError if they are not those it began with."""
+        """Notes which data a study trains on, and how many rows each class has. Raises UsageError if they are not
+        those it began with."""
         found = self.study(study.name).data
         if found not in (None, fingerprint):
             raise UsageError(

@@ -99,7 +99,7 @@ def covers(data_splits: int) -> str:
 
 
 def show_runs(numbers: Sequence[int], most: int = 16) -> str:
-    """Whole numbers in order, runs of them from end to end: 2–4, 7, 9–10; past `most` runs, how many more there are."""
+    """Whole numbers in order, runs of them from end to end: 2–4, 7, 9–10; past `most` runs, how many more."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

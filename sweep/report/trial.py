@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 ROWS = 12
 """Epochs at most in a trial's table."""
 MEASURED = (
-    "train_loss and train_accuracy are means over the epoch while it trains (dropout on), so they may be worse than the validation's.",
+    "train_loss and train_accuracy are means over the epoch while it trains (dropout on): they may be worse than val_….",
     "grad_norm is the length of the whole net's gradient, the mean of every tenth step.",
 )
 LINES = {"cyan": (4, "· · ·", "dotted"), "yellow": (1, "───", "a line")}
-"""How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called: so that curves can
-be told apart where there is no colour."""
+"""How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called, so that they
+can be told apart where there is no colour."""
 
 
 def trial_report(
@@ -160,7 +160,7 @@ def findings_report(findings: Sequence[tuple[Finding, str | None]]) -> Text:
 
 
 def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
-    """Curves over epochs as braille dots (2 x 4 a character), on one scale: at most two, each in its colour and its kind of line."""
+    """Curves over epochs as braille dots (2 x 4 a character), on one scale: at most two, each its own kind of line."""
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite:
         return Text("no finite value to draw", "dim")

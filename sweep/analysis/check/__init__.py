@@ -23,6 +23,7 @@ from sweep.analysis.check.luck import did_nothing, too_few_seeds
 from sweep.analysis.check.reading import Reading, Remark, counted, is_number, read
 from sweep.analysis.check.thresholds import SHORTEST
 from sweep.analysis.check.training import guessing, machines, no_rows, one_class, warm_ups
+from sweep.analysis.seeds import seed_roles
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
 from sweep.errors import UsageError
@@ -30,6 +31,10 @@ from sweep.ledger import Sitting
 from sweep.recipe import Recipe
 
 __all__ = ["Remark", "check", "unread"]
+
+_Finder = Callable[[Reading], Iterator[Remark]]
+ON_SELECTING_SEEDS: tuple[_Finder, ...] = (edges, curve_ends, did_nothing)
+"""What compares all settings with one another: where some were run again, on the seeds that all have (see sweep.analysis.seeds)."""
 
 
 def check(
@@ -45,7 +50,9 @@ def check(
     if table.trials.empty:
         raise UsageError(f"study {table.name!r}: no trial {'meets the condition' if table.filtered else 'is in it'}")
     reading = replace(read(table, epochs, recipe), classes=classes, kinds=kinds)
-    finders: tuple[Callable[[Reading], Iterator[Remark]], ...]
+    roles = seed_roles(table)
+    of_all = reading if roles is None else read(roles.select(table), epochs, recipe)
+    finders: tuple[_Finder, ...]
     if reading.trials["value"].notna().any():
         finders = (
             failed,
@@ -62,7 +69,7 @@ def check(
         )
     else:
         finders = (failed, all_diverged, all_pruned, one_class, no_rows, warm_ups, machines)
-    return [remark for finder in finders for remark in finder(reading)]
+    return [remark for one in finders for remark in one(of_all if one in ON_SELECTING_SEEDS else reading)]
 
 
 def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = None) -> list[str]:

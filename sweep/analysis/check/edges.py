@@ -146,8 +146,8 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
 
 
 def _share_near(one: Range, whole: bool, end: str) -> float:
-    """The share of what is asked everywhere alike that lies in the outermost `NEAR` of a range: of whole numbers, each of
-    which has the half above and below it, there may be few."""
+    """The share of what is asked everywhere alike that lies in the outermost `NEAR` of a range: of whole
+    numbers, each of which has the half above and below it, there may be few."""
     scale = math.log if one.log else float
     low, high = scale(one.low), scale(one.high)
     if not whole:

@@ -23,8 +23,8 @@ from sweep.recipe import InPercent
 
 
 def too_few_seeds(reading: Reading) -> Iterator[Remark]:
-    """The first setting cannot be told from the second, as the board of `sweep show` judges it (its ≈); where it does not
-    judge, as with one seed, the gap is small."""
+    """The first setting cannot be told from the second, as the board of `sweep show` judges it (its ≈); where it does
+    not judge, as with one seed, the gap is small."""
     board = rank_settings(reading.table)
     rows, told = board.compared, board.told_from_first(1)
     if board.selected is None or len(rows) < 2 or told:
@@ -45,7 +45,8 @@ def too_few_seeds(reading: Reading) -> Iterator[Remark]:
         yield Remark("seeds", text, numbers, _confirm(reading, 10))
         return
     needed, (low, high) = _seeds_for(d, min(len(rows), CONFIRMED) - 1), bootstrap_mean(d)
-    text = f"{len(d)} {kind}s are too few to tell the first setting from the second: ahead by {reading.show(gap)}, and over seeds that is {_range(reading, low, high)}"
+    text = f"{len(d)} {kind}s are too few to tell the first setting from the second: "
+    text += f"ahead by {reading.show(gap)}, and over seeds that is {_range(reading, low, high)}"
     text += f", though it came first of {len(rows):,}" if low > 0 else ""
     if needed is None:
         text += "; no realistic number of seeds would separate them: choose on other grounds (speed, size)"
@@ -67,8 +68,8 @@ def _confirm(reading: Reading, seeds: int) -> str:
 
 
 def _seeds_for(d: Floats, comparisons: int) -> int | None:
-    """Seeds that show a mean difference as seen, at LEVEL over so many comparisons, four times in five (Cohen 1988); None
-    if over 100."""
+    """Seeds that show a mean difference as seen, at LEVEL over so many comparisons, four times in five (Cohen 1988);
+    None if over 100."""
     from scipy import stats
 
     if d.mean() == 0:

@@ -34,7 +34,8 @@ def guessing(reading: Reading) -> Iterator[Remark]:
         return
     clearly = "" if best <= chance else "clearly "
     text = f"no setting's accuracy is {clearly}above guessing: the highest {column} of a setting is {_percent(best)}, "
-    text += f"always saying class {label}, the most frequent, has {_percent(chance)}; nothing shows that anything was learned"
+    text += f"always saying class {label}, the most frequent, has {_percent(chance)}; "
+    text += "nothing shows that anything was learned"
     numbers = {"accuracy": best, "guessing": chance, "class": label, "rows": rows}
     yield Remark("guessing", text, numbers, f"sweep plot {reading.table.name} curves")
 

@@ -40,7 +40,8 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     """Paired cells: a dot each, at the difference that a level makes against the reference. marks: row (number of the
     comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean, seeds.
 
-    more["lost"]: row, left, right: cells in which one side diverged for more seeds, so that the difference has no end that way.
+    more["lost"]: row, left, right: cells in which one side diverged for more seeds, so that the difference has no
+    end that way.
     more["means"]: row, label, said, mean, low, high, n, improved, verdict. Without names, every comparable one.
     """
     found, notes = _found(table, names)
@@ -107,10 +108,11 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     accuracy = is_percent(table.metric) or isinstance(table.metric, InPercent)
     unit = " (points)" if accuracy else f" ({_unit(table)})" if _unit(table) else ""
     words = metric_title(table).split(" (")[0]
+    side = "better" if table.sign > 0 else "worse"
     return Picture(
         "effect",
         f"Effect of {one_name} on {words}",
-        f"pairs of settings that differ in it alone, seeds averaged; left of 0 is {'better' if table.sign > 0 else 'worse'}",
+        f"pairs of settings that differ in it alone, seeds averaged; left of 0 is {side}",
         ground_line(table, settings, data),
         Axis("x", f"difference of {words}{unit}", percent=is_percent(table.metric), domain=domain),
         Axis("row", ""),
@@ -187,8 +189,8 @@ def _lifts(x: np.ndarray) -> np.ndarray:
 
 
 def _span(points: pd.DataFrame, board: pd.DataFrame, table: StudyTable) -> tuple[tuple[float, float], list[str]]:
-    """From and to, 0 within, and what lies beyond: of many dots the outermost twelfth, which would flatten the others, and
-    what is a thousand times as far as usual. Differences of accuracies end at 100 points."""
+    """From and to, 0 within, and what lies beyond: of many dots the outermost twelfth, which would flatten the others,
+    and what is a thousand times as far as usual. Differences of accuracies end at 100 points."""
     values = points["x"]
     usual = values.abs()[values != 0].median()
     far = values.abs() > 1000 * usual

@@ -113,8 +113,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
-    """A picture of a study in which a few settings were run again on fresh seeds: of the seeds that all settings have, with
-    a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
+    """A picture of a study in which a few settings were run again on fresh seeds: of the seeds that all settings have,
+    with a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
 
     @functools.wraps(draw)
     def drawn(table: StudyTable, *args: Any, **more: Any) -> Picture:
@@ -130,13 +130,14 @@ def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
 def selected_note(roles: SeedRoles) -> str:
     """What is left out of a study in which some settings were run again on fresh seeds."""
     again = f"{counted(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
-    return f"all settings on {seeds_text(roles.selecting)} alone, which selected; {again} on {seeds_text(roles.fresh)}, not drawn here"
+    all_on = f"all settings on {seeds_text(roles.selecting)} alone, which selected"
+    return f"{all_on}; {again} on {seeds_text(roles.fresh)}, not drawn here"
 
 
 @dataclass(frozen=True)
 class Window:
-    """From and to of a metric's axis, None without a number; inner: the least and largest value with a place on it; beyond:
-    values worse than it reaches, and the worst of them."""
+    """From and to of a metric's axis, None without a number; inner: the least and largest value with a place on it;
+    beyond: values worse than it reaches, and the worst of them."""
 
     domain: tuple[float, float] | None
     inner: tuple[float, float] = (0.0, 1.0)
@@ -172,7 +173,7 @@ def metric_window(table: StudyTable, values: pd.Series, log: bool, metric: str |
         pad = 0.06 * ((high - low) or abs(high) or 1.0)
         least, most = table.bounds(metric or table.metric)
         domain = max(low - pad, least), min(high + pad, most)
-    return Window(domain, (low, high), len(finite) - len(inside), float(finite[bad.idxmax()]))
+    return Window(domain, (low, high), len(finite) - len(inside), table.sign * float(bad.max()))
 
 
 def _worst_drawn(bad: pd.Series, log: bool) -> float:

@@ -111,7 +111,10 @@ def _subtitle(table: StudyTable, best: int) -> str:
 def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[str, ...]:
     notes = [f"all of the best {best}: {shared}"] if shared and best > 1 else []
     if left_out:
-        notes.append(f"{counted(left_out, 'further setting')} not drawn; those that are lie evenly over the ranking")
+        notes.append(
+            f"{counted(left_out, 'further setting')} {'is' if left_out == 1 else 'are'} not drawn; "
+            "those that are lie evenly over the ranking"
+        )
     stopped = [
         f"{int((ends['state'] == state).sum()):,} {state}"
         for state in ("diverged", "pruned")
@@ -123,7 +126,7 @@ def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[s
 
 
 def _window(table: StudyTable, lines: pd.DataFrame, ends: pd.DataFrame, log: bool, metric: str) -> Window:
-    """The axis of the metric, less the worst twentieth of all epochs, which would flatten everything else; beyond it lie the
+    """The axis of the metric, less the worst twentieth of all epochs, which would flatten the rest; beyond it lie the
     settings that end there."""
     window = metric_window(table, lines["mean"], log, metric)
     if window.domain is None:

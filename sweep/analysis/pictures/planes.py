@@ -169,7 +169,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
 
 
 def varying(table: StudyTable, but: Sequence[str]) -> list[str]:
-    """The swept hyperparameters that take several values among the trials there are (a condition may leave one), but some."""
+    """The swept hyperparameters, less some, that take several values in these trials: a condition may leave one."""
     return [name for name in table.swept if name not in but and table.trials[name].nunique(dropna=False) > 1]
 
 
@@ -179,8 +179,8 @@ def _listed(names: Sequence[str]) -> str:
 
 @on_selecting_seeds
 def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged. marks: a setting and axis each, with
-    setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
+    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged.
+    marks: a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
 
     more["ticks"]: axis, at, label. The metric's axis has the best at the top, diverged settings below its end.
     """

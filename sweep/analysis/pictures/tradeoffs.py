@@ -42,7 +42,8 @@ def pareto_picture(
     parameters: Callable[[dict[str, object]], int] | None = None,
 ) -> Picture:
     """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
-    less is better), mean, front, state, label. more["lost"]: likewise, the settings that have no final value but a cost. The cost is `names[0]`: a measured column,
+    less is better), mean, front, state, label. more["lost"]: likewise, the settings that have no final value but a cost.
+    The cost is `names[0]`: a measured column,
     `parameters`, or a numeric hyperparameter; by default what a search with several objectives sought beside the metric."""
     settings = settings_of(table)
     name, goes_up = _cost(table, settings, names, parameters)
@@ -123,7 +124,8 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
     """The expected best of k settings drawn at random from those of the study (Dodge et al. 2019), with the range that
     80 of 100 draws fall into. marks: k, expected, low, high. A diverged setting is a draw that is as bad as the worst.
 
-    more["seen"]: k, best: the best so far in the order of the study; more["lost"]: k: which of them diverged. Settings count once, their seeds averaged.
+    more["seen"]: k, best: the best so far in the order of the study; more["lost"]: k: which of them
+    diverged. Settings count once, their seeds averaged.
     """
     settings = settings_of(table)
     complete = settings[settings["state"] == "complete"]

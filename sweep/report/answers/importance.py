@@ -58,9 +58,8 @@ def importance_sentences(found: Importance) -> list[str]:
     out = []
     if (roles := found.roles) is not None:
         again = f"{count(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
-        out.append(
-            f"Over {seeds_text(roles.selecting)}, which all settings share; {again} on {seeds_text(roles.fresh)}, left out here."
-        )
+        shared = f"Over {seeds_text(roles.selecting)}, which all settings share"
+        out.append(f"{shared}; {again} on {seeds_text(roles.fresh)}, left out here.")
     if not math.isnan(found.interactions):
         noise = f". Seed-to-seed noise: {found.noise:.4f} of the total" if not math.isnan(found.noise) else ""
         out.append(

@@ -14,6 +14,7 @@ from sweep.analysis.importance import importance
 from sweep.analysis.pictures import Picture
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
+from sweep.ledger import mixing
 from sweep.report.answers import (
     footnote,
     headline,
@@ -85,7 +86,7 @@ def content(report: Report) -> dict[str, Any]:
         "missing": failed,
         "whole": _whole_words(table),
         "trials": _whole(table),
-        "again": _again(study),
+        "again": _again(study, report.kinds),
         "specs": specs,
     }
     names = {
@@ -358,11 +359,33 @@ def _first(values: Sequence[Any] | pd.Series) -> Any:
 # Again
 
 
-def _again(study: Study) -> dict[str, Any]:
+def _machines(study: Study, kinds: Sequence[Sequence[Sitting]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """A table for each kind of machine that trained trials, with versions; of a study of which nothing was trained, or
+    that does not know, what it was started on."""
+    if not kinds:
+        parts = (("Versions", study.versions), ("Machine", study.machine))
+        return [
+            (title, [(name, show_value(value)) for name, value in facts.items()]) for title, facts in parts if facts
+        ]
+    return [(_trained_here(kind), _facts(kind)) for kind in kinds]
+
+
+def _trained_here(kind: Sequence[Sitting]) -> str:
+    trials = count(sum(sitting.trials for sitting in kind), "trial")
+    days = " to ".join(dict.fromkeys(sitting.started[:10] for sitting in (kind[0], kind[-1])))
+    return f"Trained {trials}, {days}" + (f", {count(len(kind), 'sitting')}" if len(kind) > 1 else "")
+
+
+def _facts(kind: Sequence[Sitting]) -> list[tuple[str, str]]:
+    """What the sittings of a kind had, each fact once, with all values that it took (several hosts, say)."""
+    names = dict.fromkeys(name for sitting in kind for name in sitting.facts)
+    taken = {name: dict.fromkeys(show_value(one.facts[name]) for one in kind if name in one.facts) for name in names}
+    return [(name, ", ".join(values)) for name, values in taken.items()]
+
+
+def _again(study: Study, kinds: Sequence[Sequence[Sitting]]) -> dict[str, Any]:
     imported = getattr(study.recipe, "imported", None) is not None
-    environment = [(name, show_value(value)) for name, value in study.versions.items()]
-    machine = [(name, show_value(value)) for name, value in study.machine.items()]
-    tables = [(name, rows) for name, rows in (("Versions", environment), ("Machine", machine)) if rows]
+    tables = _machines(study, kinds)
     if imported:
         return {
             "lines": [
@@ -378,6 +401,7 @@ def _again(study: Study) -> dict[str, Any]:
         f"sweep reproduce {study.name} N trains trial N again, alone, and compares every epoch.",
     ]
     lines += [f"Data fingerprint {study.data}."] if study.data else []
+    lines += [f"{told[0].upper()}{told[1:]}." for told in ([mixing(kinds)] if len(kinds) > 1 else [])]
     return {
         "lines": lines,
         "recipe": recipe_text(study.recipe.to_dict()),

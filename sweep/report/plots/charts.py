@@ -16,6 +16,8 @@ from sweep.report.plots.grids import effect, heatmap, importance, parallel
 
 WIDE = 720
 """Width of a chart's plane in pixels."""
+MOST_CROSSES = 1500
+"""So many settings without a value are drawn along an edge; of more, those that stand apart."""
 
 
 def chart(picture: Picture, width: int = WIDE, titled: bool = True) -> dict[str, Any]:
@@ -160,6 +162,7 @@ def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int) -> list[
     for place, state in enumerate([s for s in ("diverged", "pruned", "failed") if (rows["state"] == s).any()]):
         at = (-14 - 17 * place) if bad else (height + 14 + 17 * place)
         part = rows[rows["state"] == state]
+        apart = part if len(part) <= MOST_CROSSES else part.drop_duplicates("x").head(MOST_CROSSES)
         shape = {"diverged": CROSS_SHAPE, "pruned": "triangle-down", "failed": "square"}[state]
         tip = tooltips(
             ("label:N", "setting"),
@@ -167,7 +170,7 @@ def _edge(marks: pd.DataFrame, picture: Picture, x: alt.X, height: int) -> list[
             ("diverged:Q", "seeds diverged"),
             ("pruned:Q", "seeds pruned"),
         )
-        crosses = alt.Chart(data_of(part)).mark_point(
+        crosses = alt.Chart(data_of(apart)).mark_point(
             style="bad", filled=False, shape=shape, size=42, strokeWidth=1.8, opacity=0.85
         )
         out.append(crosses.encode(x, alt.YValue(at), tooltip=tip))
