@@ -271,7 +271,13 @@ def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
 
 @pytest.mark.parametrize(
     "change",
-    [{"batch_norm": True}, {"activation": "tanh"}, {"batch_norm": True, "bn_position": "after", "bn_affine": False}],
+    [
+        {"batch_norm": True},
+        {"activation": "tanh"},
+        {"batch_norm": True, "bn_position": "after", "bn_affine": False},
+        {"connection": "residual", "convolutions": 2, "batch_norm": True},
+        {"connection": "residual", "convolutions": 2, "hidden": 1},
+    ],
 )
 def test_images_in_onednns_layout_equal_plain_ones(digits, change, monkeypatch):
     """A CPU trains float32 images in oneDNN's own layout where it can; elsewhere on plain tensors, with the same outcome."""
@@ -292,12 +298,14 @@ def test_images_in_onednns_layout_equal_plain_ones(digits, change, monkeypatch):
             torch.testing.assert_close(opaque.lane(lane)[name], value, rtol=2e-2, atol=2e-3)
 
 
+@pytest.mark.parametrize("connection", ["plain", "residual", "dense"])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_images_of_all_lanes_in_one_block_equal_a_block_each(digits, batch_norm, monkeypatch):
+def test_images_of_all_lanes_in_one_block_equal_a_block_each(digits, batch_norm, connection, monkeypatch):
     """What a GPU trains: grouped convolutions over all lanes."""
     split = small(digits, 310, torch.float64)
+    shape = {"hidden": 4, "depth": 2, "connection": connection, "convolutions": 1 if connection == "plain" else 2}
     settings = [
-        canonical({"model": "cnn", "hidden": 4, "depth": 2, "lr": lr, "batch_norm": batch_norm})
+        canonical({"model": "cnn", "lr": lr, "batch_norm": batch_norm, "growth": 3} | shape)
         for lr in (0.001, 0.01, 0.1)
     ]
 
@@ -445,11 +453,13 @@ def test_adam_in_passes_equals_adam_in_the_fused_kernel(digits, optimizer, monke
             torch.testing.assert_close(value, fused.lane(lane)[name], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("connection", ["plain", "residual", "dense"])
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
-def test_bf16_rounds_the_products_and_nothing_else(digits, model):
+def test_bf16_rounds_the_products_and_nothing_else(digits, model, connection):
     """Close to float32, not equal, and the same bits for a lane in company."""
     split = small(digits, 256, torch.float32)
-    settings = [canonical({"model": model, "hidden": 8, "batch_norm": True, "lr": lr}) for lr in (0.001, 0.003)]
+    shape = {"model": model, "hidden": 8, "connection": connection, "convolutions": 2, "batch_norm": True}
+    settings = [canonical({"lr": lr} | shape) for lr in (0.001, 0.003)]
     with torch.no_grad():
         exact = Program(settings, [0, 0], split).train_epoch(1)
         rounded = Program(settings, [0, 0], split, precision="bf16").train_epoch(1)

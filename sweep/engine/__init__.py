@@ -3,7 +3,8 @@
 products    matrix products that give every lane the bits it would get alone
 layers      the lane form of each kind of layer of vectors: forward and backward on tensors with a leading lane axis
 images      the same for a cnn's layers of images
-losses      the two losses, per lane
+blocks      residual and dense blocks of either
+losses      the losses, per lane
 parameters  the trained numbers of all lanes in flat tensors
 optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules
 graphs      a training step on a CUDA device, captured once and replayed
