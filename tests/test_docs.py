@@ -42,6 +42,46 @@ def test_readme_commands_run_in_order(sweep, tmp_path):
     assert ran >= 9
 
 
+WORD = re.compile(r"[A-Za-z_]{3,}")
+
+
+@pytest.mark.long
+def test_readme_outputs_are_in_todays_words(sweep, tmp_path):
+    """Every word of an output that the README shows is one that its commands print; numbers depend on the machine."""
+    shutil.copytree(RECIPES, tmp_path / "recipes")
+    parts = re.split(r"```(\w*)\n", (ROOT / "README.md").read_text())
+    said, checked = "", 0
+    for kind, text in zip(parts[1::2], parts[2::2], strict=True):
+        text = text.split("```")[0]
+        if kind == "console":
+            said = ""
+            for part in [part for line in text.splitlines() for part in line.removeprefix("$ ").split(" && ")]:
+                words = shlex.split(part)
+                if words[0] != "sweep" or "recipes/mnist.toml" in words:
+                    continue
+                ran = sweep(*words[1:])
+                said += ran.stdout + ran.stderr
+        elif kind == "text" and said:
+            checked += 1
+            assert set(WORD.findall(text)) <= {*WORD.findall(said), "val_", "train_", "batch_"}
+    assert checked >= 7
+
+
+def test_the_import_that_the_readme_shows(sweep, tmp_path):
+    [shown] = [text for text in (ROOT / "README.md").read_text().split("```") if text.startswith("text\n$ sweep import")]
+    rows = [
+        f"{run},{lr},{norm},10,{seed},{7 + run},,0.{5 + run},0.{8 - run}1"
+        for run, (lr, norm, seed) in enumerate(
+            (lr, norm, s) for lr in (0.1, 0.01) for norm in ("on", "off") for s in (0, 1)
+        )
+    ]
+    header = "run_id,lr,batch_norm,epochs,seed,runtime,comment,val_acc,val_loss"
+    (tmp_path / "runs.csv").write_text("\n".join([header, *rows]))
+    command, *lines = shown.removeprefix("text\n").strip().splitlines()
+    said = sweep(*shlex.split(command)[2:]).stdout
+    assert [line.rstrip() for line in said.splitlines()][: len(lines)] == lines
+
+
 @pytest.mark.long
 @needs_mnist
 def test_the_mnist_recipe_passes_97_5_percent(sweep, tmp_path):
