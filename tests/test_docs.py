@@ -68,7 +68,9 @@ def test_readme_outputs_are_in_todays_words(sweep, tmp_path):
 
 
 def test_the_import_that_the_readme_shows(sweep, tmp_path):
-    [shown] = [text for text in (ROOT / "README.md").read_text().split("```") if text.startswith("text\n$ sweep import")]
+    [shown] = [
+        text for text in (ROOT / "README.md").read_text().split("```") if text.startswith("text\n$ sweep import")
+    ]
     rows = [
         f"{run},{lr},{norm},10,{seed},{7 + run},,0.{5 + run},0.{8 - run}1"
         for run, (lr, norm, seed) in enumerate(
