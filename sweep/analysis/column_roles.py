@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_Codes = np.ndarray[Any, np.dtype[np.int64]]
+_Codes = np.ndarray[Any, np.dtype[Any]]
 
 SEED_NAMES = ("seed", "random_seed", "random_state")
 
@@ -136,18 +136,18 @@ class Roles:
 def tool_of(table: pd.DataFrame) -> tuple[str, str] | None:
     """The tool that wrote a table and how it begins the names of hyperparameters; None if it is of no tool that is known."""
     for tool, prefix, mark in TOOLS:
-        if mark in table and any(name.startswith(prefix) for name in table):
+        if mark in table and any(str(name).startswith(prefix) for name in table):
             return tool, prefix
     return None
 
 
 def seed_column(table: pd.DataFrame, taken: str) -> str | None:
     """The column of seeds, by its name: seed, or what a tool makes of it (params_seed, config/seed)."""
-    tool = tool_of(table)
+    tool, names = tool_of(table), [str(name) for name in table]
     for start in ["", *([tool[1]] if tool else [])]:
         for seed in SEED_NAMES:
-            if name := next((name for name in table if name.lower() == start + seed and name != taken), None):
-                return str(name)
+            if name := next((name for name in names if name.lower() == start + seed and name != taken), None):
+                return name
     return None
 
 
@@ -190,12 +190,13 @@ def last_epochs(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows [rows] are the last of their training; all in a table that has not one row per epoch. used: columns that
     are named by flags."""
-    far = [name for name in table if name.lower() in EPOCH_NAMES and name not in used and _numeric(table[name])]
+    names = [str(name) for name in table]
+    far = [name for name in names if name.lower() in EPOCH_NAMES and name not in used and _numeric(table[name])]
     rest = [name for name in roles.hyperparameters if name not in far and not set(map(type, table[name])) <= {bool}]
     if not far:
         return np.ones(len(table), bool)
     epoch = min(far, key=lambda name: EPOCH_NAMES.index(name.lower()))
-    run = next((name for name in table if name.lower() in _RUN_NAMES and name not in used), None)
+    run = next((name for name in names if name.lower() in _RUN_NAMES and name not in used), None)
     found = _trainings(table, [run], epoch) if run else _trainings_by_setting(table, rest, seed, epoch)
     if found is None:
         roles.leave_out(FAR, [n for n in far if n in roles.hyperparameters and table[n].nunique(dropna=False) > 1])
@@ -219,7 +220,7 @@ def _trainings(
     keys = [name for name in names if name is not None]
     if not keys:
         return None
-    codes = table.groupby([table[name].map(repr) for name in keys], sort=False).ngroup().to_numpy()
+    codes = table.groupby([table[name].map(repr) for name in keys], sort=False).ngroup().to_numpy("int64")
     groups = table[epoch].groupby(codes)
     if groups.ngroups == len(table) or table[epoch].isna().any() or (groups.nunique() < groups.size()).any():
         return None
@@ -233,7 +234,8 @@ def _trainings_by_setting(
 ) -> tuple[_Codes, list[str]] | None:
     """Which training each row is of, by its setting and seed, and which columns were measured in every epoch: those without
     which every training has all epochs from the first on."""
-    numbers = sorted(filter(lambda name: _numeric(table[name]), names), key=lambda name: -table[name].nunique())
+    numbers = [name for name in names if _numeric(table[name])]
+    numbers.sort(key=lambda name: -table[name].nunique())
     for dropped in range(len(numbers) + 1):
         measured = numbers[:dropped]
         kept = [name for name in names if name not in measured]

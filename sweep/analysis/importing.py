@@ -125,7 +125,7 @@ def read_results(
     table, notes = typed.frame, list(typed.notes)
     if "*" in metric:
         table, metric, seed = _melt(table, metric, seed, path, notes)
-    ignore, only = named(ignore, table.columns), named(only, table.columns)
+    ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
     _check_columns(table, path, {"--columns": only, "--test": [test]})
     table = filtered(table, where) if where else table

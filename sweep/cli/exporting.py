@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -114,6 +115,8 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
 
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
+        if mixed := ledger.mixed(found):
+            print(f"sweep: {mixed}", file=sys.stderr)
         table = asked_table(ledger, found, asked)
         epochs = ledger.epochs(found) if rows.curves else None
     if _for_paper(output):

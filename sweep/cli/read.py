@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from sweep.flags import DEFAULT_RESULTS, Asked, Json, Results, StudyName, groupe
 
 if TYPE_CHECKING:
     from sweep.analysis import Board
+    from sweep.ledger import Sitting
 
 
 @app.command("ls", rich_help_panel="Read")
@@ -53,18 +55,26 @@ def show(
         table = asked_table(ledger, found, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else confirmed(ledger, found, ranked)
-        mixed = ledger.mixed(found)
+        mixed, machines = ledger.mixed(found), {"machines": trained_on(ledger.kinds(found))}
     if as_json and not trials:
-        return say(settings_json(ranked, settings_table(ranked), study, rows, fresh))
+        return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | machines)
     board = None
     if trials or ranked.seeds < 2:
         board = leaderboard(table, everything)
     if board is None or not trials:
         say(settings_report(ranked, board, rows, fresh))
     else:
-        say(trials_json(board, study, rows) if as_json else board_table(board, rows))
+        say(trials_json(board, study, rows) | machines if as_json else board_table(board, rows))
     if mixed and not as_json:
         say(f"\n{mixed}")
+
+
+def trained_on(kinds: Sequence[Sequence[Sitting]]) -> list[dict[str, Any]]:
+    """The kinds of machines that trained a study's trials, as plain values: more than one, and last digits may differ."""
+    return [
+        {"kind": kind[0].kind, "torch": kind[0].facts.get("torch"), "trials": sum(sitting.trials for sitting in kind)}
+        for kind in kinds
+    ]
 
 
 def trials_json(board: Board, study: str, top: int | None) -> dict[str, Any]:
