@@ -91,14 +91,14 @@ def test_json_names_the_kinds_of_machines_and_an_export_says_that_they_are_mixed
     study = made(tmp_path / "results", "s", {"lr": "0.1,0.01,0.001", "epochs": "1"}, lambda _: 0.5)
     with Ledger(tmp_path / "results") as ledger:
         ledger.begin(study, [0, 1, 2], ledger.sit(study, AVX2))
-        ledger.record(study, [Outcome(number, 1, state="complete") for number in range(3)])
+        ledger.record(study, [record(number, 1, state="complete") for number in range(3)])
     kind = "torch 2.14.1, AMD EPYC, vector instructions"
     one = {"kind": f"{kind} AVX2", "torch": "2.14.1", "trials": 3}
     assert json.loads(sweep("show", "s", "--json").stdout)["machines"] == [one]
     assert sweep("export", "s", "-o", "-").stderr == ""
     with Ledger(tmp_path / "results") as ledger:
         ledger.begin(study, [2], ledger.sit(study, AVX512))
-        ledger.record(study, [Outcome(2, 1, state="complete")])
+        ledger.record(study, [record(2, 1, state="complete")])
     two = [one | {"trials": 2}, {"kind": f"{kind} AVX512", "torch": "2.14.1", "trials": 1}]
     for more in ([], ["--trials"]):
         assert json.loads(sweep("show", "s", *more, "--json").stdout)["machines"] == two
