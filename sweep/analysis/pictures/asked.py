@@ -193,7 +193,7 @@ def _span(points: pd.DataFrame, board: pd.DataFrame, table: StudyTable) -> tuple
     and what is a thousand times as far as usual. Differences of accuracies end at 100 points."""
     values = points["x"]
     usual = values.abs()[values != 0].median()
-    far = values.abs() > 1000 * usual
+    far = values.abs() / 1000 > usual
     notes = (
         [f"{counted(int(far.sum()), 'dot')} beyond the axis, at its edge (up to {values.abs().max():.3g})"]
         if far.any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -173,6 +174,7 @@ def metric_window(table: StudyTable, values: pd.Series, log: bool, metric: str |
         pad = 0.06 * ((high - low) or abs(high) or 1.0)
         least, most = table.bounds(metric or table.metric)
         domain = max(low - pad, least), min(high + pad, most)
+    domain = max(domain[0], -sys.float_info.max), min(domain[1], sys.float_info.max)
     return Window(domain, (low, high), len(finite) - len(inside), table.sign * float(bad.max()))
 
 

@@ -75,7 +75,7 @@ class Canvas:
     def text(self) -> Text:
         """The plane with its numbers."""
         low, high = self._span[1]
-        middle = math.sqrt(low * high) if self.axes[1].log else (low + high) / 2
+        middle = math.sqrt(low * high) if self.axes[1].log else low / 2 + high / 2
         labels = {0: high, self.rows // 2: middle, self.rows - 1: low}
         out = Text()
         for row in range(self.rows):
