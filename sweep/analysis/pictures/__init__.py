@@ -1,7 +1,7 @@
 """The numbers behind every picture of a study: what is drawn, in which place, and what is said beside it. Needs pandas.
 
 base     a picture, its axes, a study's settings in one frame
-curves   learning curves: a line a setting, over its seeds
+curves   learning curves: one line per setting, over its seeds
 planes   isolation, heat map, parallel coordinates
 tradeoffs  Pareto front, expected best against budget
 costs    what a setting's network costs

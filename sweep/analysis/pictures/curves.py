@@ -1,4 +1,4 @@
-"""Learning curves: a line a setting, its mean over seeds, the best ones told apart. Needs pandas."""
+"""Learning curves: one line per setting, its mean over seeds, the best ones told apart. Needs pandas."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _subtitle(table: StudyTable, best: int) -> str:
     seeds = int(table.trials["seed"].nunique())
     over = f"mean over {seeds} seeds, band from lowest to highest" if seeds > 1 else "one seed, so no band"
     named = f"the best {best} named" if best > 1 else "the best named" if best else "no setting is complete"
-    return f"a line a setting, {over}; {named}"
+    return f"one line per setting, {over}; {named}"
 
 
 def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[str, ...]:

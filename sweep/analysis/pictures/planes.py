@@ -56,7 +56,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     rows = _bucket_rows(marks, buckets)
     drawn, notes = thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
-    words = f"a dot a setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
+    words = f"one dot per setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
     values = [] if not spread else sorted({float(value) for value in settings[column(name)]})
     scale = ", log scale" if buckets.log and spread else ""
@@ -209,7 +209,7 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
     return Picture(
         "parallel",
         "Parallel coordinates",
-        f"a line a setting, coloured by {metric_title(table)}; the best is at the top of the last axis",
+        f"one line per setting, coloured by {metric_title(table)}; the best is at the top of the last axis",
         ground_line(table, settings, data),
         Axis("axis", "", values=(*axes, last)),
         Axis(

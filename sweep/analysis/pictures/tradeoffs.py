@@ -58,7 +58,7 @@ def pareto_picture(
     return Picture(
         "pareto",
         f"{headed(table)} against {metric_title(table, name)}",
-        f"a dot a setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
+        f"one dot per setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
         ground_line(table, settings, data),
         Axis("x", words, log_x),
         Axis("mean", metric_title(table), log, is_percent(table.metric), domain=span_of_means(marks, log, table.sign)),

@@ -182,7 +182,7 @@ def effect(picture: Picture, width: int) -> RenderableType:
     first, last = (f"{factor * value:.3g}" for value in span)
     title = picture.x.title
     lines.append(Text(f"{first}{title:^{max(len(title), width - len(first) - len(last))}}{last}", "dim"))
-    return Group(*lines, Text("│ is 0; a dot a cell, ├◆┤ mean and 95% interval", "dim"))
+    return Group(*lines, Text("│ is 0; one dot per cell, ├◆┤ mean and 95% interval", "dim"))
 
 
 def _whisker(row: dict[str, Any], span: tuple[float, float], room: int) -> Text:
