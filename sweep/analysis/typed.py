@@ -18,7 +18,7 @@ import pandas as pd
 from sweep.errors import UsageError, unknown
 from sweep.wording import count
 
-SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip", ".parquet")
 _WHOLE = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -60,7 +60,7 @@ def read_table(path: Path) -> Typed:
 def _text(path: Path, name: str) -> Typed:
     notes: list[str] = []
     options: dict[str, Any] = {"header": None, "dtype": str, "encoding": "utf-8-sig", "keep_default_na": False}
-    sep = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+    sep = "\t" if name.endswith((".tsv", ".tsv.gz", ".tsv.zip")) else ","
     first = pd.read_csv(path, nrows=1, sep=sep, **options)
     if sep == "," and ";" in str(first.iloc[0, 0]):
         other = pd.read_csv(path, nrows=1, sep=";", **options)

@@ -16,9 +16,20 @@ from sweep.flags import DEFAULT_RESULTS, Results
 @app.command("import", rich_help_panel="Read")
 def import_table(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Table with one row per training: .csv, .csv.gz, .tsv or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Table with one row per training, or per epoch: .csv, .tsv (also .gz, .zip) or .parquet.",
+        ),
     ],
-    metric: Annotated[str, typer.Option("--metric", metavar="COLUMN", help="What settings are ranked on.")],
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            metavar="COLUMN",
+            help="What settings are ranked on; with a *, such as 'split*_test_score', one column per repeat.",
+        ),
+    ],
     minimize: Annotated[
         bool | None,
         typer.Option(
@@ -30,19 +41,23 @@ def import_table(
         typer.Option(
             "--seed",
             metavar="COLUMN",
-            help="The trainings' seeds, whole numbers. [dim]\\[default seed, if there is one][/]",
+            help="The trainings' seeds, whole numbers. [dim]\\[default seed, or params_seed and the like][/]",
         ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", metavar="COLUMNS", help="Columns that are no hyperparameters: a,b. Repeatable."),
+        typer.Option(
+            "--ignore",
+            metavar="COLUMNS",
+            help="Columns that are no hyperparameters: a,b; a name with a comma in quotes. Repeatable.",
+        ),
     ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
             "--columns",
             metavar="COLUMNS",
-            help="The hyperparameters: a,b. [dim]\\[default all columns but those named][/]",
+            help="The hyperparameters: a,b. [dim]\\[default what no other flag names and nothing speaks against][/]",
         ),
     ] = None,
     test: Annotated[

@@ -41,7 +41,7 @@ def diverged(reading: Reading) -> Iterator[Remark]:
         name, shares = causes[0]
         shown = [f"{100 * share:.3g}% at {label}" for label, share in shares.items() if share > 0]
         none = [label for label, share in shares.items() if share == 0]
-        text += f"; {told(name)} tells most about it: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
+        text += f"; {told(name)} explains it best: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
         text += f" (also {' and '.join(told(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
         numbers["by"] = {told(other): found for other, found in causes}
     elif separated := _separated(reading, lost):

@@ -112,7 +112,7 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     return Picture(
         "effect",
         f"Effect of {one_name} on {words}",
-        f"pairs of settings that differ in it alone, seeds averaged; left of 0 is {side}",
+        f"one dot per pair of settings that differ in it alone, seeds averaged; left of 0 is {side}",
         ground_line(table, settings, data),
         Axis("x", f"difference of {words}{unit}", percent=is_percent(table.metric), domain=domain),
         Axis("row", ""),
@@ -233,7 +233,7 @@ def importance_picture(table: StudyTable, data: str = "", found: Importance | No
     settings = settings_of(table)
     scale = f"{'log ' if found.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
     interval = ", bar: 95% interval" if shares["low"].notna().any() else ""
-    words = f"share of the variance of {scale} that it tells on its own{interval} ({found.method})"
+    words = f"share of the variance of {scale} that it explains on its own{interval} ({found.method})"
     if found.method == "ped-anova":
         words = f"what sets the best tenth apart{interval} (PED-ANOVA, as shares of 1)"
     return Picture(
