@@ -80,9 +80,16 @@ class Hyperparameter:
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
-        return all(name in setting and self.allows(name, setting[name]) for name in self.when) and all(
-            self.allows(name, setting[name]) for name in self.unless if name in setting
-        )
+        for name, condition in self.when.items():  # plain loops: this is asked for every row of every setting
+            if name not in setting:
+                return False
+            value = setting[name]
+            if not (condition(value) if callable(condition) else value in condition):
+                return False
+        for name, values in self.unless.items():
+            if name in setting and setting[name] in values:
+                return False
+        return True
 
     def allows(self, name: str, value: Value) -> bool:
         """Whether a value of another hyperparameter leaves this one active."""
@@ -288,7 +295,7 @@ def canonical(values: Mapping[str, Value]) -> Setting:
     """The setting that `values` mean: defaults filled in, inactive hyperparameters left out, the table's order."""
     setting: Setting = {}
     for row in IN_SETTING:
-        if row.active(setting):
+        if not (row.when or row.unless) or row.active(setting):
             setting[row.name] = values[row.name] if row.name in values else row.default_for(setting)
     for row in _UNDONE:  # what a row further down made inactive
         if row.name in setting and not row.active(setting):
@@ -298,7 +305,11 @@ def canonical(values: Mapping[str, Value]) -> Setting:
 
 def stored(setting: Mapping[str, Value]) -> Setting:
     """A setting as ledgers and recipes keep it: without late hyperparameters at their default."""
-    return {name: value for name, value in setting.items() if name not in LATE or value != LATE[name].default}
+    kept = dict(setting)
+    for name, row in LATE.items():
+        if name in kept and kept[name] == row.default:
+            del kept[name]
+    return kept
 
 
 def restored(kept: Mapping[str, Value]) -> Setting:

@@ -395,4 +395,4 @@ def test_what_others_call_a_flag_leads_to_it(refused, flag, meant):
 
 
 def test_nothing_is_suggested_rather_than_a_wrong_flag(refused):
-    assert "did you mean" not in refused("plan", "--residual", "1")
+    assert "did you mean" not in refused("plan", "--resume", "1")

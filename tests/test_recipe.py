@@ -217,7 +217,7 @@ BAD = {
     "lr = -1": ["line 1", "lr = -1", "expected a number > 0"],
     "lr = 0": ["line 1", "lr = 0", "expected a number > 0"],
     "epochs = 0": ["line 1", "epochs = 0", "expected a whole number >= 1"],
-    "depth = 0": ["line 1", "depth = 0", ">= 1"],
+    "depth = -1": ["line 1", "depth = -1", ">= 0"],
     "dropout = 1.0": ["line 1", "dropout = 1.0", ">= 0 and < 1"],
     "bn_momentum = 0": ["line 1", "bn_momentum = 0", "> 0 and <= 1"],
     "batch_size = 0": ["line 1", "batch_size = 0", ">= 1"],

@@ -315,7 +315,8 @@ def test_every_row_is_whole(row: Hyperparameter):
 
 def test_the_table_has_the_issues_hyperparameters():
     names = """lr beta1 beta2 eps weight_decay momentum nesterov optimizer lr_schedule warmup_epochs grad_clip model hidden depth activation
-        batch_norm bn_position bn_eps bn_momentum bn_affine dropout init init_std loss label_smoothing batch_size epochs normalize train_size seed"""
+        batch_norm bn_position bn_eps bn_momentum bn_affine dropout init init_std loss label_smoothing batch_size epochs normalize train_size seed
+        connection convolutions growth branch_start"""
     assert set(TABLE) == set(re.findall(r"\w+", names))
 
 
@@ -333,6 +334,8 @@ def test_the_default_of_beta2_is_rmsprops_own():
         ({"optimizer": "sgd", "momentum": 0.9}, {"beta1", "beta2", "eps"}),
         ({"optimizer": "rmsprop"}, {"beta1", "nesterov"}),
         ({"optimizer": "adamw"}, {"momentum", "nesterov"}),
+        ({"depth": 0}, {"activation", "batch_norm", "dropout", "connection"}),
+        ({"connection": "dense"}, {"branch_start"}),
         ({"batch_norm": False}, {"bn_position", "bn_eps", "bn_momentum", "bn_affine"}),
         ({"init": "xavier"}, {"init_std"}),
         ({"loss": "mse"}, {"label_smoothing"}),

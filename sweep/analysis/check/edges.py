@@ -239,6 +239,8 @@ def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
     added; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
     row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
+    if name == "depth":
+        low = 1  # without hidden layers it is another model
     whole = all(isinstance(level, int) for level in levels)
     before, last = float(levels[-2]), float(levels[-1])
     times = _multiplied(sorted(map(float, levels)))
