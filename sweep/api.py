@@ -120,8 +120,8 @@ class Results:
 class StudyResults:
     """A study's results, as they are in the ledger now.
 
-    Every question takes `metric` (by default the recipe's), `direction` ("minimize" or "maximize") and `where`, a condition
-    such as "lr<0.01, batch_norm=on" that trials must meet; each raises UsageError for what cannot be.
+    Every question takes `metric` (by default the recipe's), `direction` ("minimize" or "maximize") and `where`, a
+    condition such as "lr<0.01, batch_norm=on" that trials must meet; each raises UsageError for what cannot be.
     """
 
     def __init__(self, ledger: Ledger, record: Record) -> None:
@@ -144,8 +144,8 @@ class StudyResults:
         return study_table(self._ledger, self._record, metric, direction, where)
 
     def trials(self) -> pd.DataFrame:
-        """One row per trial: number, seed, state, last and best metrics (losses are means over rows, accuracies in [0, 1]),
-        seconds, and one column for each hyperparameter (None where a setting does not use it)."""
+        """One row per trial: number, seed, state, last and best metrics (losses are means over rows, accuracies in [0,
+        1]), seconds, and one column for each hyperparameter (None where a setting does not use it)."""
         return self.table().trials
 
     def epochs(self) -> pd.DataFrame:
@@ -190,8 +190,8 @@ class StudyResults:
     ) -> Confirmation:
         """Trains the best settings on fresh seeds, as far as that is not done, and says what is left of their lead.
 
-        seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study: the
-        confirmation's name, by default this one's with -confirm.
+        seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study:
+        the confirmation's name, by default this one's with -confirm.
         """
         name = check_name(study or f"{self.name}-confirm")
         options = Options(choose_devices(device, jobs))

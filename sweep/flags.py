@@ -71,7 +71,8 @@ Lanes = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Trials that train side by side as one program, at most; by default the planner decides. Changes no number.",
+        help="Trials that train side by side as one program, at most; by default "
+        "the planner decides. Changes no number.",
     ),
 ]
 Device = Annotated[
@@ -144,7 +145,8 @@ Reduction = Annotated[
     search_option(
         "--reduction",
         metavar="R",
-        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. [dim]\\[default 3][/]",
+        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. "
+        "[dim]\\[default 3][/]",
     ),
 ]
 Minimize = Annotated[
@@ -268,7 +270,8 @@ _RECIPE_FLAGS = {
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "split_seeds": (
         "N",
-        "Train each seed on a split of its own: N seeds, N splits into training and validation rows. The test rows stay.",
+        "Train each seed on a split of its own: N seeds, N splits into training "
+        "and validation rows. The test rows stay.",
         "Data and seed",
     ),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),

@@ -352,7 +352,8 @@ def test_an_imported_order_that_reverses_is_exposed(sweep, tmp_path):
 
 def test_a_recipe_may_list_settings(sweep, tmp_path):
     (tmp_path / "l.toml").write_text(
-        'epochs = 2\nseeds = 2\nsettings = [{ lr = 0.1 }, { lr = 0.01, beta1 = 0.8 }, { lr = 0.1 }, { optimizer = "sgd" }]\n'
+        "epochs = 2\nseeds = 2\nsettings = [{ lr = 0.1 }, { lr = 0.01, beta1 = 0.8 }, "
+        '{ lr = 0.1 }, { optimizer = "sgd" }]\n'
     )
     assert "3 settings x 2 seeds" in sweep("plan", "l.toml", "--no-measure").stdout
     sweep("grid", "l.toml")

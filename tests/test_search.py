@@ -151,7 +151,9 @@ def suggested(trial: optuna.Trial, name: str, one: BaseDistribution) -> Value:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize(("space", "aims"), [(RANGES, {}), (MIXED, {}), (RANGES, {"minimize": ["val_loss,seconds"]})])
 def test_tpe_asks_for_what_optunas_own_loop_asks_for(space, aims):
-    """The oracle is `Study.ask` and `Study.tell`, with a TPE made anew for every asking that finds its groups itself."""
+    """The oracle is `Study.ask` and `Study.tell`, with a TPE made anew for every asking that finds its groups
+    itself.
+    """
     first_values = {"lr": 0.01, "hidden": 8}
     one = recipe(space, in_flight=5, enqueue=[first_values], seed=3, **aims)
     spread = distributions(one)
@@ -321,7 +323,9 @@ def test_seeds_are_told_as_their_mean():
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc"])
 def test_where_the_sampler_would_answer_otherwise_now_the_record_counts(sampler):
-    """A failed trial that was retried since, rows of another version of Optuna: the search goes on from what is there."""
+    """A failed trial that was retried since, rows of another version of Optuna: the search goes on from what is
+    there.
+    """
     one = recipe(RANGES, sampler)
     results = trained(AskTell(one), 13, train=lambda t: Result(t, "failed", None) if t.number == 1 else outcome(t))
     retried = [outcome(result.trial) for result in results]

@@ -1,4 +1,6 @@
-"""A training outlives its terminal, its pipe and its session; a command says in one line what its surroundings refuse."""
+"""A training outlives its terminal, its pipe and its session; a command says in one line what its surroundings
+refuse.
+"""
 
 from __future__ import annotations
 

@@ -75,9 +75,9 @@ class Effect:
     metric: str
     direction: str
     levels: pd.DataFrame
-    """One row per level: level, trials, diverged (trials), cells (compared), lost (cells in which a seed diverged), mean (over
-    `common` cells, or over its own where there are none), rank (average within the cells, 0 best to 1 worst; diverged is
-    worst), score (average within the cells on the fair scale, small is good)."""
+    """One row per level: level, trials, diverged (trials), cells (compared), lost (cells in which a seed diverged),
+    mean (over `common` cells, or over its own where there are none), rank (average within the cells, 0 best to 1 worst;
+    diverged is worst), score (average within the cells on the fair scale, small is good)."""
     common: int
     """Cells in which every level trained that trained anywhere: means are over these."""
     reference: Any
@@ -91,14 +91,14 @@ class Effect:
     differences: pd.DataFrame
     """The cells of each comparison: the other hyperparameters, then the columns of `pairing.compare`."""
     tuned: pd.DataFrame
-    """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best of
-    as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it, where the
-    value is of fresh seeds), the rest of the setting."""
+    """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best
+    of as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it,
+    where the value is of fresh seeds), the rest of the setting."""
     gap: Gap | None
     """The best two of them."""
     splits: tuple[str, float] | None
-    """The hyperparameter by whose values the sign of a two-level difference changes most, and the share of the differences'
-    variance between them, if that is over `SPLITS`."""
+    """The hyperparameter by whose values the sign of a two-level difference changes most, and the share of the
+    differences' variance between them, if that is over `SPLITS`."""
     averaged: list[str]
     """Hyperparameters that exist at some levels only, averaged within a cell."""
     others: list[str]
@@ -168,8 +168,8 @@ def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
 
 
 def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> list[Effect]:
-    """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family, all
-    those at the values of `by` as another."""
+    """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family,
+    all those at the values of `by` as another."""
     roles = seed_roles(table)
     trials = comparable(table if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
@@ -370,9 +370,9 @@ def _tuned(
     table: StudyTable,
     fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
-    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried, and
-    never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the others
-    selected."""
+    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried,
+    and never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the
+    others selected."""
     value, sign = trials["value"].to_numpy(float), table.sign
     first = np.unique(setting, return_index=True)[1]
     trained = np.bincount(setting)

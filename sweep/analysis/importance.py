@@ -190,8 +190,8 @@ def _shares(mean: Floats, shape: list[int], log: bool, terms: list[tuple[int, ..
 
 
 def _jackknife(without: Floats) -> Floats | float:
-    """Half the 95% interval from the answers that leave out one seed each, [seeds, terms] (Efron & Tibshirani 1993, chapter
-    11). Resampling seeds instead would add noise to every cell, and so push all shares down."""
+    """Half the 95% interval from the answers that leave out one seed each, [seeds, terms] (Efron & Tibshirani 1993,
+    chapter 11). Resampling seeds instead would add noise to every cell, and so push all shares down."""
     from scipy import stats
 
     n = len(without)
@@ -222,7 +222,8 @@ def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, n
     known = np.flatnonzero(np.isfinite(settings.mean))
     if len(known) < FEWEST:
         raise UsageError(
-            f"study {table.name!r}: {note}, and {_few(len(known))} too few for an estimate; expected a whole grid, or {FEWEST}"
+            f"study {table.name!r}: {note}, and {_few(len(known))} too few for an estimate; "
+            f"expected a whole grid, or {FEWEST}"
         )
     rng = np.random.default_rng(0)
     if len(known) > MOST_PED:

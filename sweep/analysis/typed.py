@@ -1,4 +1,6 @@
-"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs pandas."""
+"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Typed:
-    """A table with one type a column. frame: columns of plain Python values (bool, int of any size, float, str), None where
-    a cell is empty; the index is the line of the file. notes: what was decided in reading."""
+    """A table with one type a column. frame: columns of plain Python values (bool, int of any size, float, str), None
+    where a cell is empty; the index is the line of the file. notes: what was decided in reading."""
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
@@ -101,7 +103,9 @@ def _text(path: Path, name: str) -> Typed:
 
 
 def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:
-    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row is."""
+    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row
+    is.
+    """
     baseline = cells[kind] == "baseline"
     if baseline.any():
         notes.append(f"{count(int(baseline.sum()), 'row')} of DVC's workspace and branches, no trainings: left out")

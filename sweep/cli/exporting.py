@@ -23,7 +23,8 @@ class Targets:
             "--output",
             "-o",
             metavar="FILE",
-            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); - is CSV on standard output.",
+            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); "
+            "- is CSV on standard output.",
         ),
     ] = None
     optuna: Annotated[
@@ -39,7 +40,8 @@ class Targets:
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as scalars, its setting as HParams "
+            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as "
+            "scalars, its setting as HParams "
             "(pip install tensorboard).",
         ),
     ] = None

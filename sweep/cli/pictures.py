@@ -41,7 +41,8 @@ def plot(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel and effect any, pareto the cost. "
+            help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel "
+            "and effect any, pareto the cost. "
             "By default those that explain most.",
         ),
     ] = None,

@@ -89,8 +89,8 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
 
 
 def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
-    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges;
-    of seeds `7-9` too."""
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are
+    ranges; of seeds `7-9` too."""
     try:
         if row.name == "seed":
             return list(_seeds(row, text))
@@ -102,7 +102,9 @@ def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
 
 
 def parse_seeds(text: str, flag: str = "--seed") -> tuple[int, ...]:
-    """Seeds as every flag takes them: `7`, `7-9` or `7:9` (both ends), `0:8:step=2`, and lists of these; each once. Raises UsageError."""
+    """Seeds as every flag takes them: `7`, `7-9` or `7:9` (both ends), `0:8:step=2`, and lists of these; each once.
+    Raises UsageError.
+    """
     row = TABLE["seed"]
     try:
         return _seeds(row, text)

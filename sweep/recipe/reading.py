@@ -136,7 +136,8 @@ def _check_units(recipe: Recipe) -> None:
     metric = next((name for name in ranked if name.endswith("_loss")), None)
     if len(losses) > 1 and metric is not None:
         raise UsageError(
-            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different losses is in different "
+            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different "
+            "losses is in different "
             "units and cannot be ranked; expected metric = val_accuracy, or one loss"
         )
 

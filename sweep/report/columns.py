@@ -1,4 +1,6 @@
-"""A table without lines that cuts nothing: where it is narrow, titles break, spare columns go, others share a place. Needs rich."""
+"""A table without lines that cuts nothing: where it is narrow, titles break, spare columns go, others share a place.
+Needs rich.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,9 @@ class _Column:
 
 class Columns:
     """Columns and rows as rich's table takes them. In a narrow place titles go on two lines, then columns that flow are
-    wrapped between words, spare ones left out (the largest `spare` first, and it is said), those that fold told once where
-    all rows agree, then set on two lines or more of a row; and where even that does not fit, rows are told as lines of
-    text. No value is cut."""
+    wrapped between words, spare ones left out (the largest `spare` first, and it is said), those that fold told once
+    where all rows agree, then set on two lines or more of a row; and where even that does not fit, rows are told as
+    lines of text. No value is cut."""
 
     def __init__(self) -> None:
         self._columns: list[_Column] = []

@@ -238,7 +238,8 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     """One pair of studies: the verdict, then the settings that differ most."""
     seeds = "the same seeds" if common.seeds else "other seeds"
     line = Text(
-        f"{count(common.settings, 'setting')} of {common.first} {'is' if common.settings == 1 else 'are'} in {common.second} too, on {seeds}: "
+        f"{count(common.settings, 'setting')} of {common.first} {'is' if common.settings == 1 else 'are'} in "
+        f"{common.second} too, on {seeds}: "
     )
     if common.verdict == "identical":
         return [line.append("identical to the last digit.", "bold green")]

@@ -76,8 +76,8 @@ def marks(board: SettingsBoard) -> list[str]:
 
 
 def measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
-    """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the fresh
-    seeds, with the score that selected beside it; of the others that score is all there is."""
+    """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the
+    fresh seeds, with the score that selected beside it; of the others that score is all there is."""
     metric = board.table.metric
     again = [True] * len(rows) if board.roles is None else rows["again"].tolist()
 
@@ -177,7 +177,8 @@ def _again(board: SettingsBoard) -> str:
     of = f"{there:,} of {len(board.rows):,}"
     were, these = ("was", "it is") if there == 1 else ("were", "these are")
     return (
-        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: {these} ranked first, on the fresh seeds "
+        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: "
+        f"{these} ranked first, on the fresh seeds "
         "alone, since the score that selected is in part luck. The others have that score only."
     )
 
@@ -217,7 +218,10 @@ def _lost(board: SettingsBoard) -> str:
     lost = int((rows["diverged"] > 0).sum())
     if not lost or lost == len(rows):
         return ""
-    return f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that never did."
+    return (
+        f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that "
+        "never did."
+    )
 
 
 def _expected(board: SettingsBoard) -> str:
@@ -239,14 +243,16 @@ def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
         some = f"one of the 2 {kind}" if seeds == 2 else f"{seeds - 1} of the {seeds} {kind}"
         left = "the other" if seeds == 2 else f"the {_ORDINALS[seeds - 3]}" if seeds <= 10 else "the one left out"
         told.append(
-            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on {'it' if seeds == 2 else 'those'} "
+            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on "
+            f"{'it' if seeds == 2 else 'those'} "
             f"and {show_metric(metric, held)} on {left} ({_worse(board, claimed, held)})"
         )
     first = [f"{show_metric(metric, best['mean'])} here"]
     if board.roles is not None and not missing(best["selected"]):
         then = f"{show_metric(metric, best['selected'])} when selected"
         first = [
-            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds ({_worse(board, best['selected'], best['mean'])})"
+            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds "
+            f"({_worse(board, best['selected'], best['mean'])})"
         ]
     if fresh is not None:
         mean, low, high, seeds = fresh

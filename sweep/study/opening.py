@@ -23,7 +23,8 @@ def check_name(name: str) -> str:
     """The name of a study. Raises UsageError unless it is letters, digits, dots, dashes and underscores."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go to --results"
+            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go "
+            "to --results"
         )
     return name
 
@@ -55,7 +56,8 @@ def check_trains(study: Study) -> None:
     """Raises UsageError for a study that was imported: there is nothing to train it from."""
     if study.recipe.imported:
         raise UsageError(
-            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, not trained; give another study"
+            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, "
+            "not trained; give another study"
         )
 
 
@@ -114,6 +116,7 @@ def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
     if not ended or before is None or now is None or int(now) <= int(before):
         return ""
     return (
-        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} {'leaves' if ended == 1 else 'leave'} "
+        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} "
+        f"{'leaves' if ended == 1 else 'leave'} "
         "the leaderboard until that is done; another --study keeps both"
     )

@@ -162,8 +162,8 @@ def _windows(trials: Iterable[Trial]) -> Iterator[list[Trial]]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP, without those that were ignored before. A run looks
-    at them between messages; when one came, the process is about to end, and further ones are ignored then."""
+    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP, without those that were ignored before. A run
+    looks at them between messages; when one came, the process is about to end, and further ones are ignored then."""
     seen: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

@@ -1,4 +1,5 @@
-"""What a search costs as a whole: trials a minute of `sweep search`, start-up included, beside other checkouts of sweep.
+"""What a search costs as a whole: trials a minute of `sweep search`, start-up included, beside other checkouts of
+sweep.
 
 Tiny networks train one epoch each, on digits and on MNIST, so that what the sampler takes shows as much as it can: TPE,
 and random search, which asks for nothing that costs. The space is flat (every hyperparameter is in every setting) or
@@ -63,7 +64,9 @@ def processor() -> float:
 
 
 def compared(checkouts: list[Path], flags: list[str], repeat: int) -> tuple[list[tuple[float, float]], bool]:
-    """Median seconds and processor seconds of each checkout, which take turns; whether all asked for the same settings."""
+    """Median seconds and processor seconds of each checkout, which take turns; whether all asked for the same
+    settings.
+    """
     runs = [[searched(checkout, flags) for checkout in checkouts] for _ in range(repeat)]
     same = all(asked == runs[0][0][2] for turn in runs for _, _, asked in turn)
     sides = [[turn[place] for turn in runs] for place in range(len(checkouts))]
@@ -86,7 +89,8 @@ def main() -> None:
     checkouts = [*(path.resolve() for path in given.beside), HERE]
     names = [*(path.name for path in checkouts[:-1]), "here"]
     print(
-        f"| data | space | sampler | trials | {' | '.join(f'{name} /min (processor s)' for name in names)} | same settings |"
+        f"| data | space | sampler | trials | {' | '.join(f'{name} /min (processor s)' for name in names)} "
+        "| same settings |"
     )
     print(f"|---|---|---|---:|{'---:|' * len(names)}---|")
     cells = (part.split(",") for part in (given.data, given.spaces, given.samplers, given.trials))

@@ -102,7 +102,9 @@ def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
 
 
 def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
-    """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the ranking."""
+    """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the
+    ranking.
+    """
     if len(marks) <= most:
         return marks, []
     order = marks.assign(always=always, key=sign * marks["mean"]).sort_values(
@@ -117,8 +119,9 @@ def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> t
 
 @on_selecting_seeds
 def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with x
-    and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of all)."""
+    """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with
+    x and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of
+    all)."""
     settings = settings_of(table)
     across, down = chosen(table, settings, names, 2, "heatmap")
     most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
@@ -179,8 +182,9 @@ def _listed(names: Sequence[str]) -> str:
 
 @on_selecting_seeds
 def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged.
-    marks: a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
+    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged. marks:
+    a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean,
+    state, rank.
 
     more["ticks"]: axis, at, label. The metric's axis has the best at the top, diverged settings below its end.
     """

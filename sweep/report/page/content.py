@@ -121,7 +121,8 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
     seeds = int(table.trials["seed"].nunique())
     swept = ", ".join(table.swept) or "nothing"
     parts = [
-        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} ({', '.join(counted)})",
+        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} "
+        f"({', '.join(counted)})",
         f"on {study.recipe.data}",
         f"over {swept}",
     ]
@@ -238,7 +239,10 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
         picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
         figures = [_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
-    about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
+    about = (
+        "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted "
+        "together (Holm). "
+    )
     about += f"{footnote(each[0])}{f' Not compared here: {left} more.' if left else ''}"
     told = [
         {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}
