@@ -219,7 +219,7 @@ MovedData = Annotated[
 ]
 
 
-def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command, for every parameter that is a group of flags, the flags of that group in its place."""
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
@@ -237,7 +237,7 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
         }
         return command(**values, **made)
 
-    return _signed(wrapped, command, parameters)
+    return _sign_values(wrapped, command, parameters)
 
 
 def _flags_of(group: Any) -> list[inspect.Parameter]:
@@ -250,7 +250,7 @@ def _flags_of(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def _signed(
+def _sign_values(
     wrapped: Callable[..., Any], command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., Any]:
     """A command's wrapper with its name, its help and these parameters, as typer reads them."""
@@ -325,7 +325,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
-    return _signed(wrapped, command, parameters)
+    return _sign_values(wrapped, command, parameters)
 
 
 def _help(row: Hyperparameter) -> str:

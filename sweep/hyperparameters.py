@@ -102,7 +102,7 @@ class Hyperparameter:
         """The canonical form of a value from a recipe. Raises UsageError: what was given, what was expected."""
         checked = self._convert(value)
         if checked is None:
-            raise UsageError(f"{self.name} = {shown(value)}: expected {self.expected}")
+            raise UsageError(f"{self.name} = {show_given(value)}: expected {self.expected}")
         return checked
 
     def parse(self, text: str) -> Value:
@@ -154,7 +154,7 @@ def show_value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def shown(value: object) -> str:
+def show_given(value: object) -> str:
     """A value as it was given, on one line and not too long."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -70,7 +70,7 @@ def _lasting(number: int, before: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, getattr(before, "encoding", "utf-8"), errors="replace", line_buffering=lines)
 
 
-def dropped() -> str:
+def explain_dropped() -> str:
     """Why some of standard output could not be written; empty if all was, or if nobody is there to read it any more."""
     sys.stdout.flush()
     reason = _reasons.get(1)

@@ -57,7 +57,7 @@ def run(folder: Path, *args: str) -> object:
     before = sys.argv
     sys.argv = ["sweep", *args, "--results", str(folder)]
     try:
-        return cli._ran()
+        return cli._run()
     finally:
         sys.argv = before
 

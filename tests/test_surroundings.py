@@ -241,7 +241,7 @@ def called(capsys, args: list[str]) -> tuple[int, str]:
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setattr(sys, "argv", ["sweep", *args])
-        code = cli._ran()
+        code = cli._run()
     return code or 0, capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from sweep.plan import fold_text
 from sweep.progress import PlainWatcher
 from sweep.recipe import load_recipe
 from sweep.report import tell_seconds
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 from tests.made import made, record
 
 ONE_OF_MANY = re.compile(
@@ -42,8 +42,8 @@ def test_a_noun_follows_its_number(number, noun, said):
 
 
 def test_names_are_listed_as_in_a_sentence():
-    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
-    assert listed("ab", "or") == "a or b"
+    assert [join_words("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert join_words("ab", "or") == "a or b"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis import pairing
-from sweep.analysis.cells import finished, setting_texts
+from sweep.analysis.cells import select_finished, setting_texts
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expected_best, fair_scale
@@ -284,7 +284,7 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
     """The trials that were trained to their end: number, seed, split, value (NaN where it diverged), and their setting
     as it is stored; without its epochs if the studies train for `longer` or shorter."""
-    trained = finished(table)
+    trained = select_finished(table)
     text = setting_texts(ledger, study, trained)
     if longer:
         text = text.str.replace(r'"epochs":\d+,?', "", regex=True)

@@ -186,7 +186,7 @@ def confirmation_recipe(
     return (before or study.recipe).of_settings(settings, **again)
 
 
-def confirmed(
+def read_confirmation(
     ledger: Ledger,
     study: Study,
     confirmation: Study,
@@ -206,7 +206,9 @@ def confirmed(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _confirmed(selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds)
+    made = _judge_confirmation(
+        selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds
+    )
     ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
     rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
     return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
@@ -233,10 +235,10 @@ def split_by_seed(
             "of another seed; "
             "--top N takes more of them, --per NAME the best of each value"
         )
-    return _confirmed(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
+    return _judge_confirmation(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
 
 
-def _confirmed(
+def _judge_confirmation(
     selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""

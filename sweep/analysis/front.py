@@ -25,11 +25,11 @@ def pareto(frame: pd.DataFrame, objectives: Objectives) -> pd.Series:
     if "state" in frame:
         candidates &= (frame["state"] == "complete").to_numpy()
     on = np.zeros(len(frame), dtype=bool)
-    on[candidates] = _undominated(points[candidates])
+    on[candidates] = _find_undominated(points[candidates])
     return pd.Series(on, index=frame.index, name="front")
 
 
-def _undominated(points: np.ndarray) -> np.ndarray:
+def _find_undominated(points: np.ndarray) -> np.ndarray:
     """Rows, all to be made small, that no other dominates. In lexicographic order only a row before, and of those only
     one on the front, can dominate."""
     out = np.zeros(len(points), dtype=bool)

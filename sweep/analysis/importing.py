@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.column_roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
-from sweep.analysis.conditions import QUOTED, filtered, unquote
+from sweep.analysis.conditions import QUOTED, filter_trials, unquote
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
@@ -129,7 +129,7 @@ def read_results(
     ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
     _check_columns(table, path, {"--columns": only, "--test": [test]})
-    table = filtered(table, where) if where else table
+    table = filter_trials(table, where) if where else table
     if not len(table):
         raise UsageError(
             f"{path}: no rows{f' that meet --where {where!r}' if where else ''}; expected one per training"
@@ -150,7 +150,7 @@ def read_results(
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
-    renamed = {name: _free_name(name, table) for name in [*names, metric] if _taken(name, metric)}
+    renamed = {name: _free_name(name, table) for name in [*names, metric] if _is_taken(name, metric)}
     if renamed:
         told = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
         notes.append(f"{told} here: sweep has a column of that name")
@@ -282,7 +282,7 @@ def _free_name(name: str, table: pd.DataFrame) -> str:
     return name
 
 
-def _taken(name: str, metric: str) -> bool:
+def _is_taken(name: str, metric: str) -> bool:
     """Whether a column's name is one that tables of trials have themselves."""
     if name == metric:
         return (name in RESERVED and name != "value") or name == "epochs"

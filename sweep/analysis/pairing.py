@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, combined
+from sweep.analysis.cells import Codes, combine_codes
 from sweep.analysis.statistics import (
     Floats,
     SeedTest,
@@ -181,7 +181,7 @@ class Sides:
 
     def merge(self) -> Sides:
         """Rows of the same (cell, level, seed) as one: their mean, NaN if any is."""
-        key = combined([self.cell, self.level, self.seed], len(self.cell))
+        key = combine_codes([self.cell, self.level, self.seed], len(self.cell))
         n = int(key.max(initial=-1)) + 1
         if n == len(key):
             return self

@@ -100,9 +100,9 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
     these alone, unless `split` is off. `unfinished` adds those of which nothing has finished."""
     roles = seed_roles(table) if split else None
     if roles is None:
-        board = _ranked(table, unfinished)
+        board = _rank_rows(table, unfinished)
         return replace(board, rows=board.rows.reset_index(drop=True))
-    before, board = _ranked(roles.select(table), unfinished), _ranked(roles.judge(table), unfinished)
+    before, board = _rank_rows(roles.select(table), unfinished), _rank_rows(roles.judge(table), unfinished)
     others = before.rows.index.difference(board.rows.index, sort=False)
     rows = pd.concat([board.rows, before.rows.loc[others].assign(tied=False)])
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64")
@@ -122,13 +122,13 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
     )
 
 
-def _ranked(table: StudyTable, unfinished: bool) -> SettingsBoard:
+def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     """The board of all seeds together, its rows by the setting's code."""
     trials = table.trials.sort_values("number")
     if not unfinished:
         trials = trials[~trials["state"].isin(["waiting", "running"])]
     complete = table.complete
-    rows = _counted(table, trials, complete)
+    rows = _count_states(table, trials, complete)
     lost = rows["_lost"].to_numpy(float)
     by = pd.DataFrame(
         {"group": rows["_group"], "lost": lost, "value": table.sign * rows["_value"], "n": rows["number"]}
@@ -159,7 +159,7 @@ def _ranked(table: StudyTable, unfinished: bool) -> SettingsBoard:
     )
 
 
-def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+def _count_states(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
     """One row a setting, by its code: counts, mean, interval; in columns with an underscore, what it is ranked by."""
     first = trials.drop_duplicates("setting").set_index("setting")
     values = complete.groupby("setting")[table.metric].agg(["size", "mean", "min", "max"]).reindex(first.index)

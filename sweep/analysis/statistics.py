@@ -81,7 +81,7 @@ def _quantiles(centred: Floats, tail: float, resamples: int, seed: int) -> Float
     """The quantiles `tail` and 1 - `tail` of the resampled mean of each row [S, n], each row's mean being 0: [S, 2]."""
     n = centred.shape[1]
     if n > MANY:
-        return _expanded(centred, tail)
+        return _expand_quantiles(centred, tail)
     if math.comb(2 * n - 1, n) <= resamples:
         weights, probability = _all_resamples(n)
         means = centred @ weights.T
@@ -107,7 +107,7 @@ def _all_resamples(n: int) -> tuple[Floats, Floats]:
     return counts / n, factorial[n] / factorial[counts].prod(axis=1) / float(n) ** n
 
 
-def _expanded(centred: Floats, tail: float) -> Floats:
+def _expand_quantiles(centred: Floats, tail: float) -> Floats:
     from scipy import stats
 
     n = centred.shape[1]
@@ -255,7 +255,7 @@ _BEYOND = 1e6
 """Stands for an infinite difference, in units of the largest finite one."""
 
 
-def _scaled(differences: ArrayLike) -> tuple[Floats, float]:
+def _scale_differences(differences: ArrayLike) -> tuple[Floats, float]:
     """Differences [n] in units of the largest finite one, without NaN, infinite ones as `_BEYOND`; and that unit. Equal
     to ten digits counts as equal: what rounding made of equal numbers decides nothing."""
     d = np.asarray(differences, float)
@@ -279,7 +279,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     """
     from scipy import stats
 
-    d, _ = _scaled(differences)
+    d, _ = _scale_differences(differences)
     d = d[d != 0]
     if len(d) == 0:
         return 0.0, 1.0
@@ -317,7 +317,7 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     >>> [round(end, 2) for end in signed_rank_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 0.05, 0.03125)]
     [0.35, 0.1, 0.6]
     """
-    d, unit = _scaled(differences)
+    d, unit = _scale_differences(differences)
     n = len(d)
     if n == 0:
         return math.nan, math.nan, math.nan

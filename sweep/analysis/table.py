@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.conditions import filtered
+from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
@@ -109,7 +109,7 @@ def study_table(
     objectives = search.objectives if search is not None else ()
     if objectives:
         trials = with_front(trials, swept, objectives, _data(study.recipe))
-    kept = filtered(trials, where, study.recipe) if where else trials
+    kept = filter_trials(trials, where, study.recipe) if where else trials
     if mixes_units(kept, metric, study.recipe):
         if given is not None:
             raise UsageError(_explain_units(kept, metric))

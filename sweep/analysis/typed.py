@@ -98,7 +98,7 @@ def _text(path: Path, name: str) -> Typed:
     unnamed = [place for place, cell in enumerate(header) if not cell]
     if unnamed:
         notes.append("a column without a name is left out, as an index of rows")
-    columns = {name: _typed(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
+    columns = {name: _type_column(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
     return Typed(_frame(columns, cells.index), tuple(notes))
 
 
@@ -118,7 +118,7 @@ def _frame(columns: dict[str, list[Any]], index: pd.Index) -> pd.DataFrame:
     return pd.concat([frame, *parts.values()], axis=1) if parts else frame
 
 
-def _typed(column: pd.Series, comma: bool = False) -> list[Any]:
+def _type_column(column: pd.Series, comma: bool = False) -> list[Any]:
     """Cells of text as one type: truth values, whole numbers, numbers, or as they are; None where one is empty."""
     codes, distinct = pd.factorize(column)  # each text is looked at once
     texts = [str(text).strip() for text in distinct]

@@ -115,7 +115,7 @@ def show_run(summary: Summary, results: Path, name: str) -> NoReturn:
     raise typer.Exit(summary.exit_code)
 
 
-def confirmed(ledger: Ledger, study: Study, board: SettingsBoard) -> Fresh | None:
+def find_fresh_score(ledger: Ledger, study: Study, board: SettingsBoard) -> Fresh | None:
     """The selected setting's score on the fresh seeds of the study that confirms this one, if there is one."""
     from sweep.analysis import fresh_score, study_table
 

@@ -10,7 +10,7 @@ import typer
 
 from sweep.cli.base import app, asked_table
 from sweep.errors import UsageError
-from sweep.flags import Asked, StudyName, grouped
+from sweep.flags import Asked, StudyName, group_flags
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Rows:
 
 
 @app.command(rich_help_panel="Read")
-@grouped
+@group_flags
 def export(*, study: StudyName, targets: Targets, asked: Asked, rows: Rows) -> None:
     """Write the leaderboard of trials or settings, or every epoch, to a file."""
     if targets.optuna is not None:

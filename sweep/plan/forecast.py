@@ -18,7 +18,7 @@ from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
 from sweep.space import Range
 from sweep.speed import Measurement, Speeds, cost_key
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 LISTED = 1000
 """Cohorts that a plan names one by one; a grid may have a million."""
@@ -245,7 +245,8 @@ def fold_text(plan: Plan) -> str:
     for name in plan.folded:
         idle.setdefault(TABLE[name].condition, []).append(name)
     why = [
-        f"{listed(names)} {'does' if len(names) == 1 else 'do'} nothing without {when}" for when, names in idle.items()
+        f"{join_words(names)} {'does' if len(names) == 1 else 'do'} nothing without {when}"
+        for when, names in idle.items()
     ]
     return f"{folded:,} of {count(plan.combinations, 'combination')} {repeat} not trained again ({'; '.join(why)})"
 

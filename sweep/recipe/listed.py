@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical, shown
+from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical, show_given
 from sweep.space import Axis, setting_key
 
 
@@ -13,7 +13,7 @@ def check_listed(key: str, value: object, where: str) -> list[dict[str, Value]]:
     """The settings as a recipe lists them, each value checked."""
     if not isinstance(value, list | tuple) or not value or not all(isinstance(item, Mapping) for item in value):
         raise UsageError(
-            f"{where}{key} = {shown(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
+            f"{where}{key} = {show_given(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
         )
     known = [row.name for row in IN_SETTING]
     for name in (name for item in value for name in item):

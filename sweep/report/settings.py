@@ -41,7 +41,7 @@ def settings_report(
     parts += [_table(board, rows), Text()] if len(rows) else []  # titles alone would say nothing
     if len(board.rows) > len(rows):
         parts.insert(-1, Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
-    return Group(*parts, *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
+    return Group(*parts, *waiting_lines(board.table), _tell_selected(board), *_meaning(board, fresh))
 
 
 def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
@@ -52,7 +52,7 @@ def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {"first trial": [str(value) for value in rows["number"]]}
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    columns |= measured(board, rows)
+    columns |= show_measured(board, rows)
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
     table = Columns()
     for name in columns:
@@ -75,7 +75,7 @@ def marks(board: SettingsBoard) -> list[str]:
     return ["?" if noisy else "≈" if tied else "" for tied, noisy in pairs]
 
 
-def measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
+def show_measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
     """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the
     fresh seeds, with the score that selected beside it; of the others that score is all there is."""
     metric = board.table.metric
@@ -128,7 +128,7 @@ def show_ranks(ranks: Sequence[int], runs: int = 4) -> str:
     return f"{'rank' if len(ranks) == 1 else 'ranks'} {listed}"
 
 
-def _selected(board: SettingsBoard) -> Text:
+def _tell_selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:

@@ -12,7 +12,7 @@ from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
-from sweep.report.text import STATE_STYLE, missing, nothing_selected, show_metric, show_seconds, tell_seconds
+from sweep.report.text import STATE_STYLE, explain_nothing_selected, missing, show_metric, show_seconds, tell_seconds
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def selected_line(board: Board) -> Text:
 
 def unselected(study: StudyTable) -> Text:
     """Why nothing is selected, and where all have ended, what says more."""
-    line = Text(nothing_selected(study), "yellow")
+    line = Text(explain_nothing_selected(study), "yellow")
     ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
     return line.append(f" What to try: sweep check {study.name}") if ended else line
 

@@ -120,7 +120,7 @@ def missing(value: Any) -> bool:
     return value is None or str(value) in ("<NA>", "nan", "NaT")
 
 
-def nothing_selected(table: StudyTable) -> str:
+def explain_nothing_selected(table: StudyTable) -> str:
     """Why no setting of a study is selected, in a sentence."""
     states = table.trials["state"].value_counts()
     if table.filtered and not len(states):

@@ -55,7 +55,7 @@ def warm_results(
     return tuple(out)
 
 
-def enqueued(recipe: Recipe, texts: Iterable[str]) -> tuple[dict[str, Value], ...]:
+def read_enqueued(recipe: Recipe, texts: Iterable[str]) -> tuple[dict[str, Value], ...]:
     """The settings of `--enqueue 'lr=0.001,beta1=0.9'`; what a text does not name, the sampler chooses. Raises
     UsageError.
     """

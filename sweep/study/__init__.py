@@ -14,9 +14,9 @@ exporting    a study for Optuna's own tools
 from sweep.study.again import Reproduction, reproduce
 from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
-from sweep.study.opening import begun_with, check_name, check_trains, opened
+from sweep.study.opening import add_start, check_name, check_trains, open_study
 from sweep.study.running import Options, parse_duration, run
-from sweep.study.speeds import measured, precision_note, speed_kind
+from sweep.study.speeds import measure_speeds, precision_note, speed_kind
 from sweep.study.watching import Quiet, Start, Summary, Watcher
 
 __all__ = [
@@ -26,14 +26,14 @@ __all__ = [
     "Start",
     "Summary",
     "Watcher",
-    "begun_with",
+    "add_start",
     "check_name",
     "check_trains",
     "dashboard",
     "export_optuna",
     "follow_data",
-    "measured",
-    "opened",
+    "measure_speeds",
+    "open_study",
     "parse_duration",
     "precision_note",
     "reproduce",

@@ -29,18 +29,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
+def add_start(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
     """A search's recipe with what it is started with: settings to train first, and what another study found, copied so
     that nothing that happens to the other study matters later. A study that is there keeps its own where none is given.
     """
-    from sweep.search import enqueued, warm_results
+    from sweep.search import read_enqueued, warm_results
 
     assert recipe.search is not None
     there = ledger.find(name)
     search = recipe.search
     before = there.recipe.search if there else None
     if enqueue:
-        search = replace(search, enqueue=enqueued(recipe, enqueue))
+        search = replace(search, enqueue=read_enqueued(recipe, enqueue))
     elif before:
         search = replace(search, enqueue=before.enqueue)
     if warm is not None:
@@ -62,7 +62,7 @@ def check_trains(study: Study) -> None:
 
 
 @contextmanager
-def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
+def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
 
     Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is

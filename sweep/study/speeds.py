@@ -28,7 +28,7 @@ def precision_note(precision: str, device: str) -> str:
     return ""
 
 
-def measured(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
+def measure_speeds(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
     """What a plan needs to tell time: what is remembered of this machine, after measuring what was not.
 
     Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.

@@ -44,7 +44,7 @@ def diverged(reading: Reading) -> Iterator[Remark]:
         text += f"; {told(name)} explains it best: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
         text += f" (also {' and '.join(told(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
         numbers["by"] = {told(other): found for other, found in causes}
-    elif separated := _separated(reading, lost):
+    elif separated := _find_separation(reading, lost):
         name, level = separated
         text += f": all that have {told(name)} {level} and no other, though so few settings cannot rule out chance"
         numbers["separated"] = {told(name): level}
@@ -153,7 +153,7 @@ def _causes(reading: Reading, lost: pd.Series) -> list[tuple[str, dict[str, floa
     return [(name, by) for _, name, by in sorted(found, key=lambda one: -one[0])]
 
 
-def _separated(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:
+def _find_separation(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:
     """A hyperparameter and its level, of two settings or more, at which every trial diverged and nowhere else."""
     for name in (name for name in reading.table.swept if name in reading.trials):
         levels = _levels(reading.trials[name])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.cells import coded, combined, plain_value, told
+from sweep.analysis.cells import combine_codes, encode_levels, plain_value, told
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
@@ -87,7 +87,7 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
     if edge.among is not None:
         trials = trials[trials[edge.among[0]] == edge.among[1]]
     others = [column for column in reading.table.swept if column != edge.name and column in trials]
-    run = combined([coded(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
+    run = combine_codes([encode_levels(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
     level = trials[edge.name].map({value: place for place, value in enumerate(edge.levels)}).to_numpy(float)
     score = (reading.table.sign * trials["value"]).to_numpy(float)
     wide = pd.DataFrame({"run": run, "level": level, "score": score}).pivot_table(
@@ -136,8 +136,8 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
                 continue
             value = plain_value(top[axis.name].iloc[0])
             text = (
-                f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, {show_value(ends[1])}, "
-                f"as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
+                f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, "
+                f"{show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
             )
             numbers = {
                 "name": axis.name,
@@ -207,11 +207,11 @@ def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple
     trials = reading.trials if among is None else reading.trials[reading.trials[among[0]] == among[1]]
     trials = trials[trials[name].isin(values)]
     others = [column for column in reading.table.swept if column != name and column in trials]
-    cell = combined([coded(trials[column])[0] + 1 for column in others], len(trials))
+    cell = combine_codes([encode_levels(trials[column])[0] + 1 for column in others], len(trials))
     level = (trials[name] != values[0]).to_numpy(int)
     value = trials["value"].to_numpy(float)
     fair = fair_scale(value, reading.table.metric)
-    sides = Sides(cell, level, coded(trials["seed"])[0], value, fair).merge()
+    sides = Sides(cell, level, encode_levels(trials["seed"])[0], value, fair).merge()
     return compare(sides, 0, 1, values, reading.table.sign, by_ratio(value, reading.table.metric))[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import coded, combined, finished
+from sweep.analysis.cells import combine_codes, encode_levels, select_finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
@@ -90,11 +90,11 @@ class Reading:
 
 
 def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Reading:
-    trials = finished(table)
+    trials = select_finished(table)
     if isinstance(table.metric, InPercent):  # what is remarked on is told in shares of 1
         trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
-    codes = combined([coded(trials[name])[0] + 1 for name in swept], len(trials))
+    codes = combine_codes([encode_levels(trials[name])[0] + 1 for name in swept], len(trials))
     trials = trials.assign(setting=codes)
     groups = trials.groupby("setting")["value"]
     lost = groups.count() < groups.size()

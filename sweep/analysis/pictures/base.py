@@ -97,7 +97,7 @@ def metric_title(table: StudyTable, metric: str | None = None) -> str:
     return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
 
 
-def headed(table: StudyTable) -> str:
+def title_metric(table: StudyTable) -> str:
     """The metric as a title begins with it; one that was imported keeps its own spelling."""
     words = metric_title(table).split(" (")[0]
     return words[:1].upper() + words[1:] if table.metric in _METRIC_WORDS else words
@@ -304,7 +304,7 @@ class Buckets:
     log: bool
 
 
-def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
+def bucket_values(values: pd.Series, most: int = BUCKETS) -> Buckets:
     """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where
     there are many numbers; many words keep the most frequent ones and put the others together."""
     distinct = ordered(values)
@@ -346,7 +346,7 @@ def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict
     total = float(ranks.var(ddof=0))
     shares = {}
     for name in swept:
-        buckets = bucketed(settings[column(name)])
+        buckets = bucket_values(settings[column(name)])
         mean, size = ranks.groupby(buckets.of).mean(), ranks.groupby(buckets.of).count()
         spread = float((size * (mean - ranks.mean()) ** 2).sum() / max(1, size.sum()))
         shares[name] = spread / total if total > 0 else 0.0

@@ -16,7 +16,6 @@ from sweep.analysis.pictures.base import (
     column,
     counted,
     ground_line,
-    headed,
     is_log,
     is_percent,
     metric_log,
@@ -27,8 +26,9 @@ from sweep.analysis.pictures.base import (
     setting_ids,
     setting_label,
     settings_of,
+    title_metric,
 )
-from sweep.analysis.pictures.planes import POINTS, thinned
+from sweep.analysis.pictures.planes import POINTS, thin_marks
 from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
@@ -55,7 +55,7 @@ def pareto_picture(
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
-    drawn, notes = thinned(marks, marks["front"], POINTS, table.sign)
+    drawn, notes = thin_marks(marks, marks["front"], POINTS, table.sign)
     lost = settings[(settings["state"] != "complete") & settings["x"].notna()].copy()
     lost["label"] = [setting_label(row, table.swept) for row in rows_of(lost)]
     left = len(settings) - len(marks) - len(lost)
@@ -67,7 +67,7 @@ def pareto_picture(
     words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
     return Picture(
         "pareto",
-        f"{headed(table)} against {metric_title(table, name)}",
+        f"{title_metric(table)} against {metric_title(table, name)}",
         f"one dot per setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: "
         f"{better('maximize' if goes_up else 'minimize')})",
         ground_line(table, settings, data),

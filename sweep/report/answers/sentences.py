@@ -23,7 +23,7 @@ from sweep.report.answers.words import (
     show_ratio,
 )
 from sweep.report.tables import is_default
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -211,7 +211,7 @@ def _many_levels(effect: Effect) -> str:
     if "worse" in by_verdict:
         parts.append(f"{effect.name} {reference} is better than {_named(by_verdict['worse'])}")
     if "better" in by_verdict:
-        levels = listed(show_value(one.level) for one in by_verdict["better"])
+        levels = join_words(show_value(one.level) for one in by_verdict["better"])
         parts.append(
             f"{effect.name} {levels} {'is' if len(by_verdict['better']) == 1 else 'are'} better than {reference}"
         )
@@ -244,7 +244,7 @@ def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
         one_side = one.verdict == TOO_FEW and one.unanimous and one.direction < 0 and one.n > 1
         lost = f" (which loses all {ahead:,} cells)" if one_side and not lost else lost
         names.append(f"{show_value(one.level)}{lost}")
-    return listed(names, word)
+    return join_words(names, word)
 
 
 def sentences(effect: Effect) -> list[str]:
@@ -272,8 +272,8 @@ def _depends(effect: Effect) -> list[str]:
             if not one.pairs and one.divergence.uneven and not all(one.divergence.trials):
                 worse = one.level if one.divergence.trials[0] else one.reference
                 lost.setdefault(show_value(worse), []).append(show_value(one.at))
-        told = [f"{side} is better at {listed(dict.fromkeys(at))}" for side, at in sides.items()]
-        told += [f"{side} diverged at {listed(dict.fromkeys(at))}" for side, at in lost.items()]
+        told = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
+        told += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
         return [f"It depends on {effect.by}: {', '.join(told)}."] if len(told) > 1 else []
     if effect.splits is None:
         return []
@@ -382,7 +382,7 @@ def tuned_sentences(effect: Effect) -> list[str]:
         return ["Fewer than two levels have a setting that trained."]
     a, b, metric = show_value(gap.best), show_value(gap.second), effect.metric
     rest = [*effect.others, *effect.averaged]
-    tuned = f"With {listed(rest)} tuned for each" if 0 < len(rest) <= 2 else "With the rest tuned for each"
+    tuned = f"With {join_words(rest)} tuned for each" if 0 < len(rest) <= 2 else "With the rest tuned for each"
     size = f"by {show_difference(metric, abs(gap.mean), False)}{scale(metric)[1]}"
     if math.isnan(gap.low):
         seeds = f"{count(gap.seeds, 'seed')} in common" if gap.seeds else "no seed in common"

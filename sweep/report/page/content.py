@@ -26,8 +26,8 @@ from sweep.report.answers import (
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
-from sweep.report.settings import marks, meaning, measured, show_interval
-from sweep.report.text import missing, nothing_selected, show_metric, show_seconds
+from sweep.report.settings import marks, meaning, show_interval, show_measured
+from sweep.report.text import explain_nothing_selected, missing, show_metric, show_seconds
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     best, metric = board.selected, board.table.metric
     if best is None:
         return {
-            "headline": nothing_selected(table),
+            "headline": explain_nothing_selected(table),
             "chips": [],
             "figures": [],
             "lines": _lost(table),
@@ -212,7 +212,7 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
     if board.tied > 1:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    told = measured(board, rows)
+    told = show_measured(board, rows)
     columns |= {
         title: cells for title, cells in told.items() if title not in ("val_loss", "val_accuracy", "train_loss")
     }
