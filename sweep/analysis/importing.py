@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.column_roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.conditions import QUOTED, filter_trials, unquote
+from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE

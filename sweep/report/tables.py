@@ -166,7 +166,7 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 
 def plan_table(plan: Plan, name: str) -> RenderableType:
-    """What would run: counts, then a line a cohort."""
+    """What would run: counts, then one line per cohort."""
     data = plan.data
     shape = " x ".join(map(str, data.shape))
     lines = [

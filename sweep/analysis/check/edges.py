@@ -137,7 +137,8 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
             value = plain_value(top[axis.name].iloc[0])
             text = (
                 f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, "
-                f"{show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
+                f"{show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: "
+                f"search {way}, to {show_value(beyond[0])}"
             )
             numbers = {
                 "name": axis.name,
