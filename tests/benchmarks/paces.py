@@ -4,8 +4,8 @@ sweep.
 Tiny networks train one epoch each, on digits and on MNIST, so that what the sampler takes shows as much as it can: TPE,
 and random search, which asks for nothing that costs. The space is flat (every hyperparameter is in every setting) or
 mixed (Adam's betas, SGD's momentum and batch norm's depend on others). Checkouts take turns; a cell is the median of
-their runs, beside it the processor seconds of all their processes, which other work on the machine moves less. Where
-what they asked for differs, the table says so.
+their runs, beside it the processor seconds of the search's own process and of the host, without the workers': other
+work on the machine moves these less. Where what they asked for differs, the table says so.
 
     python tests/benchmarks/paces.py             # this checkout; --trials 100 for less, --data digits without MNIST
     git worktree add ../before COMMIT
@@ -58,7 +58,7 @@ def searched(checkout: Path, flags: list[str]) -> tuple[float, float, Asked]:
 
 
 def processor() -> float:
-    """Processor seconds of all processes that this one started and that ended."""
+    """Processor seconds of the processes that this one started and that ended, and of those that they waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
