@@ -31,10 +31,10 @@ from sweep.study import (
     Quiet,
     Summary,
     Watcher,
-    begun_with,
+    add_start,
     check_name,
     check_trains,
-    opened,
+    open_study,
     parse_duration,
 )
 from sweep.study import (
@@ -79,7 +79,7 @@ def run(
     name = name_study(loaded, study)
     seconds = None if time_limit is None else parse_duration(time_limit)
     options = Options(choose_devices(device, jobs), lanes, seconds=seconds)
-    with _handlers_kept():
+    with _keep_handlers():
         summary = train(loaded, name, Path(results), options, watcher or Quiet(), trials)
     if summary.stopped == "interrupted":
         raise KeyboardInterrupt
@@ -120,8 +120,8 @@ class Results:
 class StudyResults:
     """A study's results, as they are in the ledger now.
 
-    Every question takes `metric` (by default the recipe's), `direction` ("minimize" or "maximize") and `where`, a condition
-    such as "lr<0.01, batch_norm=on" that trials must meet; each raises UsageError for what cannot be.
+    Every question takes `metric` (by default the recipe's), `direction` ("minimize" or "maximize") and `where`, a
+    condition such as "lr<0.01, batch_norm=on" that trials must meet; each raises UsageError for what cannot be.
     """
 
     def __init__(self, ledger: Ledger, record: Record) -> None:
@@ -144,8 +144,8 @@ class StudyResults:
         return study_table(self._ledger, self._record, metric, direction, where)
 
     def trials(self) -> pd.DataFrame:
-        """One row per trial: number, seed, state, last and best metrics (losses are means over rows, accuracies in [0, 1]),
-        seconds, and one column for each hyperparameter (None where a setting does not use it)."""
+        """One row per trial: number, seed, state, last and best metrics (losses are means over rows, accuracies in [0,
+        1]), seconds, and one column for each hyperparameter (None where a setting does not use it)."""
         return self.table().trials
 
     def epochs(self) -> pd.DataFrame:
@@ -190,13 +190,13 @@ class StudyResults:
     ) -> Confirmation:
         """Trains the best settings on fresh seeds, as far as that is not done, and says what is left of their lead.
 
-        seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study: the
-        confirmation's name, by default this one's with -confirm.
+        seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study:
+        the confirmation's name, by default this one's with -confirm.
         """
         name = check_name(study or f"{self.name}-confirm")
         options = Options(choose_devices(device, jobs))
-        opening = confirmation_opened(self._ledger, self._record, name, watcher or Quiet(), seeds, top, per)
-        with _handlers_kept(), opening as again:
+        opening = open_confirmation(self._ledger, self._record, name, watcher or Quiet(), seeds, top, per)
+        with _keep_handlers(), opening as again:
             summary = run_record(self._ledger, again, watcher or Quiet(), options)
         if summary.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -204,13 +204,13 @@ class StudyResults:
 
     def confirmation(self, study: str | None = None) -> Confirmation:
         """What a confirmation that was trained says. Raises UsageError if there is none."""
-        from sweep.analysis.confirming import confirmed
+        from sweep.analysis.confirming import read_confirmation
 
-        return confirmed(self._ledger, self._record, self._ledger.study(study or f"{self.name}-confirm"))
+        return read_confirmation(self._ledger, self._record, self._ledger.study(study or f"{self.name}-confirm"))
 
 
 @contextmanager
-def _handlers_kept() -> Iterator[None]:
+def _keep_handlers() -> Iterator[None]:
     """Puts back what signals did before: after an interruption a run leaves them ignored, since a command then ends."""
     before = {number: signal.getsignal(number) for number in ENDING}
     try:
@@ -244,15 +244,15 @@ def train(
     warm: str | None = None,
 ) -> Summary:
     """Trains what is missing of a recipe's study: a grid, or with `trials` a search (enqueue, warm: what it is started
-    with, see `begun_with`). The watcher is told what the reader should know first. Raises UsageError."""
+    with, see `add_start`). The watcher is told what the reader should know first. Raises UsageError."""
     recipe, data = fit(recipe)
     plan = plan_grid(recipe, data) if trials is None else plan_search(recipe, data, trials)
     for note in [*(f"data: {note}" for note in data.notes), *_search_notes(recipe, plan, trials)]:
         watcher.note(note)
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if trials is not None:
-            recipe = begun_with(ledger, name, recipe, enqueue, warm)
-        with opened(ledger, name, recipe, plan, watcher) as study:
+            recipe = add_start(ledger, name, recipe, enqueue, warm)
+        with open_study(ledger, name, recipe, plan, watcher) as study:
             return run_record(ledger, study, watcher, options)
 
 
@@ -276,7 +276,7 @@ def _search_notes(recipe: Recipe, plan: Plan, trials: int | None) -> Iterator[st
 
 
 @contextmanager
-def confirmation_opened(
+def open_confirmation(
     ledger: Ledger,
     study: Record,
     name: str,
@@ -301,5 +301,5 @@ def confirmation_opened(
         there = ledger.find(name)
         if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
             ahead()
-        with opened(ledger, name, recipe, plan, watcher) as again:
+        with open_study(ledger, name, recipe, plan, watcher) as again:
             yield again

@@ -71,7 +71,8 @@ Lanes = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Trials that train side by side as one program, at most; by default the planner decides. Changes no number.",
+        help="Trials that train side by side as one program, at most; by default "
+        "the planner decides. Changes no number.",
     ),
 ]
 Device = Annotated[
@@ -144,7 +145,8 @@ Reduction = Annotated[
     search_option(
         "--reduction",
         metavar="R",
-        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. [dim]\\[default 3][/]",
+        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. "
+        "[dim]\\[default 3][/]",
     ),
 ]
 Minimize = Annotated[
@@ -217,7 +219,7 @@ MovedData = Annotated[
 ]
 
 
-def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command, for every parameter that is a group of flags, the flags of that group in its place."""
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
@@ -235,7 +237,7 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
         }
         return command(**values, **made)
 
-    return _signed(wrapped, command, parameters)
+    return _sign_values(wrapped, command, parameters)
 
 
 def _flags_of(group: Any) -> list[inspect.Parameter]:
@@ -248,7 +250,7 @@ def _flags_of(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def _signed(
+def _sign_values(
     wrapped: Callable[..., Any], command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., Any]:
     """A command's wrapper with its name, its help and these parameters, as typer reads them."""
@@ -268,7 +270,8 @@ _RECIPE_FLAGS = {
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "split_seeds": (
         "N",
-        "Train each seed on a split of its own: N seeds, N splits into training and validation rows. The test rows stay.",
+        "Train each seed on a split of its own: N seeds, N splits into training "
+        "and validation rows. The test rows stay.",
         "Data and seed",
     ),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
@@ -322,7 +325,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
-    return _signed(wrapped, command, parameters)
+    return _sign_values(wrapped, command, parameters)
 
 
 def _help(row: Hyperparameter) -> str:

@@ -13,7 +13,10 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection
 
-_DEAF = "from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal; [signal(n, SIG_IGN) for n in (SIGINT, SIGTERM, SIGHUP)]"
+_DEAF = (
+    "from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal; [signal(n, SIG_IGN) for n in (SIGINT, SIGTERM, "
+    "SIGHUP)]"
+)
 """Before its imports, during which Ctrl-C would leave a traceback: signals reach the whole group, and the study process
 decides what they mean."""
 

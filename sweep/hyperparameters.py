@@ -86,10 +86,7 @@ class Hyperparameter:
             value = setting[name]
             if not (condition(value) if callable(condition) else value in condition):
                 return False
-        for name, values in self.unless.items():
-            if name in setting and setting[name] in values:
-                return False
-        return True
+        return not self.unless or not any(setting.get(name) in values for name, values in self.unless.items())
 
     def allows(self, name: str, value: Value) -> bool:
         """Whether a value of another hyperparameter leaves this one active."""
@@ -109,7 +106,7 @@ class Hyperparameter:
         """The canonical form of a value from a recipe. Raises UsageError: what was given, what was expected."""
         checked = self._convert(value)
         if checked is None:
-            raise UsageError(f"{self.name} = {shown(value)}: expected {self.expected}")
+            raise UsageError(f"{self.name} = {show_given(value)}: expected {self.expected}")
         return checked
 
     def parse(self, text: str) -> Value:
@@ -161,7 +158,7 @@ def show_value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def shown(value: object) -> str:
+def show_given(value: object) -> str:
     """A value as it was given, on one line and not too long."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -186,17 +183,20 @@ _ROWS = (
                    choices=("adam", "adamw", "sgd", "rmsprop")),
     Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane",
                    "Learning rate α, the length of a step; try factors of ten: 0.1,0.01,0.001.", low=0, open_low=True),
-    Hyperparameter("beta1", "float", 0.9, OPTIMIZER, "lane", "Adam's β₁: the share of the old average gradient that is kept at each step.",
+    Hyperparameter("beta1", "float", 0.9, OPTIMIZER, "lane", "Adam's β₁: the share of the old average gradient that "
+        "is kept at each step.",
                    low=0, high=1, open_high=True, when={"optimizer": _ADAMS}),
     Hyperparameter("beta2", "float", 0.999, OPTIMIZER, "lane",
                    "Adam's β₂: the same for the average squared gradient; close to 1. "
                    "RMSprop has it too, 0.99 by default; PyTorch calls it alpha there.",
-                   low=0, high=1, open_high=True, when={"optimizer": (*_ADAMS, "rmsprop")}, default_with={("optimizer", "rmsprop"): 0.99}),
+                   low=0, high=1, open_high=True, when={"optimizer": (*_ADAMS, "rmsprop")},
+                   default_with={("optimizer", "rmsprop"): 0.99}),
     Hyperparameter("eps", "float", 1e-8, OPTIMIZER, "lane",
                    "Adam's and RMSprop's ε: added to the denominator, so that nothing is divided by 0.",
                    low=0, open_low=True, when={"optimizer": (*_ADAMS, "rmsprop")}),
     Hyperparameter("weight_decay", "float", 0.0, OPTIMIZER, "lane",
-                   "Regularization λ: pulls every parameter towards 0 (L2 penalty λ/2·‖w‖²; AdamW applies it apart from the gradient).",
+                   "Regularization λ: pulls every parameter towards 0 (L2 penalty λ/2·‖w‖²; AdamW applies it apart "
+                       "from the gradient).",
                    low=0),
     Hyperparameter("momentum", "float", 0.0, OPTIMIZER, "lane",
                    "Momentum of SGD and RMSprop: the share of the last step that is kept in the next.",
@@ -205,75 +205,101 @@ _ROWS = (
                    "Nesterov's form of SGD's momentum: the gradient is taken as if one step ahead.",
                    when={"optimizer": ("sgd",), "momentum": _positive}),
     Hyperparameter("lr_schedule", "choice", "constant", OPTIMIZER, "lane",
-                   "Learning rate over time: constant; cosine down to 0; step, a tenth at 50% and again at 75% of the epochs.", choices=("constant", "cosine", "step")),
+                   "Learning rate over time: constant; cosine down to 0; step, a tenth at 50% "
+                       "and again at 75% of the epochs.", choices=("constant", "cosine", "step")),
     Hyperparameter("warmup_epochs", "float", 0.0, OPTIMIZER, "lane",
                    "Epochs over which the learning rate grows from 0 to its value; 0 is no warm-up.", low=0),
     Hyperparameter("grad_clip", "float", 0.0, OPTIMIZER, "lane",
                    "Longest gradient: a longer one is shortened to this L2 norm; 0 is no limit.", low=0),
-    Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn (convolutions); `connection` makes either residual or dense.", choices=("mlp", "cnn")),
-    Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the first stage (doubling at each).",
+    Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn "
+        "(convolutions); `connection` makes "
+        "either residual or dense.", choices=("mlp", "cnn")),
+    Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the "
+        "first stage (doubling at each).",
                    low=1, high=65536, unless={"depth": (0,)}),
-    Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of convolution and pooling. "
-                   "An mlp of depth 0 is softmax regression (logistic, of two classes): the inputs go straight to the classes.",
+    Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of "
+        "convolution and pooling. "
+                   "An mlp of depth 0 is softmax regression (logistic, of two classes): the inputs go straight to "
+                       "the classes.",
                    low=0, high=256),
-    Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function of the hidden layers.", choices=("relu", "tanh", "sigmoid", "gelu"), when=_HAS_HIDDEN),
+    Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function of the "
+        "hidden layers.", choices=("relu", "tanh", "sigmoid", "gelu"), when=_HAS_HIDDEN),
     Hyperparameter("batch_norm", "bool", False, NETWORK, "program",
-                   "Batch normalization in every hidden layer: each unit's values are centred and scaled over the minibatch; "
+                   "Batch normalization in every hidden layer: each unit's values are centred "
+                       "and scaled over the minibatch; "
                    "in validation by their moving averages.", when=_HAS_HIDDEN),
     Hyperparameter("bn_position", "choice", "before", NETWORK, "program",
-                   "Batch norm before or after the activation function.", choices=("before", "after"), when={"batch_norm": (True,)}),
+                   "Batch norm before or after the "
+                       "activation function.", choices=("before", "after"), when={"batch_norm": (True,)}),
     Hyperparameter("bn_eps", "float", 1e-5, NETWORK, "program",
-                   "Batch norm's ε: added to the variance, so that nothing is divided by 0.", low=0, open_low=True, when={"batch_norm": (True,)}),
+                   "Batch norm's ε: added to the variance, so that "
+                       "nothing is divided by 0.", low=0, open_low=True, when={"batch_norm": (True,)}),
     Hyperparameter("bn_momentum", "float", 0.1, NETWORK, "program",
                    "Weight of the newest minibatch in batch norm's moving averages, which validation uses.",
                    low=0, high=1, open_low=True, when={"batch_norm": (True,)}),
     Hyperparameter("bn_affine", "bool", True, NETWORK, "program",
                    "Batch norm's learned scale γ and shift β.", when={"batch_norm": (True,)}),
     Hyperparameter("dropout", "float", 0.0, NETWORK, "lane",
-                   "Share of units that are set to 0 while training: after every hidden layer of an mlp, before the last layer of a cnn.",
+                   "Share of units that are set to 0 while training: after every hidden layer of an mlp, before "
+                       "the last layer of a cnn.",
                    low=0, high=1, open_high=True, when=_HAS_HIDDEN),
-    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), xavier (uniform), normal, or torch (torch.nn's own: uniform, "
-                   "1/√fan in at most, biases too); otherwise biases start at 0.", choices=("kaiming", "xavier", "normal", "torch")),
+    Hyperparameter("init", "choice", "kaiming", NETWORK, "lane", "Initial weights: kaiming (normal, fan in), "
+        "xavier (uniform), normal, or "
+        "torch (torch.nn's own: uniform, "
+                   "1/√fan in at most, biases too); otherwise "
+                       "biases start at 0.", choices=("kaiming", "xavier", "normal", "torch")),
     Hyperparameter("init_std", "float", 0.01, NETWORK, "lane",
-                   "Standard deviation of normal initial weights; 0.01 is too small for deep networks without batch norm.",
+                   "Standard deviation of normal initial weights; 0.01 is too small "
+                       "for deep networks without batch norm.",
                    low=0, open_low=True, when={"init": ("normal",)}),
     Hyperparameter("loss", "choice", "cross_entropy", TRAINING, "program",
-                   "What training makes small: cross_entropy; mse, the squared error of the softmax's probabilities; mse_logits, "
-                   "that of the logits themselves, without a softmax (Hui & Belkin 2020). Both squared errors are means over "
+                   "What training makes small: cross_entropy; mse, the squared error of the softmax's "
+                       "probabilities; mse_logits, "
+                   "that of the logits themselves, without a softmax (Hui & Belkin 2020). "
+                       "Both squared errors are means over "
                    "the K classes (sums over them would be K times as large and want an lr K times smaller).",
                    choices=("cross_entropy", "mse", "mse_logits")),
     Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane",
                    "Share of each target that is spread over all classes, while training.",
                    low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
     Hyperparameter("batch_size", "int", 64, TRAINING, "program",
-                   'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are kept equal: '
+                   'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
+                       'kept equal: '
                    'a larger minibatch makes fewer steps. A last minibatch of one row is left out.',
                    low=1, words=("full",)),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
-                   "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one pair per channel "
+                   "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one "
+                       "pair per channel "
                    "of an image, per column of a table; none leaves them raw.", choices=("zscore", "unit", "none")),
     Hyperparameter("train_size", "int", "all", DATA, "program",
                    'How many rows of the training part to train on.', low=2, words=("all",)),
     Hyperparameter("seed", "int", 0, DATA, "lane",
-                   "Seed of a trial: initial weights, order of the rows, dropout; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
+                   "Seed of a trial: initial weights, order of the rows, "
+                       "dropout; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
     # What ledgers are older than comes last: so a setting that was stored without it is told in the same order.
     Hyperparameter("connection", "choice", "plain", NETWORK, "program",
-                   "plain: a layer reads the one before it. residual (He et al. 2015): blocks of two layers, whose input is "
+                   "plain: a layer reads the one before it. residual (He et al. 2015): "
+                       "blocks of two layers, whose input is "
                    "added to what they make of it, through a linear layer (a 1x1 convolution) where the sizes differ; "
                    "an mlp's depth, a cnn's convolutions then are even. "
-                   "dense (Huang et al. 2017): a layer reads all before it, and adds `growth` units or channels to them.",
+                   "dense (Huang et al. 2017): a layer reads all before it, and adds "
+                       "`growth` units or channels to them.",
                    choices=("plain", "residual", "dense"), when=_HAS_HIDDEN, late=True),
     Hyperparameter("convolutions", "int", 1, NETWORK, "program",
-                   "Convolutions of each stage of a cnn, before its pooling.", low=1, high=256, when={"model": ("cnn",)}, late=True),
+                   "Convolutions of each stage of a cnn, "
+                       "before its pooling.", low=1, high=256, when={"model": ("cnn",)}, late=True),
     Hyperparameter("growth", "int", 16, NETWORK, "program",
                    "Units or channels that each further layer of a dense network adds; its first layer has `hidden`.",
                    low=1, high=65536, when={"connection": ("dense",)}, late=True),
     Hyperparameter("branch_start", "choice", "scaled", NETWORK, "lane",
-                   "Where a residual block's branch starts, if no batch norm ends it: scaled (its last layer's initial weights "
-                   "times 1/√blocks), zero (the block then starts as the identity) or full (as drawn: under kaiming each block "
+                   "Where a residual block's branch starts, if no batch norm ends it: scaled (its last layer's "
+                       "initial weights "
+                   "times 1/√blocks), zero (the block then starts as the identity) or full (as drawn: under "
+                       "kaiming each block "
                    "doubles the variance, so that deep networks explode).",
-                   choices=("scaled", "zero", "full"), when={"connection": ("residual",)}, unless={"bn_position": ("before",)}, late=True),
+                   choices=("scaled", "zero", "full"), when={"connection": ("residual",)},
+                   unless={"bn_position": ("before",)}, late=True),
 )
 # fmt: on
 

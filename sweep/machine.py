@@ -40,8 +40,8 @@ def machine() -> dict[str, Any]:
 
 
 def facts(asked: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """All that numbers depend on beside the recipe. asked: what only a process with torch knows (instructions, threads);
-    device: what trains, such as cpu or cuda:0."""
+    """All that numbers depend on beside the recipe. asked: what only a process with torch knows (instructions,
+    threads); device: what trains, such as cpu or cuda:0."""
     found = versions() | machine() | dict(asked)
     return found | {"device": found["processor"] if device == "cpu" else _gpu(device)}
 

@@ -164,8 +164,8 @@ def _stage(make: _Maker, channels: int, out: int) -> tuple[list[nn.Module], int]
 
 
 def _dense_stage(make: _Maker, channels: int, last: bool) -> tuple[list[nn.Module], int]:
-    """A dense block of `convolutions`, and a transition: a 1x1 convolution that halves the channels, and average pooling.
-    After the last block there is the pooling alone."""
+    """A dense block of `convolutions`, and a transition: a 1x1 convolution that halves the channels, and average
+    pooling. After the last block there is the pooling alone."""
     layers: list[nn.Module] = []
     for _ in range(make.count("convolutions")):
         layers.append(make.dense(channels))
@@ -180,13 +180,14 @@ def _dense_stage(make: _Maker, channels: int, last: bool) -> tuple[list[nn.Modul
 def initialize(net: nn.Module, setting: Setting, generator: torch.Generator) -> None:
     """Draws the initial weights of linear and convolution layers, in order; biases 0, batch norm scale 1 and shift 0.
 
-    kaiming: normal, standard deviation sqrt(2 / fan in) (He et al. 2015); xavier: uniform within
-    sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010); normal: standard deviation `init_std`; torch: as torch.nn starts
-    them, weights and biases uniform within sqrt(1 / fan in).
+    kaiming: normal, standard deviation sqrt(2 / fan in) (He et al. 2015); xavier: uniform within sqrt(6 / (fan in + fan
+    out)) (Glorot & Bengio 2010); normal: standard deviation `init_std`; torch: as torch.nn starts them, weights and
+    biases uniform within sqrt(1 / fan in).
 
-    A residual branch that no batch norm ends doubles the variance of what it is added to, under kaiming: after 16 blocks
-    it is 65,536 times as large. With the last layer scaled by sqrt(1 / blocks) all of them together make it e times as
-    large at most; with a last layer of 0 each block starts as the identity (Zhang et al. 2019, "Fixup initialization").
+    A residual branch that no batch norm ends doubles the variance of what it is added to, under kaiming: after 16
+    blocks it is 65,536 times as large. With the last layer scaled by sqrt(1 / blocks) all of them together make it e
+    times as large at most; with a last layer of 0 each block starts as the identity (Zhang et al. 2019, "Fixup
+    initialization").
     """
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -91,7 +91,8 @@ class _Progress:
         }
         told = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
         self.note(
-            f"{self.study.name}: {told} of {count(self.total, 'trial')}; trained {trained:,} in {tell_seconds(summary.seconds)}{rate}"
+            f"{self.study.name}: {told} of {count(self.total, 'trial')}; trained {trained:,} in "
+            f"{tell_seconds(summary.seconds)}{rate}"
         )
         why = {
             "interrupted": "interrupted; everything finished is recorded",
@@ -109,7 +110,9 @@ class _Progress:
         return 60 * rate, (self.total - done) / rate if rate else None
 
     def status(self, waiting: str = "") -> list[str]:
-        """How far the run is: trials done, how much of the training, speed (or `waiting`), what is left, the best so far."""
+        """How far the run is: trials done, how much of the training, speed (or `waiting`), what is left, the best so
+        far.
+        """
         rate, left = self.speed()
         share = 100 * (self.done + sum(self.part.values())) / self.total if self.total else 100.0
         parts = [
@@ -179,7 +182,8 @@ class LiveWatcher(_Progress):
         rows = Table.grid(padding=(0, 2, 0, 0))
         for _, (unit, epoch, losses) in sorted(self.units.items()):
             setting = unit.trials[0].setting
-            name = f"{setting['model']} {setting['hidden']} x {setting['depth']}{' batch norm' if setting['batch_norm'] else ''}"
+            norm = " batch norm" if setting["batch_norm"] else ""
+            name = f"{setting['model']} {setting['hidden']} x {setting['depth']}{norm}"
             trials = count(len(unit.trials), "trial")
             loss = f"val_loss {show_metric('val_loss', losses[-1])}" if losses else ""
             rows.add_row(

@@ -81,7 +81,8 @@ class Range:
             return tuple(row.check(self._stepped(place)) for place in range(self._steps + 1))
         if self.n is None:
             raise UsageError(
-                f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag); a search, with --trials, needs none"
+                f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag); a "
+                "search, with --trials, needs none"
             )
         if self.n == 1:
             return (row.check(self.low),)
@@ -180,8 +181,8 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class Grid:
-    """The product of axes: the first-listed varies slowest, seeds fastest. A combination that differs from an
-    earlier one only in inactive hyperparameters is folded into it. chosen: of all settings these alone, in this order."""
+    """The product of axes: the first-listed varies slowest, seeds fastest. A combination that differs from an earlier
+    one only in inactive hyperparameters is folded into it. chosen: of all settings these alone, in this order."""
 
     axes: tuple[Axis, ...]
     seeds: tuple[int, ...]

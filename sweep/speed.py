@@ -53,8 +53,8 @@ class Measurement:
 
 @dataclass
 class Speeds:
-    """Costs by key, of this machine alone. start: by data set, the seconds until its workers are there and the bytes that
-    they share."""
+    """Costs by key, of this machine alone. start: by data set, the seconds until its workers are there and the bytes
+    that they share."""
 
     costs: dict[str, tuple[Cost, ...]] = field(default_factory=dict)
     start: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -71,7 +71,9 @@ class Speeds:
         return next(cost for cost in costs if cost.step <= 1.05 * best)
 
     def covers(self, key: str, lanes: int) -> bool:
-        """Whether it is known which number of lanes up to `lanes` is best: that many were measured, or more got slower."""
+        """Whether it is known which number of lanes up to `lanes` is best: that many were measured, or more got
+        slower.
+        """
         costs = self.costs.get(key)
         if not costs:
             return False

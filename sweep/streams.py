@@ -32,7 +32,9 @@ class _Lasting(io.FileIO):
     """A file whose writes never fail."""
 
     def write(self, data: Any) -> int:
-        """Bytes written, or dropped. Waits where a pipe is full, even one that another program has made non-blocking."""
+        """Bytes written, or dropped. Waits where a pipe is full, even one that another program has made
+        non-blocking.
+        """
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -45,8 +47,8 @@ class _Lasting(io.FileIO):
 def outlast() -> None:
     """Puts streams that never raise in the place of standard output and error, and opens what was closed on nothing.
 
-    First of all, or a ledger or a socket would take the number of a closed stream. Streams that somebody has put in their
-    place, as tests do, stay.
+    First of all, or a ledger or a socket would take the number of a closed stream. Streams that somebody has put in
+    their place, as tests do, stay.
     """
     for number in range(3):
         try:
@@ -68,7 +70,7 @@ def _lasting(number: int, before: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, getattr(before, "encoding", "utf-8"), errors="replace", line_buffering=lines)
 
 
-def dropped() -> str:
+def explain_dropped() -> str:
     """Why some of standard output could not be written; empty if all was, or if nobody is there to read it any more."""
     sys.stdout.flush()
     reason = _reasons.get(1)
@@ -76,8 +78,8 @@ def dropped() -> str:
 
 
 def heed(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> dict[int, Any]:
-    """Installs a handler of the signals that end; returns those before. One that is ignored stays so: nohup and a shell's
-    background jobs begin that way, because the run is to outlive what sends it."""
+    """Installs a handler of the signals that end; returns those before. One that is ignored stays so: nohup and a
+    shell's background jobs begin that way, because the run is to outlive what sends it."""
     if threading.current_thread() is not threading.main_thread():  # where Python allows none
         return {}
     heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]

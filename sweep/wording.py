@@ -17,7 +17,7 @@ def plural(noun: str) -> str:
     return f"{noun}{'es' if noun.endswith(('s', 'x', 'tch', 'sh')) else 's'}"
 
 
-def listed(names: Iterable[str], word: str = "and") -> str:
+def join_words(names: Iterable[str], word: str = "and") -> str:
     """Names as a sentence lists them: a, b and c."""
     names = list(names)
     return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)

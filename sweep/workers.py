@@ -125,7 +125,9 @@ class Pool:
         self._send((-1, "now" if now else "epoch"))
 
     def messages(self, seconds: float) -> list[Message]:
-        """What has come in, waiting at most so long for the first. Raises DataError if the host refused, SweepError if it is gone."""
+        """What has come in, waiting at most so long for the first. Raises DataError if the host refused, SweepError if
+        it is gone.
+        """
         out: list[Message] = []
         try:
             while self._connection.poll(0 if out else seconds):
@@ -224,7 +226,9 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
 
 
 SPLITS_BYTES = 2**30
-"""Bytes of data in memory up to which the host makes all splits ready; past it, workers make those that they train on."""
+"""Bytes of data in memory up to which the host makes all splits ready; past it, workers make those that they train
+on.
+"""
 
 
 class _Stock:
@@ -297,7 +301,9 @@ _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", 
 
 
 def _instructions() -> str:
-    """The vector instructions that torch uses here, with what is asked of its libraries: initial weights depend on them."""
+    """The vector instructions that torch uses here, with what is asked of its libraries: initial weights depend on
+    them.
+    """
     import torch
 
     limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]

@@ -60,7 +60,9 @@ def sweep(tmp_path: Path) -> Run:
 
 
 def runner(folder: Path) -> Run:
-    """What runs `sweep ARGS...` in a folder, with results there, as a fork or, where that may matter, as a new process."""
+    """What runs `sweep ARGS...` in a folder, with results there, as a fork or, where that may matter, as a new
+    process.
+    """
 
     def run(
         *args: object, code: int | None = 0, env: dict[str, str] | None = None, cwd: Path = folder, **kwargs

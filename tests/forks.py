@@ -1,8 +1,8 @@
 """`sweep` commands as forks of one process that has imported everything: as real as a new process, without its seconds.
 
-A fork has its own memory, arguments, environment, working folder, standard streams, signals and exit code. The host that
-a training starts is a fork of the same process. What a new process alone can show (how Python starts, what an environment
-variable does at import, what signals meet) stays with `processes.start`.
+A fork has its own memory, arguments, environment, working folder, standard streams, signals and exit code. The host
+that a training starts is a fork of the same process. What a new process alone can show (how Python starts, what an
+environment variable does at import, what signals meet) stays with `processes.start`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 MAY_DIFFER = {"COLUMNS", "SWEEP_RESULTS", "TERM", "NO_COLOR"}
-"""Environment variables that `sweep` reads while it runs; any other may matter at import, which a fork has behind it."""
+"""Environment variables that `sweep` reads while it runs; any other may matter at import, which a fork has behind
+it.
+"""
 
 
 class Forks:

@@ -107,5 +107,8 @@ def test_a_thread_may_run_it_and_ctrl_c_works_afterwards(tmp_path):
 
 
 def test_importing_it_imports_nothing_heavy():
-    code = "import sys, sweep; dir(sweep); print([name for name in ('torch', 'pandas', 'optuna', 'numpy') if name in sys.modules])"
+    code = (
+        "import sys, sweep; dir(sweep); print([name for name in ('torch', 'pandas', 'optuna', 'numpy') if name in "
+        "sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

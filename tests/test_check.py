@@ -180,7 +180,8 @@ def test_divergence_by_learning_rate():
     found = check(study, NONE)
     assert kinds(found) == ["diverged"]
     assert found[0].text == (
-        "4 of 20 trials diverged (20%): all that have lr 0.1 and no other, though so few settings cannot rule out chance"
+        "4 of 20 trials diverged (20%): all that have lr 0.1 and no other, though so "
+        "few settings cannot rule out chance"
     )
     assert found[0].command == "sweep show made --where state=diverged"
 
@@ -228,8 +229,8 @@ def test_a_study_without_curves_says_what_it_did_not_read(sweep):
     text = " ".join(sweep("check", "s").stdout.split())
     assert "Nothing stands out." in text
     assert (
-        "Not checked: learning curves (2 epochs, at least 6 are needed), edges (no hyperparameter took three numbers) and the spread over seeds (there is one)."
-        in text
+        "Not checked: learning curves (2 epochs, at least 6 are needed), edges (no hyperparameter took three "
+        "numbers) and the spread over seeds (there is one)." in text
     )
 
 
@@ -387,7 +388,8 @@ def test_one_class_is_nearly_everything_and_classes_without_rows():
     sizes = replace(study, trials=study.trials.assign(train_size=["all", 50]))
     told = [remark.text for remark in check(sizes, NONE, classes=gone) if remark.kind == "classes"]
     assert told[-1] == (
-        "2 of 3 classes have no training row (1, 2): the 20.0% of the validation rows that are of them cannot be learned"
+        "2 of 3 classes have no training row (1, 2): the 20.0% of the validation rows "
+        "that are of them cannot be learned"
     )
     sized = replace(study, trials=study.trials.assign(train_size=[1, "all"]))
     text = check(sized, NONE, classes=replace(gone, train=(50, 40, 10), first=(0, 1, 2)))[-1].text

@@ -1,4 +1,6 @@
-"""Bad input through real processes: one line on stderr, the exit code that fits, nothing on stdout, never a traceback."""
+"""Bad input through real processes: one line on stderr, the exit code that fits, nothing on stdout, never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -375,7 +377,10 @@ def test_an_interrupt_after_the_end_changes_nothing(mine):
 
 def test_an_interrupt_within_a_callback_is_heard(mine):
     """Imports have such callbacks, in which Python drops an interrupt."""
-    slow = "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, signal, time, weakref\nfrom sweep.cli import main\n"
+    slow = (
+        "import sys; sys.argv = ['sweep', 'show', 'mine']\nimport pandas, signal, time, weakref\nfrom sweep.cli "
+        "import main\n"
+    )
     slow += (
         "held = [type('Held', (), {})()]\nback = weakref.ref(held[0], lambda _: signal.raise_signal(signal.SIGINT))\n"
     )

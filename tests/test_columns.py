@@ -87,7 +87,8 @@ def test_one_long_name_does_not_take_the_titles_from_the_values(sweep, tmp_path)
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_a_board_of_many_hyperparameters_shows_every_number(sweep, tmp_path, width):
     flags = {"lr": "0.0239318,0.0315363,0.0293986", "beta1": "0.837122,0.929041", "beta2": "0.98765,0.9991234",
-             "weight_decay": "0.00123456,0.0", "dropout": "0.123456,0.25", "hidden": "10,12", "epochs": "1"}  # fmt: skip
+             "weight_decay": "0.00123456,0.0", "dropout": "0.123456,0.25", "hidden": "10,12",
+             "epochs": "1"}  # fmt: skip
     made(tmp_path / "results", "wide", flags, lambda trial: 0.5 + trial.number)
     made(tmp_path / "results", "a-study-with-quite-a-long-name-of-it", {"lr": "1,2"}, lambda trial: trial.number)
     env = {"COLUMNS": str(width)}

@@ -118,7 +118,8 @@ def test_diverged_trials_are_drawn_and_improve_nothing(tmp_path):
 def test_what_cannot_be_compared_gets_one_line(tmp_path, sweep):
     flags, folder = {"lr": "0.1,0.03", "epochs": "1"}, tmp_path / "results"
     for name, more in {
-        "a": {}, "split": {"split_seed": "1"}, "metric": {"metric": "val_accuracy"}, "loss": {"loss": "mse"}, "data": {"data": "mnist"},
+        "a": {}, "split": {"split_seed": "1"}, "metric": {"metric": "val_accuracy"}, "loss": {"loss": "mse"},
+        "data": {"data": "mnist"},
     }.items():  # fmt: skip
         made(folder, name, flags | more, lambda t: t.setting["lr"])
     made(folder, "lost", flags, lambda _: np.nan)
@@ -154,8 +155,8 @@ def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
     text = " ".join(sweep("compare", "old", "new").stdout.split())
     assert "note: data differ: old old.csv, new new.csv; that both measured the same thing is for you to know" in text
     assert (
-        "6 settings of old are in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is typically lower by 0.1000"
-        in text
+        "6 settings of old are in new too, on the same seeds: new wins 6 of 6 and loses 0; err with new is "
+        "typically lower by 0.1000" in text
     )
     sweep("import", "new.csv", "--metric", "err", "--maximize", "--study", "up")
     assert "direction minimize there, maximize here" in sweep("compare", "old", "up", code=2).stderr

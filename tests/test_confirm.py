@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from sweep.analysis.confirming import confirmation_recipe, confirmed, fresh_seeds, split_by_seed
+from sweep.analysis.confirming import confirmation_recipe, fresh_seeds, read_confirmation, split_by_seed
 from sweep.analysis.table import StudyTable
 from sweep.cli import main
 from sweep.errors import UsageError
@@ -144,7 +144,7 @@ def test_a_study_that_grows_into_the_fresh_seeds_is_not_selected_on_them(tmp_pat
     listed = replace(recipe.of_settings([*recipe.grid.settings()][1:]), confirms="g")
     again = made(tmp_path, "g-confirm", {}, lambda trial: trial.seed + trial.setting["lr"], listed)
     with Ledger(tmp_path) as ledger:
-        found = confirmed(ledger, ledger.study("g"), again)
+        found = read_confirmation(ledger, ledger.study("g"), again)
         grown = confirmation_recipe(ledger, ledger.study("g"), "g-confirm", top=3, seeds=4)
     assert (found.selected_on, found.fresh, found.candidates) == ([0], [1, 2], 3)
     assert np.allclose(found.rows["shrinkage"], 1.5)  # seed 0 is better by that than 1 and 2
@@ -352,7 +352,8 @@ def test_an_imported_order_that_reverses_is_exposed(sweep, tmp_path):
 
 def test_a_recipe_may_list_settings(sweep, tmp_path):
     (tmp_path / "l.toml").write_text(
-        'epochs = 2\nseeds = 2\nsettings = [{ lr = 0.1 }, { lr = 0.01, beta1 = 0.8 }, { lr = 0.1 }, { optimizer = "sgd" }]\n'
+        "epochs = 2\nseeds = 2\nsettings = [{ lr = 0.1 }, { lr = 0.01, beta1 = 0.8 }, "
+        '{ lr = 0.1 }, { optimizer = "sgd" }]\n'
     )
     assert "3 settings x 2 seeds" in sweep("plan", "l.toml", "--no-measure").stdout
     sweep("grid", "l.toml")

@@ -20,7 +20,8 @@ from sweep.ledger import FILE, Ledger, diagnose, file, mend
 from tests.made import made
 
 READING = [
-    ("ls",), ("show", "s"), ("show", "s", "--json"), ("trial", "s", "3"), ("export", "s", "-o", "-"), ("effect", "s", "lr"),
+    ("ls",), ("show", "s"), ("show", "s", "--json"), ("trial", "s", "3"), ("export", "s", "-o", "-"),
+    ("effect", "s", "lr"),
     ("importance", "s"), ("check", "s"), ("compare", "s", "other"), ("doctor",),
 ]  # fmt: skip
 MANY = int(os.environ.get("SWEEP_DAMAGE", "8"))
@@ -56,7 +57,7 @@ def run(folder: Path, *args: str) -> object:
     before = sys.argv
     sys.argv = ["sweep", *args, "--results", str(folder)]
     try:
-        return cli._ran()
+        return cli._run()
     finally:
         sys.argv = before
 
@@ -71,7 +72,8 @@ def change(folder: Path, statement: str, *values: object) -> None:
 @pytest.mark.parametrize(
     ("statement", "value", "told"),
     [
-        ("UPDATE trials SET setting = CAST(? AS TEXT) WHERE study = 1 AND number = 3", b'{"lr": \xff}', "its setting is not UTF-8"),
+        ("UPDATE trials SET setting = CAST(? AS TEXT) WHERE study "
+            "= 1 AND number = 3", b'{"lr": \xff}', "its setting is not UTF-8"),
         ("UPDATE trials SET setting = ? WHERE study = 1 AND number = 3", '{"lr": 0.1', "its setting cannot be read"),
         ("UPDATE trials SET setting = ? WHERE study = 1 AND number = 3", "[1]", "its setting is '[1]'"),
         ("UPDATE trials SET setting = ? WHERE study = 1 AND number = 3", '{"mr": 0.1}', "its setting"),

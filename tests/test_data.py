@@ -359,7 +359,9 @@ needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="the failing input
 
 @needs_faults
 def test_a_feature_that_is_constant_but_for_rounding_is_not_blown_up():
-    """The same rows in float32 and in float64: what rounding makes of a constant must not decide (scikit-learn #17794)."""
+    """The same rows in float32 and in float64: what rounding makes of a constant must not decide (scikit-learn
+    #17794).
+    """
     narrow, wide = (load(str(FAULTS / f"rare_feature_float{bits}.npz"), None, 0) for bits in (32, 64))
     for normalize in ("zscore", "unit"):
         ours, theirs = (source.split(normalize, "all") for source in (narrow, wide))

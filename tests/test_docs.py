@@ -28,8 +28,8 @@ needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST 
 @pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_commands_of_the_documentation_run_in_order(sweep, tmp_path, page):
-    """Every `sweep` command and every piece of Python of a page, as written, in an empty folder with the recipes; and every
-    word of an output that it shows is one that its commands print (numbers depend on the machine)."""
+    """Every `sweep` command and every piece of Python of a page, as written, in an empty folder with the recipes; and
+    every word of an output that it shows is one that its commands print (numbers depend on the machine)."""
     shutil.copytree(RECIPES, tmp_path / "recipes")
     said = ""
     for kind, block in re.findall(r"```(console|python|text)\n(.*?)```", page.read_text(), re.S):

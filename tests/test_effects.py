@@ -135,7 +135,10 @@ def test_a_pair_lost_to_divergence_is_counted_and_said():
     found = effect(study, "batch_norm")
     assert (found.first.pairs, found.first.lost) == (8, (0, 1, 0))
     assert (found.first.n, found.improved, found.first.worsened) == (9, 1, 8)
-    said = "In 1 of 9 comparisons off diverged and on trained: that counts for on. The mean difference is over the other 8."
+    said = (
+        "In 1 of 9 comparisons off diverged and on trained: that counts for on. The mean difference is over the "
+        "other 8."
+    )
     assert said in sentences(found)
 
 
@@ -183,7 +186,8 @@ def test_what_exists_at_one_level_only_is_averaged_within_the_cell():
 
 def test_split_by_another_hyperparameter():
     study = grid({"batch_norm": [False, True], "lr": [0.1, 0.01], "hidden": list(range(8))},
-                 lambda s, _: 1 + 0.001 * s["hidden"] + (0.2 if s["lr"] == 0.1 else -0.2) * s["batch_norm"] * (1 + 0.01 * s["hidden"]))  # fmt: skip
+                 lambda s, _: 1 + 0.001 * s["hidden"]
+                 + (0.2 if s["lr"] == 0.1 else -0.2) * s["batch_norm"] * (1 + 0.01 * s["hidden"]))  # fmt: skip
     plain, split = effect(study, "batch_norm"), effect(study, "batch_norm", "lr")
     assert plain.verdict == "no difference shown"
     assert plain.splits is not None
@@ -268,8 +272,8 @@ def test_needed_seeds_and_cells_settle_it():
 @pytest.mark.long
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_permuted_labels_are_shown_as_rarely_as_the_level_says(count):
-    """Studies in which batch norm does nothing: shown about 5% of the time, and intervals cover 0 (within three standard
-    errors of that)."""
+    """Studies in which batch norm does nothing: shown about 5% of the time, and intervals cover 0 (within three
+    standard errors of that)."""
     rng = np.random.default_rng(11)
     shown, covered, seeds = 0, 0, 2
     study = grid({"batch_norm": [False, True], "lr": LRS, "beta1": BETAS}, lambda *_: 1.0, seeds)
@@ -331,7 +335,9 @@ RATES = [0.01, 0.1, 0.3, 1, 3]
 
 
 def batch_norm_by_lr(lost, gain=0.0, seeds=3, noise=0.05):
-    """Batch norm x learning rate: off diverges at the rates `lost`; where both train, on has exp(gain) times its loss."""
+    """Batch norm x learning rate: off diverges at the rates `lost`; where both train, on has exp(gain) times its
+    loss.
+    """
     rng = np.random.default_rng(2)
 
     def value(setting, _):
@@ -424,7 +430,9 @@ def test_a_level_that_is_far_worse_is_never_told_as_no_difference():
 
 
 def simulated(rng, cells, seeds, levels, lost, shared, metric):
-    """A study in which no level does anything: noise of unequal size, skewed, in part the seed's; some cells diverge."""
+    """A study in which no level does anything: noise of unequal size, skewed, in part the seed's; some cells
+    diverge.
+    """
     size = 0.3 * np.exp(0.5 * rng.normal(size=(cells, 1, 1)))
     luck = math.sqrt(shared) * rng.normal(size=(1, seeds, levels))
     noise = luck + math.sqrt(1 - shared) * (np.exp(rng.normal(size=(cells, seeds, levels))) - 1.65)
@@ -443,8 +451,8 @@ def simulated(rng, cells, seeds, levels, lost, shared, metric):
 )
 @pytest.mark.parametrize("many", [60, pytest.param(600, marks=pytest.mark.slow)])
 def test_wrong_calls_are_rare_and_intervals_say_what_verdicts_say(cells, seeds, levels, many):
-    """Any verdict but "no difference" or "too few" is wrong here: at most 5% of studies, whatever diverges and however the
-    cells share their seeds' luck (within three standard errors); and no interval contradicts its p."""
+    """Any verdict but "no difference" or "too few" is wrong here: at most 5% of studies, whatever diverges and however
+    the cells share their seeds' luck (within three standard errors); and no interval contradicts its p."""
     rng, wrong, n = np.random.default_rng(7), 0, 0
     for lost, shared, metric in itertools.product((0, 0.15, 0.5), (0, 0.6), ("val_loss", "val_accuracy")):
         if shared and seeds < 3:
@@ -520,8 +528,10 @@ def test_the_command_on_a_real_study(sweep):
         ("lr", "val_accuracy", 4),
     ]
     assert sweep("effect", "s", "batch_norm", "--where", "lr<0.05", "--json").stdout.count('"pairs": 4') == 1
-    for words, said in ((("hidden",), "hidden is 64 in every trial"), (("lrr",), "did you mean 'lr'"), (("lr", "--by", "lr"), "split by another one"),
-                        (("lr", "--metric", "test_loss"), "nothing is selected on test data"), (("lr", "--where", "lr>9"), "no trial is complete")):  # fmt: skip
+    for words, said in ((("hidden",), "hidden is 64 in every trial"), (("lrr",), "did you mean 'lr'"),
+                        (("lr", "--by", "lr"), "split by another one"),
+                        (("lr", "--metric", "test_loss"), "nothing is selected on "
+                            "test data"), (("lr", "--where", "lr>9"), "no trial is complete")):  # fmt: skip
         assert said in sweep("effect", "s", *words, code=2).stderr
     narrow = sweep("effect", "s", "batch_norm", "lr", "--by", "beta1", env={"COLUMNS": "80"}).stdout
     assert max(map(len, narrow.splitlines())) <= 80

@@ -280,7 +280,9 @@ def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     ],
 )
 def test_images_in_onednns_layout_equal_plain_ones(digits, change, monkeypatch):
-    """A CPU trains float32 images in oneDNN's own layout where it can; elsewhere on plain tensors, with the same outcome."""
+    """A CPU trains float32 images in oneDNN's own layout where it can; elsewhere on plain tensors, with the same
+    outcome.
+    """
     split = small(digits, 310, torch.float32)
     settings = [canonical({"model": "cnn", "hidden": 6, "depth": 2, "lr": lr} | change) for lr in (0.001, 0.003)]
 
@@ -404,7 +406,9 @@ def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
     "shape", [(2, 3, 4, 5), (33, 10, 16, 7), (7, 1, 9, 8), (5, 8, 32, 1), (3, 64, 64, 32), (5, 65, 200, 131)]
 )
 def test_products_equal_the_lone_product_to_the_bit(shape, kernel, monkeypatch):
-    """Whatever BLAS or oneDNN do with these shapes, every lane gets the bits of a product of its own; and it is right."""
+    """Whatever BLAS or oneDNN do with these shapes, every lane gets the bits of a product of its own; and it is
+    right.
+    """
     from sweep.engine import products
 
     if kernel == "onednn" and not torch.backends.mkldnn.is_available():

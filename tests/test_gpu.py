@@ -1,4 +1,6 @@
-"""On a GPU: lanes agree with a solo run and with the CPU to rounding, replayed steps with plain ones. Skipped without one."""
+"""On a GPU: lanes agree with a solo run and with the CPU to rounding, replayed steps with plain ones. Skipped without
+one.
+"""
 
 from __future__ import annotations
 

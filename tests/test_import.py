@@ -453,7 +453,9 @@ NO_VALUE = {(0.1, True, 1): ("failed", None)}
     ],
 )
 def test_tables_of_other_tools_need_no_flags(file, metric, options, but):
-    """Learning rate and batch norm are the hyperparameters, and every training is what it was, as far as the table tells."""
+    """Learning rate and batch norm are the hyperparameters, and every training is what it was, as far as the table
+    tells.
+    """
     made, _ = of(FOREIGN / file, metric, **options)
     swept = {re.split(r"[/._]", name.replace("batch_norm", "bn"))[-1] for name in made.recipe.imported.swept}
     assert swept - {"momentum"} == {"lr", "bn"}
@@ -518,7 +520,8 @@ READING = [
     ["show"], ["show", "--trials"], ["show", "--all", "--json"], ["trial", 0], ["check"], ["importance"],
     ["importance", "--pairs"], ["ls"], ["export", "-o", "-"], ["export", "--settings", "-o", "-"],
     ["export", "-o", "o.json"], ["export", "-o", "o.tex"], ["export", "-o", "o.parquet"], ["export", "-o", "o.md"],
-    *(["plot", kind] for kind in ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")),
+    *(["plot", kind] for kind in ("curves", "isolation", "heatmap", "parallel")),
+    *(["plot", kind] for kind in ("effect", "importance", "budget", "pareto")),
     ["report", "-o", "r.html"], ["compare", "u"], ["confirm"], ["confirm", "--selected-on", "0-3"], ["doctor"],
 ]  # fmt: skip
 NAMES = [
@@ -547,7 +550,9 @@ CELLS = ["0.1", "0.2", "", "None", "true", "false", "7", "1e300", "adam", "nan",
 )
 @given(st.data())
 def test_whatever_is_imported_every_reading_command_answers(tmp_path_factory, data):
-    """A line or an answer, never a traceback: names that tables use themselves, mixed columns, huge and missing numbers."""
+    """A line or an answer, never a traceback: names that tables use themselves, mixed columns, huge and missing
+    numbers.
+    """
     folder = tmp_path_factory.mktemp("any")
     names = data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
     metric = data.draw(

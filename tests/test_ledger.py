@@ -63,7 +63,8 @@ def test_a_setting_and_seed_have_one_row_ever(ledger, study, plain):
     )
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         plain.execute(
-            "INSERT INTO trials (study, number, setting, seed, state) SELECT study, 77, setting, seed, 'waiting' FROM trials LIMIT 1"
+            "INSERT INTO trials (study, number, setting, seed, state) SELECT study, 77, setting, seed, 'waiting' "
+            "FROM trials LIMIT 1"
         )
 
 
@@ -286,7 +287,8 @@ def test_the_documented_columns(plain):
 def test_plain_sqlite3_and_pandas_read_it(ledger, study, plain):
     ledger.record(study, [record(0, 1), record(0, 2, val_loss=0.1, state="complete", test_loss=0.2, test_accuracy=0.9)])
     frame = pd.read_sql(
-        "SELECT t.number, t.state, t.val_loss, t.setting ->> 'lr' AS lr FROM trials t JOIN studies s ON s.id = t.study WHERE s.name = 'mine'",
+        "SELECT t.number, t.state, t.val_loss, t.setting ->> 'lr' AS lr FROM trials t JOIN studies s ON s.id = "
+        "t.study WHERE s.name = 'mine'",
         plain,
     )
     assert frame["number"].tolist() == list(range(6))
@@ -306,7 +308,10 @@ def test_not_finite_is_null(ledger, study, plain):
     assert plain.execute(
         "SELECT train_loss, train_accuracy, val_loss, val_accuracy, grad_norm, seconds FROM epochs"
     ).fetchall() == [(None,) * 5 + (0.1,)]
-    query = "SELECT state, train_loss, val_loss, val_accuracy, best_val_loss, best_val_accuracy, test_loss, test_accuracy FROM trials WHERE number = 0"
+    query = (
+        "SELECT state, train_loss, val_loss, val_accuracy, best_val_loss, best_val_accuracy, test_loss, "
+        "test_accuracy FROM trials WHERE number = 0"
+    )
     assert plain.execute(query).fetchone() == ("diverged",) + (None,) * 7
 
 

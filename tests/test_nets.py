@@ -1,4 +1,6 @@
-"""Residual and dense networks, depth 0, squared errors: by structure, by their numbers, and what older ledgers make of them."""
+"""Residual and dense networks, depth 0, squared errors: by structure, by their numbers, and what older ledgers make of
+them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def shapes(net: nn.Module) -> list[tuple[int, ...]]:
 
 
 def test_a_residual_block_adds_what_two_layers_make_of_its_input_to_it():
-    """He et al. 2015, equations 1 and 2: the identity where sizes agree, else a linear map; the activation comes last."""
+    """He et al. 2015, equations 1 and 2: the identity where sizes agree, else a linear map; the activation comes
+    last.
+    """
     torch.manual_seed(0)
     net = net_of(connection="residual", depth=4, hidden=5, batch_norm=True).eval()
     assert shapes(net) == [(5, 64), (5, 5), (5, 64), (5, 5), (5, 5), (10, 5)]
@@ -119,7 +123,9 @@ def spread(net: nn.Sequential, width: int) -> list[float]:
 
 @torch.no_grad()
 def test_a_branch_starts_scaled_or_at_zero_or_explodes():
-    """Without batch norm, under kaiming: a block doubles the variance, scaled all blocks make it e times as large at most."""
+    """Without batch norm, under kaiming: a block doubles the variance, scaled all blocks make it e times as large at
+    most.
+    """
     found = {}
     for start in ("scaled", "zero", "full"):
         setting = canonical({"connection": "residual", "depth": 32, "branch_start": start})
@@ -167,8 +173,8 @@ def test_torchs_own_initial_weights_are_those_of_torch_nn():
 @pytest.mark.long
 @pytest.mark.parametrize("init", ["kaiming", "xavier", "torch"])
 def test_depth_harms_plain_nets_and_neither_residual_nor_dense_ones(sweep, tmp_path, init):
-    """Digits, width 64, SGD 0.05, 15 epochs: depth x connection x batch norm. Which plain nets fail depends on the initial
-    weights; that 32 layers do well with either connection does not."""
+    """Digits, width 64, SGD 0.05, 15 epochs: depth x connection x batch norm. Which plain nets fail depends on the
+    initial weights; that 32 layers do well with either connection does not."""
     flags = ["--optimizer", "sgd", "--lr", 0.05, "--epochs", 15, "--seeds", 2, "--metric", "val_accuracy"]
     space = ["--connection", "plain,residual,dense", "--batch-norm", "off,on", "--depth", "2,32", "--init", init]
     sweep("grid", *flags, *space, "--study", "d")
@@ -197,7 +203,9 @@ def test_full_branches_explode_under_kaiming(sweep, tmp_path):
 
 
 def test_depth_0_is_softmax_regression_and_has_one_minimum(sweep, tmp_path):
-    """From four starts, full batch, with a penalty, which makes it strictly convex: the minimum that scikit-learn finds."""
+    """From four starts, full batch, with a penalty, which makes it strictly convex: the minimum that scikit-learn
+    finds.
+    """
     from sklearn.linear_model import LogisticRegression
 
     from sweep.data import load
@@ -241,8 +249,8 @@ def test_a_search_over_depth_0_goes_on_as_if_it_had_not_been_interrupted(sweep):
 
 
 def test_both_squared_errors_by_hand_and_by_autograd():
-    """The notes' three classes, y3 = -1000: of the softmax the sum over classes is 2 (1 - p)^2; of the logits it is what
-    the logits are from 1 and 0."""
+    """The notes' three classes, y3 = -1000: of the softmax the sum over classes is 2 (1 - p)^2; of the logits it is
+    what the logits are from 1 and 0."""
     for a, b in ((1.0, -1.0), (-1.0, 1.0), (-10.0, 10.0)):
         logits = torch.tensor([a, b, -1000.0], dtype=torch.float64).view(1, 3, 1).requires_grad_()
         target = torch.tensor([1.0, 0, 0], dtype=torch.float64).view(1, 3, 1)

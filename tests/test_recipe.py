@@ -46,7 +46,8 @@ def refusal(call, *args: object, **kwargs: object) -> str:
 
 def test_scalar_list_and_table(read):
     recipe = read(
-        'data = "digits"\nepochs = 3\n[space]\nlr = [0.1, 0.01]\nbeta1 = 0.8\nweight_decay = { low = 1e-6, high = 1e-2, log = true, n = 5 }\nhidden = {low = 4, high = 64}'
+        'data = "digits"\nepochs = 3\n[space]\nlr = [0.1, 0.01]\nbeta1 = 0.8\nweight_decay = { low = 1e-6, high = '
+        "1e-2, log = true, n = 5 }\nhidden = {low = 4, high = 64}"
     )
     assert recipe.axes == (
         Axis("epochs", (3,)),

@@ -1,4 +1,6 @@
-"""The report and the exports for others: escaped, whole, offline, opened in a real browser, read back by TensorBoard."""
+"""The report and the exports for others: escaped, whole, offline, opened in a real browser, read back by
+TensorBoard.
+"""
 
 from __future__ import annotations
 
@@ -351,7 +353,8 @@ def test_hostile_text_is_escaped_for_latex(folder):
     from sweep.report.latex import escape
 
     assert escape("a_b%c&d#e$f{g}h~i^j\\k\n\\end{tabular}") == (
-        "a\\_b\\%c\\&d\\#e\\$f\\{g\\}h\\textasciitilde{}i\\textasciicircum{}j\\textbackslash{}k \\textbackslash{}end\\{tabular\\}"
+        "a\\_b\\%c\\&d\\#e\\$f\\{g\\}h\\textasciitilde{}i\\textasciicircum{}j\\textbackslash{}k "
+        "\\textbackslash{}end\\{tabular\\}"
     )
 
 

@@ -483,8 +483,8 @@ def test_the_time_limit_stops_in_mid_training_and_resume_goes_on(sweep, tmp_path
 
 
 def train_a_while(sweep, database: Path, study: str, *args: object) -> str:
-    """Runs a command that takes longer than any time limit, with ever longer ones, until the study has more epochs; what
-    the last run said."""
+    """Runs a command that takes longer than any time limit, with ever longer ones, until the study has more epochs;
+    what the last run said."""
     before = len(curves(database, study))
     for seconds in (4, 8, 16, 32, 64):
         said = sweep(*args, "--time-limit", seconds).stderr

@@ -34,8 +34,8 @@ from sweep.search import (
     Pruner,
     check_sampler,
     distributions,
-    enqueued,
     finite_grid,
+    read_enqueued,
     warm_results,
 )
 from sweep.space import Result, Trial, setting_key
@@ -151,7 +151,9 @@ def suggested(trial: optuna.Trial, name: str, one: BaseDistribution) -> Value:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize(("space", "aims"), [(RANGES, {}), (MIXED, {}), (RANGES, {"minimize": ["val_loss,seconds"]})])
 def test_tpe_asks_for_what_optunas_own_loop_asks_for(space, aims):
-    """The oracle is `Study.ask` and `Study.tell`, with a TPE made anew for every asking that finds its groups itself."""
+    """The oracle is `Study.ask` and `Study.tell`, with a TPE made anew for every asking that finds its groups
+    itself.
+    """
     first_values = {"lr": 0.01, "hidden": 8}
     one = recipe(space, in_flight=5, enqueue=[first_values], seed=3, **aims)
     spread = distributions(one)
@@ -321,7 +323,9 @@ def test_seeds_are_told_as_their_mean():
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc"])
 def test_where_the_sampler_would_answer_otherwise_now_the_record_counts(sampler):
-    """A failed trial that was retried since, rows of another version of Optuna: the search goes on from what is there."""
+    """A failed trial that was retried since, rows of another version of Optuna: the search goes on from what is
+    there.
+    """
     one = recipe(RANGES, sampler)
     results = trained(AskTell(one), 13, train=lambda t: Result(t, "failed", None) if t.number == 1 else outcome(t))
     retried = [outcome(result.trial) for result in results]
@@ -343,7 +347,7 @@ def test_where_the_sampler_would_answer_otherwise_now_the_record_counts(sampler)
 def test_enqueued_settings_come_first_and_the_sampler_adds_the_rest():
     one = recipe(MIXED)
     texts = ["lr=0.001,optimizer=adam,beta1=0.9", "lr=0.01,optimizer=sgd,momentum=0.3", "hidden=8"]
-    one = recipe(MIXED, enqueue=enqueued(one, texts))
+    one = recipe(MIXED, enqueue=read_enqueued(one, texts))
     whole = trained(AskTell(one), 9)
     first, second, third = (result.trial.setting for result in whole[:3])
     assert (first["lr"], first["beta1"]) == (0.001, 0.9)
@@ -399,7 +403,7 @@ def test_a_warm_start_from_other_hyperparameters_is_refused(flags, words):
 )
 def test_an_enqueued_setting_that_cannot_be(text, words):
     with pytest.raises(UsageError) as caught:
-        enqueued(recipe(MIXED), [text])
+        read_enqueued(recipe(MIXED), [text])
     assert not [word for word in words if word not in str(caught.value)], str(caught.value)
 
 

@@ -1,4 +1,6 @@
-"""Which seeds selected and which are fresh: published figures, shuffled and harder tables, and what only looks like it."""
+"""Which seeds selected and which are fresh: published figures, shuffled and harder tables, and what only looks like
+it.
+"""
 
 from __future__ import annotations
 

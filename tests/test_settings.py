@@ -286,7 +286,9 @@ def test_one_seed_is_said_plainly(sweep):
 
 
 def first_and_told(values, metric="val_loss", sign=1.0):
-    """Who is first of complete settings [settings, seeds], and who is told from it: as a board does it, without the rest."""
+    """Who is first of complete settings [settings, seeds], and who is told from it: as a board does it, without the
+    rest.
+    """
     count, seeds = values.shape
     complete = pd.DataFrame(
         {
@@ -375,7 +377,9 @@ def test_what_is_tied_behind_one_that_is_told_is_too_noisy():
 
 
 def rerun() -> StudyTable:
-    """Ten settings on seed 0, where luck puts 1 first; 0, 1 and 3 again on seeds 1 to 3, where 0 is best; 1 is lucky."""
+    """Ten settings on seed 0, where luck puts 1 first; 0, 1 and 3 again on seeds 1 to 3, where 0 is best; 1 is
+    lucky.
+    """
     values = np.full((10, 4), np.nan)
     values[:, 0] = [0.5, 0.1, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]
     values[[0, 1, 3], 1:] = [[0.3, 0.31, 0.32], [0.7, 0.71, 0.72], [1.9, 2.0, 2.1]]
@@ -403,7 +407,8 @@ def test_settings_run_again_are_ranked_on_the_fresh_seeds_before_the_others():
 def test_what_was_done_with_settings_run_again_is_said():
     again, *_, luck, _ = meaning(rank_settings(rerun()), None)
     assert again == (
-        "All settings share seed 0, which selected; 3 of 10 were run again on seeds 1 to 3: these are ranked first, on the fresh seeds alone, "
+        "All settings share seed 0, which selected; 3 of 10 were run again on seeds 1 to 3: these are ranked "
+        "first, on the fresh seeds alone, "
         "since the score that selected is in part luck. The others have that score only."
     )
     assert "the first has 0.5000 when selected, 0.3100 on fresh seeds (0.1900 better)" in luck

@@ -22,14 +22,16 @@ AVX2 = {"torch": "2.14.1", "device": "AMD EPYC", "instructions": "AVX2", "host":
 AVX512 = AVX2 | {"instructions": "AVX512", "host": "two"}
 OLD = """
 CREATE TABLE studies (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, recipe TEXT NOT NULL, trials INTEGER NOT NULL,
-    created TEXT NOT NULL, data TEXT, finished TEXT, seconds REAL NOT NULL DEFAULT 0, versions TEXT NOT NULL, machine TEXT NOT NULL);
+    created TEXT NOT NULL, data TEXT, finished TEXT, seconds REAL NOT NULL DEFAULT 0, versions TEXT NOT NULL,
+ machine TEXT NOT NULL);
 CREATE TABLE trials (study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE, number INTEGER NOT NULL,
     setting TEXT NOT NULL, seed INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, traceback TEXT,
     epochs INTEGER NOT NULL DEFAULT 0, train_loss REAL, train_accuracy REAL, val_loss REAL, val_accuracy REAL,
     best_val_loss REAL, best_val_accuracy REAL, test_loss REAL, test_accuracy REAL, seconds REAL,
     PRIMARY KEY (study, number), UNIQUE (study, setting, seed)) WITHOUT ROWID;
 CREATE TABLE epochs (study INTEGER NOT NULL, trial INTEGER NOT NULL, epoch INTEGER NOT NULL, train_loss REAL,
-    train_accuracy REAL, val_loss REAL, val_accuracy REAL, grad_norm REAL, seconds REAL, PRIMARY KEY (study, trial, epoch),
+    train_accuracy REAL, val_loss REAL, val_accuracy REAL, grad_norm REAL, seconds REAL,
+ PRIMARY KEY (study, trial, epoch),
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE) WITHOUT ROWID;
 PRAGMA user_version = 1;
 PRAGMA application_id = 1398228304;
@@ -76,7 +78,10 @@ def test_each_trial_keeps_the_sitting_that_trained_it_last(tmp_path):
         assert [(one.number, one.trials, one.facts) for one in ledger.sittings(study)] == [(1, 1, AVX2), (2, 2, AVX512)]
         assert [ledger.trial(study, number)[0]["sitting"] for number in range(3)] == [1, 2, 2]
         assert [[one.number for one in kind] for kind in ledger.kinds(study)] == [[1], [2]]
-        kinds = "1 on torch 2.14.1, AMD EPYC, vector instructions AVX2; 2 on torch 2.14.1, AMD EPYC, vector instructions AVX512"
+        kinds = (
+            "1 on torch 2.14.1, AMD EPYC, vector instructions AVX2; 2 on torch 2.14.1, AMD EPYC, vector instructions "
+            "AVX512"
+        )
         told = f"s: the trials come from 2 kinds of machines ({kinds}): their last digits may differ."
         assert ledger.mixed(study) == told
         assert place_notes(tmp_path) == [told]

@@ -1,4 +1,6 @@
-"""Splits that vary like seeds: which rows they have, what a trial's numbers depend on, and what intervals say they cover."""
+"""Splits that vary like seeds: which rows they have, what a trial's numbers depend on, and what intervals say they
+cover.
+"""
 
 from __future__ import annotations
 

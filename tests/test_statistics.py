@@ -166,8 +166,8 @@ def test_losses_are_judged_on_the_logarithm_and_everything_else_as_it_is():
 
 
 def test_worst_ranks_within_cells():
-    """One cell: Mann and Whitney's exact p. One trial a side: the sign test. Whole sides that diverged: Fisher's p, multiplied
-    over two cells. Divergence that both sides share decides nothing."""
+    """One cell: Mann and Whitney's exact p. One trial a side: the sign test. Whole sides that diverged: Fisher's p,
+    multiplied over two cells. Divergence that both sides share decides nothing."""
     nan = math.nan
     x, y = [nan, 3.0, 5.0, 4.0], [1.0, 2.0, 6.0, 0.5]
     ranked = stats.mannwhitneyu([9.0, 3.0, 5.0, 4.0], y, method="exact")

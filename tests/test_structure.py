@@ -120,7 +120,8 @@ def loaded_by(*args: str, cwd: Path) -> set[str]:
     script = (
         "import sys, json, atexit\n"
         f"sys.argv = ['sweep', *{list(args)!r}]\n"
-        "atexit.register(lambda: print('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})), file=sys.stderr))\n"
+        "atexit.register(lambda: print('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})), "
+        "file=sys.stderr))\n"
         "from sweep.cli import main; main()"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=cwd, timeout=60)

@@ -1,4 +1,6 @@
-"""A training outlives its terminal, its pipe and its session; a command says in one line what its surroundings refuse."""
+"""A training outlives its terminal, its pipe and its session; a command says in one line what its surroundings
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -239,7 +241,7 @@ def called(capsys, args: list[str]) -> tuple[int, str]:
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setattr(sys, "argv", ["sweep", *args])
-        code = cli._ran()
+        code = cli._run()
     return code or 0, capsys.readouterr().err
 
 

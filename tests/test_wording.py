@@ -15,11 +15,12 @@ from sweep.plan import fold_text
 from sweep.progress import PlainWatcher
 from sweep.recipe import load_recipe
 from sweep.report import tell_seconds
-from sweep.wording import count, listed
-from tests.made import Outcome, made
+from sweep.wording import count, join_words
+from tests.made import made, record
 
 ONE_OF_MANY = re.compile(
-    r"(?<![\d.,=–-])1 (?:(?!of |diverged |in |more )\w+ ){0,2}?(trials|settings|seeds|cells|kinds|cohorts|groups|epochs|rows|lanes|workers|classes)\b"
+    r"(?<![\d.,=–-])1 (?:(?!of |diverged |in |more )\w+ ){0,2}?"
+    r"(trials|settings|seeds|cells|kinds|cohorts|groups|epochs|rows|lanes|workers|classes)\b"
 )
 
 
@@ -41,8 +42,8 @@ def test_a_noun_follows_its_number(number, noun, said):
 
 
 def test_names_are_listed_as_in_a_sentence():
-    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
-    assert listed("ab", "or") == "a or b"
+    assert [join_words("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert join_words("ab", "or") == "a or b"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def watched(done, total, trained, seconds, monkeypatch):
     study = SimpleNamespace(name="s", recipe=SimpleNamespace(metric="val_loss", direction="minimize"))
     watcher.started(study, SimpleNamespace(total=total, done=0, retried=0))
     unit = SimpleNamespace(trials=[SimpleNamespace(setting={"epochs": 10})] * 4)
-    watcher.epoch(0, unit, tuple(Outcome(n, trained) for n in range(4)))
+    watcher.epoch(0, unit, tuple(record(n, trained) for n in range(4)))
     watcher.done = done
     monkeypatch.setattr("time.monotonic", lambda: now + seconds)
     watcher.tick()

@@ -16,6 +16,7 @@ pictures    the numbers behind every picture
 commands    commands to run next, as one would type them
 confirming  settings on fresh seeds
 comparing   studies side by side
+roles       what each column of anyone's table is
 importing   anyone's table of results, read as a study
 """
 

@@ -1,4 +1,6 @@
-"""Settings as cells: which trials are of one setting, which settings agree on everything else. Needs numpy and pandas."""
+"""Settings as cells: which trials are of one setting, which settings agree on everything else. Needs numpy and
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ FINISHED = ("complete", "diverged")
 compared with nothing; a failed one is an accident."""
 
 
-def finished(table: StudyTable) -> pd.DataFrame:
+def select_finished(table: StudyTable) -> pd.DataFrame:
     """The trials that were trained to their end, with `value`: the metric, NaN where it diverged."""
     trials = table.trials[table.trials["state"].isin(FINISHED)]
     value = trials[table.metric].astype("float64").where(trials["state"] == "complete")
@@ -29,7 +31,7 @@ def finished(table: StudyTable) -> pd.DataFrame:
 
 def comparable(table: StudyTable) -> pd.DataFrame:
     """The finished trials, as above. Raises UsageError if none of them is complete."""
-    trials = finished(table)
+    trials = select_finished(table)
     if not trials["value"].notna().any():
         raise UsageError(f"study {table.name!r}: {_why_none(table)}")
     return trials
@@ -41,7 +43,7 @@ def _why_none(table: StudyTable) -> str:
     return f"no trial is complete with a finite {table.metric}, so there is nothing to compare ({told})"
 
 
-def combined(columns: Iterable[Codes], n: int) -> Codes:
+def combine_codes(columns: Iterable[Codes], n: int) -> Codes:
     """One code a row for the combination of codes: equal where all are equal, from 0 without gaps. [n]"""
     out = np.zeros(n, np.int64)
     for column in columns:
@@ -49,7 +51,7 @@ def combined(columns: Iterable[Codes], n: int) -> Codes:
     return out
 
 
-def coded(column: pd.Series) -> tuple[Codes, list[Any]]:
+def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
     """A column's values as codes into its levels, in a person's order: off before on, numbers by size, words as they
     come; None, where a setting does not use it, is the code -1."""
     codes, found = pd.factorize(column, use_na_sentinel=True)

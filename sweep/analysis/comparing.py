@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis import pairing
-from sweep.analysis.cells import finished, setting_texts
+from sweep.analysis.cells import select_finished, setting_texts
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expected_best, fair_scale
@@ -40,8 +40,9 @@ class Common:
     judged: pairing.Comparison
     """The second study (as level) against the first, a setting being a cell."""
     rows: pd.DataFrame
-    """One row per setting: its first trial in each, the swept hyperparameters, the mean of each (NaN where none trained),
-    by how much the second is better with its 95% interval over common seeds, and the trials of each that diverged."""
+    """One row per setting: its first trial in each, the swept hyperparameters, the mean of each (NaN where none
+    trained), by how much the second is better with its 95% interval over common seeds, and the trials of each that
+    diverged."""
 
     @property
     def verdict(self) -> str:
@@ -133,7 +134,8 @@ def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) ->
             hint = "; --metric NAME compares on one" if name == "metric" else ""
             hint = "; --metric val_accuracy compares them" if name == "loss" else hint
             raise UsageError(
-                f"{first.name} and {other.name} cannot be compared: {name} {_words(mine)} there, {_words(theirs)} here{hint}"
+                f"{first.name} and {other.name} cannot be compared: {name} "
+                f"{_words(mine)} there, {_words(theirs)} here{hint}"
             )
 
 
@@ -169,18 +171,22 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     for study in studies:
         if study.recipe.search:
             notes.append(
-                f"{study.name} is a search: its budgets show what it had after so many of its trials, one course without an interval"
+                f"{study.name} is a search: its budgets show what it had after so many of its trials, one course "
+                "without an interval"
             )
     for table in tables:
         if (roles := seed_roles(table)) is not None:
             notes.append(
-                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, its budgets draw from "
+                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, its "
+                "budgets draw from "
                 f"{seeds_text(roles.selecting)}, which selected"
             )
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, failed or {'was' if lost == 1 else 'were'} pruned; in this estimate {'it counts' if lost == 1 else 'they count'} as its worst completed trial"
+                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, failed or "
+                f"{'was' if lost == 1 else 'were'} pruned; in this estimate "
+                f"{'it counts' if lost == 1 else 'they count'} as its worst completed trial"
             )
     return notes
 
@@ -213,9 +219,9 @@ def _budgets(one: float, all_of_it: int) -> list[int]:
 
 
 def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
-    """The best to expect of so many trials or epochs: drawn at random from a grid's (Dodge et al. 2019), the first ones of a
-    search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did; where settings
-    were run again, the trials that selected are drawn from."""
+    """The best to expect of so many trials or epochs: drawn at random from a grid's (Dodge et al. 2019), the first ones
+    of a search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did; where
+    settings were run again, the trials that selected are drawn from."""
     roles = seed_roles(table)
     table = table if roles is None else roles.select(table)
     ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
@@ -231,7 +237,9 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
-    """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such setting."""
+    """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such
+    setting.
+    """
     longer = _values(a, PLANNED_EPOCHS) != _values(b, PLANNED_EPOCHS)
     left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
     both = left.merge(right, on=["text", "seed", "split"], suffixes=("_a", "_b"))
@@ -274,9 +282,9 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
 
 
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
-    """The trials that were trained to their end: number, seed, split, value (NaN where it diverged), and their setting as it is
-    stored; without its epochs if the studies train for `longer` or shorter."""
-    trained = finished(table)
+    """The trials that were trained to their end: number, seed, split, value (NaN where it diverged), and their setting
+    as it is stored; without its epochs if the studies train for `longer` or shorter."""
+    trained = select_finished(table)
     text = setting_texts(ledger, study, trained)
     if longer:
         text = text.str.replace(r'"epochs":\d+,?', "", regex=True)

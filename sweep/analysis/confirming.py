@@ -1,4 +1,5 @@
-"""Confirmation: the best settings on seeds that did not help to select them, and what is left of their lead. Needs pandas.
+"""Confirmation: the best settings on seeds that did not help to select them, and what is left of their lead. Needs
+pandas.
 
 Who is first of many is in part the luckiest (the winner's curse), so its selecting score is too good: by 1.485 standard
 deviations of a score on average if the best of nine equals was picked. Fresh seeds know nothing of that.
@@ -118,7 +119,8 @@ def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) ->
     if per is None:
         if top is not None and top > len(rows):
             raise UsageError(
-                f"--top {top}: study {name!r} has {count(len(rows), 'setting')} with a complete trial; expected at most that"
+                f"--top {top}: study {name!r} has {count(len(rows), 'setting')} with a complete "
+                "trial; expected at most that"
             )
         return rows.head(TOP if top is None else top)
     if per not in board.table.swept:
@@ -127,8 +129,8 @@ def choose(board: SettingsBoard, name: str, top: int | None, per: str | None) ->
 
 
 def fresh_seeds(used: Sequence[int], there: Sequence[int], count: int | None, given: str | None) -> tuple[int, ...]:
-    """The seeds of a confirmation: those it has, then, up to `count` in all, the next after the largest that was used, or
-    those `given`. Raises UsageError for a seed that helped to select."""
+    """The seeds of a confirmation: those it has, then, up to `count` in all, the next after the largest that was used,
+    or those `given`. Raises UsageError for a seed that helped to select."""
     if given is not None:
         wanted = parse_seeds(given)
         for seed in wanted:
@@ -184,7 +186,7 @@ def confirmation_recipe(
     return (before or study.recipe).of_settings(settings, **again)
 
 
-def confirmed(
+def read_confirmation(
     ledger: Ledger,
     study: Study,
     confirmation: Study,
@@ -204,7 +206,9 @@ def confirmed(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _confirmed(selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds)
+    made = _judge_confirmation(
+        selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds
+    )
     ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
     rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
     return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
@@ -213,8 +217,8 @@ def confirmed(
 def split_by_seed(
     table: StudyTable, top: int | None = None, per: str | None = None, selected_on: str | None = None
 ) -> Confirmation:
-    """A confirmation from a study's own trials: those of some seeds select, those of all others confirm. selected_on: the
-    selecting seeds; by default those that every setting has, where some settings have more.
+    """A confirmation from a study's own trials: those of some seeds select, those of all others confirm. selected_on:
+    the selecting seeds; by default those that every setting has, where some settings have more.
 
     Raises UsageError where the seeds cannot be told apart so, or the chosen settings have no others.
     """
@@ -227,13 +231,14 @@ def split_by_seed(
     again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
     if again.complete.empty:
         raise UsageError(
-            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial of another seed; "
+            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial "
+            "of another seed; "
             "--top N takes more of them, --per NAME the best of each value"
         )
-    return _confirmed(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
+    return _judge_confirmation(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
 
 
-def _confirmed(
+def _judge_confirmation(
     selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
@@ -365,7 +370,8 @@ def _selecting_seeds(table: StudyTable, given: str | None) -> list[int]:
         )
     if not seeds:
         raise UsageError(
-            f"study {table.name!r}: no seed that every setting has, so it is not known which selected; --selected-on SEED,... says it"
+            f"study {table.name!r}: no seed that every setting has, so it is not known which selected; "
+            "--selected-on SEED,... says it"
         )
     return seeds
 

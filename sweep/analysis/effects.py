@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import FINISHED, Codes, coded, column_of, combined, comparable, finished, told
+from sweep.analysis.cells import (
+    FINISHED,
+    Codes,
+    column_of,
+    combine_codes,
+    comparable,
+    encode_levels,
+    select_finished,
+    told,
+)
 from sweep.analysis.pairing import (
     ALPHA,
     DEPENDS,
@@ -75,9 +84,9 @@ class Effect:
     metric: str
     direction: str
     levels: pd.DataFrame
-    """One row per level: level, trials, diverged (trials), cells (compared), lost (cells in which a seed diverged), mean (over
-    `common` cells, or over its own where there are none), rank (average within the cells, 0 best to 1 worst; diverged is
-    worst), score (average within the cells on the fair scale, small is good)."""
+    """One row per level: level, trials, diverged (trials), cells (compared), lost (cells in which a seed diverged),
+    mean (over `common` cells, or over its own where there are none), rank (average within the cells, 0 best to 1 worst;
+    diverged is worst), score (average within the cells on the fair scale, small is good)."""
     common: int
     """Cells in which every level trained that trained anywhere: means are over these."""
     reference: Any
@@ -91,14 +100,14 @@ class Effect:
     differences: pd.DataFrame
     """The cells of each comparison: the other hyperparameters, then the columns of `pairing.compare`."""
     tuned: pd.DataFrame
-    """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best of
-    as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it, where the
-    value is of fresh seeds), the rest of the setting."""
+    """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best
+    of as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it,
+    where the value is of fresh seeds), the rest of the setting."""
     gap: Gap | None
     """The best two of them."""
     splits: tuple[str, float] | None
-    """The hyperparameter by whose values the sign of a two-level difference changes most, and the share of the differences'
-    variance between them, if that is over `SPLITS`."""
+    """The hyperparameter by whose values the sign of a two-level difference changes most, and the share of the
+    differences' variance between them, if that is over `SPLITS`."""
     averaged: list[str]
     """Hyperparameters that exist at some levels only, averaged within a cell."""
     others: list[str]
@@ -168,8 +177,8 @@ def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
 
 
 def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> list[Effect]:
-    """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family, all
-    those at the values of `by` as another."""
+    """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family,
+    all those at the values of `by` as another."""
     roles = seed_roles(table)
     trials = comparable(table if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
@@ -193,16 +202,16 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
     trials = trials[trials[name].notna()].reset_index(drop=True)  # where it means something
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
         raise UsageError(f"{told(name)}: fewer than two of its levels were trained to the end; nothing to compare")
-    level, levels = coded(trials[name])
+    level, levels = encode_levels(trials[name])
     others = [column for column in table.swept if column != name and column in trials and trials[column].nunique() > 0]
     averaged = [column for column in others if _only_at_some(trials[column], level)]
     matched = [column for column in others if column not in averaged]
     if by in averaged:
         raise UsageError(f"--by {told(by or '')}: exists at some levels of {told(name)} only; split by another one")
-    codes = {column: coded(trials[column])[0] + 1 for column in others}
-    cell = combined([codes[column] for column in matched], len(trials))
-    setting = combined([cell, level, *(codes[column] for column in averaged)], len(trials))
-    seed, seeds = coded(trials["seed"])
+    codes = {column: encode_levels(trials[column])[0] + 1 for column in others}
+    cell = combine_codes([codes[column] for column in matched], len(trials))
+    setting = combine_codes([cell, level, *(codes[column] for column in averaged)], len(trials))
+    seed, seeds = encode_levels(trials["seed"])
     value = trials["value"].to_numpy(float)
     log, fair = by_ratio(value, table.metric), fair_scale(value, table.metric)
     sides = Sides(cell, level, seed, value, fair).merge()
@@ -220,8 +229,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         rest = [other for other in range(len(levels)) if other != place]
         pairs = [compare(sides, other, place, levels, table.sign, log) for other in rest]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
-    fresh = None if roles is None else finished(roles.judge(table))
-    tuned, gap = _tuned(trials, level, levels, setting, others, table, fresh)
+    fresh = None if roles is None else select_finished(roles.judge(table))
+    tuned, gap = _tune_levels(trials, level, levels, setting, others, table, fresh)
     if "low" in tuned:
         tuned[["low", "high"]] = tuned[["low", "high"]].clip(*table.bounds(table.metric))
     states = table.trials["state"].value_counts().to_dict()
@@ -280,7 +289,7 @@ def _buckets(values: pd.Series) -> tuple[Codes, list[Any]]:
 
 def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float) -> tuple[pd.DataFrame, int]:
     """One row per level, and the cells that all share; see `Effect.levels` and `Effect.common`."""
-    group = combined([sides.cell, sides.level], len(sides.cell))
+    group = combine_codes([sides.cell, sides.level], len(sides.cell))
     first = np.unique(group, return_index=True)[1]
     gone = np.bincount(group, np.isnan(sides.value)).astype(int)
     count = np.bincount(group) - gone
@@ -326,7 +335,7 @@ def _split(
     sides: Sides, first: pd.DataFrame, by: str, place: int, levels: list[Any], sign: float, log: bool
 ) -> list[Comparison]:
     """The comparisons at each value of another hyperparameter."""
-    codes, values = coded(first[by])
+    codes, values = encode_levels(first[by])
     if len(values) > MOST_LEVELS:
         raise UsageError(f"--by {told(by)}: took {len(values):,} values; at most {MOST_LEVELS} can be told apart")
     parts = [(value, sides.take(codes[sides.cell] == code)) for code, value in enumerate(values)]
@@ -340,7 +349,7 @@ def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | Non
     d = d / (np.abs(d).max(initial=0.0) or 1.0)
     total = float(((d - d.mean()) ** 2).sum()) if len(d) else 0.0
     for column in first.columns:
-        codes = coded(first[column])[0][pairs["cell"]] + 1
+        codes = encode_levels(first[column])[0][pairs["cell"]] + 1
         n = np.bincount(codes)
         known = n > 0
         means = (np.bincount(codes, d)[known] / n[known]) if len(d) else d
@@ -361,7 +370,7 @@ def _differences(first: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFram
     return pd.concat([first.loc[pairs["cell"]].reset_index(drop=True), pairs.drop(columns="cell")], axis=1)
 
 
-def _tuned(
+def _tune_levels(
     trials: pd.DataFrame,
     level: Codes,
     levels: list[Any],
@@ -370,9 +379,9 @@ def _tuned(
     table: StudyTable,
     fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
-    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried, and
-    never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the others
-    selected."""
+    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried,
+    and never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the
+    others selected."""
     value, sign = trials["value"].to_numpy(float), table.sign
     first = np.unique(setting, return_index=True)[1]
     trained = np.bincount(setting)

@@ -25,11 +25,11 @@ def pareto(frame: pd.DataFrame, objectives: Objectives) -> pd.Series:
     if "state" in frame:
         candidates &= (frame["state"] == "complete").to_numpy()
     on = np.zeros(len(frame), dtype=bool)
-    on[candidates] = _undominated(points[candidates])
+    on[candidates] = _find_undominated(points[candidates])
     return pd.Series(on, index=frame.index, name="front")
 
 
-def _undominated(points: np.ndarray) -> np.ndarray:
+def _find_undominated(points: np.ndarray) -> np.ndarray:
     """Rows, all to be made small, that no other dominates. In lexicographic order only a row before, and of those only
     one on the front, can dominate."""
     out = np.zeros(len(points), dtype=bool)
@@ -66,9 +66,9 @@ def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
 def with_front(
     trials: pd.DataFrame, swept: Sequence[str], objectives: Objectives, data: DataInfo | None
 ) -> pd.DataFrame:
-    """Trials with a column `front`, and `parameters` where that is an objective (nothing in it where the data, which the
-    network's size depends on, are not there). Settings with several seeds are on the front by their means, if all seeds
-    are complete."""
+    """Trials with a column `front`, and `parameters` where that is an objective (nothing in it where the data, which
+    the network's size depends on, are not there). Settings with several seeds are on the front by their means, if all
+    seeds are complete."""
     out = trials
     if "parameters" in dict(objectives):
         out = out.assign(parameters=np.nan if data is None else parameter_column(trials, data))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, coded, combined, comparable, told
+from sweep.analysis.cells import Codes, combine_codes, comparable, encode_levels, told
 from sweep.analysis.seeds import SeedRoles, seed_roles
 from sweep.analysis.statistics import Floats
 from sweep.analysis.table import StudyTable
@@ -85,7 +85,7 @@ def importance(table: StudyTable, pairs: bool = False, scale: str = "auto") -> I
     if log and (settings.value <= 0).any():
         raise UsageError(f"--scale log: {table.metric} has values of 0 or less; choose raw")
     why_not = _why_not_exact(settings)
-    estimate = _estimated if why_not else _exact
+    estimate = _estimate if why_not else _exact
     return replace(estimate(table, settings, log, pairs, why_not), roles=roles)
 
 
@@ -100,10 +100,10 @@ def _settings(table: StudyTable) -> _Settings:
     names = [name for name in table.swept if name in trials and trials[name].nunique(dropna=False) > 1]
     if not names:
         raise UsageError(f"study {table.name!r}: nothing varies among its trained trials, so nothing can matter")
-    coding = [coded(trials[name]) for name in names]
-    setting = combined([codes + 1 for codes, _ in coding], len(trials))
+    coding = [encode_levels(trials[name]) for name in names]
+    setting = combine_codes([codes + 1 for codes, _ in coding], len(trials))
     first = np.unique(setting, return_index=True)[1]
-    seed, seeds = coded(trials["seed"])
+    seed, seeds = encode_levels(trials["seed"])
     value = np.full((len(first), len(seeds)), np.nan)
     value[setting, seed] = trials["value"]
     lost = np.bincount(setting, trials["value"].isna()) > 0
@@ -190,8 +190,8 @@ def _shares(mean: Floats, shape: list[int], log: bool, terms: list[tuple[int, ..
 
 
 def _jackknife(without: Floats) -> Floats | float:
-    """Half the 95% interval from the answers that leave out one seed each, [seeds, terms] (Efron & Tibshirani 1993, chapter
-    11). Resampling seeds instead would add noise to every cell, and so push all shares down."""
+    """Half the 95% interval from the answers that leave out one seed each, [seeds, terms] (Efron & Tibshirani 1993,
+    chapter 11). Resampling seeds instead would add noise to every cell, and so push all shares down."""
     from scipy import stats
 
     n = len(without)
@@ -216,13 +216,14 @@ def _few(n: int) -> str:
     return "1 setting is" if n == 1 else f"{n} settings are"
 
 
-def _estimated(table: StudyTable, settings: _Settings, log: bool, pairs: bool, note: str) -> Importance:
+def _estimate(table: StudyTable, settings: _Settings, log: bool, pairs: bool, note: str) -> Importance:
     from sweep.search.forests import importances
 
     known = np.flatnonzero(np.isfinite(settings.mean))
     if len(known) < FEWEST:
         raise UsageError(
-            f"study {table.name!r}: {note}, and {_few(len(known))} too few for an estimate; expected a whole grid, or {FEWEST}"
+            f"study {table.name!r}: {note}, and {_few(len(known))} too few for an estimate; "
+            f"expected a whole grid, or {FEWEST}"
         )
     rng = np.random.default_rng(0)
     if len(known) > MOST_PED:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.column_roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
-from sweep.analysis.conditions import QUOTED, filtered, unquote
+from sweep.analysis.conditions import QUOTED, filter_trials, unquote
+from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
@@ -75,7 +75,8 @@ _STATES = {
     "complete": "complete completed finished done success succeeded successful terminated ok trained",
     "pruned": "pruned early_stopped early-stopped earlystopped early_stop stopped_early",
     "diverged": "diverged exploded nan",
-    "failed": "fail failed failure error errored crashed crash killed aborted canceled cancelled timeout timed_out preempted preempting oom",
+    "failed": "fail failed failure error errored crashed crash killed aborted canceled cancelled timeout timed_out "
+    "preempted preempting oom",
     "running": "running waiting pending scheduled queued paused created in_progress started not_started unfinished",
 }
 _STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
@@ -115,11 +116,11 @@ def read_results(
     where: str = "",
 ) -> Results:
     """Reads a table with one row per training. Every column is a hyperparameter but `metric`, `seed` (by default the
-    column of that name), `test` (a metric on test data), a state, what names or times a run, and those to `ignore`; with
-    `only`, those are. A metric with a *, such as split*_test_score, is one column per repeat.
+    column of that name), `test` (a metric on test data), a state, what names or times a run, and those to `ignore`;
+    with `only`, those are. A metric with a *, such as split*_test_score, is one column per repeat.
 
-    A row without a finite metric is a diverged trial, unless its state says otherwise. Raises UsageError, with the line where
-    it can, for a file that cannot be read as such.
+    A row without a finite metric is a diverged trial, unless its state says otherwise. Raises UsageError, with the line
+    where it can, for a file that cannot be read as such.
     """
     typed = read_table(path)
     table, notes = typed.frame, list(typed.notes)
@@ -128,7 +129,7 @@ def read_results(
     ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
     _check_columns(table, path, {"--columns": only, "--test": [test]})
-    table = filtered(table, where) if where else table
+    table = filter_trials(table, where) if where else table
     if not len(table):
         raise UsageError(
             f"{path}: no rows{f' that meet --where {where!r}' if where else ''}; expected one per training"
@@ -149,7 +150,7 @@ def read_results(
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
-    renamed = {name: _free_name(name, table) for name in [*names, metric] if _taken(name, metric)}
+    renamed = {name: _free_name(name, table) for name in [*names, metric] if _is_taken(name, metric)}
     if renamed:
         told = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
         notes.append(f"{told} here: sweep has a column of that name")
@@ -196,8 +197,8 @@ def _without_anything(
 def _melt(
     table: pd.DataFrame, metric: str, seed: str | None, path: Path, notes: list[str]
 ) -> tuple[pd.DataFrame, str, str]:
-    """A table with one column per repeat as one with a row per repeat; the names of its metric and of its seed. Where rows
-    have a seed, each of its repeats is a seed of its own."""
+    """A table with one column per repeat as one with a row per repeat; the names of its metric and of its seed. Where
+    rows have a seed, each of its repeats is a seed of its own."""
     pattern = re.compile(".*".join(map(re.escape, metric.split("*"))).replace(".*", "(.+)"))
     seed = seed or seed_column(table, metric)
     found = [n for n in table.columns if pattern.fullmatch(n) and n != seed and _may_measure(table[n])]
@@ -231,8 +232,8 @@ def _may_measure(column: pd.Series) -> bool:
 def _read_states(
     table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str]
 ) -> tuple[pd.DataFrame, pd.Series | None, dict[str, list[str]]]:
-    """The rows that have ended, without the column that says it; the state of each, None where no column does; columns that
-    sweep's own export adds, by reason."""
+    """The rows that have ended, without the column that says it; the state of each, None where no column does; columns
+    that sweep's own export adds, by reason."""
     for name in table.columns:
         words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
         words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
@@ -242,7 +243,8 @@ def _read_states(
         if not known.all():
             line = known.index[~known.to_numpy()][0]
             raise UsageError(
-                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is known, though others there are; "
+                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that "
+                "is known, though others there are; "
                 f"--ignore {name} leaves the column out"
             )
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
@@ -261,8 +263,8 @@ def _read_states(
 
 
 def _deephyper(table: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.Series, dict[str, list[str]]] | None:
-    """DeepHyper's objective is F where an evaluation returned no number, F_ and a reason where it failed: the table without
-    these, and states; None for any other table."""
+    """DeepHyper's objective is F where an evaluation returned no number, F_ and a reason where it failed: the table
+    without these, and states; None for any other table."""
     if not {"objective", "job_id", "job_status"} <= set(table.columns):
         return None
     lost = table["objective"].map(lambda cell: str(cell).split("_")[0] == "F")
@@ -280,7 +282,7 @@ def _free_name(name: str, table: pd.DataFrame) -> str:
     return name
 
 
-def _taken(name: str, metric: str) -> bool:
+def _is_taken(name: str, metric: str) -> bool:
     """Whether a column's name is one that tables of trials have themselves."""
     if name == metric:
         return (name in RESERVED and name != "value") or name == "epochs"

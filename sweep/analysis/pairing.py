@@ -1,13 +1,14 @@
 """Paired comparison of two levels: cells that agree on everything else, seeds averaged first. Needs numpy and scipy.
 
 A cell is what two settings share: every other hyperparameter. Within a cell the two sides are compared seed by seed, on
-the seeds that both have. Each cell gives one outcome: the side of which fewer seeds diverged wins it (a worst rank, Lachin
-1999); where as many trained, the better mean does. The cells are the sample.
+the seeds that both have. Each cell gives one outcome: the side of which fewer seeds diverged wins it (a worst rank,
+Lachin 1999); where as many trained, the better mean does. The cells are the sample.
 
-How a comparison is judged is fixed before its numbers are seen. With enough cells to show anything, by the signed rank of
-their outcomes: that says something about other cells, too. With fewer, over the seeds within these cells, on a scale on which
-losses are compared fairly: that holds for these cells alone. Where one side diverged more than the other, a second test asks
-whether that side is worse in the cells it concerns; it has a fifth of the error. The interval is always that of the test which judged.
+How a comparison is judged is fixed before its numbers are seen. With enough cells to show anything, by the signed rank
+of their outcomes: that says something about other cells, too. With fewer, over the seeds within these cells, on a scale
+on which losses are compared fairly: that holds for these cells alone. Where one side diverged more than the other, a
+second test asks whether that side is worse in the cells it concerns; it has a fifth of the error. The interval is
+always that of the test which judged.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, combined
+from sweep.analysis.cells import Codes, combine_codes
 from sweep.analysis.statistics import (
     Floats,
     SeedTest,
@@ -39,11 +40,11 @@ ALPHA = 0.05
 FEWEST_SEEDS = 3
 """Two differences can agree by chance too often for a t test to be believed."""
 DIVERGENCE_SHARE = 0.2
-"""The share of a comparison's error that is spent on asking whether one side diverges more; most such tests need little,
-since whole cells diverge."""
+"""The share of a comparison's error that is spent on asking whether one side diverges more; most such tests need
+little, since whole cells diverge."""
 SHARED_LUCK = 0.2
-"""The p at which the seeds' luck counts as shared by the cells: large, since to miss it makes wrong calls, and to see it
-where there is none costs only power."""
+"""The p at which the seeds' luck counts as shared by the cells: large, since to miss it makes wrong calls, and to see
+it where there is none costs only power."""
 POWER = 0.8
 """The chance with which a difference as large as the one seen would be shown."""
 MOST_NEEDED = 10_000
@@ -129,8 +130,8 @@ class Comparison:
     """The estimate that belongs to the interval: the pseudo-median over cells, the mean over seeds."""
     low: float = math.nan
     high: float = math.nan
-    """The interval of the test that judged, at the level at which it judged: it leaves out 0 (a ratio: 1) if and only if
-    that test shows a difference. Infinite where what diverged leaves it open."""
+    """The interval of the test that judged, at the level at which it judged: it leaves out 0 (a ratio: 1) if and only
+    if that test shows a difference. Infinite where what diverged leaves it open."""
     p: float = math.nan
     """Of that test, two-sided."""
     p_holm: float = math.nan
@@ -180,7 +181,7 @@ class Sides:
 
     def merge(self) -> Sides:
         """Rows of the same (cell, level, seed) as one: their mean, NaN if any is."""
-        key = combined([self.cell, self.level, self.seed], len(self.cell))
+        key = combine_codes([self.cell, self.level, self.seed], len(self.cell))
         n = int(key.max(initial=-1)) + 1
         if n == len(key):
             return self
@@ -192,10 +193,10 @@ class Sides:
 def compare(
     sides: Sides, level: int, reference: int, levels: Sequence[Any], sign: float, log: bool = False, at: Any = None
 ) -> tuple[Comparison, pd.DataFrame]:
-    """Level against reference (places in `levels`; sign 1 where less is better; log: the fair scale is a logarithm), not yet
-    judged; and the frame of its cells: cell, level, reference, seeds, level_mean, reference_mean, difference, better
-    (positive where the level is better), level_lost, reference_lost (seeds that diverged); numbers are NaN where a side
-    has none."""
+    """Level against reference (places in `levels`; sign 1 where less is better; log: the fair scale is a logarithm),
+    not yet judged; and the frame of its cells: cell, level, reference, seeds, level_mean, reference_mean, difference,
+    better (positive where the level is better), level_lost, reference_lost (seeds that diverged); numbers are NaN where
+    a side has none."""
     a, b = sides.take(sides.level == level), sides.take(sides.level == reference)
     size = int(sides.seed.max(initial=0)) + 1
     keys = a.cell * size + a.seed, b.cell * size + b.seed
@@ -243,8 +244,8 @@ def compare(
 
 
 def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTest | None, bool]:
-    """The two sides seed by seed, averaged over the cells, on the seeds that all those cells have; and whether seeds are
-    lucky in many cells at once."""
+    """The two sides seed by seed, averaged over the cells, on the seeds that all those cells have; and whether seeds
+    are lucky in many cells at once."""
     cells = np.unique(cell)
     shared = np.flatnonzero(np.bincount(seed) == len(cells)) if len(cells) else cells
     if len(shared) < FEWEST_SEEDS:
@@ -256,8 +257,8 @@ def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTes
 
 
 def _share_luck(d: Floats) -> bool:
-    """Whether the seeds' differences [cells, seeds] move together over the cells: the F test of the seeds in a two-way layout
-    without repetition (Fisher 1925), at a level so large that little of it is missed."""
+    """Whether the seeds' differences [cells, seeds] move together over the cells: the F test of the seeds in a two-way
+    layout without repetition (Fisher 1925), at a level so large that little of it is missed."""
     from scipy import stats
 
     d = d / (np.abs(d).max(initial=0.0) or 1.0)
@@ -309,9 +310,9 @@ def judge(family: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons with tests, adjusted together, their intervals and verdicts.
 
     Of m comparisons each has the weight 1, which it shares between its own test and that of divergence where one side
-    diverged more (Holm's weighted procedure). Five cells of one sign have p = .0625, and of m comparisons the smallest p
-    counts m times: with fewer than `fewest` cells nothing can be shown over cells, and a difference is looked for over the
-    seeds of these cells.
+    diverged more (Holm's weighted procedure). Five cells of one sign have p = .0625, and of m comparisons the smallest
+    p counts m times: with fewer than `fewest` cells nothing can be shown over cells, and a difference is looked for
+    over the seeds of these cells.
     """
     compared = [one for one in family if one.n]
     tests: list[Comparison] = []
@@ -336,8 +337,8 @@ def judge(family: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _choose_test(one: Comparison) -> Comparison:
-    """Over cells where there are enough of them, or no seeds; over seeds where there are not; where the cells share their
-    seeds' luck, both must show it, so that the larger p counts (Berger 1982)."""
+    """Over cells where there are enough of them, or no seeds; over seeds where there are not; where the cells share
+    their seeds' luck, both must show it, so that the larger p counts (Berger 1982)."""
     cells, seeds = signed_rank(one.outcomes)[1], one.over_seeds
     few = one.n < one.fewest
     if seeds is not None and (few or (one.shared_luck and seeds.p > cells)):
@@ -394,11 +395,12 @@ def _leans_against(one: Comparison) -> bool:
 
 
 def _count_needed(one: Comparison, level: float) -> tuple[float, float]:
-    """Seeds per setting, and cells, with which the mean difference seen would lie far enough from 0 to be shown at `level`
-    with chance `POWER`: z(1 - level / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
+    """Seeds per setting, and cells, with which the mean difference seen would lie far enough from 0 to be shown at
+    `level` with chance `POWER`: z(1 - level / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
 
-    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n; over seeds alone it is the spread of
-    their differences / S. NaN: more than `MOST_NEEDED`, or not by this alone, since the cells differ too much among themselves.
+    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n; over seeds alone it is the
+    spread of their differences / S. NaN: more than `MOST_NEEDED`, or not by this alone, since the cells differ too much
+    among themselves.
     """
     from scipy import stats
 

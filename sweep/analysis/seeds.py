@@ -18,8 +18,8 @@ NEARLY_ALL = 0.9
 MINORITY = 0.5
 """A seed is fresh if less than this share of the settings has it; a seed in between fits no pattern."""
 AHEAD = 0.25
-"""Where there is one fresh seed only, the mean place (0 best, 1 worst) that its settings must have on the selecting ones: else
-an interrupted grid, which stops in the middle of a seed, would look chosen."""
+"""Where there is one fresh seed only, the mean place (0 best, 1 worst) that its settings must have on the selecting
+ones: else an interrupted grid, which stops in the middle of a seed, would look chosen."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class SeedRoles:
 
 
 def seed_roles(table: StudyTable) -> SeedRoles | None:
-    """Tells selecting seeds from fresh ones, whatever condition the table meets: by all trials of its study, in whatever
-    state. None where all settings share their seeds or the pattern is another: no common seed, settings that lack seeds
-    (an interrupted grid), half of the settings on more seeds; or where the table has no number on one of the two sides.
+    """Tells selecting seeds from fresh ones, whatever condition the table meets: by all trials of its study, in
+    whatever state. None where all settings share their seeds or the pattern is another: no common seed, settings that
+    lack seeds (an interrupted grid), half of the settings on more seeds; or where the table has no number on one of the
+    two sides.
     """
     trials = table.trials if table.unfiltered is None else table.unfiltered
     there = trials[["setting", "seed"]].drop_duplicates()
@@ -70,7 +71,9 @@ def seed_roles(table: StudyTable) -> SeedRoles | None:
 
 
 def _place(roles: SeedRoles, whole: StudyTable) -> float:
-    """The mean place of the chosen settings on the selecting seeds, from 0 (best) to 1; one without a number is last."""
+    """The mean place of the chosen settings on the selecting seeds, from 0 (best) to 1; one without a number is
+    last.
+    """
     selected = roles.select(whole)
     means = (whole.sign * selected.complete.groupby("setting")[whole.metric].mean()).reindex(
         selected.trials["setting"].unique()

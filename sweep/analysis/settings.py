@@ -1,8 +1,8 @@
 """The leaderboard of settings: seeds averaged, who can be told from the best, what having picked costs. Needs pandas.
 
-A setting that diverged or was pruned for some seed ranks after those that never did: an average over its survivors would
-flatter it. Settings without a complete trial come after all with one, pruned before diverged before failed. Where some
-settings were run again on fresh seeds (see `seeds`), these come first, ranked on the fresh seeds alone.
+A setting that diverged or was pruned for some seed ranks after those that never did: an average over its survivors
+would flatter it. Settings without a complete trial come after all with one, pruned before diverged before failed. Where
+some settings were run again on fresh seeds (see `seeds`), these come first, ranked on the fresh seeds alone.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ class SettingsBoard:
         return rows[rows["n"] > 0]
 
     def told_from_first(self, place: int) -> bool | None:
-        """Whether the setting at a place of the order (0 is the first) can be told from the first; None where that is not
-        judged: no setting has two seeds, nothing else has as few lost trials, it was not run again on fresh seeds."""
+        """Whether the setting at a place of the order (0 is the first) can be told from the first; None where that is
+        not judged: no setting has two seeds, nothing else has as few lost trials, it was not run again on fresh
+        seeds."""
         rows = self.compared
         if not self.tied or not 0 < place < len(rows):
             return None
@@ -87,7 +88,9 @@ class SettingsBoard:
 
     @property
     def noisy(self) -> pd.Series:
-        """By row, whether it cannot be told from the first, though a better one can: its seeds differ too much to tell."""
+        """By row, whether it cannot be told from the first, though a better one can: its seeds differ too much to
+        tell.
+        """
         told = ~self.rows["tied"] & self.rows.index.isin(self.compared.index)
         return self.rows["tied"] & told.cummax()
 
@@ -97,9 +100,9 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
     these alone, unless `split` is off. `unfinished` adds those of which nothing has finished."""
     roles = seed_roles(table) if split else None
     if roles is None:
-        board = _ranked(table, unfinished)
+        board = _rank_rows(table, unfinished)
         return replace(board, rows=board.rows.reset_index(drop=True))
-    before, board = _ranked(roles.select(table), unfinished), _ranked(roles.judge(table), unfinished)
+    before, board = _rank_rows(roles.select(table), unfinished), _rank_rows(roles.judge(table), unfinished)
     others = before.rows.index.difference(board.rows.index, sort=False)
     rows = pd.concat([board.rows, before.rows.loc[others].assign(tied=False)])
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64")
@@ -119,13 +122,13 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
     )
 
 
-def _ranked(table: StudyTable, unfinished: bool) -> SettingsBoard:
+def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     """The board of all seeds together, its rows by the setting's code."""
     trials = table.trials.sort_values("number")
     if not unfinished:
         trials = trials[~trials["state"].isin(["waiting", "running"])]
     complete = table.complete
-    rows = _counted(table, trials, complete)
+    rows = _count_states(table, trials, complete)
     lost = rows["_lost"].to_numpy(float)
     by = pd.DataFrame(
         {"group": rows["_group"], "lost": lost, "value": table.sign * rows["_value"], "n": rows["number"]}
@@ -156,7 +159,7 @@ def _ranked(table: StudyTable, unfinished: bool) -> SettingsBoard:
     )
 
 
-def _counted(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+def _count_states(table: StudyTable, trials: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
     """One row a setting, by its code: counts, mean, interval; in columns with an underscore, what it is ranked by."""
     first = trials.drop_duplicates("setting").set_index("setting")
     values = complete.groupby("setting")[table.metric].agg(["size", "mean", "min", "max"]).reindex(first.index)
@@ -204,16 +207,16 @@ def _told(
 ) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
     """Whether each rival is told from the best; None where no setting has two seeds, so that nobody can know.
 
-    A t test of each difference of means, on the scale on which losses are compared fairly (see `fair_scale`), what a seed
-    does to all settings taken out first (equal seeds mean equal batches and initial draws; of two settings this is the
-    paired t test), with variances that borrow from settings of like score (Smyth 2004; with one seed, taken to be as noisy
-    as the noisiest of those), two-sided at LEVEL over the number of rivals (Bonferroni). With `ENOUGH` seeds of each, a rival
-    all of whose seeds are worse than all of the best's is told from it, however noisy.
+    A t test of each difference of means, on the scale on which losses are compared fairly (see `fair_scale`), what a
+    seed does to all settings taken out first (equal seeds mean equal batches and initial draws; of two settings this is
+    the paired t test), with variances that borrow from settings of like score (Smyth 2004; with one seed, taken to be
+    as noisy as the noisiest of those), two-sided at LEVEL over the number of rivals (Bonferroni). With `ENOUGH` seeds
+    of each, a rival all of whose seeds are worse than all of the best's is told from it, however noisy.
 
     The correction holds for whichever setting came out first: the truly best one stays among the tied with a chance of
-    1 - LEVEL or more. Over 4,000 simulated studies of 3 to 19 settings with skewed and unequal noise it did in 99 of 100
-    (test_settings.py repeats that). What the rule of `ENOUGH` seeds costs, at worst: of 30 settings of nearly equal means
-    whose spreads differ up to 24-fold, five seeds each, the best by its true mean stayed in 88 of 100.
+    1 - LEVEL or more. Over 4,000 simulated studies of 3 to 19 settings with skewed and unequal noise it did in 99 of
+    100 (test_settings.py repeats that). What the rule of `ENOUGH` seeds costs, at worst: of 30 settings of nearly equal
+    means whose spreads differ up to 24-fold, five seeds each, the best by its true mean stayed in 88 of 100.
     """
     from scipy import stats
 
@@ -327,8 +330,8 @@ def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
 
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:
-    """The rows with their fixed columns, as they are exported: the first trial's number is `trial`. Where settings were run
-    again, four more at the end: selected, selected_n, again and sd (over seeds)."""
+    """The rows with their fixed columns, as they are exported: the first trial's number is `trial`. Where settings were
+    run again, four more at the end: selected, selected_n, again and sd (over seeds)."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
     more = [] if board.roles is None else ["selected", "selected_n", "again", "sd"]
     names = ["rank", "number", *board.table.swept, *measured, *more]

@@ -49,10 +49,10 @@ def bootstrap_means(values: ArrayLike, level: float = 0.95, resamples: int = 200
     answer means fewer than two values.
 
     Quantiles of the resampled mean (Efron & Tibshirani 1993, chapter 13), their distances from the mean widened by
-    sqrt(n / (n - 1)) t / z. Without that the interval of a few values is too narrow, at n = 4 it would cover 80% of the time
-    and not 95% (Hesterberg 2015, "What teachers should know about the bootstrap", section 5.3). With few values all
-    resamples are counted, with over `MANY` the quantiles are the distribution's Cornish-Fisher expansion (Hall 1992,
-    section 2.5), in between they are drawn.
+    sqrt(n / (n - 1)) t / z. Without that the interval of a few values is too narrow, at n = 4 it would cover 80% of the
+    time and not 95% (Hesterberg 2015, "What teachers should know about the bootstrap", section 5.3). With few values
+    all resamples are counted, with over `MANY` the quantiles are the distribution's Cornish-Fisher expansion (Hall
+    1992, section 2.5), in between they are drawn.
 
     >>> bootstrap_means([[1, 2, 3], [5, 5, 5]]).round(2).tolist()
     [[-0.69, 4.69], [5.0, 5.0]]
@@ -81,7 +81,7 @@ def _quantiles(centred: Floats, tail: float, resamples: int, seed: int) -> Float
     """The quantiles `tail` and 1 - `tail` of the resampled mean of each row [S, n], each row's mean being 0: [S, 2]."""
     n = centred.shape[1]
     if n > MANY:
-        return _expanded(centred, tail)
+        return _expand_quantiles(centred, tail)
     if math.comb(2 * n - 1, n) <= resamples:
         weights, probability = _all_resamples(n)
         means = centred @ weights.T
@@ -107,7 +107,7 @@ def _all_resamples(n: int) -> tuple[Floats, Floats]:
     return counts / n, factorial[n] / factorial[counts].prod(axis=1) / float(n) ** n
 
 
-def _expanded(centred: Floats, tail: float) -> Floats:
+def _expand_quantiles(centred: Floats, tail: float) -> Floats:
     from scipy import stats
 
     n = centred.shape[1]
@@ -120,13 +120,13 @@ def _expanded(centred: Floats, tail: float) -> Floats:
 
 
 def fair_scale(values: ArrayLike, metric: str) -> Floats:
-    """Values of a metric on the scale on which they are judged: the logarithm for a loss without a value below 0, else as
-    they are. A loss of 0 counts as half the smallest one above it. Any shape; NaN stays NaN.
+    """Values of a metric on the scale on which they are judged: the logarithm for a loss without a value below 0, else
+    as they are. A loss of 0 counts as half the smallest one above it. Any shape; NaN stays NaN.
 
-    A loss has the noise of its size: .01 beside .02 says as much as 1 beside 2, and a seed that once ends at 5 where the
-    others end at .05 would drown every difference of plain means. On this scale it is decided who can be told from whom;
-    differences, means and intervals are reported in the metric's own units. What is judged together must be scaled
-    together, so that it is on one scale.
+    A loss has the noise of its size: .01 beside .02 says as much as 1 beside 2, and a seed that once ends at 5 where
+    the others end at .05 would drown every difference of plain means. On this scale it is decided who can be told from
+    whom; differences, means and intervals are reported in the metric's own units. What is judged together must be
+    scaled together, so that it is on one scale.
 
     >>> fair_scale([0.01, 0.1, 1.0], "val_loss").round(3).tolist()
     [-4.605, -2.303, 0.0]
@@ -165,7 +165,8 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
     """The expected best of k values drawn from `values` [n], for each k of `budgets` [m]: [m].
 
     Sum over sorted v of v_i (F(v_i)^k - F(v_(i-1))^k) (Dodge et al. 2019, "Show your work", equation 8); without
-    replacement F^k becomes C(i, k) / C(n, k), and a budget over n has no answer (NaN). NaN values count as nothing drawn.
+    replacement F^k becomes C(i, k) / C(n, k), and a budget over n has no answer (NaN). NaN values count as nothing
+    drawn.
 
     >>> expected_best([0.5, 0.4, 0.3], [1, 2, 3]).round(4).tolist()
     [0.4, 0.3556, 0.3333]
@@ -191,8 +192,8 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
 
 
 def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """p values [m] adjusted so that the chance of any false claim stays below the level (Holm 1979, with its section 4 for
-    hypotheses that share the error by `weights` [m]). NaN stays NaN and does not count.
+    """p values [m] adjusted so that the chance of any false claim stays below the level (Holm 1979, with its section 4
+    for hypotheses that share the error by `weights` [m]). NaN stays NaN and does not count.
 
     >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
     [0.03, 0.06, 0.06]
@@ -208,8 +209,9 @@ def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Floats:
 def holm_levels(p: ArrayLike, weights: ArrayLike | None = None, alpha: float = 0.05) -> Floats:
     """The error at which Holm's procedure tests each hypothesis [m]: p is at most that if and only if it is rejected.
 
-    Hypotheses are tested from the smallest p / weight on, each with its share of the error among those still left; from the
-    first one that is kept, all that are left have the share they have there. An interval at that error agrees with the verdict.
+    Hypotheses are tested from the smallest p / weight on, each with its share of the error among those still left; from
+    the first one that is kept, all that are left have the share they have there. An interval at that error agrees with
+    the verdict.
 
     >>> holm_levels([0.01, 0.04, 0.03]).round(4).tolist()
     [0.0167, 0.025, 0.025]
@@ -237,8 +239,8 @@ def _holm_order(p: Floats, weights: Floats) -> tuple[NDArray[np.int64], Floats]:
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """p values [m] adjusted so that the expected share of false ones among the claims stays below the level (Benjamini &
-    Hochberg 1995). NaN stays NaN and does not count."""
+    """p values [m] adjusted so that the expected share of false ones among the claims stays below the level (Benjamini
+    & Hochberg 1995). NaN stays NaN and does not count."""
     from scipy import stats
 
     p = np.asarray(p, float)
@@ -253,9 +255,9 @@ _BEYOND = 1e6
 """Stands for an infinite difference, in units of the largest finite one."""
 
 
-def _scaled(differences: ArrayLike) -> tuple[Floats, float]:
-    """Differences [n] in units of the largest finite one, without NaN, infinite ones as `_BEYOND`; and that unit. Equal to
-    ten digits counts as equal: what rounding made of equal numbers decides nothing."""
+def _scale_differences(differences: ArrayLike) -> tuple[Floats, float]:
+    """Differences [n] in units of the largest finite one, without NaN, infinite ones as `_BEYOND`; and that unit. Equal
+    to ten digits counts as equal: what rounding made of equal numbers decides nothing."""
     d = np.asarray(differences, float)
     d = d[~np.isnan(d)]
     finite = np.isfinite(d)
@@ -277,7 +279,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     """
     from scipy import stats
 
-    d, _ = _scaled(differences)
+    d, _ = _scale_differences(differences)
     d = d[d != 0]
     if len(d) == 0:
         return 0.0, 1.0
@@ -308,13 +310,14 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2 and 3.3): all shifts that the test does not reject.
 
     The averages of any two differences (each with itself, too) in order, counted from both ends as far as the test's
-    distribution reaches `level` / 2. p: the test's own, of no shift; it decides where ties leave it open whether 0 belongs to
-    the interval. An end is infinite where the test rejects no shift that way, or infinite differences reach that far.
+    distribution reaches `level` / 2. p: the test's own, of no shift; it decides where ties leave it open whether 0
+    belongs to the interval. An end is infinite where the test rejects no shift that way, or infinite differences reach
+    that far.
 
     >>> [round(end, 2) for end in signed_rank_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 0.05, 0.03125)]
     [0.35, 0.1, 0.6]
     """
-    d, unit = _scaled(differences)
+    d, unit = _scale_differences(differences)
     n = len(d)
     if n == 0:
         return math.nan, math.nan, math.nan
@@ -330,7 +333,9 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
 
 
 def _critical(n: int, level: float) -> int:
-    """The largest c so that the smaller rank sum is below c with a chance of at most `level` (two-sided); 0 for none."""
+    """The largest c so that the smaller rank sum is below c with a chance of at most `level` (two-sided); 0 for
+    none.
+    """
     from scipy import stats
 
     if n > _EXACT:
@@ -341,8 +346,8 @@ def _critical(n: int, level: float) -> int:
 
 
 def _walsh(d: Floats, places: list[int]) -> list[float]:
-    """The averages of two differences (each with itself, too) that stand at some places, from 0, among all in order. Many
-    are not written down: how many are at most a value is counted, and the value halved in on."""
+    """The averages of two differences (each with itself, too) that stand at some places, from 0, among all in order.
+    Many are not written down: how many are at most a value is counted, and the value halved in on."""
     n = len(d)
     if n <= 1_500:
         rows, columns = np.triu_indices(n)
@@ -361,13 +366,13 @@ def _walsh(d: Floats, places: list[int]) -> list[float]:
 
 
 def worst_rank_test(x: ArrayLike, y: ArrayLike, cell: ArrayLike) -> tuple[float, int]:
-    """The two-sided p of whether one of two sides is worse in the cells in which trials diverged, and which: 1 where x is
-    worse, -1 where y is, 0 neither. x, y: values to be made small, NaN where a trial diverged; cell: codes from 0; each [n],
-    as many of x as of y in a cell. (NaN, 0) where nothing diverged.
+    """The two-sided p of whether one of two sides is worse in the cells in which trials diverged, and which: 1 where x
+    is worse, -1 where y is, 0 neither. x, y: values to be made small, NaN where a trial diverged; cell: codes from 0;
+    each [n], as many of x as of y in a cell. (NaN, 0) where nothing diverged.
 
-    Within a cell all values are ranked, those that diverged as the worst (Lachin 1999), and the rank sums of x add up over
-    cells (van Elteren 1960, unweighted); p is exact, from all ways to deal a cell's ranks to two sides. With one trial a
-    side this is McNemar's sign test; where one side alone diverged, wholly, it is Fisher's test.
+    Within a cell all values are ranked, those that diverged as the worst (Lachin 1999), and the rank sums of x add up
+    over cells (van Elteren 1960, unweighted); p is exact, from all ways to deal a cell's ranks to two sides. With one
+    trial a side this is McNemar's sign test; where one side alone diverged, wholly, it is Fisher's test.
 
     >>> worst_rank_test([0.1, 0.2, 0.1, 0.3], [math.nan, math.nan, math.nan, math.nan], [0, 0, 0, 0])
     (0.02857142857142857, -1)
@@ -401,8 +406,8 @@ def _deal_ranks(ranks: NDArray[np.int64], n: int) -> Floats:
 
 
 def deviation(values: ArrayLike) -> float:
-    """The sample standard deviation of values [n], squared in units of the largest, so that 1e300 does not overflow; NaN with
-    fewer than two.
+    """The sample standard deviation of values [n], squared in units of the largest, so that 1e300 does not overflow;
+    NaN with fewer than two.
 
     >>> round(deviation([1.0, 2.0, 3.0]), 4)
     1.0
@@ -469,8 +474,8 @@ FEWEST_RANKED = 5
 
 def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
     """x against y [seeds], at least two: a t test of the paired differences. From `FEWEST_RANKED` seeds on, Mann and
-    Whitney's rank-sum test is asked as well, and the smaller p counts twice (Bonferroni): a side that is worse on every seed
-    than the other on any is told from it however unequal the spreads.
+    Whitney's rank-sum test is asked as well, and the smaller p counts twice (Bonferroni): a side that is worse on every
+    seed than the other on any is told from it however unequal the spreads.
 
     >>> round(compare_seeds([0.1, 0.2, 0.3], [0.31, 0.42, 0.49]).p, 4)
     0.0018
@@ -497,8 +502,8 @@ def _rank_sum(x: Floats, y: Floats) -> float:
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
-    """P(X > Y), ties counting half: Mann & Whitney's U over n m, of runs [n] against [m]; of [n, tasks] against [m, tasks]
-    the mean over tasks (Agarwal et al. 2021, section 4.3). NaN without values.
+    """P(X > Y), ties counting half: Mann & Whitney's U over n m, of runs [n] against [m]; of [n, tasks] against [m,
+    tasks] the mean over tasks (Agarwal et al. 2021, section 4.3). NaN without values.
 
     >>> round(probability_of_improvement([1, 2, 3], [2, 3, 4]), 4)
     0.2222
@@ -524,8 +529,8 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 
 def seeds_needed(gamma: float = 0.75, alpha: float = 0.05, beta: float = 0.05) -> int:
-    """Seeds of each of A and B that show P(A > B) = gamma at level alpha, missing it with chance beta (Noether 1987, as in
-    Bouthillier et al. 2021, appendix C.3). gamma must not be 1/2.
+    """Seeds of each of A and B that show P(A > B) = gamma at level alpha, missing it with chance beta (Noether 1987, as
+    in Bouthillier et al. 2021, appendix C.3). gamma must not be 1/2.
 
     >>> seeds_needed(0.75)
     29
@@ -539,8 +544,9 @@ def seeds_needed(gamma: float = 0.75, alpha: float = 0.05, beta: float = 0.05) -
 def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats, Floats]:
     """Variances of many samples, each drawn towards what is usual among them, and their degrees of freedom [S], [S].
 
-    From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear models and empirical Bayes", section 6): an
-    inverse chi-square prior fitted to the log variances; no sample has more degrees of freedom than all together.
+    From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear models and empirical Bayes", section
+    6): an inverse chi-square prior fitted to the log variances; no sample has more degrees of freedom than all
+    together.
 
     >>> [part.round(2).tolist() for part in moderated_variances([1.0, 2.0, 9.0], [4, 4, 4])]
     [[0.46, 0.58, 1.44], [8.15, 8.15, 8.15]]

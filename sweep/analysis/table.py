@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.conditions import filtered
+from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
@@ -47,7 +47,9 @@ class StudyTable:
     unfiltered: pd.DataFrame | None = None
     """All trials of the study, where a condition chose some."""
     data_splits: int = 1
-    """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was imported."""
+    """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was
+    imported.
+    """
     owner: str | None = None
     """Which process trains it now, in words; empty if none does, None if that is not known."""
     where: str = ""
@@ -71,15 +73,17 @@ class StudyTable:
         return f"{running:,} {was} left running by a process that ended in the middle (killed, or its machine stopped)"
 
     def named(self, metric: str) -> str:
-        """A metric by its name, which knows whether it is in percent (see `InPercent`): decided by all of its values here."""
+        """A metric by its name, which knows whether it is in percent (see `InPercent`): decided by all of its values
+        here.
+        """
         if not self.imported or metric not in self.trials:
             return metric
         everything = self.trials if self.unfiltered is None else self.unfiltered
         return of_unit(metric, everything[metric].tolist())
 
     def bounds(self, metric: str) -> tuple[float, float]:
-        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent, in
-        [0, 100]; of what was imported a loss may be anything."""
+        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent,
+        in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
         known = scale is not None or (metric.endswith("loss") and not self.imported)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
@@ -105,7 +109,7 @@ def study_table(
     objectives = search.objectives if search is not None else ()
     if objectives:
         trials = with_front(trials, swept, objectives, _data(study.recipe))
-    kept = filtered(trials, where, study.recipe) if where else trials
+    kept = filter_trials(trials, where, study.recipe) if where else trials
     if mixes_units(kept, metric, study.recipe):
         if given is not None:
             raise UsageError(_explain_units(kept, metric))
@@ -145,8 +149,8 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
 
 
 def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
-    """Whether a metric is a loss, and the trials were trained on several losses: their values are in different units, as
-    nats and squared probabilities are, so that they cannot be compared."""
+    """Whether a metric is a loss, and the trials were trained on several losses: their values are in different units,
+    as nats and squared probabilities are, so that they cannot be compared."""
     losses = trials["loss"].nunique() if "loss" in trials and not recipe.imported else 0
     return losses > 1 and metric.endswith("_loss")
 
@@ -154,7 +158,8 @@ def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
 def _explain_units(trials: pd.DataFrame, metric: str) -> str:
     first, second, *_ = trials["loss"].dropna().unique()
     return (
-        f"--metric {metric}: {metric} of loss {first} is in other units than that of {second}, so they cannot be compared; "
+        f"--metric {metric}: {metric} of loss {first} is in other units than that of "
+        f"{second}, so they cannot be compared; "
         f"expected --metric val_accuracy, or trials of one loss: --where loss={first}"
     )
 

@@ -1,4 +1,6 @@
-"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs pandas."""
+"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Typed:
-    """A table with one type a column. frame: columns of plain Python values (bool, int of any size, float, str), None where
-    a cell is empty; the index is the line of the file. notes: what was decided in reading."""
+    """A table with one type a column. frame: columns of plain Python values (bool, int of any size, float, str), None
+    where a cell is empty; the index is the line of the file. notes: what was decided in reading."""
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
@@ -96,12 +98,14 @@ def _text(path: Path, name: str) -> Typed:
     unnamed = [place for place, cell in enumerate(header) if not cell]
     if unnamed:
         notes.append("a column without a name is left out, as an index of rows")
-    columns = {name: _typed(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
+    columns = {name: _type_column(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
     return Typed(_frame(columns, cells.index), tuple(notes))
 
 
 def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:
-    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row is."""
+    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row
+    is.
+    """
     baseline = cells[kind] == "baseline"
     if baseline.any():
         notes.append(f"{count(int(baseline.sum()), 'row')} of DVC's workspace and branches, no trainings: left out")
@@ -114,7 +118,7 @@ def _frame(columns: dict[str, list[Any]], index: pd.Index) -> pd.DataFrame:
     return pd.concat([frame, *parts.values()], axis=1) if parts else frame
 
 
-def _typed(column: pd.Series, comma: bool = False) -> list[Any]:
+def _type_column(column: pd.Series, comma: bool = False) -> list[Any]:
     """Cells of text as one type: truth values, whole numbers, numbers, or as they are; None where one is empty."""
     codes, distinct = pd.factorize(column)  # each text is looked at once
     texts = [str(text).strip() for text in distinct]

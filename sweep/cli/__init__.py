@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any
 
 from sweep.errors import Interrupted, SweepError, UsageError, unknown
-from sweep.streams import dropped, heed, outlast, quiet
+from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
 _MODULES = ("train", "read", "exporting", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
@@ -40,14 +40,14 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
-    sys.unraisablehook = _heard
+    sys.unraisablehook = _raise_again
     heed(signal.default_int_handler)
     outlast()
     if os.path.expanduser("~") == "~":  # a bare number as user: no HOME, no entry in passwd; even imports fail then
         os.environ["HOME"] = os.sep  # as containers set it
     try:
-        code = _ran()
-        if reason := dropped():
+        code = _run()
+        if reason := explain_dropped():
             _fail(f"standard output cannot be written: {reason}", 1)
             code = 1 if code is None else code  # a training has its own code: what it does is in the ledger
     except (KeyboardInterrupt, Interrupted):
@@ -60,8 +60,10 @@ def main() -> None:
     sys.exit(code)
 
 
-def _heard(lost: Any) -> None:
-    """Ctrl-C that comes within a callback, as imports have them, ends nothing: Python only remarks on it. So it comes again."""
+def _raise_again(lost: Any) -> None:
+    """Ctrl-C that comes within a callback, as imports have them, ends nothing: Python only remarks on it. So it comes
+    again.
+    """
     if issubclass(lost.exc_type, KeyboardInterrupt):
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 0.01)
@@ -69,7 +71,7 @@ def _heard(lost: Any) -> None:
         sys.__unraisablehook__(lost)
 
 
-def _ran() -> Any:
+def _run() -> Any:
     """The exit code of the command that was given."""
     import typer
 
@@ -96,7 +98,9 @@ def _ran() -> Any:
 
 
 def _damage() -> str:
-    """A line about the ledger that was open, if it has rows that cannot be read; else what happened is our own fault."""
+    """A line about the ledger that was open, if it has rows that cannot be read; else what happened is our own
+    fault.
+    """
     ledger = sys.modules.get("sweep.ledger")
     return ledger.damage_line() if ledger else ""
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from sweep.cli.base import app, asked_table, say
-from sweep.flags import Asked, Json, StudyName, grouped
+from sweep.flags import Asked, Json, StudyName, group_flags
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def effect(
     *,
     study: StudyName,
@@ -43,7 +43,7 @@ def effect(
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def importance(
     *,
     study: StudyName,
@@ -72,7 +72,7 @@ def importance(
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def check(
     *,
     study: StudyName,

@@ -18,7 +18,7 @@ from sweep.flags import (
     Results,
     Running,
     StudyName,
-    grouped,
+    group_flags,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ ConfirmationName = Annotated[
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def confirm(
     *,
     study: StudyName,
@@ -101,7 +101,7 @@ def confirm(
         if found.recipe.imported or choice.selected_on is not None:
             made, code = _split(ledger, found, choice, asked), 0
         else:
-            made, code = _trained(ledger, found, choice, asked, name, data, running)
+            made, code = _train_confirmation(ledger, found, choice, asked, name, data, running)
         _tell(made, code, as_json)
 
 
@@ -115,12 +115,12 @@ def _split(ledger: Ledger, study: Study, choice: Choice, asked: Asked) -> Confir
     return split_by_seed(asked_table(ledger, study, asked), choice.top, choice.per, choice.selected_on)
 
 
-def _trained(
+def _train_confirmation(
     ledger: Ledger, study: Study, choice: Choice, asked: Asked, name: str | None, data: str | None, running: Running
 ) -> tuple[Confirmation, int]:
     """A confirmation from trials that are trained now, as far as they are not there, and the run's exit code."""
-    from sweep.analysis.confirming import confirmed
-    from sweep.api import confirmation_opened, run_record
+    from sweep.analysis.confirming import read_confirmation
+    from sweep.api import open_confirmation, run_record
     from sweep.progress import watcher
     from sweep.study import check_name, follow_data
 
@@ -130,9 +130,9 @@ def _trained(
     seen = watcher(console(stderr=True))
     ranked = asked.metric, asked.direction, asked.where
     how = choice.seeds, choice.top, choice.per, choice.seed, ranked
-    with confirmation_opened(ledger, study, name, seen, *how) as again:
+    with open_confirmation(ledger, study, name, seen, *how) as again:
         summary = run_record(ledger, again, seen, options)
-    made = confirmed(ledger, study, ledger.study(name), *ranked)
+    made = read_confirmation(ledger, study, ledger.study(name), *ranked)
     if summary.stopped == "interrupted":
         raise typer.Exit(summary.exit_code)
     return made, summary.exit_code

@@ -10,7 +10,7 @@ import typer
 
 from sweep.cli.base import app, asked_table
 from sweep.errors import UsageError
-from sweep.flags import Asked, StudyName, grouped
+from sweep.flags import Asked, StudyName, group_flags
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Targets:
             "--output",
             "-o",
             metavar="FILE",
-            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); - is CSV on standard output.",
+            help="File ending in .csv, .parquet, .json, .md, or .tex (settings, for a paper); "
+            "- is CSV on standard output.",
         ),
     ] = None
     optuna: Annotated[
@@ -39,7 +40,8 @@ class Targets:
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as scalars, its setting as HParams "
+            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as "
+            "scalars, its setting as HParams "
             "(pip install tensorboard).",
         ),
     ] = None
@@ -70,7 +72,7 @@ class Rows:
 
 
 @app.command(rich_help_panel="Read")
-@grouped
+@group_flags
 def export(*, study: StudyName, targets: Targets, asked: Asked, rows: Rows) -> None:
     """Write the leaderboard of trials or settings, or every epoch, to a file."""
     if targets.optuna is not None:

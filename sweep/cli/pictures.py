@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.base import app, asked_table, confirmed, console, say
-from sweep.flags import Asked, Json, StudyName, grouped
+from sweep.cli.base import app, asked_table, console, find_fresh_score, say
+from sweep.flags import Asked, Json, StudyName, group_flags
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -27,7 +27,7 @@ KINDS = {
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def plot(
     *,
     study: StudyName,
@@ -41,7 +41,8 @@ def plot(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel and effect any, pareto the cost. "
+            help="Hyperparameters to draw: isolation 1, heatmap 2 (across, down), parallel "
+            "and effect any, pareto the cost. "
             "By default those that explain most.",
         ),
     ] = None,
@@ -118,7 +119,7 @@ def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: 
 
 
 @app.command(rich_help_panel="Ask")
-@grouped
+@group_flags
 def report(
     *,
     study: StudyName,
@@ -141,7 +142,7 @@ def report(
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
         board = rank_settings(table)
-        fresh = confirmed(ledger, found, board)
+        fresh = find_fresh_score(ledger, found, board)
         kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data)
         told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds)
     target = output or f"{study}.html"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.cli.base import app, asked_table, confirmed, console, say
-from sweep.flags import DEFAULT_RESULTS, Asked, Json, Results, StudyName, grouped
+from sweep.cli.base import app, asked_table, console, find_fresh_score, say
+from sweep.flags import DEFAULT_RESULTS, Asked, Json, Results, StudyName, group_flags
 
 if TYPE_CHECKING:
     from sweep.analysis import Board
@@ -31,7 +31,7 @@ def list_studies(results: Results = DEFAULT_RESULTS, as_json: Json = False) -> N
 
 
 @app.command(rich_help_panel="Read")
-@grouped
+@group_flags
 def show(
     *,
     study: StudyName,
@@ -54,7 +54,7 @@ def show(
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
         ranked = rank_settings(table, everything)
-        fresh = None if trials else confirmed(ledger, found, ranked)
+        fresh = None if trials else find_fresh_score(ledger, found, ranked)
         mixed, machines = ledger.mixed(found), {"machines": trained_on(ledger.kinds(found))}
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | machines)
@@ -70,7 +70,9 @@ def show(
 
 
 def trained_on(kinds: Sequence[Sequence[Sitting]]) -> list[dict[str, Any]]:
-    """The kinds of machines that trained a study's trials, as plain values: more than one, and last digits may differ."""
+    """The kinds of machines that trained a study's trials, as plain values: more than one, and last digits may
+    differ.
+    """
     return [
         {"kind": kind[0].kind, "torch": kind[0].facts.get("torch"), "trials": sum(sitting.trials for sitting in kind)}
         for kind in kinds

@@ -33,7 +33,7 @@ from sweep.flags import (
     StudyName,
     TimeLimit,
     Trials,
-    grouped,
+    group_flags,
     running_option,
     search_option,
     with_space,
@@ -42,7 +42,7 @@ from sweep.flags import (
 
 @app.command(rich_help_panel="Train")
 @with_space
-@grouped
+@group_flags
 def grid(
     *,
     flags: dict[str, str],
@@ -70,7 +70,7 @@ def grid(
 
 @app.command(rich_help_panel="Train")
 @with_space
-@grouped
+@group_flags
 def search(
     *,
     flags: dict[str, str],
@@ -139,7 +139,7 @@ def plan(
     from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
     from sweep.report import plan_table, search_plan_text
     from sweep.speed import recall
-    from sweep.study import measured, precision_note, speed_kind
+    from sweep.study import measure_speeds, precision_note, speed_kind
     from sweep.workers import choose_devices
 
     given = {"in_flight": in_flight, "pruner": pruner}
@@ -152,7 +152,7 @@ def plan(
     speeds = recall()
     if measure:
         try:
-            speeds = measured(loaded if trials is None else corners(loaded), data, devices)
+            speeds = measure_speeds(loaded if trials is None else corners(loaded), data, devices)
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     how = len(devices), lanes, speeds, speed_kind(devices, loaded)

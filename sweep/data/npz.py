@@ -105,7 +105,8 @@ def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None
         raise UsageError(f"{path}: x_{part} or y_{part} is no array; expected arrays of numbers")
     if x.dtype.kind not in "uifb" or x.ndim not in (2, 3, 4):
         raise UsageError(
-            f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]"
+            f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or "
+            "[N, H, W, C]"
         )
     if len(x) < FEWEST[part] or 0 in x.shape:
         raise UsageError(f"{path}: x_{part} is {list(x.shape)}; expected at least {FEWEST[part]} rows, none empty")
@@ -114,7 +115,8 @@ def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None
             "; one column per class (one-hot): give the number of the class, y.argmax(1)" if _one_hot(y, len(x)) else ""
         )
         raise UsageError(
-            f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} labels, one for each row of x_{part}{hint}"
+            f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} labels, one for each row of "
+            f"x_{part}{hint}"
         )
     if not values or x.dtype.kind != "f":
         return
@@ -127,7 +129,8 @@ def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None
         bad = ~np.isfinite(x.astype(np.float32))
     if bad.any():
         raise UsageError(
-            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds {x[bad][0]:.3g}; expected numbers that fit float32 (below 3.4e38)"
+            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds {x[bad][0]:.3g}; expected numbers that fit "
+            "float32 (below 3.4e38)"
         )
 
 
@@ -147,7 +150,8 @@ def _encode_labels(path: Path, y: dict[str, Array], notes: list[str]) -> tuple[d
     for part, labels in flat.items():
         if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and np.array_equal(labels, np.floor(labels))):
             raise UsageError(
-                f"{path}: y_{part} holds fractions, NaN or infinity; expected classes: whole numbers, words, or true and false"
+                f"{path}: y_{part} holds fractions, NaN or infinity; expected classes: whole numbers, words, or "
+                "true and false"
             )
     text = {labels.dtype.kind in "US" for labels in flat.values()}
     if len(text) > 1:
@@ -203,8 +207,8 @@ def _placeholder(file: Any, key: str) -> Array:
 
 
 def _row_shape(shape: tuple[int, ...], notes: list[str]) -> tuple[int, ...]:
-    """(D,) or (C, H, W) of the rows of an array [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]; where the channels are, is
-    said if it is not plain."""
+    """(D,) or (C, H, W) of the rows of an array [N, D], [N, H, W], [N, C, H, W] or [N, H, W, C]; where the channels
+    are, is said if it is not plain."""
     if len(shape) < 4:
         return (1, *shape[1:]) if len(shape) == 3 else tuple(shape[1:])
     _, a, b, c = shape

@@ -1,6 +1,7 @@
 """Data sets: from files to tensors, split into train, validation and test, standardised on the training part alone.
 
-`describe` needs numpy only, so planning stays fast; so does `Source.standardised`, so that rows are ready when torch is.
+`describe` needs numpy only, so planning stays fast; so does `Source.standardised`, so that rows are ready when torch
+is.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class DataInfo:
     test: int
     """Rows, as are `train` and `val`."""
     splits: bool = True
-    """Whether its training and validation rows can be split otherwise: not where the file has validation rows of its own."""
+    """Whether its training and validation rows can be split otherwise: not where the file has validation rows of its
+    own.
+    """
     notes: tuple[str, ...] = ()
     """What the reader should know: how labels and channels were read, a class that is nearly everything."""
 
@@ -95,7 +98,9 @@ def default_data_dir() -> Path:
 
 
 def describe(name: str) -> DataInfo:
-    """What is known of a data set before it is loaded. Raises UsageError for one that does not exist or cannot be used."""
+    """What is known of a data set before it is loaded. Raises UsageError for one that does not exist or cannot be
+    used.
+    """
     if name in KNOWN:
         known = KNOWN[name]
         return _info(name, known.shape, known.classes, known.train, known.test)
@@ -211,7 +216,9 @@ class Source:
 
 
 def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> DataInfo:
-    """Row counts: a sixth of the training file is for validation; a single file gives a fifth each to test and validation."""
+    """Row counts: a sixth of the training file is for validation; a single file gives a fifth each to test and
+    validation.
+    """
     if not test:
         fifth = train // 5
         return DataInfo(name, shape, classes, train - 2 * fifth, fifth, fifth)
@@ -220,8 +227,8 @@ def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int
 
 
 def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
-    """What to subtract and divide by, float64: one pair per channel for images, one a feature for flat rows. What does not
-    vary, or by no more than rounding makes of it, is divided by 1."""
+    """What to subtract and divide by, float64: one pair per channel for images, one a feature for flat rows. What does
+    not vary, or by no more than rounding makes of it, is divided by 1."""
     axes = (0, 2, 3) if x.ndim == 4 else (0,)
     kept = (x.shape[1], 1, 1) if x.ndim == 4 else x.shape[1:]
     if normalize == "none":

@@ -1,9 +1,11 @@
-"""The lane forms of a cnn's image layers: forward and backward on lists of images. Needs torch and layers' elementwise ones.
+"""The lane forms of a cnn's image layers: forward and backward on lists of images. Needs torch and layers' elementwise
+ones.
 
-Layout: images are a list of blocks [B, g C, H, W], each of g neighbouring lanes. On a CPU every lane is a block of its own,
-so that nothing of it depends on its neighbours (a grouped convolution rounds otherwise than a lone one); on other
+Layout: images are a list of blocks [B, g C, H, W], each of g neighbouring lanes. On a CPU every lane is a block of its
+own, so that nothing of it depends on its neighbours (a grouped convolution rounds otherwise than a lone one); on other
 devices all lanes are one block. Blocks are in oneDNN's own layout where torch can train in it (float32 on most CPUs):
-its pooling and batch norm are several times faster than those on plain tensors, and nothing is reordered between layers.
+its pooling and batch norm are several times faster than those on plain tensors, and nothing is reordered between
+layers.
 """
 
 from __future__ import annotations
@@ -73,7 +75,8 @@ def _opaque_trains() -> bool:
 class Conv2d:
     """weight [L, out, in, k, k], k odd, bias [L, out], padding k // 2: blocks [B, g in, H, W] -> [B, g out, H, W].
 
-    As the first layer it reads the batch itself. In evaluation a batch norm right after it (`norm`) is part of its weights.
+    As the first layer it reads the batch itself. In evaluation a batch norm right after it (`norm`) is part of its
+    weights.
     """
 
     def __init__(self, weight: Block, bias: Block | None, form: Form, first: bool, low: bool = False) -> None:

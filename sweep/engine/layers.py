@@ -1,8 +1,8 @@
 """The lane form of each kind of layer of vectors: forward and backward for L trials at once. Needs torch and products.
 
-Layout: activations are [L, C, B], the batch innermost. So a lane is one block of memory, and reductions over a batch run
-within it in an order that no neighbour can change; a channel is one run of memory for batch norm; and the L lanes of a
-first linear layer that share a minibatch are one matrix product.
+Layout: activations are [L, C, B], the batch innermost. So a lane is one block of memory, and reductions over a batch
+run within it in an order that no neighbour can change; a channel is one run of memory for batch norm; and the L lanes
+of a first linear layer that share a minibatch are one matrix product.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Batch:
 
 
 class Layer(Protocol):
-    """A layer of L lanes: of one tensor, or in `images` of a list of them. `forward` keeps what `backward` needs; `backward` fills the grads of its blocks. Both may
-    write over what they are given."""
+    """A layer of L lanes: of one tensor, or in `images` of a list of them. `forward` keeps what `backward` needs;
+    `backward` fills the grads of its blocks. Both may write over what they are given."""
 
     def forward(self, x: Any, batch: Batch, training: bool) -> Any: ...
 
@@ -94,7 +94,8 @@ class BatchNorm:
 
     Training normalises with the batch's statistics and moves the running ones by `momentum` (the weight of the new
     statistic, the variance unbiased); evaluation normalises with the running ones. A channel is one run of memory, so
-    the statistics of the batch are those of a group norm with one channel a group, whose kernel is several times faster.
+    the statistics of the batch are those of a group norm with one channel a group, whose kernel is several times
+    faster.
     """
 
     def __init__(

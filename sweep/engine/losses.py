@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def targets(labels: Tensor, classes: int, smoothing: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """labels [L, B] int64, smoothing [L] or None for 0 -> [L, K, B]: 1 - s at the label, s / K spread over all classes."""
+    """labels [L, B] int64, smoothing [L] or None for 0 -> [L, K, B]: 1 - s at the label, s / K spread over all
+    classes.
+    """
     one_hot = torch.zeros(labels.shape[0], classes, labels.shape[1], dtype=dtype, device=labels.device)
     one_hot.scatter_(1, labels.unsqueeze(1), 1.0)
     if smoothing is None:

@@ -52,8 +52,8 @@ def _ladder(most: int) -> Iterator[int]:
 
 
 def _steps(program: Program) -> float:
-    """The time of a step, after the first, which makes its buffers: that which a quarter of them stay under, so that other
-    work on the machine, which only ever adds to it, misleads less."""
+    """The time of a step, after the first, which makes its buffers: that which a quarter of them stay under, so that
+    other work on the machine, which only ever adds to it, misleads less."""
     times: list[float] = []
     program.begin_epoch(1)
     while len(times) < 4 or sum(times[1:]) < SECONDS:

@@ -1,7 +1,7 @@
 """Adam, AdamW, SGD and RMSprop for L trials at once, every hyperparameter per lane; equal to torch.optim to rounding.
 
-State is, for each slot, one flat tensor [L, P] beside each of the parameters' own. Every lane takes the same sequence of
-operations whoever its neighbours are; a hyperparameter that is 0 in a lane adds 0 or multiplies by 1 there.
+State is, for each slot, one flat tensor [L, P] beside each of the parameters' own. Every lane takes the same sequence
+of operations whoever its neighbours are; a hyperparameter that is 0 in a lane adds 0 or multiplies by 1 there.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ FUSED = ("cpu",)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1), weight decay as an L2 penalty.
 
-    On a CPU each lane is one call of torch's fused kernel, a single pass over its numbers, with its own hyperparameters;
-    elsewhere all lanes go through each operation together.
+    On a CPU each lane is one call of torch's fused kernel, a single pass over its numbers, with its own
+    hyperparameters; elsewhere all lanes go through each operation together.
     """
 
     slots: tuple[str, ...] = ("mean", "square")
@@ -149,7 +149,8 @@ class Adam(Optimizer):
             self.counts = [self.count] * len(self.parameters.values)
             return
         bias1, bias2 = 1 - self.beta1**t, (1 - self.beta2**t).sqrt()
-        # lr / bias1 * mean / (sqrt(square) / bias2 + eps), with the factors gathered so that each block is passed once less
+        # lr / bias1 * mean / (sqrt(square) / bias2 + eps), with the factors gathered so that each block is passed once
+        # less
         self.add, self.times = self.table("add", self.eps * bias2), self.table("times", bias1 / (lr * bias2))
         self.shrink = self.table("shrink", 1 - lr * self.weight_decay)
 
@@ -189,7 +190,9 @@ class AdamW(Adam):
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, plain or Nesterov's (Sutskever et al. 2013, as torch.optim writes it)."""
+    """Stochastic gradient descent with momentum, plain or Nesterov's (Sutskever et al. 2013, as torch.optim writes
+    it).
+    """
 
     slots: tuple[str, ...] = ("momentum",)
 

@@ -33,8 +33,9 @@ class Block:
 class Parameters:
     """The parameters of L lanes, each a `Block` of `blocks` by its name in the one-trial module.
 
-    values, grads: the same numbers as flat tensors [L, P], zeros between blocks. A parameter `alone` has a tensor of its
-    own, so that its lanes, one after another in memory, are one big matrix; on a CPU its gradient, if it is large, is loose.
+    values, grads: the same numbers as flat tensors [L, P], zeros between blocks. A parameter `alone` has a tensor of
+    its own, so that its lanes, one after another in memory, are one big matrix; on a CPU its gradient, if it is large,
+    is loose.
     """
 
     def __init__(self, initial: Mapping[str, Tensor], alone: str | None = None) -> None:

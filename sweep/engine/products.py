@@ -1,14 +1,15 @@
 """Matrix products over lanes that give each lane, to the last bit, what it would get alone. Needs torch.
 
-BLAS promises nothing of the kind: one big product, a batch of products and a single one may sum in different
-orders, depending on shapes, on where matrices lie in memory and on the processor. Measured: for most shapes they agree;
-for a single row or column, or where a lane is no multiple of 64 bytes, they often do not. So the fast form of each shape
-and place is compared once, on random numbers, with the product of each lane alone; where it differs, lanes go one by
-one, each in memory of its own, which begins at a multiple of 64 bytes as that of a lone trial does.
+BLAS promises nothing of the kind: one big product, a batch of products and a single one may sum in different orders,
+depending on shapes, on where matrices lie in memory and on the processor. Measured: for most shapes they agree; for a
+single row or column, or where a lane is no multiple of 64 bytes, they often do not. So the fast form of each shape and
+place is compared once, on random numbers, with the product of each lane alone; where it differs, lanes go one by one,
+each in memory of its own, which begins at a multiple of 64 bytes as that of a lone trial does.
 
-There are two kernels: torch's own, which is MKL on most machines, and oneDNN's. MKL keeps to AVX2 on processors that are
-not Intel's; where those have AVX-512, oneDNN is twice as fast (`tests/benchmarks/README.md`), but takes longer to begin.
-Which one is used follows from the processor and the sizes of one lane's product, so that no bit depends on company.
+There are two kernels: torch's own, which is MKL on most machines, and oneDNN's. MKL keeps to AVX2 on processors that
+are not Intel's; where those have AVX-512, oneDNN is twice as fast (`tests/benchmarks/README.md`), but takes longer to
+begin. Which one is used follows from the processor and the sizes of one lane's product, so that no bit depends on
+company.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 """a [m, k], b [k, n] -> their product [m, n]."""
 
 WORTH_SHARED = 2**20
-"""Multiply-adds of a lane's product from which on oneDNN's kernel is worth its beginning, where lanes begin together."""
+"""Multiply-adds of a lane's product from which on oneDNN's kernel is worth its beginning, where lanes begin
+together.
+"""
 
 WORTH_ALONE = 2**22
 """The same where each lane has a call of its own."""
@@ -141,7 +144,9 @@ def _trusted(
     dtype: torch.dtype,
     device: torch.device,
 ) -> bool:
-    """Whether the fast form for matrices that lie so equals the reference in every bit of every lane, on this machine."""
+    """Whether the fast form for matrices that lie so equals the reference in every bit of every lane, on this
+    machine.
+    """
     if device.type != "cpu":
         return True  # on other devices lanes agree to a tolerance, not to the bit
     generator = torch.Generator().manual_seed(sum(a[0]) + sum(b[0]))

@@ -1,4 +1,6 @@
-"""A cohort's program: a one-trial net lowered to L lanes, trained epoch by epoch. Needs torch, nets and a data split."""
+"""A cohort's program: a one-trial net lowered to L lanes, trained epoch by epoch. Needs torch, nets and a data
+split.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,8 @@ class Program:
         self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
         self.layers = self._lower()
         last_rows = rows % self.batch_size
-        # Every row once an epoch; a last minibatch of one row is left out, with batch norm or without (it has no variance of one row).
+        # Every row once an epoch; a last minibatch of one row is left out, with batch norm or without (it has no
+        # variance of one row).
         self.epoch_steps = rows // self.batch_size + (last_rows > 1)
         self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.parameters, self.epoch_steps)
         self._use_lanes()

@@ -1,4 +1,6 @@
-"""The training of a unit of work: a program's epochs as records, divergence, checkpoints. Needs program and checkpoint."""
+"""The training of a unit of work: a program's epochs as records, divergence, checkpoints. Needs program and
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -186,7 +188,9 @@ class Training:
         self._cost = self._saved - begin
 
     def _resume(self) -> bool:
-        """Takes up the saver's checkpoint if it is whole and of these trials, this data, this torch and this kind of machine."""
+        """Takes up the saver's checkpoint if it is whole and of these trials, this data, this torch and this kind of
+        machine.
+        """
         content = checkpoint.read(self.saver.resume) if self.saver and self.saver.resume else None
         if content is None or self.saver is None:
             return False

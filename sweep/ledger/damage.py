@@ -49,7 +49,9 @@ def unreadable(path: Path) -> list[Unreadable]:
 
 
 def set_aside(path: Path, rows: list[Unreadable]) -> str:
-    """Takes rows out of a ledger, with what belongs to them; a copy of the file as it was stays beside it. Returns its name."""
+    """Takes rows out of a ledger, with what belongs to them; a copy of the file as it was stays beside it. Returns its
+    name.
+    """
     place = next(n for n in range(1, 10_000) if not path.with_name(f"{path.name}.damaged-{n}").exists())
     kept = path.with_name(f"{path.name}.damaged-{place}")
     with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as file:

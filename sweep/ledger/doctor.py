@@ -58,7 +58,9 @@ def diagnose(folder: Path) -> list[Finding]:
 
 
 def place_notes(folder: Path) -> list[str]:
-    """What is no fault, but worth knowing: how the ledger's place serves, studies trained on several kinds of machines."""
+    """What is no fault, but worth knowing: how the ledger's place serves, studies trained on several kinds of
+    machines.
+    """
     if not (folder / FILE).exists():
         return []
     try:
@@ -202,7 +204,8 @@ def _salvage(path: Path) -> str:
         new.execute("DELETE FROM trials WHERE study NOT IN (SELECT id FROM studies)")
         new.execute("DELETE FROM epochs WHERE (study, trial) NOT IN (SELECT study, number FROM trials)")
         new.execute(
-            "UPDATE trials SET state = 'waiting' WHERE state IN ('complete', 'pruned', 'diverged', 'running') AND epochs != "
+            "UPDATE trials SET state = 'waiting' WHERE state IN ('complete', "
+            "'pruned', 'diverged', 'running') AND epochs != "
             "(SELECT count(*) FROM epochs WHERE epochs.study = trials.study AND epochs.trial = trials.number)"
         )
         new.execute("UPDATE trials SET state = 'waiting' WHERE state = 'running'")
@@ -216,7 +219,10 @@ def _salvage(path: Path) -> str:
             os.replace(beside, kept.with_name(f"{kept.name}{suffix}"))
     os.replace(fresh, path)
     told = ", ".join(f"{count} {table}" for table, count in counts.items())
-    return f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains what is missing"
+    return (
+        f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains "
+        "what is missing"
+    )
 
 
 def _past_last(old: sqlite3.Connection, study: int, total: int) -> int:

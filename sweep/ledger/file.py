@@ -31,8 +31,8 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 class File:
     """The SQLite file of a results folder; what it holds is read and written by its heirs.
 
-    opened: the last one, for whoever has to tell what went wrong; notes: what is to be said of its place; damaged: a line about
-    each study that was met and cannot be read, by name.
+    opened: the last one, for whoever has to tell what went wrong; notes: what is to be said of its place; damaged: a
+    line about each study that was met and cannot be read, by name.
     """
 
     opened: ClassVar[Path | None] = None
@@ -86,7 +86,8 @@ class File:
             raise UsageError(f"{self.path}: not a results file of sweep; --results names another folder")
         elif version > VERSION:
             raise SweepError(
-                f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); upgrade sweep"
+                f"{self.path}: written by a newer sweep (schema {version}, this one reads up to {VERSION}); "
+                "upgrade sweep"
             )
         else:
             self._version = version
@@ -103,7 +104,8 @@ class File:
         if answer != "wal":
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self.notes.append(
-                f"{self.path.parent}: SQLite has no write-ahead log on this file system ({answer}), so it keeps a rollback "
+                f"{self.path.parent}: SQLite has no write-ahead log on this file system ({answer}), "
+                "so it keeps a rollback "
                 "journal: slower, and readers may wait; a --results on a local disk avoids that"
             )
 
@@ -165,7 +167,8 @@ class File:
                     raise _no_locks(folder, error) from None
                 file.seek(0)
                 raise SweepError(
-                    f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait for it or stop it"
+                    f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait "
+                    "for it or stop it"
                 ) from None
             file.seek(0)
             file.truncate()
@@ -203,7 +206,9 @@ class File:
             raise self._trouble(error) from None
 
     def _upgrade(self) -> None:
-        """Brings an older ledger to this schema, within the transaction that first writes to it. Readers leave it alone."""
+        """Brings an older ledger to this schema, within the transaction that first writes to it. Readers leave it
+        alone.
+        """
         if self._version < VERSION:
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if found and found < VERSION:  # no other process has done it meanwhile
@@ -214,7 +219,9 @@ class File:
             self._version = VERSION
 
     def _check_place(self) -> None:
-        """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will see."""
+        """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will
+        see.
+        """
         try:
             same = not hasattr(self, "_inode") or self.path.stat().st_ino == self._inode
         except OSError:
@@ -286,6 +293,7 @@ def _take(file: IO[str]) -> None:
 
 def _no_locks(folder: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"{folder.parent}: no file can be locked there ({error.strerror}), so two processes might train one study at once; "
+        f"{folder.parent}: no file can be locked there ({error.strerror}), so two processes "
+        "might train one study at once; "
         "give a --results on a local disk"
     )

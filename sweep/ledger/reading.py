@@ -153,14 +153,17 @@ class Reader(File):
             query = "SELECT count(*) FROM trials WHERE study = ? AND epochs > 0"
             return [Sitting(1, study.created, facts, self._read(query, study.id)[0][0])] if facts else []
         rows = self._read(
-            "SELECT number, started, facts, (SELECT count(*) FROM trials t WHERE t.study = s.study AND t.sitting = s.number) "
+            "SELECT number, started, facts, (SELECT count(*) FROM trials t WHERE t.study = "
+            "s.study AND t.sitting = s.number) "
             "FROM sittings s WHERE study = ? ORDER BY number",
             study.id,
         )
         return [Sitting(number, started, json.loads(facts), trials) for number, started, facts, trials in rows]
 
     def kinds(self, *studies: Study) -> list[list[Sitting]]:
-        """The sittings that trained trials, by kind of machine, of some studies: more than one, and last digits may differ."""
+        """The sittings that trained trials, by kind of machine, of some studies: more than one, and last digits may
+        differ.
+        """
         kinds: list[list[Sitting]] = []
         for sitting in (sitting for study in studies for sitting in self.sittings(study)):
             if sitting.trials:
@@ -178,7 +181,8 @@ class Reader(File):
     def torn(self, study: Study) -> list[int]:
         """Finished trials that do not have a row for each of their epochs."""
         rows = self._read(
-            f"SELECT number FROM trials t WHERE study = ? AND state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
+            "SELECT number FROM trials t WHERE study = ? AND "
+            f"state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
             "(SELECT count(*) FROM epochs e WHERE e.study = t.study AND e.trial = t.number)",
             study.id,
         )

@@ -28,7 +28,7 @@ SITTINGS = """CREATE TABLE sittings (
     study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
     number INTEGER NOT NULL,           -- from 1, in the study
     started TEXT NOT NULL,
-    facts TEXT NOT NULL,               -- JSON: sweep, python, torch, numpy, host, system, processor, cores, instructions, threads, device
+    facts TEXT NOT NULL,               -- JSON: versions, host, system, processor, cores, instructions, threads, device
     PRIMARY KEY (study, number)
 ) WITHOUT ROWID"""
 
@@ -40,7 +40,7 @@ CREATE TABLE studies (
     trials INTEGER NOT NULL,           -- trials in all, made or not yet
     created TEXT NOT NULL,
     data TEXT,                         -- fingerprint of the data, once they were loaded
-    classes TEXT,                      -- JSON: rows of each class in train, val and test, the first training row of each
+    classes TEXT,                      -- JSON: rows of each class in every part, the first training row of each
     finished TEXT,                     -- when the last trial ended; NULL while any is left
     seconds REAL NOT NULL DEFAULT 0,   -- wall-clock time of all runs of the study
     versions TEXT NOT NULL,            -- JSON: sweep, python, torch, numpy
@@ -80,8 +80,10 @@ UPGRADE = {
     1: (
         SITTINGS,
         "ALTER TABLE trials ADD COLUMN sitting INTEGER",
-        # Version 1 knew the versions and the machine that a study was started on, and of the processor its architecture alone.
-        "INSERT INTO sittings SELECT id, 1, created, json_remove(json_patch(versions, machine), '$.processor') FROM studies "
+        # Version 1 knew the versions and the machine that a study was started on, and of the processor its architecture
+        # alone.
+        "INSERT INTO sittings SELECT id, 1, created, json_remove(json_patch(versions, machine), '$.processor') "
+        "FROM studies "
         "WHERE versions != '{}'",
         "UPDATE trials SET sitting = 1 WHERE epochs > 0 AND study IN (SELECT study FROM sittings)",
     ),

@@ -18,7 +18,9 @@ from sweep.space import EpochRecord, Trial, setting_key
 
 
 class Ledger(Reader):
-    """The ledger of a results folder. Readers need nothing else; a study's one writer, the study process alone, holds its `lock`."""
+    """The ledger of a results folder. Readers need nothing else; a study's one writer, the study process alone, holds
+    its `lock`.
+    """
 
     def create(self, name: str, recipe: Recipe, trials: int) -> Study:
         """Adds a study. Its name must be new."""
@@ -35,7 +37,8 @@ class Ledger(Reader):
         names = f"study, number, setting, seed, state, reason, {recipe.metric_column}, test_loss"
         with self._transaction():
             cursor = self._connection.execute(
-                "INSERT INTO studies (name, recipe, trials, created, finished, versions, machine) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO studies (name, recipe, trials, created, finished, versions, machine) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (name, json.dumps(recipe.to_dict()), len(rows), now(), now(), "{}", "{}"),
             )
             self._connection.executemany(
@@ -85,7 +88,8 @@ class Ledger(Reader):
         found = self.study(study.name).data
         if found not in (None, fingerprint):
             raise UsageError(
-                f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now {fingerprint}; "
+                f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now "
+                f"{fingerprint}; "
                 "its numbers would not compare; give --study another name"
             )
         counts = None if classes is None else json.dumps(classes.to_dict())
@@ -139,8 +143,10 @@ class Ledger(Reader):
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany(
-                "UPDATE trials SET state = ?, reason = ?, epochs = ?, train_loss = ?, train_accuracy = ?, val_loss = ?, val_accuracy = ?, "
-                "best_val_loss = coalesce(min(best_val_loss, ?), best_val_loss, ?), best_val_accuracy = coalesce(max(best_val_accuracy, ?), best_val_accuracy, ?), "
+                "UPDATE trials SET state = ?, reason = ?, epochs = ?, train_loss = ?, train_accuracy = ?, val_loss "
+                "= ?, val_accuracy = ?, "
+                "best_val_loss = coalesce(min(best_val_loss, ?), best_val_loss, ?), best_val_accuracy = "
+                "coalesce(max(best_val_accuracy, ?), best_val_accuracy, ?), "
                 "test_loss = ?, test_accuracy = ?, seconds = coalesce(seconds, 0) + ? WHERE study = ? AND number = ?",
                 trials,
             )
@@ -151,7 +157,8 @@ class Ledger(Reader):
         done = counts["waiting"] + counts["running"] + counts["failed"] == 0
         with self._transaction():
             self._connection.execute(
-                "UPDATE studies SET seconds = seconds + ?, finished = CASE WHEN ? THEN coalesce(finished, ?) END WHERE id = ?",
+                "UPDATE studies SET seconds = seconds + ?, finished = CASE WHEN ? THEN coalesce(finished, ?) END "
+                "WHERE id = ?",
                 (seconds, done, now(), study.id),
             )
 

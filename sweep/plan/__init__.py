@@ -1,5 +1,5 @@
-"""The plan: trials into cohorts, cohorts into units of work for workers; what they will cost. Needs space, data's `describe`
-and the speeds that were measured.
+"""The plan: trials into cohorts, cohorts into units of work for workers; what they will cost. Needs space, data's
+`describe` and the speeds that were measured.
 
 sizes     a setting's network in numbers, before it is built; whether it fits the data
 times     what training takes, by the speeds that were measured or in multiply-adds

@@ -18,7 +18,7 @@ from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
 from sweep.space import Range
 from sweep.speed import Measurement, Speeds, cost_key
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 LISTED = 1000
 """Cohorts that a plan names one by one; a grid may have a million."""
@@ -85,7 +85,8 @@ def plan_grid(
     """Counts a grid's settings, trials, folded combinations and cohorts; checks that every network fits the data; says
     what a run would cost, as far as `speeds` has been measured.
 
-    Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without n.
+    Raises UsageError: a cnn on flat rows or too deep for the image, more training rows than there are, a range without
+    n.
     """
     grid = recipe.grid
     census = grid.census
@@ -178,8 +179,8 @@ def corners(recipe: Recipe) -> Recipe:
 
 
 def _ends(values: Range, row: Hyperparameter, recipe: Recipe) -> tuple[Value, ...]:
-    """Both ends of a range; where layers may make up blocks of two, the point after the first, too: it tells whether all
-    points are even."""
+    """Both ends of a range; where layers may make up blocks of two, the point after the first, too: it tells whether
+    all points are even."""
     if row.name not in LAYERS or "residual" not in recipe.listed("connection"):
         return row.check(values.low), row.check(values.high)
     points = (values.low, min(values.low + 1, values.high)) if values.open else values.points(row)
@@ -225,7 +226,9 @@ def measurements(
 
 
 def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> float | None:
-    """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were not."""
+    """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were
+    not.
+    """
     rates = [
         trial_seconds(program, data, cost) / relative_cost(program, data)
         for program, _ in cohorts
@@ -242,7 +245,8 @@ def fold_text(plan: Plan) -> str:
     for name in plan.folded:
         idle.setdefault(TABLE[name].condition, []).append(name)
     why = [
-        f"{listed(names)} {'does' if len(names) == 1 else 'do'} nothing without {when}" for when, names in idle.items()
+        f"{join_words(names)} {'does' if len(names) == 1 else 'do'} nothing without {when}"
+        for when, names in idle.items()
     ]
     return f"{folded:,} of {count(plan.combinations, 'combination')} {repeat} not trained again ({'; '.join(why)})"
 

@@ -70,7 +70,8 @@ def _check_memory(program: Setting, data: DataInfo) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise UsageError(
-            f"hidden = {program.get('hidden', '–')}, depth = {program['depth']}: {needed / 16:,.0f} parameters need at least "
+            f"hidden = {program.get('hidden', '–')}, depth = {program['depth']}: {needed / 16:,.0f} parameters "
+            "need at least "
             f"{needed / 2**30:,.0f} GiB to train; this machine has {there / 2**30:,.0f} GiB"
         )
 

@@ -28,7 +28,9 @@ LANE_BUDGET = 2_000_000
 most, about what the caches of one core keep. One lane is always allowed."""
 
 GPU_LANE_BUDGET = 500_000_000
-"""Numbers that the lanes of one program on a GPU hold together where nothing was measured; out of memory halves them."""
+"""Numbers that the lanes of one program on a GPU hold together where nothing was measured; out of memory halves
+them.
+"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ def least_programs(cohorts: int, jobs: int) -> int:
 
 
 def most_lanes(program: Setting, data: DataInfo, trials: int, least: int, jobs: int, kind: str) -> int:
-    """The most lanes that are worth a measurement: so many that there are `least` programs, and that fit in the memory."""
+    """The most lanes that are worth a measurement: so many that there are `least` programs, and that fit in the
+    memory.
+    """
     numbers = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 4 // jobs
     most = MAX_LANES if kind.startswith("cpu") else GPU_LANES
     return max(1, min(most, -(-trials // least), numbers // _lane_numbers(program, data) // 4))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, Hyperparameter, Value, shown
+from sweep.hyperparameters import TABLE, Hyperparameter, Value, show_given
 from sweep.space import Axis, Range
 
 
@@ -29,10 +29,10 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, tuple(row.check(item) for item in value))
         return Axis(row.name, (row.check(value),))
     except UsageError as error:
-        raise _placed(error, row, where) from None
+        raise _place_error(error, row, where) from None
 
 
-def _placed(error: UsageError, row: Hyperparameter, where: str) -> UsageError:
+def _place_error(error: UsageError, row: Hyperparameter, where: str) -> UsageError:
     """An error about a hyperparameter with the place it was given in; a flag names it already."""
     text = str(error)
     if where == f"{row.flag}: " and text.startswith((f"{row.name}: ", f"{row.name} = ")):
@@ -46,15 +46,15 @@ def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
             raise unknown(f"key of the range of {row.name}", key, ("low", "high", "log", "n", "step"))
     for key in ("low", "high"):
         if isinstance(table.get(key), bool) or not isinstance(table.get(key), int | float):
-            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {shown(dict(table))}")
+            raise UsageError(f"{row.name}: a range needs low and high, both numbers; given {show_given(dict(table))}")
     log, n = table.get("log", False), table.get("n")
     if not isinstance(log, bool):
-        raise UsageError(f"{row.name}: log = {shown(log)}: expected true or false")
+        raise UsageError(f"{row.name}: log = {show_given(log)}: expected true or false")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
-        raise UsageError(f"{row.name}: n = {shown(n)}: expected a whole number of points")
+        raise UsageError(f"{row.name}: n = {show_given(n)}: expected a whole number of points")
     step = table.get("step")
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
-        raise UsageError(f"{row.name}: step = {shown(step)}: expected a number")
+        raise UsageError(f"{row.name}: step = {show_given(step)}: expected a number")
     return _check_range(row, Range(table["low"], table["high"], log, n, step))
 
 
@@ -69,7 +69,7 @@ def _check_range(row: Hyperparameter, given: Range) -> Range:
     if given.log and low <= 0:
         raise UsageError(f"{row.name}: log range from {low:g}; expected low > 0")
     if given.n is not None and not 1 <= given.n <= 1_000_000:
-        raise UsageError(f"{row.name}: n = {shown(given.n)}: expected 1 to 1000000 points")
+        raise UsageError(f"{row.name}: n = {show_given(given.n)}: expected 1 to 1000000 points")
     if given.step is not None:
         _check_step(row, given, low, high)
     return Range(low, high, given.log, given.n, given.step)
@@ -82,15 +82,17 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
         raise UsageError(f"{row.name}: step and {other} both given for one range; expected one of them")
     if not 0 < given.step <= high - low or (row.kind == "int" and given.step != int(given.step)):
         whole = "a whole number" if row.kind == "int" else "a number"
-        told = f"{given.step:g}" if abs(given.step) < 1e300 else shown(given.step)  # some whole numbers no float holds
+        told = (
+            f"{given.step:g}" if abs(given.step) < 1e300 else show_given(given.step)
+        )  # some whole numbers no float holds
         raise UsageError(f"{row.name}: step = {told}: expected {whole} > 0 and at most high - low")
     if (high - low) / given.step > 1_000_000:
         raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
 
 
 def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
-    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are ranges;
-    of seeds `7-9` too."""
+    """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are
+    ranges; of seeds `7-9` too."""
     try:
         if row.name == "seed":
             return list(_seeds(row, text))
@@ -98,11 +100,13 @@ def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
             return _parse_range(row, text)
         return [row.parse(part) for part in _parts(row, text)]
     except UsageError as error:
-        raise _placed(error, row, f"{row.flag}: ") from None
+        raise _place_error(error, row, f"{row.flag}: ") from None
 
 
 def parse_seeds(text: str, flag: str = "--seed") -> tuple[int, ...]:
-    """Seeds as every flag takes them: `7`, `7-9` or `7:9` (both ends), `0:8:step=2`, and lists of these; each once. Raises UsageError."""
+    """Seeds as every flag takes them: `7`, `7-9` or `7:9` (both ends), `0:8:step=2`, and lists of these; each once.
+    Raises UsageError.
+    """
     row = TABLE["seed"]
     try:
         return _seeds(row, text)
@@ -128,7 +132,7 @@ def _parts(row: Hyperparameter, text: str) -> list[str]:
     """The values of a list, none of them empty."""
     parts = text.split(",")
     if any(not part.strip() for part in parts):
-        raise UsageError(f"{row.name} = {shown(text)}: an empty value; expected {row.expected}")
+        raise UsageError(f"{row.name} = {show_given(text)}: an empty value; expected {row.expected}")
     return parts
 
 
@@ -143,4 +147,4 @@ def _parse_range(row: Hyperparameter, text: str) -> Range:
         return Range(float(low), float(high), "log" in rest, int(counts[0]) if counts else None, step)
     except ValueError:
         form = "expected LOW:HIGH, LOW:HIGH:log, LOW:HIGH:log:N or LOW:HIGH:step=S"
-        raise UsageError(f"{row.name} = {shown(text)}: {form}") from None
+        raise UsageError(f"{row.name} = {show_given(text)}: {form}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, shown
+from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
 from sweep.recipe.listed import check_listed
 from sweep.space import Grid
@@ -51,7 +51,7 @@ def place(file: str, text: str, key: str) -> str:
 
 def _text(key: str, value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise UsageError(f"{where}{key} = {shown(value)}: expected text")
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected text")
     file = key == "data_dir" or value.lower().endswith(".npz")
     return str(Path(value).expanduser().absolute()) if file else value  # so that a study resumes from any folder
 
@@ -62,7 +62,7 @@ def one_of(choices: Sequence[str]) -> Any:
     def check(key: str, value: object, where: str) -> str:
         if key == "metric" and isinstance(value, str) and value.startswith("test_"):
             raise UsageError(
-                f"{where}{shown(value)}: nothing is selected on test data; choose from {', '.join(choices)}"
+                f"{where}{show_given(value)}: nothing is selected on test data; choose from {', '.join(choices)}"
             )
         if value not in choices:
             raise unknown(key, str(value)[:60], choices, where)
@@ -74,7 +74,7 @@ def one_of(choices: Sequence[str]) -> Any:
 def whole(key: str, value: object, where: str) -> int:
     """The value, which must be a whole number from 0."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise UsageError(f"{where}{key} = {shown(value)}: expected a whole number >= 0")
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected a whole number >= 0")
     return value
 
 
@@ -84,7 +84,7 @@ def _splits(key: str, value: object, where: str) -> tuple[int, ...]:
         return _seeds(key, value, where)
     except UsageError:
         expected = f"expected how many splits, 1 to {MOST_SEEDS}, or a list of their numbers"
-        raise UsageError(f"{where}{key} = {shown(value)}: {expected}") from None
+        raise UsageError(f"{where}{key} = {show_given(value)}: {expected}") from None
 
 
 MOST_SEEDS = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical, shown
+from sweep.hyperparameters import IN_SETTING, TABLE, Setting, Value, canonical, show_given
 from sweep.space import Axis, setting_key
 
 
@@ -13,7 +13,7 @@ def check_listed(key: str, value: object, where: str) -> list[dict[str, Value]]:
     """The settings as a recipe lists them, each value checked."""
     if not isinstance(value, list | tuple) or not value or not all(isinstance(item, Mapping) for item in value):
         raise UsageError(
-            f"{where}{key} = {shown(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
+            f"{where}{key} = {show_given(value)}: expected a list of tables, such as [{{ lr = 0.1, beta1 = 0.9 }}]"
         )
     known = [row.name for row in IN_SETTING]
     for name in (name for item in value for name in item):
@@ -30,7 +30,8 @@ def listed_settings(listed: Sequence[Mapping[str, Value]], axes: Sequence[Axis],
     for axis in axes:
         if axis.swept:
             raise UsageError(
-                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one value, or one in each"
+                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one "
+                "value, or one in each"
             )
         if any(axis.name in values for values in listed):
             raise UsageError(f"{where}{axis.name} is given in a setting and for all of them; give it once")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, shown
+from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
 from sweep.recipe.listed import axes_of, listed_settings
-from sweep.recipe.search import aimed, read_search
+from sweep.recipe.search import aim_metric, read_search
 from sweep.space import Axis, Grid
 
 
@@ -97,7 +97,7 @@ def _build(
     search: Mapping[str, Any] | None = None,
 ) -> Recipe:
     entries = _with_flags(_entries(table, file, text), flags)
-    plain, axes = _checked(entries)
+    plain, axes = _check_entries(entries)
     if "settings" in plain:
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
         axes = [*axes_of(plain["settings"])]
@@ -107,7 +107,7 @@ def _build(
     if "metric" not in plain and not aims and any(axis.name == "loss" and axis.swept for axis in axes):
         plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if "search" in plain:
-        plain = aimed(plain)
+        plain = aim_metric(plain)
     if "split_seeds" in plain:
         plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
     plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
@@ -136,7 +136,8 @@ def _check_units(recipe: Recipe) -> None:
     metric = next((name for name in ranked if name.endswith("_loss")), None)
     if len(losses) > 1 and metric is not None:
         raise UsageError(
-            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different losses is in different "
+            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different "
+            "losses is in different "
             "units and cannot be ranked; expected metric = val_accuracy, or one loss"
         )
 
@@ -146,7 +147,7 @@ def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[
     out: dict[str, tuple[Any, str]] = {}
     space = table.get("space", {})
     if not isinstance(space, Mapping):
-        raise UsageError(f"{place(file, text, 'space')}space = {shown(space)}: expected a table: [space]")
+        raise UsageError(f"{place(file, text, 'space')}space = {show_given(space)}: expected a table: [space]")
     for section in ({key: value for key, value in table.items() if key not in ("space", "search")}, space):
         for key, value in section.items():
             where = place(file, text, key)
@@ -174,7 +175,7 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -
     return entries
 
 
-def _checked(entries: Mapping[str, tuple[Any, str]]) -> tuple[dict[str, Any], list[Axis]]:
+def _check_entries(entries: Mapping[str, tuple[Any, str]]) -> tuple[dict[str, Any], list[Axis]]:
     """The plain keys and the axes of a recipe's entries, each checked."""
     plain: dict[str, Any] = {}
     axes: list[Axis] = []

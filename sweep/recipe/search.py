@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import Value, shown
+from sweep.hyperparameters import Value, show_given
 from sweep.recipe.keys import DIRECTIONS, METRICS, one_of, place, whole
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "halton")
@@ -73,7 +73,7 @@ def _at_least(least: int) -> Any:
 def _objectives(key: str, value: object, where: str) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
-        raise UsageError(f"{where}{key} = {shown(value)}: expected some of {', '.join(OBJECTIVES)}")
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected some of {', '.join(OBJECTIVES)}")
     flat = [part.strip() for name in names for part in str(name).split(",")]
     for name in flat:
         if name.startswith("test_"):
@@ -100,7 +100,7 @@ _SEARCH_FLAGS = {"in_flight": "in-flight", "min_epochs": "min-epochs", "seed": "
 def read_search(table: object, flags: Mapping[str, Any], file: str, text: str) -> Search:
     """The section of a recipe, with the flags that win over it."""
     if not isinstance(table, Mapping):
-        raise UsageError(f"{place(file, text, 'search')}search = {shown(table)}: expected a table: [search]")
+        raise UsageError(f"{place(file, text, 'search')}search = {show_given(table)}: expected a table: [search]")
     entries = {key: (value, place(file, text, key)) for key, value in table.items()}
     if any(way in flags for way in DIRECTIONS):
         entries = {key: entry for key, entry in entries.items() if key not in DIRECTIONS}
@@ -115,7 +115,7 @@ def read_search(table: object, flags: Mapping[str, Any], file: str, text: str) -
     return Search(**plain, objectives=objectives)
 
 
-def aimed(plain: dict[str, Any]) -> dict[str, Any]:
+def aim_metric(plain: dict[str, Any]) -> dict[str, Any]:
     """A search's metric and direction follow from its objectives; a single one is no more than that."""
     search: Search = plain["search"]
     if not search.objectives:

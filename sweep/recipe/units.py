@@ -1,4 +1,6 @@
-"""What a metric is measured in, told by its name: an accuracy is a share of 1 unless it is an `InPercent`. Needs nothing."""
+"""What a metric is measured in, told by its name: an accuracy is a share of 1 unless it is an `InPercent`. Needs
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ def is_accuracy(metric: str) -> bool:
 
 
 def of_unit(metric: str, values: Iterable[float | None]) -> str:
-    """The metric's name, as an `InPercent` if its values show that: an accuracy beyond 1, rounding aside. A share of 1 is
-    never that large; all of a study's values decide, so that no part of it is read otherwise."""
+    """The metric's name, as an `InPercent` if its values show that: an accuracy beyond 1, rounding aside. A share of 1
+    is never that large; all of a study's values decide, so that no part of it is read otherwise."""
     if not is_accuracy(metric) or isinstance(metric, InPercent):
         return metric
     large = any(value is not None and value > 1.5 for value in values)  # NaN is not

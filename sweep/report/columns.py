@@ -1,4 +1,6 @@
-"""A table without lines that cuts nothing: where it is narrow, titles break, spare columns go, others share a place. Needs rich."""
+"""A table without lines that cuts nothing: where it is narrow, titles break, spare columns go, others share a place.
+Needs rich.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,9 @@ class _Column:
 
 class Columns:
     """Columns and rows as rich's table takes them. In a narrow place titles go on two lines, then columns that flow are
-    wrapped between words, spare ones left out (the largest `spare` first, and it is said), those that fold told once where
-    all rows agree, then set on two lines or more of a row; and where even that does not fit, rows are told as lines of
-    text. No value is cut."""
+    wrapped between words, spare ones left out (the largest `spare` first, and it is said), those that fold told once
+    where all rows agree, then set on two lines or more of a row; and where even that does not fit, rows are told as
+    lines of text. No value is cut."""
 
     def __init__(self) -> None:
         self._columns: list[_Column] = []
@@ -74,7 +76,7 @@ class Columns:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines, for the width that there is."""
         width = options.max_width
-        columns, told, left = _fitted(self._columns, width, console)
+        columns, told, left = _fit_words(self._columns, width, console)
         if told:
             yield Text(f"in all of these: {', '.join(told)}", "dim")
         if _fits(columns, width):
@@ -121,11 +123,11 @@ def _fits(columns: Sequence[_Column], width: int) -> bool:
     return sum(column.least + GAP for column in columns) - GAP <= width
 
 
-def _fitted(columns: list[_Column], width: int, console: Console) -> tuple[list[_Column], list[str], list[str]]:
+def _fit_words(columns: list[_Column], width: int, console: Console) -> tuple[list[_Column], list[str], list[str]]:
     """The columns as they fit, what is told once instead, and the titles of those that are left out."""
     if sum(column.width + GAP for column in columns) - GAP <= width:
         return columns, [], []
-    columns = [_broken(column) for column in columns]
+    columns = [_break_words(column) for column in columns]
     left: list[str] = []
     for column in sorted((column for column in columns if column.spare), key=lambda one: -one.spare):
         if not _fits(columns, width):
@@ -139,7 +141,7 @@ def _fitted(columns: list[_Column], width: int, console: Console) -> tuple[list[
     stacked, high = columns, 1
     while not _fits(stacked, width) and high < len(columns):
         high += 1
-        stacked = _stacked(columns, high)
+        stacked = _stack_words(columns, high)
     if not _fits(stacked, width):
         return columns, told, left
     return _flowing(stacked, width, console), told, left
@@ -155,7 +157,7 @@ def _title(column: _Column) -> str:
     return "".join([first, *(line if first.endswith("_") else f" {line}" for line in rest)])
 
 
-def _broken(column: _Column) -> _Column:
+def _break_words(column: _Column) -> _Column:
     """A column with its title on two lines, if that is what makes it wide."""
     title = column.titles[0]
     if cell_len(title) <= max((cell[0].cell_len for cell in column.cells), default=0):
@@ -181,7 +183,7 @@ def _flowing(columns: Sequence[_Column], width: int, console: Console) -> list[_
     return out
 
 
-def _stacked(columns: Sequence[_Column], high: int) -> list[_Column]:
+def _stack_words(columns: Sequence[_Column], high: int) -> list[_Column]:
     """The columns that fold (all but the first where none does), so many in one place above each other."""
     folds = [column for column in columns if column.folds] or list(columns[1:])
     first = next(place for place, column in enumerate(columns) if column is folds[0])

@@ -16,7 +16,7 @@ from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
 from sweep.report.text import covers, missing, show_gap, show_metric, show_seconds, signed_gap
 from sweep.space import seeds_text
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 MANY_SEEDS = 100
 """Seeds past which two settings that cannot be told apart are called equal in practice."""
@@ -218,7 +218,7 @@ def comparison_report(made: Comparison, top: int) -> RenderableType:
         parts += [Text(), *_common(common, made.metric, top)]
     missing_ = [name for name in made.studies["study"][1:] if name not in {common.second for common in made.common}]
     if missing_:
-        parts += [Text(), Text(f"No setting of {listed(missing_, 'or')} is in {made.studies['study'][0]}.", "dim")]
+        parts += [Text(), Text(f"No setting of {join_words(missing_, 'or')} is in {made.studies['study'][0]}.", "dim")]
     notes = [f"note: {note}" for note in made.notes]
     if (made.studies["n"] > 1).any():
         notes.append(covers(made.data_splits))
@@ -238,7 +238,8 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     """One pair of studies: the verdict, then the settings that differ most."""
     seeds = "the same seeds" if common.seeds else "other seeds"
     line = Text(
-        f"{count(common.settings, 'setting')} of {common.first} {'is' if common.settings == 1 else 'are'} in {common.second} too, on {seeds}: "
+        f"{count(common.settings, 'setting')} of {common.first} {'is' if common.settings == 1 else 'are'} in "
+        f"{common.second} too, on {seeds}: "
     )
     if common.verdict == "identical":
         return [line.append("identical to the last digit.", "bold green")]

@@ -41,7 +41,7 @@ def settings_report(
     parts += [_table(board, rows), Text()] if len(rows) else []  # titles alone would say nothing
     if len(board.rows) > len(rows):
         parts.insert(-1, Text(f"… and {len(board.rows) - len(rows):,} more (--top N, --all)", "dim"))
-    return Group(*parts, *waiting_lines(board.table), _selected(board), *_meaning(board, fresh))
+    return Group(*parts, *waiting_lines(board.table), _tell_selected(board), *_meaning(board, fresh))
 
 
 def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
@@ -52,7 +52,7 @@ def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {"first trial": [str(value) for value in rows["number"]]}
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    columns |= measured(board, rows)
+    columns |= show_measured(board, rows)
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
     table = Columns()
     for name in columns:
@@ -75,9 +75,9 @@ def marks(board: SettingsBoard) -> list[str]:
     return ["?" if noisy else "≈" if tied else "" for tied, noisy in pairs]
 
 
-def measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
-    """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the fresh
-    seeds, with the score that selected beside it; of the others that score is all there is."""
+def show_measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The cells of what was measured, by title: the mean and how sure it is. Where settings were run again, of the
+    fresh seeds, with the score that selected beside it; of the others that score is all there is."""
     metric = board.table.metric
     again = [True] * len(rows) if board.roles is None else rows["again"].tolist()
 
@@ -128,7 +128,7 @@ def show_ranks(ranks: Sequence[int], runs: int = 4) -> str:
     return f"{'rank' if len(ranks) == 1 else 'ranks'} {listed}"
 
 
-def _selected(board: SettingsBoard) -> Text:
+def _tell_selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
@@ -177,7 +177,8 @@ def _again(board: SettingsBoard) -> str:
     of = f"{there:,} of {len(board.rows):,}"
     were, these = ("was", "it is") if there == 1 else ("were", "these are")
     return (
-        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: {these} ranked first, on the fresh seeds "
+        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: "
+        f"{these} ranked first, on the fresh seeds "
         "alone, since the score that selected is in part luck. The others have that score only."
     )
 
@@ -217,7 +218,10 @@ def _lost(board: SettingsBoard) -> str:
     lost = int((rows["diverged"] > 0).sum())
     if not lost or lost == len(rows):
         return ""
-    return f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that never did."
+    return (
+        f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that "
+        "never did."
+    )
 
 
 def _expected(board: SettingsBoard) -> str:
@@ -239,14 +243,16 @@ def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
         some = f"one of the 2 {kind}" if seeds == 2 else f"{seeds - 1} of the {seeds} {kind}"
         left = "the other" if seeds == 2 else f"the {_ORDINALS[seeds - 3]}" if seeds <= 10 else "the one left out"
         told.append(
-            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on {'it' if seeds == 2 else 'those'} "
+            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on "
+            f"{'it' if seeds == 2 else 'those'} "
             f"and {show_metric(metric, held)} on {left} ({_worse(board, claimed, held)})"
         )
     first = [f"{show_metric(metric, best['mean'])} here"]
     if board.roles is not None and not missing(best["selected"]):
         then = f"{show_metric(metric, best['selected'])} when selected"
         first = [
-            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds ({_worse(board, best['selected'], best['mean'])})"
+            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds "
+            f"({_worse(board, best['selected'], best['mean'])})"
         ]
     if fresh is not None:
         mean, low, high, seeds = fresh

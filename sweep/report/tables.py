@@ -12,7 +12,7 @@ from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import fold_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
-from sweep.report.text import STATE_STYLE, missing, nothing_selected, show_metric, show_seconds, tell_seconds
+from sweep.report.text import STATE_STYLE, explain_nothing_selected, missing, show_metric, show_seconds, tell_seconds
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -96,13 +96,15 @@ def selected_line(board: Board) -> Text:
 
 def unselected(study: StudyTable) -> Text:
     """Why nothing is selected, and where all have ended, what says more."""
-    line = Text(nothing_selected(study), "yellow")
+    line = Text(explain_nothing_selected(study), "yellow")
     ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
     return line.append(f" What to try: sweep check {study.name}") if ended else line
 
 
 def waiting_lines(study: StudyTable) -> list[Text]:
-    """How many trials are not on the board, since they are not trained to their end; those that had come to an earlier one too."""
+    """How many trials are not on the board, since they are not trained to their end; those that had come to an earlier
+    one too.
+    """
     waiting = study.trials[study.trials["state"].isin(["waiting", "running"])]
     if not len(waiting):
         return []
@@ -164,7 +166,7 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 
 def plan_table(plan: Plan, name: str) -> RenderableType:
-    """What would run: counts, then a line a cohort."""
+    """What would run: counts, then one line per cohort."""
     data = plan.data
     shape = " x ".join(map(str, data.shape))
     lines = [
@@ -174,7 +176,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
             ", each on its own split" if plan.splits > 1 else "",
         ),
         Text(
-            f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, {data.val:,} to validate, {data.test:,} to test"
+            f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, "
+            f"{data.val:,} to validate, {data.test:,} to test"
         ),
     ]
     if plan.folded:
@@ -221,7 +224,8 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
         f"{search.sampler} in {count(math.ceil(plan.trials / size), 'generation')} of {size:,}",
         f"at most {count(most, 'epoch')}"
         + ("" if search.pruner == "none" else f"; {search.pruner} prunes after {search.min_epochs} and more"),
-        f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the ends of the space: a generation "
+        f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the ends of the "
+        "space: a generation "
         f"has about {count(plan.cohorts[0].trials, 'trial')} of each",
     ]
     return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))

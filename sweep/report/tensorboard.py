@@ -30,8 +30,8 @@ _SCALARS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_no
 
 
 def export_tensorboard(study: Study, board: Board, epochs: pd.DataFrame, target: str) -> int:
-    """Writes TARGET/STUDY with a folder a trial, whole or not at all; returns how many. Raises UsageError if it is there already,
-    or where TensorBoard is not installed; SweepError if it cannot be written."""
+    """Writes TARGET/STUDY with a folder a trial, whole or not at all; returns how many. Raises UsageError if it is
+    there already, or where TensorBoard is not installed; SweepError if it cannot be written."""
     try:
         import tensorboard  # noqa: F401
     except ImportError:

@@ -86,14 +86,18 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
 def covers(data_splits: int) -> str:
     """What an interval over seeds covers, and what it does not; of studies with so many splits (see `StudyTable`)."""
     if not data_splits:
-        return "Intervals cover what varied between the seeds of the imported table; it does not say whether the data split did."
+        return (
+            "Intervals cover what varied between the seeds of the imported table; it does not say whether the "
+            "data split did."
+        )
     if data_splits == 1:
         return (
             "Intervals cover what varies between seeds (initial weights, minibatches) on one split of the data; "
             "--split-seeds 5 covers other splits, too."
         )
     return (
-        "Intervals cover what varies between seeds and between splits: each seed trained on its own split into training "
+        "Intervals cover what varies between seeds and between splits: each seed trained "
+        "on its own split into training "
         "and validation rows. The test rows are the same in all."
     )
 
@@ -116,7 +120,7 @@ def missing(value: Any) -> bool:
     return value is None or str(value) in ("<NA>", "nan", "NaT")
 
 
-def nothing_selected(table: StudyTable) -> str:
+def explain_nothing_selected(table: StudyTable) -> str:
     """Why no setting of a study is selected, in a sentence."""
     states = table.trials["state"].value_counts()
     if table.filtered and not len(states):

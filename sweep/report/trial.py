@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 ROWS = 12
 """Epochs at most in a trial's table."""
 MEASURED = (
-    "train_loss and train_accuracy are means over the epoch while it trains (dropout on): they may be worse than val_….",
+    "train_loss and train_accuracy are means over the epoch while it trains (dropout on): "
+    "they may be worse than val_….",
     "grad_norm is the length of the whole net's gradient, the mean of every tenth step.",
 )
 LINES = {"cyan": (4, "· · ·", "dotted"), "yellow": (1, "───", "a line")}
-"""How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called, so that they
-can be told apart where there is no colour."""
+"""How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called, so that
+they can be told apart where there is no colour."""
 
 
 def trial_report(
@@ -125,7 +126,8 @@ def reproduction_report(outcome: Reproduction) -> RenderableType:
         kind = f"Of the machine that trained it, the ledger does not know: {', '.join(unknown)}."
     elif outcome.difference:
         kind = (
-            f"This machine is of the kind that trained it ({kind_text(now)}), so it should have been the same: the data "
+            f"This machine is of the kind that trained it ({kind_text(now)}), so it should "
+            "have been the same: the data "
             "set's files, sweep itself, or a library's build has changed."
         )
     else:

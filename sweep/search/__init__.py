@@ -1,4 +1,5 @@
-"""The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package imports.
+"""The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package
+imports.
 
 spaces    the space as Optuna sees it
 samplers  one of Optuna's samplers for each asking
@@ -14,7 +15,7 @@ from sweep.search.asking import AGAIN, AskTell, objectives, told
 from sweep.search.pruners import FEWEST, Pruner, check_pruner
 from sweep.search.samplers import check_sampler
 from sweep.search.spaces import distributions, finite_grid
-from sweep.search.starting import enqueued, warm_results
+from sweep.search.starting import read_enqueued, warm_results
 from sweep.search.storages import Exported, serve_dashboard, write_optuna
 
 __all__ = [
@@ -26,9 +27,9 @@ __all__ = [
     "check_pruner",
     "check_sampler",
     "distributions",
-    "enqueued",
     "finite_grid",
     "objectives",
+    "read_enqueued",
     "serve_dashboard",
     "told",
     "warm_results",

@@ -1,9 +1,9 @@
 """The search by ask and tell, as far as the ledger's results go.
 
 Virtual time. Settings are asked in generations of `in_flight`: what is asked as number n depends on the results of all
-earlier generations, told in the order they were asked, and on the settings before it in its own, still without a result.
-Each is drawn anew, seeded from (the search's seed, n). So the history in the ledger decides what comes
-next, and neither workers nor interruptions do. A setting that was asked before is not trained again: its result is told
+earlier generations, told in the order they were asked, and on the settings before it in its own, still without a
+result. Each is drawn anew, seeded from (the search's seed, n). So the history in the ledger decides what comes next,
+and neither workers nor interruptions do. A setting that was asked before is not trained again: its result is told
 again, and the number of that asking stays without a trial.
 """
 
@@ -27,7 +27,9 @@ from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
 AGAIN = 20
-"""Settings known before that the sampler asks in a row until, in a finite space, the first one not yet asked is taken."""
+"""Settings known before that the sampler asks in a row until, in a finite space, the first one not yet asked is
+taken.
+"""
 
 
 MOST_AGAIN = 1000

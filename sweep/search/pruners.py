@@ -1,7 +1,7 @@
 """Who stops trials early: when settings are compared, and which of them are trained no further.
 
-Each is judged against its own generation and all before it. Generations are whole: `--trials` is rounded up where there is a
-pruner. So a search that grows later decides as one that had all its trials from the start.
+Each is judged against its own generation and all before it. Generations are whole: `--trials` is rounded up where there
+is a pruner. So a search that grows later decides as one that had all its trials from the start.
 """
 
 from __future__ import annotations

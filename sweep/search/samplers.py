@@ -23,8 +23,8 @@ WITH_STATE = ("cmaes", *SEQUENCES)
 """Samplers that keep state in what they asked, so that they are rebuilt by asking them everything again."""
 
 _NEEDED = {"cmaes": ("cmaes",), "gp": ("torch", "scipy.stats"), **dict.fromkeys(SEQUENCES, ("scipy.stats",))}
-"""What each sampler imports when it is first asked. It is imported whole before that: to begin with scipy.stats.qmc while
-another thread imports scipy.stats, as a run does for its leaderboard, fails in both.
+"""What each sampler imports when it is first asked. It is imported whole before that: to begin with scipy.stats.qmc
+while another thread imports scipy.stats, as a run does for its leaderboard, fails in both.
 """
 
 
@@ -46,13 +46,15 @@ def check_sampler(recipe: Recipe) -> None:
         if len(always) < 2:
             others = ", ".join(name for name in recipe.swept if name not in always)
             raise UsageError(
-                f"--sampler cmaes: needs at least two ranges that are always active, given {', '.join(always) or 'none'}"
+                "--sampler cmaes: needs at least two ranges that are always active, given "
+                f"{', '.join(always) or 'none'}"
                 f"{f' (not {others})' if others else ''}; choose tpe for lists and conditions"
             )
 
 
 def sampler_for(search: Search, number: int, grouped: bool) -> optuna.samplers.BaseSampler:
-    """One of Optuna's samplers, for an asking by its number. Its draws come from the search's seed and that number alone.
+    """One of Optuna's samplers, for an asking by its number. Its draws come from the search's seed and that number
+    alone.
 
     grouped: whether TPE is to find out which hyperparameters occur together, which `whole_space` may tell it instead.
     """

@@ -78,8 +78,8 @@ class _Handler(WSGIRequestHandler):
 
 
 def _fill(storage: Any, exported: Exported) -> int:
-    """Adds a study with distributions, intermediate values, states and attributes. Trials that wait or run are left out;
-    diverged ones are complete with an infinite value, as a sampler is told."""
+    """Adds a study with distributions, intermediate values, states and attributes. Trials that wait or run are left
+    out; diverged ones are complete with an infinite value, as a sampler is told."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recipe, aims = exported.recipe, objectives(exported.recipe)
     frozen = [_frozen(row, recipe, exported.curves) for row in exported.trials if row["state"] in _STATES]

@@ -1,7 +1,7 @@
 """A trial of Optuna's study, asked of a sampler by the interface that samplers have for it, and told.
 
-`Study.ask`, `Trial.suggest_float` and `Study.tell` come to the same, with copies and checks at every step that cost more than
-drawing a setting at random.
+`Study.ask`, `Trial.suggest_float` and `Study.tell` come to the same, with copies and checks at every step that cost
+more than drawing a setting at random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from sweep.search.spaces import Space, first_of
 
 
 class Asked:
-    """A trial without a result. Its values are suggested one by one; the sampler is not asked for those that are given."""
+    """A trial without a result. Its values are suggested one by one; the sampler is not asked for those that are
+    given.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""The study: the only loop. Asks for trials, plans them, has them trained, records. Needs plan, workers, ledger, search.
+"""The study: the only loop. Asks for trials, plans them, has them trained, records. Needs plan, workers, ledger,
+search.
 
 watching     who is told what a run does
 opening      a study by its name: made, opened, grown or refused
@@ -13,9 +14,9 @@ exporting    a study for Optuna's own tools
 from sweep.study.again import Reproduction, reproduce
 from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
-from sweep.study.opening import begun_with, check_name, check_trains, opened
+from sweep.study.opening import add_start, check_name, check_trains, open_study
 from sweep.study.running import Options, parse_duration, run
-from sweep.study.speeds import measured, precision_note, speed_kind
+from sweep.study.speeds import measure_speeds, precision_note, speed_kind
 from sweep.study.watching import Quiet, Start, Summary, Watcher
 
 __all__ = [
@@ -25,14 +26,14 @@ __all__ = [
     "Start",
     "Summary",
     "Watcher",
-    "begun_with",
+    "add_start",
     "check_name",
     "check_trains",
     "dashboard",
     "export_optuna",
     "follow_data",
-    "measured",
-    "opened",
+    "measure_speeds",
+    "open_study",
     "parse_duration",
     "precision_note",
     "reproduce",

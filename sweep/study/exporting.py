@@ -19,17 +19,17 @@ def export_optuna(ledger: Ledger, study: Study, url: str) -> int:
     """Writes a study to one of Optuna's storages; returns the number of trials. Raises UsageError if it cannot be."""
     from sweep.search import write_optuna
 
-    return write_optuna(url, _exported(ledger, study))
+    return write_optuna(url, _collect_trials(ledger, study))
 
 
 def dashboard(ledger: Ledger, study: Study, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serves a study, as it is now, with optuna-dashboard until Ctrl-C. Raises UsageError if it cannot be."""
     from sweep.search import serve_dashboard
 
-    serve_dashboard(_exported(ledger, study), host, port, ready)
+    serve_dashboard(_collect_trials(ledger, study), host, port, ready)
 
 
-def _exported(ledger: Ledger, study: Study) -> Exported:
+def _collect_trials(ledger: Ledger, study: Study) -> Exported:
     """A study as Optuna's storages take it. Raises UsageError for an imported one."""
     from sweep.search import Exported
 

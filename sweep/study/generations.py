@@ -46,9 +46,10 @@ def generations(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher) 
         asking.tell(ledger.results(study, trials[0].number))
 
 
-def pruned(loop: Loop) -> Callable[[list[Trial], Make], None]:
+def make_pruned_training(loop: Loop) -> Callable[[list[Trial], Make], None]:
     """What trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay
-    are planned anew. What it decides follows from recorded values alone, so it comes out the same after an interruption.
+    are planned anew. What it decides follows from recorded values alone, so it comes out the same after an
+    interruption.
     """
     from sweep.search import Pruner
 

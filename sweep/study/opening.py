@@ -23,23 +23,24 @@ def check_name(name: str) -> str:
     """The name of a study. Raises UsageError unless it is letters, digits, dots, dashes and underscores."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go to --results"
+            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go "
+            "to --results"
         )
     return name
 
 
-def begun_with(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
+def add_start(ledger: Ledger, name: str, recipe: Recipe, enqueue: Sequence[str], warm: str | None) -> Recipe:
     """A search's recipe with what it is started with: settings to train first, and what another study found, copied so
     that nothing that happens to the other study matters later. A study that is there keeps its own where none is given.
     """
-    from sweep.search import enqueued, warm_results
+    from sweep.search import read_enqueued, warm_results
 
     assert recipe.search is not None
     there = ledger.find(name)
     search = recipe.search
     before = there.recipe.search if there else None
     if enqueue:
-        search = replace(search, enqueue=enqueued(recipe, enqueue))
+        search = replace(search, enqueue=read_enqueued(recipe, enqueue))
     elif before:
         search = replace(search, enqueue=before.enqueue)
     if warm is not None:
@@ -55,12 +56,13 @@ def check_trains(study: Study) -> None:
     """Raises UsageError for a study that was imported: there is nothing to train it from."""
     if study.recipe.imported:
         raise UsageError(
-            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, not trained; give another study"
+            f"study {study.name!r} was imported from {study.recipe.data}: it can be read and exported as a table, "
+            "not trained; give another study"
         )
 
 
 @contextmanager
-def opened(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
+def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
 
     Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
@@ -114,6 +116,7 @@ def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
     if not ended or before is None or now is None or int(now) <= int(before):
         return ""
     return (
-        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} {'leaves' if ended == 1 else 'leave'} "
+        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} "
+        f"{'leaves' if ended == 1 else 'leave'} "
         "the leaderboard until that is done; another --study keeps both"
     )

@@ -22,7 +22,7 @@ from sweep.plan import WORTH_SECONDS, Unit, measurements, units
 from sweep.space import Grid, Trial, setting_key
 from sweep.speed import recall
 from sweep.streams import heed
-from sweep.study.generations import generations, pruned
+from sweep.study.generations import generations, make_pruned_training
 from sweep.study.loop import Loop, checkpoints
 from sweep.study.speeds import data_request, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
@@ -90,7 +90,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
             speeds = recall()
             with Pool(devices, data_request(study.recipe, folder, options.keep)) as pool:
                 loop = Loop(ledger, study, watcher, pool, interrupts, deadline)
-                train = pruned(loop) if study.recipe.search and study.recipe.search.pruner != "none" else None
+                train = (
+                    make_pruned_training(loop) if study.recipe.search and study.recipe.search.pruner != "none" else None
+                )
                 if options.lanes is None and not study.recipe.search:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS, kind), speeds)
                 for window in windows:
@@ -162,8 +164,8 @@ def _windows(trials: Iterable[Trial]) -> Iterator[list[Trial]]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP, without those that were ignored before. A run looks
-    at them between messages; when one came, the process is about to end, and further ones are ignored then."""
+    """The signals that asked to stop so far: SIGINT, SIGTERM, SIGHUP, without those that were ignored before. A run
+    looks at them between messages; when one came, the process is about to end, and further ones are ignored then."""
     seen: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

@@ -28,7 +28,7 @@ def precision_note(precision: str, device: str) -> str:
     return ""
 
 
-def measured(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
+def measure_speeds(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Speeds:
     """What a plan needs to tell time: what is remembered of this machine, after measuring what was not.
 
     Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
@@ -52,7 +52,8 @@ def measure_costs(
 ) -> None:
     """Has workers measure, adds what they find to `speeds` and remembers it. A measurement that breaks off is left out.
 
-    ready: workers that are, now and afterwards; other: is given the messages that say something else; stop: ends it early.
+    ready: workers that are, now and afterwards; other: is given the messages that say something else; stop: ends it
+    early.
     """
     waiting, ready = list(wanted), [] if ready is None else ready
     out, found, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()

@@ -34,7 +34,8 @@ PROFILE_SECONDS = 0.5
 
 KINDS: dict[str, str] = {
     "products": """
-        mm bmm addmm baddbmm addbmm matmul linear linear_pointwise mv addmv dot mkldnn_linear linear_backward mkldnn_linear_backward
+        mm bmm addmm baddbmm addbmm matmul linear linear_pointwise mv addmv dot mkldnn_linear linear_backward
+mkldnn_linear_backward
         conv2d convolution mkldnn_convolution thnn_conv2d slow_conv2d_forward nnpack_spatial_convolution
         convolution_overrideable convolution_backward convolution_backward_overrideable mkldnn_convolution_backward
         slow_conv2d_backward""",
@@ -154,7 +155,8 @@ def step_profile(trials: tuple[Trial, ...], split: Split, seconds: float) -> dic
     `lanes`; `step` and `evaluation` (of the validation rows), seconds; `evaluating`, the share of evaluations in the
     whole training, the test rows' too, as steps and evaluations add up; `shares` of the step by kind, adding up to 1;
     `rest`, the largest shares that make up the rest. The times of operations are those with the profiler on, which
-    makes many small ones look a little larger; what lies between them is the step's time without it, less theirs (or with it, where that was quicker).
+    makes many small ones look a little larger; what lies between them is the step's time without it, less theirs (or
+    with it, where that was quicker).
     """
     import torch
     from torch.profiler import ProfilerActivity

@@ -1,4 +1,5 @@
-"""What checkpoints cost: seconds to write one, and their share of the training between two, for units as the planner makes them.
+"""What checkpoints cost: seconds to write one, and their share of the training between two, for units as the planner
+makes them.
 
     python tests/benchmarks/checkpoint.py
 

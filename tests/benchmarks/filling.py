@@ -1,4 +1,5 @@
-"""How full a search keeps its lanes: trials a minute beside a grid's, and beside an Optuna study that trains one by one.
+"""How full a search keeps its lanes: trials a minute beside a grid's, and beside an Optuna study that trains one by
+one.
 
 192 trials over the same space each, digits, ten epochs, as real processes: `sweep grid`, `sweep search` with
 16, 32 and 64 settings in flight, without a pruner and with successive halving; Optuna's TPE and successive halving

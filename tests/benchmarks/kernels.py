@@ -50,7 +50,8 @@ def main() -> None:
     """Prints the table."""
     torch.set_num_threads(1)
     print(
-        "| lanes x units, batch 128 | forward torch | oneDNN | weights' gradient torch | oneDNN |\n|---|---:|---:|---:|---:|"
+        "| lanes x units, batch 128 | forward torch | oneDNN | weights' gradient torch | oneDNN "
+        "|\n|---|---:|---:|---:|---:|"
     )
     for lanes, units in FIRST:
         rows, grad = torch.rand(BATCH, INPUTS), torch.rand(lanes, units, BATCH)

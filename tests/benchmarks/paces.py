@@ -1,10 +1,11 @@
-"""What a search costs as a whole: trials a minute of `sweep search`, start-up included, beside other checkouts of sweep.
+"""What a search costs as a whole: trials a minute of `sweep search`, start-up included, beside other checkouts of
+sweep.
 
 Tiny networks train one epoch each, on digits and on MNIST, so that what the sampler takes shows as much as it can: TPE,
 and random search, which asks for nothing that costs. The space is flat (every hyperparameter is in every setting) or
 mixed (Adam's betas, SGD's momentum and batch norm's depend on others). Checkouts take turns; a cell is the median of
-their runs, beside it the processor seconds of all their processes, which other work on the machine moves less. Where
-what they asked for differs, the table says so.
+their runs, beside it the processor seconds of the search's own process and of the host, without the workers': other
+work on the machine moves these less. Where what they asked for differs, the table says so.
 
     python tests/benchmarks/paces.py             # this checkout; --trials 100 for less, --data digits without MNIST
     git worktree add ../before COMMIT
@@ -57,13 +58,15 @@ def searched(checkout: Path, flags: list[str]) -> tuple[float, float, Asked]:
 
 
 def processor() -> float:
-    """Processor seconds of all processes that this one started and that ended."""
+    """Processor seconds of the processes that this one started and that ended, and of those that they waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def compared(checkouts: list[Path], flags: list[str], repeat: int) -> tuple[list[tuple[float, float]], bool]:
-    """Median seconds and processor seconds of each checkout, which take turns; whether all asked for the same settings."""
+    """Median seconds and processor seconds of each checkout, which take turns; whether all asked for the same
+    settings.
+    """
     runs = [[searched(checkout, flags) for checkout in checkouts] for _ in range(repeat)]
     same = all(asked == runs[0][0][2] for turn in runs for _, _, asked in turn)
     sides = [[turn[place] for turn in runs] for place in range(len(checkouts))]
@@ -86,7 +89,8 @@ def main() -> None:
     checkouts = [*(path.resolve() for path in given.beside), HERE]
     names = [*(path.name for path in checkouts[:-1]), "here"]
     print(
-        f"| data | space | sampler | trials | {' | '.join(f'{name} /min (processor s)' for name in names)} | same settings |"
+        f"| data | space | sampler | trials | {' | '.join(f'{name} /min (processor s)' for name in names)} "
+        "| same settings |"
     )
     print(f"|---|---|---|---:|{'---:|' * len(names)}---|")
     cells = (part.split(",") for part in (given.data, given.spaces, given.samplers, given.trials))

@@ -46,8 +46,8 @@ EVALUATION_ROWS = 1000
 DEVICE = os.environ.get("SWEEP_BENCHMARK_DEVICE", "cpu")
 
 SHUFFLE = 40
-"""GridSampler's seed. It is one whose first trials are like the whole grid, in arithmetic and in batch norm's share, for
-every workload; the losses had no say."""
+"""GridSampler's seed. It is one whose first trials are like the whole grid, in arithmetic and in batch norm's share,
+for every workload; the losses had no say."""
 
 
 @dataclass(frozen=True)
@@ -353,8 +353,8 @@ def graph_trial(trial: Trial, split: Split) -> tuple[Result, float]:
 
 
 def ray_grid(recipe: Recipe, flags: str, every: int, folder: Path) -> list[Trained]:
-    """Every so many-th trial in Ray Tune, one worker per core that stays for the next trial; the data are in Ray's object
-    store, its loggers are those it comes with."""
+    """Every so many-th trial in Ray Tune, one worker per core that stays for the next trial; the data are in Ray's
+    object store, its loggers are those it comes with."""
     import ray
     from ray import tune
 

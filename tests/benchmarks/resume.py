@@ -2,9 +2,9 @@
 
     python tests/benchmarks/resume.py [TRIALS]
 
-own work: opening the ledger, reading every trial, finding what is left in the grid, planning it. The bar is 2 s. The whole
-command adds Python's start, torch's import in the worker (while the study process does its own work), the training of the
-one trial and the leaderboard.
+own work: opening the ledger, reading every trial, finding what is left in the grid, planning it. The bar is 2 s. The
+whole command adds Python's start, torch's import in the worker (while the study process does its own work), the
+training of the one trial and the leaderboard.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Trials per minute of `sweep grid` beside other ways of doing the same work, in one run, start-up included.
 
 Every column is a real process, timed from its start to its end, and trains the same settings and seeds on the same
-split, with the same networks, initial weights, minibatches in the same order, and a validation pass after every
-epoch. sweep: `sweep grid`, by way of `watched.py`, which notes when the first trial began. The peers, `optuna`,
-`expert`, `ray` and, on a GPU, `graph`, are in `peers.py`; `bf16` is sweep with --precision bf16. A peer may train a part of the trials only; its trials per minute are then those
-of the whole grid at the pace measured, what it takes before its first trial and after its last counted once, and the
-notes say so.
+split, with the same networks, initial weights, minibatches in the same order, and a validation pass after every epoch.
+sweep: `sweep grid`, by way of `watched.py`, which notes when the first trial began. The peers, `optuna`, `expert`,
+`ray` and, on a GPU, `graph`, are in `peers.py`; `bf16` is sweep with --precision bf16. A peer may train a part of the
+trials only; its trials per minute are then those of the whole grid at the pace measured, what it takes before its first
+trial and after its last counted once, and the notes say so.
 
 The float32 limit is what all cores would do if each trial took nothing but its matrix products and convolutions
 (`breakdown.operations`) at the speed of a core in a large product, measured before each workload. Where sweep reaches
@@ -87,7 +87,8 @@ WORKLOADS = {
         {"optuna": 5, "ray": 11}, {"seeds": "1"}, {"optuna": 5, "expert": 3, "ray": 5},
     ),
     "mnist-cnn": Workload(
-        _mnist(model="cnn", hidden="16", depth="2", train_size="5000"), {"ray": 5}, {"beta1": "0.9"}, {"optuna": 5, "ray": 3},
+        _mnist(model="cnn", hidden="16", depth="2", train_size="5000"), {"ray": 5}, {"beta1": "0.9"},
+        {"optuna": 5, "ray": 3},
     ),
     "mixed": Workload(
         _mnist(beta1="0.8,0.85,0.9,0.95", hidden="32,64,128", depth="1,2,3", train_size="20000"),
@@ -101,10 +102,10 @@ class Run:
     """One timed process. startup: seconds until its first trial begins; end: seconds after its last one has ended;
     results by sweep's number of the trial.
 
-    trained: how many trials it trained; grid: how many it would have to for the whole grid. Both differ from the
-    number of results where a peer does not know that two combinations are the same trial. training: seconds that its
-    workers spent on trials, each worker's added up (sweep only). testing: seconds of a peer's run in which it scored the
-    test part.
+    trained: how many trials it trained; grid: how many it would have to for the whole grid. Both differ from the number
+    of results where a peer does not know that two combinations are the same trial. training: seconds that its workers
+    spent on trials, each worker's added up (sweep only). testing: seconds of a peer's run in which it scored the test
+    part.
     """
 
     seconds: float
@@ -126,7 +127,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Where:
-    """Where the time of a run of sweep goes, in seconds, and its first program's training step: `breakdown.step_profile`.
+    """Where the time of a run of sweep goes, in seconds, and its first program's training step:
+    `breakdown.step_profile`.
 
     training: trials in training, over the cores; end: from the last record on; other: the rest, such as workers that
     wait for the last one.
@@ -144,9 +146,10 @@ class Where:
 class Row:
     """A workload's figures, by column: trials per minute; trials trained; the best validation loss of those.
 
-    ratio: sweep over each peer; bare_ratio: over the peer without its scoring of test rows; best_of_same: sweep's best among the trials that each peer trained. Differences are of
-    the validation loss, between sweep and the peer `compared_with`. limit: trials per minute at the float32
-    limit. seconds: what sweep took; planned: what `sweep plan` says afterwards.
+    ratio: sweep over each peer; bare_ratio: over the peer without its scoring of test rows; best_of_same: sweep's best
+    among the trials that each peer trained. Differences are of the validation loss, between sweep and the peer
+    `compared_with`. limit: trials per minute at the float32 limit. seconds: what sweep took; planned: what `sweep plan`
+    says afterwards.
     """
 
     workload: str
@@ -385,8 +388,10 @@ def table(columns: Columns, rows: Sequence[Row]) -> str:
 def notes(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
     """What a reader must know of each row to judge it."""
     out = [
-        "/min: trials per minute, start-up included; x: sweep over that peer; x bare: over that peer without its time for test rows; best: lowest validation loss over the trials that the column trained.",
-        "limit: all cores on matrix products and convolutions alone, in float32, at the speed of one core in a large product times the cores.",
+        "/min: trials per minute, start-up included; x: sweep over that peer; x bare: over that peer without its "
+        "time for test rows; best: lowest validation loss over the trials that the column trained.",
+        "limit: all cores on matrix products and convolutions alone, in float32, at the speed of one core in a "
+        "large product times the cores.",
     ]
     for row in rows:
         parts = [
@@ -408,8 +413,10 @@ def explanations(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     out = [
-        "Where the time goes. start-up: until the first trial is handed to a worker; training: trials in training, over the cores;",
-        "evaluating: the evaluations' share of that; end: from the last record on; step: of the first program, one thread; its shares with torch's profiler on.",
+        "Where the time goes. start-up: until the first trial is handed to a worker; training: trials in training, "
+        "over the cores;",
+        "evaluating: the evaluations' share of that; end: from the last record on; step: of the first program, one "
+        "thread; its shares with torch's profiler on.",
         "",
         table(WHERE, rows),
         "",

@@ -1,9 +1,9 @@
 """How soon a search finds what the full grid finds: on digits, over lr, beta1, beta2, hidden, depth and batch norm.
 
 Every strategy trains its own studies with `sweep`, as real processes, once for each study seed. Study seed k has three
-training seeds of its own, the same for every strategy, the grid too: a setting is judged by their mean. (One has six.) At each budget
-the setting with the best mean so far is what the strategy would have chosen; its luck is taken out by training it on
-fresh seeds, which nothing else has seen, and taking their mean.
+training seeds of its own, the same for every strategy, the grid too: a setting is judged by their mean. (One has six.)
+At each budget the setting with the best mean so far is what the strategy would have chosen; its luck is taken out by
+training it on fresh seeds, which nothing else has seen, and taking their mean.
 
     python tests/benchmarks/searching.py            # ten study seeds
     python tests/benchmarks/searching.py --short    # two, a small grid
@@ -62,7 +62,9 @@ BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
 
 
 def training_seeds(study: int, studies: int, count: int = SEEDS) -> list[int]:
-    """The seeds that a study seed trains with: so many in a row of twice as many as there are study seeds, in a circle."""
+    """The seeds that a study seed trains with: so many in a row of twice as many as there are study seeds, in a
+    circle.
+    """
     return [(2 * study + place) % max(2 * studies, count) for place in range(count)]
 
 
@@ -89,8 +91,8 @@ def trials(folder: Path, study: str) -> pd.DataFrame:
 
 
 def chosen(frame: pd.DataFrame, column: str, most: float) -> tuple[float, tuple] | None:
-    """What would have been selected when so much of a column was spent: the best mean over a setting's seeds, if all are
-    complete, and the setting."""
+    """What would have been selected when so much of a column was spent: the best mean over a setting's seeds, if all
+    are complete, and the setting."""
     seen = frame[(frame[column] <= most) & (frame["state"] == "complete")]
     groups = seen.groupby(list(NAMES))["val_loss"].agg(["mean", "size"])
     means = groups.loc[groups["size"] == frame["seed"].nunique(), "mean"]
@@ -126,8 +128,8 @@ def table(frame: pd.DataFrame) -> str:
 
 
 def curves(runs: dict[str, list[pd.DataFrame]], column: str, whole: float, fresh: dict[tuple, float]) -> pd.DataFrame:
-    """For each strategy and share of the budget: the medians over study seeds of the best validation loss so far, and of
-    what that setting is worth on fresh seeds."""
+    """For each strategy and share of the budget: the medians over study seeds of the best validation loss so far, and
+    of what that setting is worth on fresh seeds."""
     rows = []
     for name, frames in runs.items():
         row = {"strategy": name}
@@ -147,8 +149,8 @@ def key(trial: pd.Series) -> tuple:
 
 
 def grids(folder: Path, studies: int, short: bool) -> list[pd.DataFrame]:
-    """The whole grid, trained once with every seed; for each study seed its trials of that one's training seeds, settings
-    in a random order."""
+    """The whole grid, trained once with every seed; for each study seed its trials of that one's training seeds,
+    settings in a random order."""
     grid = GRID if not short else GRID | {"lr": "0.001,0.01,0.1", "beta2": "0.99,0.999", "hidden": "16,64"}
     sweep(folder, "grid", *flags(grid), "--epochs", EPOCHS, "--seeds", 2 * studies, "--study", "grid")
     whole, out = trials(folder, "grid"), []
@@ -227,7 +229,8 @@ def verdict(runs: dict[str, list[pd.DataFrame]], epochs: int, fresh: dict[tuple,
         medians, means = np.median(ours) / np.median(theirs) - 1, ours.mean() / theirs.mean() - 1
         lines.append(
             f"{name}, {spent:.1%} of the epochs: median {np.median(ours):.4f} ({medians:+.1%}), mean {ours.mean():.4f} "
-            f"({means:+.1%}); within 2 % of the grid on the same seeds, or better, in {sum(ours <= 1.02 * theirs)} of {len(ours)}"
+            f"({means:+.1%}); within 2 % of the grid on the same seeds, or better, in {sum(ours <= 1.02 * theirs)} "
+            f"of {len(ours)}"
         )
     return "\n".join(lines)
 

@@ -3,7 +3,8 @@ when its last record was written and how much memory it took at most. Nothing el
 
     python tests/benchmarks/watched.py FILE grid --data digits ...
 
-FILE: JSON with `begin` and `end`, seconds since 1970 (0 if nothing was trained), and `peak`, bytes of this process alone.
+FILE: JSON with `begin` and `end`, seconds since 1970 (0 if nothing was trained), and `peak`, bytes of this process
+alone.
 """
 
 from __future__ import annotations

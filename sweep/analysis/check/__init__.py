@@ -34,7 +34,9 @@ __all__ = ["Remark", "check", "unread"]
 
 _Finder = Callable[[Reading], Iterator[Remark]]
 ON_SELECTING_SEEDS: tuple[_Finder, ...] = (edges, curve_ends, did_nothing)
-"""What compares all settings with one another: where some were run again, on the seeds that all have (see sweep.analysis.seeds)."""
+"""What compares all settings with one another: where some were run again, on the seeds that all have (see
+sweep.analysis.seeds).
+"""
 
 
 def check(
@@ -44,9 +46,9 @@ def check(
     classes: Classes | None = None,
     kinds: Sequence[Sequence[Sitting]] = (),
 ) -> list[Remark]:
-    """What there is to remark, the gravest first; empty if nothing is. epochs: the study's, with `trial`, `epoch` and the
-    metrics (empty for a study without curves). recipe: for the commands; classes: the rows of each
-    class, if they are known; kinds: its sittings by kind of machine. Raises UsageError if it has no trial."""
+    """What there is to remark, the gravest first; empty if nothing is. epochs: the study's, with `trial`, `epoch` and
+    the metrics (empty for a study without curves). recipe: for the commands; classes: the rows of each class, if they
+    are known; kinds: its sittings by kind of machine. Raises UsageError if it has no trial."""
     if table.trials.empty:
         raise UsageError(f"study {table.name!r}: no trial {'meets the condition' if table.filtered else 'is in it'}")
     reading = replace(read(table, epochs, recipe), classes=classes, kinds=kinds)

@@ -44,7 +44,7 @@ def diverged(reading: Reading) -> Iterator[Remark]:
         text += f"; {told(name)} explains it best: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
         text += f" (also {' and '.join(told(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
         numbers["by"] = {told(other): found for other, found in causes}
-    elif separated := _separated(reading, lost):
+    elif separated := _find_separation(reading, lost):
         name, level = separated
         text += f": all that have {told(name)} {level} and no other, though so few settings cannot rule out chance"
         numbers["separated"] = {told(name): level}
@@ -55,7 +55,9 @@ def diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _most_at(reading: Reading, lost: pd.Series) -> str:
-    """The value whose trials diverged most, beside the others: batch_norm off (12 of 36, else 0 of 36); empty for none."""
+    """The value whose trials diverged most, beside the others: batch_norm off (12 of 36, else 0 of 36); empty for
+    none.
+    """
     found = []
     for name in reading.table.swept:
         column = reading.trials[name] if name in reading.trials else pd.Series(dtype=object)
@@ -91,7 +93,9 @@ def all_diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _rates(reading: Reading) -> list[float]:
-    """The learning rates that were tried, from the smallest; none where an imported study has no column of numbers `lr`."""
+    """The learning rates that were tried, from the smallest; none where an imported study has no column of numbers
+    `lr`.
+    """
     if "lr" in reading.trials:
         return sorted({float(rate) for rate in reading.trials["lr"] if is_number(rate)})
     rate = reading.table.constant.get("lr")
@@ -110,7 +114,10 @@ def all_pruned(reading: Reading) -> Iterator[Remark]:
     """Where nothing finished, and some trials were stopped before they could."""
     pruned = int((reading.table.trials["state"] == "pruned").sum())
     if pruned:
-        text = f"{counted(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so nothing can be compared"
+        text = (
+            f"{counted(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so "
+            "nothing can be compared"
+        )
         yield Remark("pruned", text, {"pruned": pruned}, "")
 
 
@@ -146,7 +153,7 @@ def _causes(reading: Reading, lost: pd.Series) -> list[tuple[str, dict[str, floa
     return [(name, by) for _, name, by in sorted(found, key=lambda one: -one[0])]
 
 
-def _separated(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:
+def _find_separation(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:
     """A hyperparameter and its level, of two settings or more, at which every trial diverged and nowhere else."""
     for name in (name for name in reading.table.swept if name in reading.trials):
         levels = _levels(reading.trials[name])

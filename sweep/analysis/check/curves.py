@@ -65,7 +65,10 @@ def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterato
     if still < MOST or "max_epochs" in reading.table.swept:
         return
     gain, length = float(np.median(gains)), int(constant or max(map(len, curves)))
-    text = f"still improving at the last epoch: {100 * still:.3g}% {of}, by {reading.show(gain)} over the last fifth of {length} epochs"
+    text = (
+        f"still improving at the last epoch: {100 * still:.3g}% {of}, by {reading.show(gain)} over the last fifth of "
+        f"{length} epochs"
+    )
     numbers = {"share": still, "gain": gain, "epochs": length}
     yield Remark("improving", text, numbers, reading.grow(epochs=[2 * length]))
 
@@ -85,7 +88,10 @@ def _overfitting(reading: Reading, curves: list[pd.DataFrame], of: str) -> Itera
     if share < MOST:
         return
     epoch = int(np.median(turned))
-    text = f"overfitting: validation loss rises from about epoch {epoch} while training loss falls, {100 * share:.3g}% {of}; at the end it is {100 * float(np.median(rises)):.3g}% above its least"
+    text = (
+        f"overfitting: validation loss rises from about epoch {epoch} while training loss falls, {100 * share:.3g}% "
+        f"{of}; at the end it is {100 * float(np.median(rises)):.3g}% above its least"
+    )
     numbers = {"share": share, "epoch": epoch, "rise": float(np.median(rises))}
     swept = reading.table.swept
     command = (
@@ -107,14 +113,17 @@ def _noisy(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Re
     if share < MOST:
         return
     size = float(np.median(spreads))
-    text = f"the last epochs are noisy: {metric} varies by {reading.show(size)} (one standard deviation) from epoch to epoch in {100 * share:.3g}% {of}, so the last epoch is partly luck"
+    text = (
+        f"the last epochs are noisy: {metric} varies by {reading.show(size)} (one standard deviation) from epoch to "
+        f"epoch in {100 * share:.3g}% {of}, so the last epoch is partly luck"
+    )
     schedules = set(reading.trials["lr_schedule"]) if "lr_schedule" in reading.trials else set()
     command = reading.grow(lr_schedule=["constant", "cosine"]) if schedules == {"constant"} else ""
     yield Remark("noisy", text, {"share": share, "spread": size}, command)
 
 
 def _roughness(values: Floats) -> float:
-    """The standard deviation of a curve's noise, from its bends: on a straight line they are 0, of independent noise their
-    variance is 6 sd^2 (Gasser, Sroka & Jennen-Steinmetz 1986)."""
+    """The standard deviation of a curve's noise, from its bends: on a straight line they are 0, of independent noise
+    their variance is 6 sd^2 (Gasser, Sroka & Jennen-Steinmetz 1986)."""
     bends = values[2:] - 2 * values[1:-1] + values[:-2]
     return math.sqrt(float((bends**2).mean()) / 6)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.cells import coded, combined, plain_value, told
+from sweep.analysis.cells import combine_codes, encode_levels, plain_value, told
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
@@ -48,9 +48,10 @@ class _Edge:
 
 
 def edges(reading: Reading) -> Iterator[Remark]:
-    """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect` (all ends
-    judged together), where every run gets better all the way to it, or where the best settings crowd there: seldom in noise.
-    Where a factor with few values is swept, each of them is looked at by itself: its best may lie at another end."""
+    """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect`
+    (all ends judged together), where every run gets better all the way to it, or where the best settings crowd there:
+    seldom in noise. Where a factor with few values is swept, each of them is looked at by itself: its best may lie at
+    another end."""
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
         yield from _edge_of_search(reading, settings, reading.recipe)
@@ -80,13 +81,13 @@ def _counts(column: pd.Series) -> bool:
 
 
 def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
-    """Whether every run (a cell and a seed) gets better value after value, all the way to the end: of k values each does so
-    by chance once in k!, whichever the end. among: how many ends are looked at."""
+    """Whether every run (a cell and a seed) gets better value after value, all the way to the end: of k values each
+    does so by chance once in k!, whichever the end. among: how many ends are looked at."""
     trials = reading.trials
     if edge.among is not None:
         trials = trials[trials[edge.among[0]] == edge.among[1]]
     others = [column for column in reading.table.swept if column != edge.name and column in trials]
-    run = combined([coded(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
+    run = combine_codes([encode_levels(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
     level = trials[edge.name].map({value: place for place, value in enumerate(edge.levels)}).to_numpy(float)
     score = (reading.table.sign * trials["value"]).to_numpy(float)
     wide = pd.DataFrame({"run": run, "level": level, "score": score}).pivot_table(
@@ -101,8 +102,9 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
 
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
-    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched), and so
-    do most of the best five: more than chance makes of it at `ALPHA`, over all ends of its ranges (Bonferroni)."""
+    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched),
+    and so do most of the best five: more than chance makes of it at `ALPHA`, over all ends of its ranges
+    (Bonferroni)."""
     top = settings.head(5)
     if len(settings) < 4 * len(top):
         return
@@ -133,7 +135,11 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
             if not beyond:
                 continue
             value = plain_value(top[axis.name].iloc[0])
-            text = f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, {show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: search {way}, to {show_value(beyond[0])}"
+            text = (
+                f"the best {axis.name}, {show_value(value)}, is near the {end} end of its range, "
+                f"{show_value(ends[1])}, as are {int(near.sum())} of the best {len(top)} settings: "
+                f"search {way}, to {show_value(beyond[0])}"
+            )
             numbers = {
                 "name": axis.name,
                 "value": value,
@@ -202,11 +208,11 @@ def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple
     trials = reading.trials if among is None else reading.trials[reading.trials[among[0]] == among[1]]
     trials = trials[trials[name].isin(values)]
     others = [column for column in reading.table.swept if column != name and column in trials]
-    cell = combined([coded(trials[column])[0] + 1 for column in others], len(trials))
+    cell = combine_codes([encode_levels(trials[column])[0] + 1 for column in others], len(trials))
     level = (trials[name] != values[0]).to_numpy(int)
     value = trials["value"].to_numpy(float)
     fair = fair_scale(value, reading.table.metric)
-    sides = Sides(cell, level, coded(trials["seed"])[0], value, fair).merge()
+    sides = Sides(cell, level, encode_levels(trials["seed"])[0], value, fair).merge()
     return compare(sides, 0, 1, values, reading.table.sign, by_ratio(value, reading.table.metric))[0]
 
 
@@ -260,7 +266,9 @@ def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
 
 
 def _multiplied(levels: list[float]) -> bool:
-    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the last."""
+    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the
+    last.
+    """
     if levels[0] <= 0:
         return False
     steps = [b / a for a, b in pairwise(levels)]

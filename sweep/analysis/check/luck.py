@@ -1,4 +1,6 @@
-"""Remarks on what cannot be told from luck: the first setting from the second, a hyperparameter from none. Needs pandas."""
+"""Remarks on what cannot be told from luck: the first setting from the second, a hyperparameter from none. Needs
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,10 @@ def did_nothing(reading: Reading) -> Iterator[Remark]:
         if max(map(abs, ends)) > band:
             continue
         low, high = min(ends), max(ends)
-        text = f"{found.name} did nothing: between its levels {_range(reading, low, high)} on average, within {_band(reading, band)} of no difference"
+        text = (
+            f"{found.name} did nothing: between its levels {_range(reading, low, high)} on average, within "
+            f"{_band(reading, band)} of no difference"
+        )
         numbers = {"name": found.name, "low": low, "high": high, "band": band, "cells": min(one.n for one in pairs)}
         yield Remark("nothing", text, numbers, f"sweep effect {table.name} {found.name}")
 

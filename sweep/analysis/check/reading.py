@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import coded, combined, finished
+from sweep.analysis.cells import combine_codes, encode_levels, select_finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
@@ -75,7 +75,9 @@ class Reading:
         return axis.values.points(row) if isinstance(axis.values, Range) else axis.values
 
     def widen(self, name: str, beyond: Sequence[float]) -> str:
-        """The command that adds values beyond those of an axis: to a grid's list, or to the ends of a search's range."""
+        """The command that adds values beyond those of an axis: to a grid's list, or to the ends of a search's
+        range.
+        """
         recipe = self.recipe
         axis = next((one for one in recipe.axes if one.name == name), None) if recipe is not None else None
         if recipe is None or axis is None or not isinstance(axis.values, Range) or not axis.values.open:
@@ -88,11 +90,11 @@ class Reading:
 
 
 def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Reading:
-    trials = finished(table)
+    trials = select_finished(table)
     if isinstance(table.metric, InPercent):  # what is remarked on is told in shares of 1
         trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
-    codes = combined([coded(trials[name])[0] + 1 for name in swept], len(trials))
+    codes = combine_codes([encode_levels(trials[name])[0] + 1 for name in swept], len(trials))
     trials = trials.assign(setting=codes)
     groups = trials.groupby("setting")["value"]
     lost = groups.count() < groups.size()

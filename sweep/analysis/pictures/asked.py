@@ -38,7 +38,8 @@ _BINS = 48
 @on_selecting_seeds
 def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
     """Paired cells: a dot each, at the difference that a level makes against the reference. marks: row (number of the
-    comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean, seeds.
+    comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean,
+    seeds.
 
     more["lost"]: row, left, right: cells in which one side diverged for more seeds, so that the difference has no
     end that way.
@@ -52,9 +53,9 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     for one in found:
         alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
         if alone or not one.comparisons:
-            notes.append(
-                f"{one.name}: not comparable{f' at {len(alone)} of {len(alone) + sum(1 for c in one.comparisons if c.pairs)} levels' if alone else ''}"
-            )
+            levels = len(alone) + sum(1 for comparison in one.comparisons if comparison.pairs)
+            where = f" at {len(alone)} of {levels} levels" if alone else ""
+            notes.append(f"{one.name}: not comparable{where}")
         for comparison in one.comparisons:
             if not comparison.pairs:
                 continue
@@ -87,7 +88,8 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
             )
     if not means:
         raise UsageError(
-            f"study {table.name!r}: nothing is comparable: {'; '.join(notes) or 'no two settings agree on everything else'}"
+            f"study {table.name!r}: nothing is comparable: "
+            f"{'; '.join(notes) or 'no two settings agree on everything else'}"
         )
     kept = len(means) if names else min(len(means), ROWS)
     if kept < len(means):
@@ -175,7 +177,9 @@ def _dots(frame: pd.DataFrame, row: int, others: Sequence[str]) -> pd.DataFrame:
 
 
 def _lifts(x: np.ndarray) -> np.ndarray:
-    """How far each of some sorted values [n] is lifted, -1 to 1: a few are stacked, many spread as wide as they lie dense."""
+    """How far each of some sorted values [n] is lifted, -1 to 1: a few are stacked, many spread as wide as they lie
+    dense.
+    """
     if not len(x):
         return x
     low, high = np.quantile(x, [0.02, 0.98])

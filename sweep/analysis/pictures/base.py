@@ -97,7 +97,7 @@ def metric_title(table: StudyTable, metric: str | None = None) -> str:
     return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
 
 
-def headed(table: StudyTable) -> str:
+def title_metric(table: StudyTable) -> str:
     """The metric as a title begins with it; one that was imported keeps its own spelling."""
     words = metric_title(table).split(" (")[0]
     return words[:1].upper() + words[1:] if table.metric in _METRIC_WORDS else words
@@ -194,9 +194,9 @@ def better(direction: str) -> str:
 
 
 def settings_of(table: StudyTable) -> pd.DataFrame:
-    """One row a setting, by the number of its first trial: number, the swept hyperparameters (as `column`), n (complete trials), mean,
-    low and high of the metric over them, counts of states, reached (mean metric of pruned trials, at the epoch they came
-    to), seconds, and state: `diverged` if any seed of it diverged, else `pruned`, `complete`, `failed`.
+    """One row a setting, by the number of its first trial: number, the swept hyperparameters (as `column`), n (complete
+    trials), mean, low and high of the metric over them, counts of states, reached (mean metric of pruned trials, at the
+    epoch they came to), seconds, and state: `diverged` if any seed of it diverged, else `pruned`, `complete`, `failed`.
 
     Trials that wait or run are not there. Raises UsageError if none is left.
     """
@@ -294,7 +294,8 @@ def ordered(values: pd.Series) -> list[Any]:
 @dataclass(frozen=True)
 class Buckets:
     """A hyperparameter cut into buckets. of: each setting's bucket; labels: each bucket's name, in order; single:
-    whether each bucket is one value; numeric: whether it takes numbers only; log: whether they are spread logarithmically."""
+    whether each bucket is one value; numeric: whether it takes numbers only; log: whether they are spread
+    logarithmically."""
 
     of: pd.Series
     labels: list[str]
@@ -303,9 +304,9 @@ class Buckets:
     log: bool
 
 
-def bucketed(values: pd.Series, most: int = BUCKETS) -> Buckets:
-    """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where there
-    are many numbers; many words keep the most frequent ones and put the others together."""
+def bucket_values(values: pd.Series, most: int = BUCKETS) -> Buckets:
+    """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where
+    there are many numbers; many words keep the most frequent ones and put the others together."""
     distinct = ordered(values)
     numeric = is_numeric(values)
     log = numeric and is_log(list(values.dropna()))
@@ -336,7 +337,8 @@ def _short(value: float) -> str:
 
 def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict[str, float]:
     """How much of the settings' order each hyperparameter tells on its own, the most telling first: the share of the
-    variance of their ranks that lies between its buckets. Diverged settings rank last, pruned ones by the value they came to. Only to choose what to draw."""
+    variance of their ranks that lies between its buckets. Diverged settings rank last, pruned ones by the value they
+    came to. Only to choose what to draw."""
     value = (sign * settings["mean"]).where(settings["state"] == "complete")
     value = value.mask(settings["state"] == "pruned", sign * settings["reached"])
     value = value.mask(settings["state"] == "diverged", math.inf)
@@ -344,7 +346,7 @@ def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict
     total = float(ranks.var(ddof=0))
     shares = {}
     for name in swept:
-        buckets = bucketed(settings[column(name)])
+        buckets = bucket_values(settings[column(name)])
         mean, size = ranks.groupby(buckets.of).mean(), ranks.groupby(buckets.of).count()
         spread = float((size * (mean - ranks.mean()) ** 2).sum() / max(1, size.sum()))
         shares[name] = spread / total if total > 0 else 0.0
@@ -363,7 +365,8 @@ def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], want
             there = f"study {table.name!r}: "
             if name in table.constant:
                 raise UsageError(
-                    f"{there}{name} is {show_value(table.constant[name])} in every trial; swept: {', '.join(table.swept) or 'nothing'}"
+                    f"{there}{name} is {show_value(table.constant[name])} in every trial; swept: "
+                    f"{', '.join(table.swept) or 'nothing'}"
                 )
             raise unknown("hyperparameter", name, table.swept, there)
     if len(set(given)) < len(given):

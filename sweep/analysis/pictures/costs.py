@@ -13,8 +13,8 @@ from sweep.plan import parameter_count
 
 
 def parameter_counter(data: str) -> Callable[[dict[str, Any]], int] | None:
-    """What counts the parameters of a setting's network, each network once; None where the shape of the study's data is not
-    known here (a file that has gone, an imported table)."""
+    """What counts the parameters of a setting's network, each network once; None where the shape of the study's data is
+    not known here (a file that has gone, an imported table)."""
     try:
         info = describe(data)
     except SweepError:

@@ -32,8 +32,9 @@ OTHERS = 300
 
 @on_selecting_seeds
 def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top: int = 5) -> Picture:
-    """The metric of each epoch. marks: setting, number, rank (0: not among the best), epoch, mean, low, high (over seeds),
-    state. A line goes as far as every seed of its setting has a finite value, so that no mean is of the survivors alone.
+    """The metric of each epoch. marks: setting, number, rank (0: not among the best), epoch, mean, low, high (over
+    seeds), state. A line goes as far as every seed of its setting has a finite value, so that no mean is of the
+    survivors alone.
 
     more["ends"]: the last mark of each line, with a label where it is among the best. `epochs`: as `Ledger.epochs`.
     """
@@ -92,7 +93,9 @@ def _lines(table: StudyTable, epochs: pd.DataFrame, metric: str) -> pd.DataFrame
 
 
 def _kept(settings: pd.DataFrame, ranking: pd.DataFrame, ranks: dict[int, int]) -> tuple[set[int], int]:
-    """Which settings are drawn: the best, and of the others at most OTHERS, spread evenly over the ranking; how many not."""
+    """Which settings are drawn: the best, and of the others at most OTHERS, spread evenly over the ranking; how many
+    not.
+    """
     order = [*ranking["setting"], *settings.loc[~settings["setting"].isin(ranking["setting"]), "setting"]]
     others = [setting for setting in order if setting not in ranks]
     if len(others) <= OTHERS:

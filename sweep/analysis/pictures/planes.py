@@ -15,12 +15,11 @@ from sweep.analysis.pictures.base import (
     Picture,
     Window,
     best_first,
-    bucketed,
+    bucket_values,
     chosen,
     column,
     counted,
     ground_line,
-    headed,
     is_percent,
     metric_log,
     metric_title,
@@ -29,6 +28,7 @@ from sweep.analysis.pictures.base import (
     rows_of,
     setting_label,
     settings_of,
+    title_metric,
 )
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
@@ -51,7 +51,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     """
     settings = settings_of(table)
     (name,) = chosen(table, settings, names, 1, "isolation")
-    buckets = bucketed(settings[column(name)])
+    buckets = bucket_values(settings[column(name)])
     marks = settings.assign(bucket=[buckets.labels[place] for place in buckets.of], place=buckets.of)
     ranking = best_first(marks, table.sign)
     marks["best"] = marks.index.isin(ranking.drop_duplicates("place").index)
@@ -60,7 +60,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
     rows = _bucket_rows(marks, buckets)
-    drawn, notes = thinned(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
+    drawn, notes = thin_marks(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
     words = f"one dot per setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
@@ -70,7 +70,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     scale = ", log scale" if buckets.log and spread else ""
     return Picture(
         "isolation",
-        f"{headed(table)} against {name}",
+        f"{title_metric(table)} against {name}",
         words,
         ground_line(table, settings, data),
         Axis(
@@ -101,8 +101,10 @@ def _bucket_rows(marks: pd.DataFrame, buckets: Buckets) -> pd.DataFrame:
     return rows.join(best[["x", "mean", "number"]].rename(columns={"mean": "best"})).reset_index(drop=True)
 
 
-def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
-    """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the ranking."""
+def thin_marks(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> tuple[pd.DataFrame, list[str]]:
+    """At most `most` marks: those that must be there as far as they fit, of the rest every so many along the
+    ranking.
+    """
     if len(marks) <= most:
         return marks, []
     order = marks.assign(always=always, key=sign * marks["mean"]).sort_values(
@@ -117,12 +119,13 @@ def thinned(marks: pd.DataFrame, always: pd.Series, most: int, sign: float) -> t
 
 @on_selecting_seeds
 def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with x
-    and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of all)."""
+    """Two hyperparameters, a cell for each pair of values: the best setting's mean over seeds. marks: a cell each, with
+    x and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of
+    all)."""
     settings = settings_of(table)
     across, down = chosen(table, settings, names, 2, "heatmap")
     most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
-    x, y = bucketed(settings[column(across)], most), bucketed(settings[column(down)], most)
+    x, y = bucket_values(settings[column(across)], most), bucket_values(settings[column(down)], most)
     frame = settings.assign(xi=x.of, yi=y.of)
     ranking = best_first(frame, table.sign).drop_duplicates(["xi", "yi"])
     cells = frame.groupby(["xi", "yi"])
@@ -146,7 +149,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     notes += (f"{counted(empty, 'cell')} without a trial left blank",) if empty else ()
     return Picture(
         "heatmap",
-        f"{headed(table)} by {across} and {down}{f', where {table.where}' if table.where else ''}",
+        f"{title_metric(table)} by {across} and {down}{f', where {table.where}' if table.where else ''}",
         words,
         ground_line(table, settings, data),
         Axis("x", across, values=tuple(x.labels)),
@@ -179,8 +182,9 @@ def _listed(names: Sequence[str]) -> str:
 
 @on_selecting_seeds
 def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
-    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged.
-    marks: a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean, state, rank.
+    """A line a setting through one axis a hyperparameter and the metric's at the end, a cross where it diverged. marks:
+    a setting and axis each, with setting, number, axis (its name), at (0 at the bottom to 1 at the top), value, mean,
+    state, rank.
 
     more["ticks"]: axis, at, label. The metric's axis has the best at the top, diverged settings below its end.
     """
@@ -192,7 +196,7 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
     axes = list(names) if names else [name for name in table.swept if name in axes]
     order = best_first(settings, table.sign)
     settings["rank"] = pd.Series(range(1, len(order) + 1), index=order.index)
-    drawn, notes = thinned(settings, settings["rank"] <= 10, LINES, table.sign)
+    drawn, notes = thin_marks(settings, settings["rank"] <= 10, LINES, table.sign)
     parts, ticks = [], []
     for name in axes:
         at, labels = _positions(settings[column(name)])
@@ -232,7 +236,7 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
 
 def _positions(values: pd.Series) -> tuple[pd.Series, list[tuple[float, str]]]:
     """Where each value lies on its axis, 0 to 1, and what is written there."""
-    buckets = bucketed(values)
+    buckets = bucket_values(values)
     if not buckets.numeric or buckets.single:
         step = 1 / max(1, len(buckets.labels) - 1)
         half = 0.5 if len(buckets.labels) == 1 else 0.0

@@ -16,7 +16,6 @@ from sweep.analysis.pictures.base import (
     column,
     counted,
     ground_line,
-    headed,
     is_log,
     is_percent,
     metric_log,
@@ -27,8 +26,9 @@ from sweep.analysis.pictures.base import (
     setting_ids,
     setting_label,
     settings_of,
+    title_metric,
 )
-from sweep.analysis.pictures.planes import POINTS, thinned
+from sweep.analysis.pictures.planes import POINTS, thin_marks
 from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
@@ -42,9 +42,9 @@ def pareto_picture(
     parameters: Callable[[dict[str, object]], int] | None = None,
 ) -> Picture:
     """The metric against what it costs: the settings that none beats in both are the front. marks: number, x (the cost,
-    less is better), mean, front, state, label. more["lost"]: likewise, the settings that have no final value but a cost.
-    The cost is `names[0]`: a measured column,
-    `parameters`, or a numeric hyperparameter; by default what a search with several objectives sought beside the metric."""
+    less is better), mean, front, state, label. more["lost"]: likewise, the settings that have no final value but a
+    cost. The cost is `names[0]`: a measured column, `parameters`, or a numeric hyperparameter; by default what a search
+    with several objectives sought beside the metric."""
     settings = settings_of(table)
     name, goes_up = _cost(table, settings, names, parameters)
     sign = -1.0 if goes_up else 1.0
@@ -55,7 +55,7 @@ def pareto_picture(
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
     marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
-    drawn, notes = thinned(marks, marks["front"], POINTS, table.sign)
+    drawn, notes = thin_marks(marks, marks["front"], POINTS, table.sign)
     lost = settings[(settings["state"] != "complete") & settings["x"].notna()].copy()
     lost["label"] = [setting_label(row, table.swept) for row in rows_of(lost)]
     left = len(settings) - len(marks) - len(lost)
@@ -67,8 +67,9 @@ def pareto_picture(
     words = f"{metric_title(table, name)}{', log scale' if log_x else ''}"
     return Picture(
         "pareto",
-        f"{headed(table)} against {metric_title(table, name)}",
-        f"one dot per setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: {better('maximize' if goes_up else 'minimize')})",
+        f"{title_metric(table)} against {metric_title(table, name)}",
+        f"one dot per setting; the line joins the {int(marks['front'].sum())} that none beats in both ({name}: "
+        f"{better('maximize' if goes_up else 'minimize')})",
         ground_line(table, settings, data),
         Axis("x", words, log_x),
         Axis("mean", metric_title(table), log, is_percent(table.metric), domain=window.domain),
@@ -184,8 +185,8 @@ def _budget_ticks(most: int) -> tuple[float, ...]:
 
 
 def _best_quantile(values: np.ndarray, budgets: np.ndarray, share: float) -> np.ndarray:
-    """The value that the smallest of k draws without replacement from sorted values [n] stays below with this chance, for
-    each k [m]: P(min > v_i) = C(n - i - 1, k) / C(n, k)."""
+    """The value that the smallest of k draws without replacement from sorted values [n] stays below with this chance,
+    for each k [m]: P(min > v_i) = C(n - i - 1, k) / C(n, k)."""
     n = len(values)
     out = []
     for k in budgets:

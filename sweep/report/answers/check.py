@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.report.files import plain
-from sweep.wording import listed
+from sweep.wording import join_words
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
@@ -29,7 +29,7 @@ def check_report(table: StudyTable, remarks: list[Remark], unread: list[str]) ->
         parts += [Group(Text(), Text.assemble((f"{remark.kind}  ", "bold yellow"), sentence))]
         parts += [Text(f"  {remark.command}", "cyan")] if remark.command else []
     if unread:
-        parts.append(Group(Text(), Text(f"Not checked: {listed(unread)}.", "dim")))
+        parts.append(Group(Text(), Text(f"Not checked: {join_words(unread)}.", "dim")))
     return parts
 
 

@@ -26,7 +26,7 @@ from sweep.report.answers.words import (
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.text import covers, missing, show_metric
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -46,7 +46,7 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
     head = Text.assemble(
         ("Effect of "), (effect.name, "bold"), f" on {effect.metric} ({way} is better), study {effect.study}"
     )
-    parts: list[RenderableType] = [head, Text(_matched(effect), "dim"), Text(), _level_table(effect), Text()]
+    parts: list[RenderableType] = [head, Text(_explain_matching(effect), "dim"), Text(), _level_table(effect), Text()]
     tuned = effect.others or effect.averaged
     for sentence in sentences(effect):
         parts.append(Text(sentence, "bold" if sentence == headline(effect) else ""))
@@ -82,14 +82,14 @@ def _legend(effect: Effect, comparisons: list[Comparison]) -> list[Text]:
     return [Text(" ".join(out), "dim")] if out else []
 
 
-def _matched(effect: Effect) -> str:
+def _explain_matching(effect: Effect) -> str:
     """What is compared with what, in words."""
     rest = effect.others or []
-    pairs = f"each comparison (a “cell”) is between settings with the same {listed(rest)}"
+    pairs = f"each comparison (a “cell”) is between settings with the same {join_words(rest)}"
     what = pairs if rest else "nothing else varies"
     text = f"{count(effect.settings, 'setting')}, {count(effect.seeds, 'seed')}; {what}"
     if effect.averaged:
-        text += f"; {listed(effect.averaged)}, which not every level has, averaged within it"
+        text += f"; {join_words(effect.averaged)}, which not every level has, averaged within it"
     if effect.left_out:
         text += f"; not compared: {', '.join(f'{n:,} {state}' for state, n in effect.left_out.items())}"
     return text

@@ -63,7 +63,8 @@ def importance_sentences(found: Importance) -> list[str]:
     if not math.isnan(found.interactions):
         noise = f". Seed-to-seed noise: {found.noise:.4f} of the total" if not math.isnan(found.noise) else ""
         out.append(
-            f"Single hyperparameters explain {1 - max(found.interactions, 0.0):.4f}, combinations {max(found.interactions, 0.0):.4f}{noise}."
+            f"Single hyperparameters explain {1 - max(found.interactions, 0.0):.4f}, combinations "
+            f"{max(found.interactions, 0.0):.4f}{noise}."
         )
     out.append(
         f"Intervals (95%) are over {found.interval}."
@@ -72,7 +73,8 @@ def importance_sentences(found: Importance) -> list[str]:
     )
     if len(found.shares) == 1:
         out.append(
-            f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which value is better."
+            f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which "
+            "value is better."
         )
     out.append("Shares depend on the ranges you chose: a wider range gets a larger share.")
     return out

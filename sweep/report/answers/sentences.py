@@ -23,7 +23,7 @@ from sweep.report.answers.words import (
     show_ratio,
 )
 from sweep.report.tables import is_default
-from sweep.wording import count, listed
+from sweep.wording import count, join_words
 
 if TYPE_CHECKING:
     from sweep.analysis.effects import Effect
@@ -90,7 +90,9 @@ def _p(one: Comparison) -> str:
 
 
 def _divergence(effect: Effect, one: Comparison) -> str:
-    """Where which side diverged: off diverged at 2 of 5 values of lr (6 of 15 trials), on at none: on is better there."""
+    """Where which side diverged: off diverged at 2 of 5 values of lr (6 of 15 trials), on at none: on is better
+    there.
+    """
     spread = one.divergence
     if not spread.uneven:
         return ""
@@ -98,7 +100,10 @@ def _divergence(effect: Effect, one: Comparison) -> str:
     (n, lost, worse), (m, others, better) = sorted(sides, key=lambda side: -side[0])
     worse, better = show_value(worse), show_value(better)
     if one.n == 1:
-        return f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, {better} on {others or 'none'}: {better} is better there"
+        return (
+            f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, {better} on {others or 'none'}: {better} is "
+            "better there"
+        )
     at, of = "in", count(one.n, "cell")
     if len(effect.others) == 1:
         at, of = "at", f"{one.n:,} values of {effect.others[0]}"
@@ -107,7 +112,8 @@ def _divergence(effect: Effect, one: Comparison) -> str:
         more, none = ("", "none") if not others else (" more often", f"none more often ({others:,} of {spread.of:,})")
         return f"{worse} diverged{more} {at} {n:,} of {of}{trials}, {better} {at} {none}: {better} is better there"
     return (
-        f"{worse} diverged more often {at} {n:,} of {of}{trials}, {better} {at} {m:,} ({others:,} of {spread.of:,} trials): "
+        f"{worse} diverged more often {at} {n:,} of {of}{trials}, {better} {at} "
+        f"{m:,} ({others:,} of {spread.of:,} trials): "
         "the other one is better there"
     )
 
@@ -127,11 +133,16 @@ def _where_trained(effect: Effect, one: Comparison) -> str:
         else ""
     )
     where = "both trained" if cells == one.pairs else "neither diverged more often"
-    return f"where {where} ({cells:,} of {one.n:,}), {ahead}{_size_between(effect.metric, one, side, _mean_there(effect, one))}"
+    return (
+        f"where {where} ({cells:,} of {one.n:,}), "
+        f"{ahead}{_size_between(effect.metric, one, side, _mean_there(effect, one))}"
+    )
 
 
 def _mean_there(effect: Effect, one: Comparison) -> float:
-    """The mean difference over the cells in which neither side diverged more; NaN if the levels' means are not over those."""
+    """The mean difference over the cells in which neither side diverged more; NaN if the levels' means are not over
+    those.
+    """
     cells = one.n - sum(one.divergence.cells)
     means = effect.levels.set_index("level")["mean"]
     if len(effect.comparisons) != 1 or cells != effect.common or cells == one.pairs:
@@ -167,8 +178,8 @@ def _size_between(metric: str, one: Comparison, side: int, there: float = math.n
 
 
 def compared_sizes(metric: str, one: Comparison) -> str:
-    """The level against the reference in one clause, where nothing else is said of them: who diverged, who wins how many
-    cells, by how much."""
+    """The level against the reference in one clause, where nothing else is said of them: who diverged, who wins how
+    many cells, by how much."""
     level, reference = show_value(one.level), show_value(one.reference)
     spread, parts = one.divergence, []
     if spread.uneven:
@@ -200,7 +211,7 @@ def _many_levels(effect: Effect) -> str:
     if "worse" in by_verdict:
         parts.append(f"{effect.name} {reference} is better than {_named(by_verdict['worse'])}")
     if "better" in by_verdict:
-        levels = listed(show_value(one.level) for one in by_verdict["better"])
+        levels = join_words(show_value(one.level) for one in by_verdict["better"])
         parts.append(
             f"{effect.name} {levels} {'is' if len(by_verdict['better']) == 1 else 'are'} better than {reference}"
         )
@@ -233,7 +244,7 @@ def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
         one_side = one.verdict == TOO_FEW and one.unanimous and one.direction < 0 and one.n > 1
         lost = f" (which loses all {ahead:,} cells)" if one_side and not lost else lost
         names.append(f"{show_value(one.level)}{lost}")
-    return listed(names, word)
+    return join_words(names, word)
 
 
 def sentences(effect: Effect) -> list[str]:
@@ -261,8 +272,8 @@ def _depends(effect: Effect) -> list[str]:
             if not one.pairs and one.divergence.uneven and not all(one.divergence.trials):
                 worse = one.level if one.divergence.trials[0] else one.reference
                 lost.setdefault(show_value(worse), []).append(show_value(one.at))
-        told = [f"{side} is better at {listed(dict.fromkeys(at))}" for side, at in sides.items()]
-        told += [f"{side} diverged at {listed(dict.fromkeys(at))}" for side, at in lost.items()]
+        told = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
+        told += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
         return [f"It depends on {effect.by}: {', '.join(told)}."] if len(told) > 1 else []
     if effect.splits is None:
         return []
@@ -276,7 +287,8 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
     spread, (a, b, both) = one.divergence, one.lost
     if one.n and (a or b):
         parts = [
-            f"in {n:,} of {count(one.n, 'comparison')} {lost} diverged and {won} trained: {'that counts' if n == 1 else 'those count'} for {won}"
+            f"in {n:,} of {count(one.n, 'comparison')} {lost} diverged and {won} trained: "
+            f"{'that counts' if n == 1 else 'those count'} for {won}"
             for n, lost, won in ((a, level, reference), (b, reference, level))
             if n
         ]
@@ -290,7 +302,8 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
     if spread.shown:
         worse = reference if spread.direction > 0 else level
         out.append(
-            f"In the cells in which trials diverged, {worse} is worse than chance explains, diverged trials ranked last "
+            f"In the cells in which trials diverged, {worse} is worse than chance "
+            "explains, diverged trials ranked last "
             f"(exact rank test, {equals(spread.p)})."
         )
     if one.unmatched and one.n:
@@ -308,7 +321,8 @@ def _beside(effect: Effect, one: Comparison) -> list[str]:
     if one.unit == "cells" and one.pairs == one.n and one.mean * one.typical < 0:
         out.append(
             f"A few cells pull the mean the other way: on average {effect.metric} with {level} is "
-            f"{'higher' if one.mean > 0 else 'lower'} by {show_difference(effect.metric, abs(one.mean), False)}{scale(effect.metric)[1]}."
+            f"{'higher' if one.mean > 0 else 'lower'} by "
+            f"{show_difference(effect.metric, abs(one.mean), False)}{scale(effect.metric)[1]}."
         )
     if one.verdict in (NOT_SHOWN, TOO_FEW):
         out.append(_settle(one))
@@ -368,7 +382,7 @@ def tuned_sentences(effect: Effect) -> list[str]:
         return ["Fewer than two levels have a setting that trained."]
     a, b, metric = show_value(gap.best), show_value(gap.second), effect.metric
     rest = [*effect.others, *effect.averaged]
-    tuned = f"With {listed(rest)} tuned for each" if 0 < len(rest) <= 2 else "With the rest tuned for each"
+    tuned = f"With {join_words(rest)} tuned for each" if 0 < len(rest) <= 2 else "With the rest tuned for each"
     size = f"by {show_difference(metric, abs(gap.mean), False)}{scale(metric)[1]}"
     if math.isnan(gap.low):
         seeds = f"{count(gap.seeds, 'seed')} in common" if gap.seeds else "no seed in common"

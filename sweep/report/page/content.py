@@ -26,8 +26,8 @@ from sweep.report.answers import (
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
-from sweep.report.settings import marks, meaning, measured, show_interval
-from sweep.report.text import missing, nothing_selected, show_metric, show_seconds
+from sweep.report.settings import marks, meaning, show_interval, show_measured
+from sweep.report.text import explain_nothing_selected, missing, show_metric, show_seconds
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
     seeds = int(table.trials["seed"].nunique())
     swept = ", ".join(table.swept) or "nothing"
     parts = [
-        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} ({', '.join(counted)})",
+        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} "
+        f"({', '.join(counted)})",
         f"on {study.recipe.data}",
         f"over {swept}",
     ]
@@ -137,7 +138,7 @@ def _answer(board: SettingsBoard, table: StudyTable, fresh: Fresh | None) -> dic
     best, metric = board.selected, board.table.metric
     if best is None:
         return {
-            "headline": nothing_selected(table),
+            "headline": explain_nothing_selected(table),
             "chips": [],
             "figures": [],
             "lines": _lost(table),
@@ -211,7 +212,7 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
     if board.tied > 1:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    told = measured(board, rows)
+    told = show_measured(board, rows)
     columns |= {
         title: cells for title, cells in told.items() if title not in ("val_loss", "val_accuracy", "train_loss")
     }
@@ -238,7 +239,10 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
         picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
         figures = [_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
-    about = "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted together (Holm). "
+    about = (
+        "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted "
+        "together (Holm). "
+    )
     about += f"{footnote(each[0])}{f' Not compared here: {left} more.' if left else ''}"
     told = [
         {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}

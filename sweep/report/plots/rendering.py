@@ -21,13 +21,13 @@ def image(picture: Picture, suffix: str, theme: str) -> bytes:
     """A picture's chart as a file's bytes; suffix: .svg or .png. Raises SweepError."""
     spec = chart(picture)
     if suffix == ".svg":
-        return _rendered("vegalite_to_svg", vl_spec=spec, config=THEMES[theme])
-    return _rendered("vegalite_to_png", vl_spec=spec, config=THEMES[theme], scale=2)
+        return _render_apart("vegalite_to_svg", vl_spec=spec, config=THEMES[theme])
+    return _render_apart("vegalite_to_png", vl_spec=spec, config=THEMES[theme], scale=2)
 
 
 def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network."""
-    return _rendered("javascript_bundle").decode().replace("</script", "<\\/script")
+    return _render_apart("javascript_bundle").decode().replace("</script", "<\\/script")
 
 
 _RENDERER = """
@@ -38,7 +38,7 @@ sys.stdout.buffer.write(made if isinstance(made, bytes) else made.encode())
 """
 
 
-def _rendered(name: str, **given: Any) -> bytes:
+def _render_apart(name: str, **given: Any) -> bytes:
     """What a function of vl_convert makes, in a process of its own: where memory is limited its JavaScript engine ends
     the process natively, with a page of addresses. Raises SweepError."""
     command = [sys.executable, "-c", _RENDERER]

@@ -1,7 +1,8 @@
 """Colours and type of every chart, light and dark. Needs nothing.
 
 A chart names what a mark means (its `style`); these two tables say how that looks, so one specification serves both.
-The hues are Okabe & Ito's (2008), told apart by colour-blind readers; what matters is told by place, shape or words too.
+The hues are Okabe & Ito's (2008), told apart by colour-blind readers; what matters is told by place, shape or words
+too.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ def _theme(
         "title": {"anchor": "start", "color": ink, "subtitleColor": soft, "font": FONT, "subtitleFont": FONT,
                   "fontSize": 17, "fontWeight": 600, "subtitleFontSize": 12.5, "subtitleLineHeight": 17, "offset": 18,
                   "subtitlePadding": 6, "frame": "bounds"},
-        "axis": text | {"gridColor": grid, "domainColor": grid, "tickColor": grid, "labelFontSize": 12, "titleFontSize": 12.5,
-                        "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10, "labelLimit": 150, "domain": False, "ticks": False},
+        "axis": text | {"gridColor": grid, "domainColor": grid, "tickColor": grid, "labelFontSize": 12,
+                         "titleFontSize": 12.5,
+                        "titleFontWeight": 500, "labelPadding": 6, "titlePadding": 10, "labelLimit": 150,
+                         "domain": False, "ticks": False},
         "axisX": {"grid": False, "domain": True, "ticks": True},
-        "legend": text | {"titleFontSize": 12.5, "titleFontWeight": 500, "labelFontSize": 12, "labelLimit": 320, "titleLimit": 320},
+        "legend": text | {"titleFontSize": 12.5, "titleFontWeight": 500, "labelFontSize": 12,
+                           "labelLimit": 320, "titleLimit": 320},
         "range": {"category": hues, "ramp": ramp},
         "text": {"font": FONT, "color": ink, "fontSize": 12},
         "style": {

@@ -1,4 +1,6 @@
-"""What each column of anyone's table is: a hyperparameter, a run's name, a time, a result, how far a run got. Needs pandas."""
+"""What each column of anyone's table is: a hyperparameter, a run's name, a time, a result, how far a run got. Needs
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,9 @@ class Roles:
 
 
 def tool_of(table: pd.DataFrame) -> tuple[str, str] | None:
-    """The tool that wrote a table and how it begins the names of hyperparameters; None if it is of no tool that is known."""
+    """The tool that wrote a table and how it begins the names of hyperparameters; None if it is of no tool that is
+    known.
+    """
     for tool, prefix, mark in TOOLS:
         if mark in table and any(str(name).startswith(prefix) for name in table):
             return tool, prefix
@@ -152,8 +156,8 @@ def seed_column(table: pd.DataFrame, taken: str) -> str | None:
 
 
 def sort_columns(table: pd.DataFrame, names: Sequence[str]) -> Roles:
-    """Which of some columns may be hyperparameters: not what is empty, names a run, tells its time, measures it, or stands
-    beside the columns in which a tool keeps them."""
+    """Which of some columns may be hyperparameters: not what is empty, names a run, tells its time, measures it, or
+    stands beside the columns in which a tool keeps them."""
     roles = Roles(list(names))
     roles.leave_out(EMPTY, [name for name in names if table[name].isna().all()])
     if tool := tool_of(table[[*names]]) or tool_of(table):
@@ -188,8 +192,8 @@ def _reason(column: pd.Series) -> str:
 def last_epochs(
     table: pd.DataFrame, roles: Roles, used: set[str | None], seed: str | None, notes: list[str]
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows [rows] are the last of their training; all in a table that has not one row per epoch. used: columns that
-    are named by flags."""
+    """Which rows [rows] are the last of their training; all in a table that has not one row per epoch. used: columns
+    that are named by flags."""
     names = [str(name) for name in table]
     far = [name for name in names if name.lower() in EPOCH_NAMES and name not in used and _numeric(table[name])]
     rest = [name for name in roles.hyperparameters if name not in far and not set(map(type, table[name])) <= {bool}]
@@ -215,8 +219,8 @@ def last_epochs(
 def _trainings(
     table: pd.DataFrame, names: Sequence[str | None], epoch: str, first: bool = False
 ) -> tuple[_Codes, list[str]] | None:
-    """Which training each row is of, if rows that agree in some columns are the epochs of one; first: each must have the
-    first epoch of all."""
+    """Which training each row is of, if rows that agree in some columns are the epochs of one; first: each must have
+    the first epoch of all."""
     keys = [name for name in names if name is not None]
     if not keys:
         return None
@@ -232,8 +236,8 @@ def _trainings(
 def _trainings_by_setting(
     table: pd.DataFrame, names: Sequence[str], seed: str | None, epoch: str
 ) -> tuple[_Codes, list[str]] | None:
-    """Which training each row is of, by its setting and seed, and which columns were measured in every epoch: those without
-    which every training has all epochs from the first on."""
+    """Which training each row is of, by its setting and seed, and which columns were measured in every epoch: those
+    without which every training has all epochs from the first on."""
     numbers = [name for name in names if _numeric(table[name])]
     numbers.sort(key=lambda name: -table[name].nunique())
     for dropped in range(len(numbers) + 1):
