@@ -123,7 +123,7 @@ def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
     path, expected = studied
     with contextlib.closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("DELETE FROM epochs WHERE trial = 4 AND epoch > 3")
-    assert "1 finished trials lack some of their epochs" in sweep("doctor", code=1).stdout
+    assert "1 finished trial without some epochs" in sweep("doctor", code=1).stdout
     sweep("doctor", "--mend")
     sweep("resume", "s")
     assert numbers(sweep, "s") == expected

@@ -137,10 +137,10 @@ def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
         return mend
 
     if stuck:
-        what = f"study {study.name!r}: {count(len(stuck), 'trial')} marked as running, but no process trains them"
+        what = f"study {study.name!r}: {count(len(stuck), 'trial')} {'is' if len(stuck) == 1 else 'are'} marked as running, but no process trains them"
         yield Finding(what, "set them to waiting", put_back(stuck))
     if torn:
-        what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some of their epochs"
+        what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some epochs"
         yield Finding(what, "set them to waiting, so that they are trained again", put_back(torn))
 
 
