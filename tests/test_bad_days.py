@@ -110,7 +110,7 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     (files / "77").mkdir()
     found = sweep("doctor", code=1).stdout
     assert "2 trials are marked as running, but no process trains them" in found
-    assert "1 checkpoint files are torn" in found
+    assert "1 checkpoint file is torn" in found
     assert "77: checkpoints of a study that is gone" in found
     sweep("doctor", "--mend")
     assert sweep("doctor").stdout == "nothing is wrong\n"

@@ -154,7 +154,7 @@ def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:
         usable = {saved.path for saved in checkpoint.scan(place)}
         broken = [path for path in place.iterdir() if path not in usable]
         if broken:
-            what = f"{place}: {len(broken)} checkpoint files are torn or of another version"
+            what = f"{place}: {count(len(broken), 'checkpoint file')} {'is' if len(broken) == 1 else 'are'} torn or of another version"
             yield Finding(what, "remove them (that costs time, no number)", _unlinker(broken))
 
 
