@@ -116,7 +116,7 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     found = sweep("doctor", code=1).stdout
     assert "2 trials are marked as running, but no process trains them" in found
     assert "2 were left running by a process that ended" in " ".join(sweep("show", "k").stdout.split())
-    assert "1 checkpoint files are torn" in found
+    assert "1 checkpoint file is torn" in found
     assert "77: checkpoints of a study that is gone" in found
     sweep("doctor", "--mend")
     assert sweep("doctor").stdout == "nothing is wrong\n"
@@ -172,7 +172,7 @@ def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
     path, expected = studied
     with contextlib.closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("DELETE FROM epochs WHERE trial = 4 AND epoch > 3")
-    assert "1 finished trials lack some of their epochs" in sweep("doctor", code=1).stdout
+    assert "1 finished trial without some epochs" in sweep("doctor", code=1).stdout
     sweep("doctor", "--mend")
     sweep("resume", "s")
     assert numbers(sweep, "s") == expected

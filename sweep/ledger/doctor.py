@@ -139,10 +139,10 @@ def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
         return mend
 
     if stuck:
-        what = f"study {study.name!r}: {count(len(stuck), 'trial')} marked as running, but no process trains them"
+        what = f"study {study.name!r}: {count(len(stuck), 'trial')} {'is' if len(stuck) == 1 else 'are'} marked as running, but no process trains them"
         yield Finding(what, "set them to waiting", put_back(stuck))
     if torn:
-        what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some of their epochs"
+        what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some epochs"
         yield Finding(what, "set them to waiting, so that they are trained again", put_back(torn))
 
 
@@ -156,7 +156,7 @@ def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:
         usable = {saved.path for saved in checkpoint.scan(place)}
         broken = [path for path in place.iterdir() if path not in usable]
         if broken:
-            what = f"{place}: {len(broken)} checkpoint files are torn or of another version"
+            what = f"{place}: {count(len(broken), 'checkpoint file')} {'is' if len(broken) == 1 else 'are'} torn or of another version"
             yield Finding(what, "remove them (that costs time, no number)", _unlinker(broken))
 
 
