@@ -469,7 +469,7 @@ def test_trials_are_a_total_that_may_grow_and_budgets_hold(sweep):
     assert "sweep resume grown" in first.stderr
     assert "8 complete of 8" in sweep("search", *flags, "--trials", 8, "--study", "grown").stderr
     grown = sweep("search", *flags, "--trials", 13, "--study", "grown")
-    assert "grown: 8 trials there, 13 here" in grown.stderr
+    assert "grown: 8 trials there, 13 asked for now" in grown.stderr
     assert "8 done, 0 retried, 5 left, 0 duplicated" in grown.stderr
     assert numbers(sweep, "grown") == numbers(sweep, "whole")
     assert "identical" in sweep("reproduce", "grown", 12).stdout
