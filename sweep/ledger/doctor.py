@@ -139,7 +139,8 @@ def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
         return mend
 
     if stuck:
-        what = f"study {study.name!r}: {count(len(stuck), 'trial')} {'is' if len(stuck) == 1 else 'are'} marked as running, but no process trains them"
+        trials = f"{count(len(stuck), 'trial')} {'is' if len(stuck) == 1 else 'are'}"
+        what = f"study {study.name!r}: {trials} marked as running, but no process trains them"
         yield Finding(what, "set them to waiting", put_back(stuck))
     if torn:
         what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some epochs"
@@ -156,7 +157,8 @@ def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:
         usable = {saved.path for saved in checkpoint.scan(place)}
         broken = [path for path in place.iterdir() if path not in usable]
         if broken:
-            what = f"{place}: {count(len(broken), 'checkpoint file')} {'is' if len(broken) == 1 else 'are'} torn or of another version"
+            files = f"{count(len(broken), 'checkpoint file')} {'is' if len(broken) == 1 else 'are'}"
+            what = f"{place}: {files} torn or of another version"
             yield Finding(what, "remove them (that costs time, no number)", _unlinker(broken))
 
 
