@@ -39,6 +39,7 @@ def test_the_example_of_the_module(tmp_path, monkeypatch):
     assert set(study.confirm(seeds=10).rows["n"]) == {10}
 
 
+@pytest.mark.long
 def test_numbers_are_those_of_the_command_line(folder, tmp_path, sweep):
     flags = ["--lr", "0.1,0.01", "--batch-norm", "on,off", "--seeds", 2, "--epochs", 1, "--hidden", 4]
     sweep("grid", *flags, "--study", "bn")

@@ -125,6 +125,7 @@ def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
     assert numbers(sweep, "k") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_trials_marked_as_running_are_told_from_a_killed_study_or_a_living_one(sweep, tmp_path):
     study = made(tmp_path / "results", "k", {"lr": "0.1,0.01,0.001", "epochs": "2"}, lambda _: 0.5)
     with Ledger(tmp_path / "results") as ledger:

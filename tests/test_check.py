@@ -85,6 +85,7 @@ def test_the_best_at_the_edge_of_a_range():
     assert "the best lr, 0.001, is the lowest that was tried" in found[0].text
 
 
+@pytest.mark.long
 def test_no_edge_by_chance():
     """The best of three values that do the same lies at an end two times in three; that is no finding."""
     rng = np.random.default_rng(4)
@@ -416,6 +417,7 @@ def test_what_a_real_study_was_trained_on_and_with_is_read(sweep, tmp_path):
     sweep(*shlex.split(remarks["guessing"]["command"])[1:])
 
 
+@pytest.mark.long
 def test_check_and_show_judge_the_first_alike():
     """Where the board has ≈ beside the second setting, check says that seeds are too few, and nowhere else."""
     rng, seen = np.random.default_rng(7), set()

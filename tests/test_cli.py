@@ -227,7 +227,7 @@ def test_interrupt_once_then_resume_equals_a_run_nobody_touched(sweep, tmp_path)
     assert csv_without_times(sweep, "cut") == csv_without_times(sweep, "whole")
 
 
-@pytest.mark.parametrize("victim", ["study", "worker"])
+@pytest.mark.parametrize("victim", ["study", pytest.param("worker", marks=pytest.mark.long)])
 def test_kill_nine_loses_nothing(sweep, tmp_path, victim):
     """SIGKILL to the study process, then resume; or to a worker in training, which is replaced: the same numbers."""
     flags = ["--lr", "0.1,0.01,0.001,0.0001", "--epochs", "60", "--lanes", "1", "--jobs", "1"]
@@ -247,6 +247,7 @@ def test_kill_nine_loses_nothing(sweep, tmp_path, victim):
     assert csv_without_times(sweep, "cut") == csv_without_times(sweep, "whole")
 
 
+@pytest.mark.long
 def test_a_million_points_are_planned_at_once(sweep):
     plan = json.loads(
         sweep("plan", "--lr", "1e-4:1e-1:log:100", "--beta1", "0.5:0.99:100", "--hidden", "1:100:100", "--json").stdout

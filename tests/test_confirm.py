@@ -249,6 +249,7 @@ def test_the_report_names_the_test_score_of_the_selected_one_alone(sweep):
     assert "one seed: no interval" in one
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("study_s")
 def test_failed_trials_are_said_and_retried(sweep, tmp_path):
     inject_defect(tmp_path, "lr", 0.01)

@@ -272,8 +272,8 @@ def test_needed_seeds_and_cells_settle_it():
 @pytest.mark.long
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_permuted_labels_are_shown_as_rarely_as_the_level_says(count):
-    """Studies in which batch norm does nothing: shown about 5% of the time, and intervals cover 0 (within three
-    standard errors of that)."""
+    """Studies in which batch norm does nothing: shown at most 5% of the time, and intervals cover 0 at least 95% of it
+    (within three standard errors of that). Seeds that may be lucky in many cells make it rarer, but not never."""
     rng = np.random.default_rng(11)
     shown, covered, seeds = 0, 0, 2
     study = grid({"batch_norm": [False, True], "lr": LRS, "beta1": BETAS}, lambda *_: 1.0, seeds)
@@ -284,8 +284,8 @@ def test_permuted_labels_are_shown_as_rarely_as_the_level_says(count):
         shown += found.verdict == "shown"
         covered += found.low <= 0 <= found.high
     error = 3 * math.sqrt(0.05 * 0.95 / count)
-    assert abs(shown / count - 0.05) <= error
-    assert abs(covered / count - 0.95) <= error
+    assert 0.01 <= shown / count <= 0.05 + error
+    assert covered / count >= 0.95 - error
 
 
 values = st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=6, max_size=12)
@@ -303,6 +303,7 @@ def test_a_constant_added_to_all_losses_changes_nothing(d, constant):
     assert (a.verdict, a.improved, a.first.direction) == (b.verdict, b.improved, b.first.direction)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(values, st.randoms())
 def test_neither_the_order_of_trials_nor_the_sign_of_the_metric_matters(d, random):

@@ -233,6 +233,7 @@ def test_at_depth_0_what_is_of_hidden_layers_is_folded(sweep):
     assert "hidden has no effect here" in said
 
 
+@pytest.mark.long
 def test_a_search_over_depth_0_goes_on_as_if_it_had_not_been_interrupted(sweep):
     flags = ["--depth", "0:2", "--hidden", "4:32", "--activation", "relu,tanh", "--epochs", 1]
     sweep("search", *flags, "--trials", 40, "--study", "whole")

@@ -29,6 +29,7 @@ from sweep.report.plots import THEMES, chart
 from sweep.report.plots.base import CROSS_SHAPE
 from sweep.report.terminal import terminal
 from sweep.report.terminal.rows import parallel
+from tests.conftest import runner
 from tests.tables import grid
 
 KINDS = ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")
@@ -39,8 +40,7 @@ GRID = ("--lr", "0.1,0.01,1e6", "--batch-norm", "on,off", "--optimizer", "sgd", 
 def folder(tmp_path_factory) -> Path:
     """A small study that was really trained, a third of it diverged."""
     results = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "sweep", "grid", *map(str, GRID), "--study", "small", "--results", str(results)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    runner(results)("grid", *GRID, "--study", "small", "--results", results)
     return results
 
 
@@ -351,6 +351,7 @@ def test_one_clear_line_for_what_cannot_be_drawn(sweep, folder, args, says):
     assert told.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_one_epoch_one_seed_one_hyperparameter(sweep):
     sweep("grid", "--lr", "0.1,0.01", "--epochs", 1, "--study", "one")
     assert "the study comes first: sweep plot one isolation" in sweep("plot", "isolation", "one", code=2).stderr
@@ -446,6 +447,7 @@ def test_numbers_that_are_all_huge_are_on_the_axis():
     assert low < 1e30 < high
 
 
+@pytest.mark.long
 @given(
     st.lists(st.one_of(st.floats(1e-30, 1e30), st.floats(0, 5)), min_size=12, max_size=12),
     st.sampled_from(["val_loss", "val_accuracy"]),

@@ -736,6 +736,7 @@ def test_a_warm_up_longer_than_the_training_of_a_listed_setting_is_told():
     assert not recipe_from_dict({"settings": listed[:1]}).idle_notes()
 
 
+@pytest.mark.long
 def test_it_is_said_when_the_study_is_made(sweep):
     flags = ["--optimizer", "sgd", "--beta1", 0.9, "--lr", "0.1,0.01", "--epochs", 1]
     for command in (["grid", *flags], ["plan", *flags, "--no-measure"]):

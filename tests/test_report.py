@@ -24,6 +24,7 @@ from sweep.recipe import load_recipe
 from sweep.report.files import export_table
 from sweep.report.page.recipes import recipe_text
 from sweep.report.plots.rendering import script_json
+from tests.conftest import runner
 from tests.made import made
 
 HOSTILE = "</script><script>window.__owned=1</script>"
@@ -31,11 +32,7 @@ NAME = "<img src=x onerror=window.__owned=1>"
 
 
 def run(folder: Path, *args: object) -> str:
-    command = [sys.executable, "-m", "sweep", *map(str, args)]
-    env = os.environ | {"SWEEP_RESULTS": str(folder / "results")}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return runner(folder)(*args, env={"COLUMNS": "160"}).stdout
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +89,7 @@ def test_a_report_is_one_file_that_asks_nothing_of_the_network(folder, study):
     assert all(after - before <= 1 for before, after in itertools.pairwise(headings))
 
 
+@pytest.mark.long
 def test_a_report_says_what_the_analyses_say(folder):
     text = (folder / "small.html").read_text()
     page = Page(text)
@@ -114,6 +112,7 @@ def test_a_report_says_what_the_analyses_say(folder):
     assert not [name for name in trials["columns"] if name.startswith("test")]
 
 
+@pytest.mark.long
 def test_a_report_names_every_machine_that_trained(sweep, tmp_path):
     """Not the one on which the study was started alone: each kind with its trials, each fact with all it was."""
     study = made(tmp_path / "results", "m", {"lr": "0.1,0.01,0.001", "epochs": "1"}, lambda _: 0.5)
@@ -187,6 +186,7 @@ def test_a_hostile_table_stays_text(folder):
         assert "<img" not in (folder / f"{kind}.svg").read_text()
 
 
+@pytest.mark.long
 def test_a_report_of_a_study_in_which_all_diverged(folder):
     run(folder, "report", "small", "--where", "lr=1e6", "-o", "dead.html")
     text = (folder / "dead.html").read_text()
@@ -358,6 +358,7 @@ def test_hostile_text_is_escaped_for_latex(folder):
     )
 
 
+@pytest.mark.long
 def test_what_cannot_be_written_is_said(sweep):
     sweep("grid", "--lr", "0.1", "--epochs", 1, "--study", "one")
     assert "unknown suffix '.pdf'" in sweep("report", "one", "-o", "x.pdf", code=2).stderr

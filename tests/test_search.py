@@ -616,6 +616,7 @@ def test_a_storage_that_cannot_be_gets_one_clear_line(sweep, storage):
     assert len(refused.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_the_dashboard_is_served_until_ctrl_c(sweep, tmp_path):
     """The real optuna-dashboard, asked over HTTP for what it knows of the study."""
     pytest.importorskip("optuna_dashboard")
@@ -872,6 +873,7 @@ def test_wilcoxon_gives_no_more_seeds_to_what_is_worse_and_tells_its_mean(sweep,
     assert [trial.value for trial in told] == pytest.approx(means.tolist())
 
 
+@pytest.mark.long
 def test_failed_trials_of_a_search_are_retried_on_request_and_gaps_in_numbers_are_no_finding(
     sweep, tmp_path, monkeypatch
 ):

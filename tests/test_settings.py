@@ -113,6 +113,7 @@ def test_an_interval_of_an_accuracy_stays_within_0_and_1_unless_it_is_in_percent
         assert (row["high"] > scale) == (most == math.inf)
 
 
+@pytest.mark.long
 @given(LOSSES, st.data())
 @settings(deadline=None, max_examples=60)
 def test_a_trial_that_diverges_or_is_pruned_never_improves_its_settings_rank(values, data):

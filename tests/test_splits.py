@@ -77,6 +77,7 @@ def test_seed_0_on_split_0_is_the_ordinary_trial_and_company_changes_no_bit(swee
     assert "split_seeds: [0, 1, 2] there, not given here" in line
 
 
+@pytest.mark.long
 def test_a_search_gives_each_seed_its_split_and_resumes(sweep):
     flags = ["--lr", "1e-3:1:log", "--epochs", 1, "--trials", 12, "--in-flight", 2, "--split-seeds", 3]
     sweep("search", *flags, "--study", "whole")
@@ -95,8 +96,8 @@ def test_a_confirmation_has_fresh_splits(sweep, tmp_path):
     sweep("confirm", "s", "--seeds", 3)
     board = table(sweep, "s-confirm")
     assert sorted(set(zip(board["seed"], board["split_seed"], strict=True))) == [("2", "2"), ("3", "3"), ("4", "4")]
-    compared = sweep("compare", "s", "s-confirm").stdout
-    assert "each study's own seeds" in compared
+    [common] = json.loads(sweep("compare", "s", "s-confirm", "--json").stdout)["common"]
+    assert (common["settings"], common["seeds"]) == (2, False)  # none of the first's are among them
     with Ledger(tmp_path / "results") as ledger:
         recipe = ledger.study("s-confirm").recipe
     assert recipe_from_dict(recipe.to_dict()) == recipe
@@ -110,6 +111,7 @@ def test_studies_are_paired_only_on_the_same_splits(sweep):
     assert "on one split of the data" in sweep("compare", "one", "two").stdout
 
 
+@pytest.mark.long
 def test_intervals_say_what_they_cover(sweep, tmp_path):
     sweep("grid", *GRID, "--seeds", 2, "--study", "seeds")
     sweep("grid", *GRID, "--split-seeds", 2, "--study", "splits")

@@ -74,6 +74,7 @@ def test_a_run_without_any_stream_is_finished(tmp_path):
     assert states(tmp_path) == ["complete"] * 2
 
 
+@pytest.mark.long
 def test_a_terminal_that_closes_ends_a_run_in_order(tmp_path):
     """The kernel sends SIGHUP, and every write is EIO from then on; the checkpoint is written all the same."""
     process, master = on_a_terminal(tmp_path, *LONG)
@@ -105,7 +106,7 @@ def test_signals_that_were_ignored_stay_ignored(tmp_path):
 def test_a_signal_before_the_training_is_told(tmp_path, number):
     """A command that only reads too: one line, the code of an interrupt."""
     code = "import sys, time\nsys.argv = ['sweep', 'ls']\nimport sweep.cli.base, sweep.cli as cli\n"
-    code += "cli._ran = lambda: (print('ready', flush=True), time.sleep(600))\ncli.main()"
+    code += "cli._run = lambda: (print('ready', flush=True), time.sleep(600))\ncli.main()"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": ignoring}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, text=True, **pipes)
     assert process.stdout is not None
