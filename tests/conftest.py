@@ -56,6 +56,8 @@ def _forks_end() -> Iterator[None]:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Run:
     """Runs `sweep ARGS...` in an empty folder, with results there."""
+    if not _forks:
+        _forks.append(Forks())
     return runner(tmp_path)
 
 

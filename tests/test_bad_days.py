@@ -102,7 +102,7 @@ def test_rubbish_and_newer_ledgers_are_told_apart(sweep, tmp_path):
 
 @pytest.mark.long
 def test_what_a_killed_study_leaves_is_found_and_put_right(sweep, tmp_path):
-    flags = ["--lr", "0.1,0.01", "--epochs", 150, "--jobs", 1, "--study", "k"]
+    flags = ["--lr", "0.1,0.01", "--epochs", 400, "--jobs", 1, "--study", "k"]
     process = start(tmp_path, "grid", *flags, env={"SWEEP_CHECKPOINT_SECONDS": "0.05"})
     files = tmp_path / "results" / ".checkpoints"
     wait_for(lambda: any(files.glob("*/*.safetensors")), process)
