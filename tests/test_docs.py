@@ -38,7 +38,12 @@ def test_commands_of_the_documentation_run_in_order(sweep, tmp_path, page):
         elif kind == "console":
             said = run_commands(sweep, block)
         elif said:
-            missing = set(WORD.findall(block)) - {*WORD.findall(said), "val_", "train_", "batch_"}
+            printed = set(WORD.findall(said))
+            # narrow titles break words at their underscores
+            broken = {
+                part for word in printed for part in (*word.split("_"), f"{word.split('_')[0]}_")
+            }  # in narrow titles
+            missing = set(WORD.findall(block)) - printed - broken
             assert not missing, f"{page.name}: nothing printed {missing}"
 
 
