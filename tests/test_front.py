@@ -56,6 +56,7 @@ def test_the_size_of_a_network_is_torchs(model):
     assert parameter_column(frame, data).tolist() == sizes
 
 
+@pytest.mark.long
 def test_a_search_for_two_objectives_marks_its_front(sweep, tmp_path):
     sweep("search", *EXPORTED, "--minimize", "val_loss", "--minimize", "parameters", "--study", "s")
     frame = table(sweep, "s").astype({"val_loss": float, "parameters": int})

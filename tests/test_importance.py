@@ -77,6 +77,7 @@ def test_one_seed_gives_no_interval_and_says_so():
     assert json.dumps(importance_json(found), allow_nan=False)
 
 
+@pytest.mark.long
 def test_intervals_over_seeds_cover_the_true_share():
     """lr has 0.8 of the variance without noise; 5 seeds, 300 studies."""
     rng = np.random.default_rng(2)

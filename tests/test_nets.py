@@ -202,6 +202,7 @@ def test_full_branches_explode_under_kaiming(sweep, tmp_path):
 # Depth 0
 
 
+@pytest.mark.long
 def test_depth_0_is_softmax_regression_and_has_one_minimum(sweep, tmp_path):
     """From four starts, full batch, with a penalty, which makes it strictly convex: the minimum that scikit-learn
     finds.

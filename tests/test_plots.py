@@ -438,6 +438,7 @@ def test_numbers_far_beyond_the_rest_do_not_make_the_axis():
     assert not [note for picture in usual.values() for note in picture.notes if "beyond" in note]
 
 
+@pytest.mark.long
 def test_numbers_that_are_all_huge_are_on_the_axis():
     for factor in (1e27, 1e-27, 1e300, 5e-324):
         for kind, picture in every_kind(squares(lambda lr, hidden, _, factor=factor: factor * lr * hidden)).items():

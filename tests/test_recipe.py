@@ -437,6 +437,7 @@ def taken_or_refused(call) -> None:
         assert recipe_from_dict(recipe.to_dict()) == recipe
 
 
+@pytest.mark.long
 @given(st.sampled_from([*TABLE, "data", "data_dir", "split_seed", "seeds", "metric", "direction"]), WORDS)
 @settings(max_examples=1000, deadline=None, derandomize=True)
 def test_any_flag_is_a_recipe_or_one_line(name, text):

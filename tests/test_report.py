@@ -333,6 +333,7 @@ def test_tensorboard_reads_every_epoch_and_setting_back(folder):
     assert "is there already" in again.stderr
 
 
+@pytest.mark.long
 def test_a_table_for_a_paper(folder):
     run(folder, "export", "small", "-o", "table.tex")
     lines = (folder / "table.tex").read_text().splitlines()

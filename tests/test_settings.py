@@ -72,6 +72,7 @@ def test_seeds_are_averaged_and_the_best_setting_comes_first():
     assert (order(high), high.rows["best"].tolist()) == ([0, 1], [5.0, 2.0])
 
 
+@pytest.mark.long
 @given(LOSSES, st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
 def test_neither_the_order_of_rows_nor_the_names_of_seeds_matter(values, random):
@@ -83,6 +84,7 @@ def test_neither_the_order_of_rows_nor_the_names_of_seeds_matter(values, random)
     pd.testing.assert_frame_equal(here, there)
 
 
+@pytest.mark.long
 @given(LOSSES, st.sampled_from([-4.0, 0.5, 1024.0]))
 @settings(deadline=None, max_examples=40)
 def test_a_constant_added_to_all_scores_changes_no_rank_and_no_tie(values, constant):

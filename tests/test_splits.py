@@ -55,6 +55,7 @@ def test_a_trial_trains_on_the_rows_of_its_split(sweep, tmp_path):
     assert "split.npz has validation rows of its own, so there is one split only" in line
 
 
+@pytest.mark.long
 def test_seed_0_on_split_0_is_the_ordinary_trial_and_company_changes_no_bit(sweep):
     sweep("grid", *GRID, "--study", "plain")
     sweep("grid", *GRID, "--split-seeds", 3, "--study", "whole")
