@@ -197,7 +197,7 @@ class StudyResults:
         options = Options(choose_devices(device, jobs))
         opening = open_confirmation(self._ledger, self._record, name, watcher or Quiet(), seeds, top, per)
         with _keep_handlers(), opening as again:
-            summary = run_record(self._ledger, again, watcher or Quiet(), options)
+            summary = train_rest(self._ledger, again, watcher or Quiet(), options)
         if summary.stopped == "interrupted":
             raise KeyboardInterrupt
         return self.confirmation(name)
@@ -246,33 +246,40 @@ def train(
     """Trains what is missing of a recipe's study: a grid, or with `trials` a search (enqueue, warm: what it is started
     with, see `add_start`). The watcher is told what the reader should know first. Raises UsageError."""
     recipe, data = fit(recipe)
-    plan = plan_grid(recipe, data) if trials is None else plan_search(recipe, data, trials)
-    for note in [*(f"data: {note}" for note in data.notes), *_search_notes(recipe, plan, trials)]:
+    if trials is None:
+        plan, notes = plan_grid(recipe, data), []
+    else:
+        from sweep.search import check_pruner, check_sampler
+
+        plan = plan_search(recipe, data, trials)
+        check_sampler(recipe)
+        check_pruner(recipe)
+        notes = _search_notes(recipe, plan, trials)
+    for note in [*(f"data: {note}" for note in data.notes), *notes]:
         watcher.note(note)
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if trials is not None:
             recipe = add_start(ledger, name, recipe, enqueue, warm)
         with open_study(ledger, name, recipe, plan, watcher) as study:
-            return run_record(ledger, study, watcher, options)
+            return train_rest(ledger, study, watcher, options)
 
 
-def run_record(ledger: Ledger, study: Record, watcher: Watcher, options: Options) -> Summary:
+def train_rest(ledger: Ledger, study: Record, watcher: Watcher, options: Options) -> Summary:
     """Trains what is left of a study that the caller has locked. Raises UsageError for one that was imported."""
     check_trains(study)
     return run_study(ledger, study, describe(study.recipe.data), watcher, options)
 
 
-def _search_notes(recipe: Recipe, plan: Plan, trials: int | None) -> Iterator[str]:
-    if recipe.search is None or trials is None:
-        return
-    from sweep.search import check_pruner, check_sampler
-
-    check_sampler(recipe)
-    check_pruner(recipe)
+def _search_notes(recipe: Recipe, plan: Plan, trials: int) -> list[str]:
+    """What is surprising in a search of so many trials."""
+    notes = []
     if plan.trials != trials:
-        yield f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations"
-    if "seconds" in dict(recipe.search.objectives):
-        yield "seconds are wall-clock time: what is asked then differs from run to run, after an interruption too"
+        notes.append(f"{plan.trials:,} trials instead of {trials:,}: a pruner compares whole generations")
+    if recipe.search and "seconds" in dict(recipe.search.objectives):
+        notes.append(
+            "seconds are wall-clock time: what is asked then differs from run to run, after an interruption too"
+        )
+    return notes
 
 
 @contextmanager

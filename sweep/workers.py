@@ -248,7 +248,7 @@ class _Stock:
             room = max(1, SPLITS_BYTES // bytes_each)
             wanted = [(form, split) for form in request.forms for split in request.splits]
             ready = [one for place, one in enumerate(wanted) if one[1] == first or place < room]
-            made = {split: self.source.resplit(split) for _, split in ready}
+            made = {split: self.source.resplit(split) for split in {split for _, split in ready}}
             return self.source.fingerprint(), {(*form, split): made[split].standardised(*form) for form, split in ready}
 
         with ThreadPoolExecutor(1) as aside:

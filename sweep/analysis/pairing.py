@@ -225,7 +225,11 @@ def compare(
         at,
         n=n,
         pairs=int(paired.sum()),
-        lost=tuple(int((mask & ~paired).sum()) for mask in (worse > 0, worse < 0, worse == 0)),  # type: ignore[arg-type]
+        lost=(
+            int((~paired & (worse > 0)).sum()),
+            int((~paired & (worse < 0)).sum()),
+            int((~paired & (worse == 0)).sum()),
+        ),
         unmatched=len(np.setxor1d(a.cell, b.cell)),
         divergence=Divergence(
             cells=(int((worse > 0).sum()), int((worse < 0).sum())),

@@ -120,7 +120,7 @@ def _train_confirmation(
 ) -> tuple[Confirmation, int]:
     """A confirmation from trials that are trained now, as far as they are not there, and the run's exit code."""
     from sweep.analysis.confirming import read_confirmation
-    from sweep.api import open_confirmation, run_record
+    from sweep.api import open_confirmation, train_rest
     from sweep.progress import watcher
     from sweep.study import check_name, follow_data
 
@@ -131,7 +131,7 @@ def _train_confirmation(
     ranked = asked.metric, asked.direction, asked.where
     how = choice.seeds, choice.top, choice.per, choice.seed, ranked
     with open_confirmation(ledger, study, name, seen, *how) as again:
-        summary = run_record(ledger, again, seen, options)
+        summary = train_rest(ledger, again, seen, options)
     made = read_confirmation(ledger, study, ledger.study(name), *ranked)
     if summary.stopped == "interrupted":
         raise typer.Exit(summary.exit_code)

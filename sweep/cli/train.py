@@ -198,7 +198,7 @@ def resume(
     from sweep.host import ahead
 
     ahead()
-    from sweep.api import run_record
+    from sweep.api import train_rest
     from sweep.ledger import Ledger
     from sweep.progress import watcher
     from sweep.study import follow_data
@@ -212,5 +212,5 @@ def resume(
             found = follow_data(ledger, ledger.study(study), data)
             if data_dir:
                 found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
-            summary = run_record(ledger, found, watcher(console(stderr=True)), options)
+            summary = train_rest(ledger, found, watcher(console(stderr=True)), options)
     show_run(summary, results, study)

@@ -83,7 +83,8 @@ def kernel_for(a: Tensor, b: Tensor, worth: int = WORTH_SHARED) -> Kernel:
 @cache
 def _onednn_leads() -> bool:
     """Whether this processor has AVX-512, is not Intel's, and torch has oneDNN."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not there:
         return False
     with suppress(AttributeError, RuntimeError):
         _onednn(torch.ones(2, 2), torch.ones(2, 2))

@@ -183,7 +183,9 @@ class Recipe:
     def fixed_epochs(self) -> Value | None:
         """The number of epochs, if it is not swept."""
         axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
-        return TABLE["epochs"].default if axis is None else None if axis.swept else axis.values[0]  # type: ignore[index]
+        if axis is None:
+            return TABLE["epochs"].default
+        return None if axis.swept else axis.values[0]  # type: ignore[index]
 
     def includes(self, smaller: Recipe) -> bool:
         """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still

@@ -45,7 +45,8 @@ class AskTell:
         check_sampler(recipe)
         self.search, self.seeds, self.metric, self.data = recipe.search, recipe.seeds, recipe.metric, data
         self.distributions = distributions(recipe)
-        self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in recipe.axes if not axis.swept}  # type: ignore[index]
+        fixed = (axis for axis in recipe.axes if not axis.swept)
+        self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in fixed}  # type: ignore[index]
         undone = [row for row in IN_SETTING if row.unless and conditional(recipe, row)]
         self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
         self.space = whole_space(recipe)

@@ -304,7 +304,7 @@ def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) ->
 
 def best(losses: dict[int, float | None]) -> float:
     """The lowest finite loss."""
-    return min((loss for loss in losses.values() if _finite(loss)), default=math.nan)  # type: ignore[type-var,return-value]
+    return min((loss for loss in losses.values() if loss is not None and math.isfinite(loss)), default=math.nan)
 
 
 def loss_differences(ours: dict[int, float], theirs: dict[int, float]) -> Iterator[float]:
@@ -333,14 +333,14 @@ def figures(peers: Sequence[str]) -> Columns:
     return {
         "workload": lambda row: row.workload,
         "trials": lambda row: str(row.trials),
-        **{f"{column}/min": lambda row, c=column: f"{row.per_minute[c]:,.0f}" for column in columns},  # type: ignore[misc]
+        **{f"{name}/min": lambda row, c=name: f"{row.per_minute[c]:,.0f}" for name in columns},  # type: ignore[misc]
         **{f"x {peer}": lambda row, c=peer: f"{row.ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
         **{f"x bare {peer}": lambda row, c=peer: f"{row.bare_ratio[c]:.2f}" for peer in peers},  # type: ignore[misc]
         "limit/min": lambda row: f"{row.limit:,.0f}",
         "of limit": lambda row: percent(row.share),
         "took s": lambda row: f"{row.seconds:.1f}",
         "planned s": lambda row: f"{row.planned:.1f}",
-        **{f"best {column}": lambda row, c=column: f"{row.best_val_loss[c]:.5f}" for column in columns},  # type: ignore[misc]
+        **{f"best {name}": lambda row, c=name: f"{row.best_val_loss[c]:.5f}" for name in columns},  # type: ignore[misc]
         **(DIFFERENCES if peers else {}),
     }
 
@@ -360,7 +360,10 @@ WHERE: Columns = {
     "other s": _where(lambda where: f"{where.other:.1f}"),
     "lanes": _where(lambda where: str(where.profile["lanes"])),
     "step ms": _where(lambda where: f"{1000 * where.profile['step']:.2f}"),
-    **{kind: _where(lambda where, k=kind: percent(where.profile["shares"][k])) for kind in (*KINDS, REST)},  # type: ignore[misc]
+    **{
+        kind: _where(lambda where, k=kind: percent(where.profile["shares"][k]))  # type: ignore[misc]
+        for kind in (*KINDS, REST)
+    },
 }
 
 

@@ -20,7 +20,7 @@ from sweep.analysis.check.accidents import all_diverged, all_pruned, diverged, f
 from sweep.analysis.check.curves import curve_ends
 from sweep.analysis.check.edges import edges
 from sweep.analysis.check.luck import did_nothing, too_few_seeds
-from sweep.analysis.check.reading import Reading, Remark, counted, is_number, read
+from sweep.analysis.check.reading import Reading, Remark, is_number, read
 from sweep.analysis.check.thresholds import SHORTEST
 from sweep.analysis.check.training import guessing, machines, no_rows, one_class, warm_ups
 from sweep.analysis.seeds import seed_roles
@@ -29,6 +29,7 @@ from sweep.data import Classes
 from sweep.errors import UsageError
 from sweep.ledger import Sitting
 from sweep.recipe import Recipe
+from sweep.wording import count
 
 __all__ = ["Remark", "check", "unread"]
 
@@ -79,7 +80,7 @@ def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = No
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
     if length < SHORTEST:
-        found = f"{counted(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
+        found = f"{count(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
         out.append(f"learning curves ({found})")
     if not any(_numbers_of(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
         out.append("edges (no hyperparameter took three numbers)")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import plain_value, told
-from sweep.analysis.check.reading import Reading, Remark, counted, is_number
+from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import BLAME, PERMUTATIONS
 from sweep.hyperparameters import TABLE, show_value
+from sweep.wording import count
 
 
 def failed(reading: Reading) -> Iterator[Remark]:
@@ -19,10 +20,10 @@ def failed(reading: Reading) -> Iterator[Remark]:
     failed = int(states.get("failed", 0))
     left = int(states.get("waiting", 0) + states.get("running", 0))
     if failed:
-        text = f"{counted(failed, 'trial')} failed, by accident and not by their setting"
+        text = f"{count(failed, 'trial')} failed, by accident and not by their setting"
         yield Remark("failed", text, {"failed": failed}, f"sweep resume {name} --retry-failed")
     if left:
-        text = f"{counted(left, 'trial')} {'is' if left == 1 else 'are'} not trained to the end yet"
+        text = f"{count(left, 'trial')} {'is' if left == 1 else 'are'} not trained to the end yet"
         text += f" ({running})" if (running := reading.table.left_running) else ""
         command = "" if running and reading.table.owner else f"sweep resume {name}"
         yield Remark("failed", f"{text}; what follows is of the others", {"left": left}, command)
@@ -34,7 +35,7 @@ def diverged(reading: Reading) -> Iterator[Remark]:
     n = int(lost.sum())
     if not n:
         return
-    text = f"{n:,} of {counted(total, 'trial')} diverged ({100 * n / total:.3g}%)"
+    text = f"{n:,} of {count(total, 'trial')} diverged ({100 * n / total:.3g}%)"
     numbers: dict[str, Any] = {"diverged": n, "trials": total}
     causes = _causes(reading, lost)
     if causes:
@@ -115,7 +116,7 @@ def all_pruned(reading: Reading) -> Iterator[Remark]:
     pruned = int((reading.table.trials["state"] == "pruned").sum())
     if pruned:
         text = (
-            f"{counted(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so "
+            f"{count(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so "
             "nothing can be compared"
         )
         yield Remark("pruned", text, {"pruned": pruned}, "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.check.reading import Reading, Remark, counted
+from sweep.analysis.check.reading import Reading, Remark
 from sweep.analysis.check.thresholds import (
     CLEAR,
     ENOUGH,
@@ -22,6 +22,7 @@ from sweep.analysis.check.thresholds import (
     WORSE,
 )
 from sweep.analysis.statistics import Floats
+from sweep.wording import count
 
 
 def curve_ends(reading: Reading) -> Iterator[Remark]:
@@ -35,7 +36,7 @@ def curve_ends(reading: Reading) -> Iterator[Remark]:
     curves = [curve for _, curve in epochs[epochs["trial"].isin(numbers)].groupby("trial") if len(curve) >= SHORTEST]
     if not curves:
         return
-    of = f"of {counted(len(curves), 'trial')} of the best {counted(len(top), 'setting')}"
+    of = f"of {count(len(curves), 'trial')} of the best {count(len(top), 'setting')}"
     yield from _improving(reading, curves, of)
     yield from _overfitting(reading, curves, of)
     yield from _noisy(reading, curves, of)

@@ -104,9 +104,5 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
     return Reading(table, epochs, recipe, trials, settings.loc[order].reset_index(names="code"))
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sweep.analysis.check.reading import Reading, Remark, counted
+from sweep.analysis.check.reading import Reading, Remark
 from sweep.analysis.check.thresholds import CHANCE
 from sweep.data import mostly_one
 from sweep.ledger import PLANNED_EPOCHS, mixing
+from sweep.wording import count
 
 
 def _percent(share: float) -> str:
@@ -85,7 +86,7 @@ def warm_ups(reading: Reading) -> Iterator[Remark]:
         return
     cut = int((trials["warmup_epochs"].astype(float) > trials[PLANNED_EPOCHS].astype(float)).sum())
     for told in reading.recipe.long_warmup() if cut else ():
-        of = f" ({cut:,} of {counted(len(trials), 'trial')})"
+        of = f" ({cut:,} of {count(len(trials), 'trial')})"
         yield Remark("warmup", told + of, {"trials": cut}, "")
 
 

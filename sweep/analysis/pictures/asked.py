@@ -14,7 +14,6 @@ from sweep.analysis.pictures.base import (
     Axis,
     Picture,
     better,
-    counted,
     ground_line,
     is_percent,
     metric_title,
@@ -27,6 +26,7 @@ from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import show_value
 from sweep.recipe import InPercent
+from sweep.wording import count
 
 DOTS = 400
 """At most so many cells of a comparison are drawn; its mean and interval are of all."""
@@ -94,7 +94,7 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     kept = len(means) if names else min(len(means), ROWS)
     if kept < len(means):
         notes.append(
-            f"{counted(len(means) - kept, 'further comparison')} not drawn; name a hyperparameter to see its own"
+            f"{count(len(means) - kept, 'further comparison')} not drawn; name a hyperparameter to see its own"
         )
     points = pd.concat(marks[:kept], ignore_index=True)
     board = pd.DataFrame(means[:kept])
@@ -199,7 +199,7 @@ def _span(points: pd.DataFrame, board: pd.DataFrame, table: StudyTable) -> tuple
     usual = values.abs()[values != 0].median()
     far = values.abs() / 1000 > usual
     notes = (
-        [f"{counted(int(far.sum()), 'dot')} beyond the axis, at its edge (up to {values.abs().max():.3g})"]
+        [f"{count(int(far.sum()), 'dot')} beyond the axis, at its edge (up to {values.abs().max():.3g})"]
         if far.any()
         else []
     )

@@ -19,6 +19,7 @@ from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import show_value
 from sweep.recipe import InPercent
 from sweep.space import seeds_text
+from sweep.wording import count
 
 BUCKETS = 8
 """How many buckets a hyperparameter that takes many values is cut into."""
@@ -108,11 +109,6 @@ def is_percent(metric: str) -> bool:
     return metric.endswith("accuracy") and metric in _METRIC_WORDS and not isinstance(metric, InPercent)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 setting, 1,000 settings."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
     """A picture of a study in which a few settings were run again on fresh seeds: of the seeds that all settings have,
     with a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
@@ -130,7 +126,7 @@ def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
 
 def selected_note(roles: SeedRoles) -> str:
     """What is left out of a study in which some settings were run again on fresh seeds."""
-    again = f"{counted(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
+    again = f"{count(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
     all_on = f"all settings on {seeds_text(roles.selecting)} alone, which selected"
     return f"{all_on}; {again} on {seeds_text(roles.fresh)}, not drawn here"
 
@@ -149,7 +145,7 @@ class Window:
         """What lies beyond it, in words."""
         if not self.beyond:
             return []
-        lie = f"{counted(self.beyond, noun)} {'lies' if self.beyond == 1 else 'lie'}"
+        lie = f"{count(self.beyond, noun)} {'lies' if self.beyond == 1 else 'lie'}"
         return [
             f"{lie} beyond the axis, at its edge ({'up' if self.worst > self.inner[0] else 'down'} to {self.worst:.3g})"
         ]

@@ -12,7 +12,6 @@ from sweep.analysis.pictures.base import (
     Window,
     best_first,
     column,
-    counted,
     ground_line,
     is_percent,
     metric_log,
@@ -25,6 +24,7 @@ from sweep.analysis.pictures.base import (
 )
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
+from sweep.wording import count
 
 OTHERS = 300
 """At most so many lines stand behind the best ones."""
@@ -115,7 +115,7 @@ def _notes(shared: str, best: int, left_out: int, ends: pd.DataFrame) -> tuple[s
     notes = [f"all of the best {best}: {shared}"] if shared and best > 1 else []
     if left_out:
         notes.append(
-            f"{counted(left_out, 'further setting')} {'is' if left_out == 1 else 'are'} not drawn; "
+            f"{count(left_out, 'further setting')} {'is' if left_out == 1 else 'are'} not drawn; "
             "those that are lie evenly over the ranking"
         )
     stopped = [

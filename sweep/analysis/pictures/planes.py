@@ -18,7 +18,6 @@ from sweep.analysis.pictures.base import (
     bucket_values,
     chosen,
     column,
-    counted,
     ground_line,
     is_percent,
     metric_log,
@@ -33,6 +32,7 @@ from sweep.analysis.pictures.base import (
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import show_value
+from sweep.wording import count
 
 POINTS = 3000
 """At most so many settings are drawn one by one."""
@@ -143,10 +143,10 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     log = metric_log(marks["value"]) and not is_percent(table.metric)
     window = metric_window(table, marks["value"], log)
     hurt = int((marks["diverged"] > 0).sum())
-    notes: tuple[str, ...] = (f"{CROSS} marks {counted(hurt, 'cell')} where settings diverged",) if hurt else ()
+    notes: tuple[str, ...] = (f"{CROSS} marks {count(hurt, 'cell')} where settings diverged",) if hurt else ()
     empty = len(x.labels) * len(y.labels) - len(marks)
     notes += tuple(window.notes("cell"))
-    notes += (f"{counted(empty, 'cell')} without a trial left blank",) if empty else ()
+    notes += (f"{count(empty, 'cell')} without a trial left blank",) if empty else ()
     return Picture(
         "heatmap",
         f"{title_metric(table)} by {across} and {down}{f', where {table.where}' if table.where else ''}",

@@ -14,7 +14,6 @@ from sweep.analysis.pictures.base import (
     absent,
     better,
     column,
-    counted,
     ground_line,
     is_log,
     is_percent,
@@ -32,6 +31,7 @@ from sweep.analysis.pictures.planes import POINTS, thin_marks
 from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
+from sweep.wording import count
 
 
 @on_selecting_seeds
@@ -59,7 +59,7 @@ def pareto_picture(
     lost = settings[(settings["state"] != "complete") & settings["x"].notna()].copy()
     lost["label"] = [setting_label(row, table.swept) for row in rows_of(lost)]
     left = len(settings) - len(marks) - len(lost)
-    notes += [f"{counted(left, 'setting')} without a final value not on the plane"] if left else []
+    notes += [f"{count(left, 'setting')} without a final value not on the plane"] if left else []
     log = metric_log(marks["mean"]) and not is_percent(table.metric)
     window = metric_window(table, marks["mean"], log)
     notes += window.notes()
@@ -144,8 +144,8 @@ def budget_picture(table: StudyTable, data: str = "") -> Picture:
     )
     seen = (table.sign * cost.cummin()).reset_index(drop=True)
     diverged = (settings["state"] == "diverged").reindex(cost.index).to_numpy()
-    count = f"{CROSS} {counted(int(diverged.sum()), 'diverged setting')} {'counts' if diverged.sum() == 1 else 'count'}"
-    notes = [f"{count} as the worst that finished"] if diverged.any() else []
+    lost = f"{CROSS} {count(int(diverged.sum()), 'diverged setting')} {'counts' if diverged.sum() == 1 else 'count'}"
+    notes = [f"{lost} as the worst that finished"] if diverged.any() else []
     notes += ["pruned settings are left out: their last value is of fewer epochs"] * bool(
         (settings["state"] == "pruned").any()
     )
