@@ -10,6 +10,7 @@ statistics  what the analyses share
 cells       which trials are of one setting
 pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
+looks       what was looked at inside trials
 importance  which hyperparameters explain the metric
 check       what an experienced colleague would remark
 pictures    the numbers behind every picture
