@@ -263,7 +263,8 @@ def _sign_values(
 _RECIPE_FLAGS = {
     "data": (
         "NAME|FILE.npz",
-        "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.",
+        "Data set: digits, mnist, fashion-mnist, cifar10; circles, moons, spirals, gaussians (in the plane); or an "
+        ".npz with x_train y_train x_test y_test.",
         "Data and seed",
     ),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),

@@ -300,6 +300,11 @@ _ROWS = (
                    "doubles the variance, so that deep networks explode).",
                    choices=("scaled", "zero", "full"), when={"connection": ("residual",)},
                    unless={"bn_position": ("before",)}, late=True),
+    Hyperparameter("label_noise", "float", 0.0, DATA, "lane",
+                   "Share of the training rows whose label is replaced by one of all classes at random (the right one "
+                       "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
+                       "are then of noisy labels; validation and test rows keep theirs.",
+                   low=0, high=1, late=True),
 )
 # fmt: on
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from sweep.data import KNOWN, DataInfo, Source, classes_from_dict, describe, load
+from sweep.data.toys import CENTRES, TOYS
 from sweep.errors import SweepError, UsageError
 from tests.conftest import SHARED
 
@@ -64,6 +65,26 @@ def test_digits_are_scikit_learns():
 
 
 # The split
+
+
+def test_toys_are_scikit_learns():
+    from sklearn.datasets import make_blobs, make_circles, make_moons
+
+    expected = {
+        "circles": make_circles(1000, noise=0.1, factor=0.5, random_state=0, shuffle=False),
+        "moons": make_moons(1000, noise=0.2, random_state=0, shuffle=False),
+        "gaussians": make_blobs(1000, centers=CENTRES, cluster_std=1.0, random_state=0, shuffle=False),
+    }
+    for name, (x, y) in expected.items():
+        made, labels = TOYS[name][0]()
+        assert made.tobytes() == x.tobytes()
+        assert labels.tolist() == y.tolist()
+    arms, labels = TOYS["spirals"][0]()
+    assert sorted(map(tuple, -arms[labels == 0])) != sorted(map(tuple, arms[labels == 1]))  # noise of its own
+    assert np.bincount(labels).tolist() == [500, 500]
+    for name in TOYS:
+        source = load(name, None, 0)
+        assert source.info == describe(name) == DataInfo(name, (2,), len(np.unique(TOYS[name][0]()[1])), 600, 200, 200)
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 4), (3, 4, 6), (5, 6, 3)])

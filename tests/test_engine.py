@@ -13,6 +13,7 @@ from sweep import nets
 from sweep.data import Part, Split
 from sweep.engine import Program, Training
 from sweep.engine.images import Form
+from sweep.engine.noise import Noise
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
@@ -255,7 +256,9 @@ def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     values = [
         dict(zip(("lr", "momentum", "dropout", "weight_decay", "grad_clip"), row, strict=True)) for row in lane_values
     ]
-    settings = [canonical({"epochs": 2, "beta1": 0.5, **row, **shape}) for row in values][:33]
+    noise = itertools.cycle((0.0, 0.3, 0.1, 0.0))
+    settings = [canonical({"epochs": 2, "beta1": 0.5, "label_noise": next(noise), **row, **shape}) for row in values]
+    settings = settings[:33]
     settings += settings[: 33 - len(settings)]
     seeds = [lane % 3 for lane in range(33)]
     order = sorted(range(33), key=lambda lane: seeds[lane])
@@ -471,3 +474,26 @@ def test_bf16_rounds_the_products_and_nothing_else(digits, model, connection):
     assert rounded.val_loss[1] == alone.val_loss[0]
     assert rounded.val_loss != exact.val_loss
     assert rounded.val_loss == pytest.approx(exact.val_loss, rel=0.05)
+
+
+def test_label_noise_is_training_on_labels_that_were_replaced(digits):
+    """Of a share of the rows, by any class, the same rows whatever else the lane has, and those of a smaller share
+    among them; the validation part is not touched."""
+    split = small(digits, 300, torch.float32)
+    shares, seeds = (0.0, 0.3, 1.0, 0.3), (3, 3, 3, 4)
+    put = [
+        Noise(seed, [share], split.train.y, 10).put(split.train.y, torch.arange(300))[0]
+        for share, seed in zip(shares, seeds, strict=True)
+    ]
+    assert torch.equal(put[0], split.train.y)
+    kept = [int((labels == split.train.y).sum()) for labels in put]
+    assert kept == pytest.approx([300, 300 - 0.3 * 270, 30, 300 - 0.3 * 270], abs=20)
+    changed = put[1] != split.train.y
+    assert torch.equal(put[2][changed], put[1][changed])
+    assert not torch.equal(put[1], put[3])
+    assert min(torch.bincount(put[2], minlength=10)) > 10
+    settings = [canonical({"lr": 0.01, "epochs": 2, "label_noise": share}) for share in shares]
+    together = records(settings, list(seeds), split)
+    for lane, labels in enumerate(put):
+        replaced = Split(Part(split.train.x, labels), split.val, split.test, 10)
+        assert records([canonical({"lr": 0.01, "epochs": 2})], [seeds[lane]], replaced)[0] == together[lane]

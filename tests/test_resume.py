@@ -161,7 +161,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
     """Stopped after a random step, taken up with some of its lanes, in another order, dropout on: no bit differs."""
     draw = random.Random(0)
     settings = [
-        canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, **shape})
+        canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, "label_noise": p, **shape})
         for lr in (0.1, 0.003)
         for p in (0.0, 0.4)
     ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
 from sweep.data.npz import Arrays, brief, images, read_npz
+from sweep.data.toys import ROWS, TOYS
 from sweep.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ KNOWN: dict[str, _Known] = {
     "cifar10": _Known(
         (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
     ),
+    **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
 }
 
 
@@ -130,6 +132,9 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     test: tuple[Array, Array] | None = None
     if name == "digits":
         x, y = _digits()
+        info = describe(name)
+    elif name in TOYS:
+        x, y = TOYS[name][0]()
         info = describe(name)
     elif name in KNOWN:
         (x, y), test = _torchvision(name, data_dir)

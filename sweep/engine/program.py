@@ -19,6 +19,7 @@ from sweep.engine.blocks import Dense, Residual
 from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
+from sweep.engine.noise import Noise
 from sweep.engine.optimizers import OPTIMIZERS, column
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
@@ -160,7 +161,7 @@ class Program:
             rows = slice(self.step * self.batch_size, end * self.batch_size)
             picks = [order[rows].to(self.split.train.x.device) for order in self.orders]
             self.rows = [self._rows(self.split.train.x.index_select(0, pick)) for pick in picks]
-            self.labels = self._spread([self.split.train.y[pick] for pick in picks])
+            self.labels = self._labels(picks)
         start = (self.step - self.gathered.start) * self.batch_size
         piece = slice(start, start + self.batch_size)
         spans = tuple(span for span, _ in self.runs)
@@ -236,6 +237,11 @@ class Program:
         for seed, run in groupby(range(self.lanes), key=lambda lane: self.seeds[lane]):
             members = list(run)
             self.runs.append(((members[0], members[-1] + 1), seed))
+        shares = column(self.settings, "label_noise").tolist()
+        self.noises: list[Noise] = []
+        if any(shares):
+            labels, classes = self.split.train.y, self.split.classes
+            self.noises = [Noise(seed, shares[a:b], labels, classes) for (a, b), seed in self.runs]
 
     def _lower(self) -> list[layers.Layer]:
         """The lane forms of the one-trial net's layers, with every lane's own initial weights."""
@@ -322,9 +328,11 @@ class Program:
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)
 
-    def _spread(self, labels: list[Tensor]) -> Tensor:
-        """One row of labels [B] for each run of lanes -> [L, B]."""
-        rows = [y.expand(b - a, -1) for ((a, b), _), y in zip(self.runs, labels, strict=True)]
+    def _labels(self, picks: list[Tensor]) -> Tensor:
+        """The labels of the rows [B] picked for each run of lanes -> [L, B]."""
+        rows = [self.split.train.y[pick].expand(b - a, -1) for ((a, b), _), pick in zip(self.runs, picks, strict=True)]
+        if self.noises:
+            rows = [noise.put(y, pick) for noise, y, pick in zip(self.noises, rows, picks, strict=True)]
         return torch.cat(rows).to(self.device)
 
     def _clip(self) -> Tensor:
