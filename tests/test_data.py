@@ -568,11 +568,11 @@ def test_a_missing_file_and_an_unknown_name(tmp_path):
 
 
 def test_describe_agrees_with_what_is_loaded(npz):
-    for name in ("digits", npz()):
+    for name in ("digits", "moons", npz()):
         info, source = describe(name), load(name, None, 0)
         assert source.info == info
         assert (len(source.train[1]), len(source.val[1]), len(source.test[1])) == (info.train, info.val, info.test)
-    assert set(KNOWN) == {"digits", "mnist", "fashion-mnist", "cifar10"}
+    assert set(KNOWN) == {"digits", "mnist", "fashion-mnist", "cifar10", *TOYS}
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="no real MNIST beside the repository")
