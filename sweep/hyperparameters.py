@@ -47,7 +47,7 @@ class Hyperparameter:
     words: tuple[str, ...] = ()
     when: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     default_with: Mapping[tuple[str, Value], Value] = field(default_factory=dict)
-    unless: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    unless: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     late: bool = False
 
     @property
@@ -71,29 +71,26 @@ class Hyperparameter:
     @property
     def condition(self) -> str:
         """When it is active, in words; empty if always."""
-        parts = []
-        for name, values in self.when.items():
-            shown = "> 0" if callable(values) else " or ".join(show_value(value) for value in values)
-            parts.append(f"{name} {shown}")
-        parts += [f"{name} other than {' or '.join(map(show_value, values))}" for name, values in self.unless.items()]
+        parts = [f"{name} {_show_condition(values)}" for name, values in self.when.items()]
+        for name, values in self.unless.items():
+            parts.append(f"{name} 0" if callable(values) else f"{name} other than {_show_condition(values)}")
         return " and ".join(parts)
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
         for name, condition in self.when.items():  # plain loops: this is asked for every row of every setting
-            if name not in setting:
+            if name not in setting or not _meets(setting[name], condition):
                 return False
-            value = setting[name]
-            if not (condition(value) if callable(condition) else value in condition):
+        for name, condition in self.unless.items():
+            if name in setting and _meets(setting[name], condition):
                 return False
-        return not self.unless or not any(setting.get(name) in values for name, values in self.unless.items())
+        return True
 
     def allows(self, name: str, value: Value) -> bool:
         """Whether a value of another hyperparameter leaves this one active."""
-        condition = self.when.get(name)
-        if condition is None:
-            return value not in self.unless.get(name, ())
-        return condition(value) if callable(condition) else value in condition
+        if name in self.when:
+            return _meets(value, self.when[name])
+        return not (name in self.unless and _meets(value, self.unless[name]))
 
     def default_for(self, setting: Mapping[str, Value]) -> Value:
         """The default beside the values of `setting`."""
@@ -147,6 +144,14 @@ class Hyperparameter:
         if self.kind == "int":
             return int(value) if value == int(value) else None
         return float(value) + 0.0  # -0.0 and 0.0 are one value
+
+
+def _meets(value: Value, condition: tuple[Value, ...] | Condition) -> bool:
+    return condition(value) if callable(condition) else value in condition
+
+
+def _show_condition(condition: tuple[Value, ...] | Condition) -> str:
+    return "> 0" if callable(condition) else " or ".join(map(show_value, condition))
 
 
 def show_value(value: object) -> str:
@@ -265,9 +270,10 @@ _ROWS = (
     Hyperparameter("batch_size", "int", 64, TRAINING, "program",
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
-                   'a larger minibatch makes fewer steps. A last minibatch of one row is left out.',
+                   'a larger minibatch makes fewer steps, unless `steps` says how many. A last minibatch of one row is left out.',
                    low=1, words=("full",)),
-    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000),
+    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
+                   unless={"steps": _positive}),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one "
                        "pair per channel "
@@ -300,6 +306,9 @@ _ROWS = (
                    "doubles the variance, so that deep networks explode).",
                    choices=("scaled", "zero", "full"), when={"connection": ("residual",)},
                    unless={"bn_position": ("before",)}, late=True),
+    Hyperparameter("steps", "int", 0, TRAINING, "program",
+                   "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide.",
+                   low=0, high=1_000_000_000, late=True),
     Hyperparameter("label_noise", "float", 0.0, DATA, "lane",
                    "Share of the training rows whose label is replaced by one of all classes at random (the right one "
                        "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
