@@ -270,7 +270,8 @@ _ROWS = (
     Hyperparameter("batch_size", "int", 64, TRAINING, "program",
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
-                   'a larger minibatch makes fewer steps, unless `steps` says how many. A last minibatch of one row is left out.',
+                   'a larger minibatch makes fewer steps, unless `steps` says how many. '
+                       'A last minibatch of one row is left out.',
                    low=1, words=("full",)),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
                    unless={"steps": _positive}),

@@ -175,6 +175,22 @@ class EpochRecord:
         return replace(self, test_loss=loss, test_accuracy=accuracy)
 
 
+def epoch_steps(rows: int, batch_size: int) -> int:
+    """Training steps of a pass over so many rows. A last minibatch of one row is left out, with batch norm or without:
+    it has no variance of one row."""
+    return rows // batch_size + (rows % batch_size > 1)
+
+
+def total_steps(setting: Setting, each: int) -> int:
+    """Training steps of a trial, where an epoch has `each`: its `steps`, or those of its epochs."""
+    return int(setting.get("steps", 0)) or int(setting["epochs"]) * each
+
+
+def total_epochs(setting: Setting, each: int) -> int:
+    """Epochs of a trial, where one has `each` steps; the last ends with the last step, in its middle perhaps."""
+    return -(-total_steps(setting, each) // each)
+
+
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 

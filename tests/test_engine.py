@@ -14,6 +14,7 @@ from sweep.data import Part, Split
 from sweep.engine import Program, Training
 from sweep.engine.images import Form
 from sweep.engine.noise import Noise
+from sweep.engine.optimizers import learning_rates
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
@@ -497,3 +498,32 @@ def test_label_noise_is_training_on_labels_that_were_replaced(digits):
     for lane, labels in enumerate(put):
         replaced = Split(Part(split.train.x, labels), split.val, split.test, 10)
         assert records([canonical({"lr": 0.01, "epochs": 2})], [seeds[lane]], replaced)[0] == together[lane]
+
+
+def test_steps_of_whole_epochs_are_those_epochs_and_a_last_one_may_be_short(digits):
+    """By 64 an epoch of these rows has 3 steps; 6 are two epochs to the bit, 8 are two and two thirds."""
+    split = small(digits, 180, torch.float32)
+
+    def trained(**length) -> list[dict]:
+        setting = canonical({"lr": 0.05, "optimizer": "sgd", "momentum": 0.9, "dropout": 0.2, **length})
+        return records([setting], [5], split)[0]
+
+    assert trained(steps=6, lr_schedule="cosine") == trained(epochs=2, lr_schedule="cosine")
+    last, whole = trained(steps=8), trained(epochs=3)
+    assert len(last) == 3
+    assert last[:2] == whole[:2]
+    program = Program([canonical({"lr": 0.05, "optimizer": "sgd", "momentum": 0.9, "dropout": 0.2})], [5], split)
+    for epoch, steps in ((1, 3), (2, 3), (3, 2)):
+        program.begin_epoch(epoch)
+        for _ in range(steps):
+            program.train_step()
+    loss, accuracy = program.evaluate(split.val)
+    assert (last[-1]["val_loss"], last[-1]["val_accuracy"]) == (repr(loss[0]), repr(accuracy[0]))
+    assert last[-1]["train_loss"] == repr((program.sums["loss"] / program.seen).item())
+    rates = learning_rates([canonical({"steps": 8, "lr_schedule": "cosine"})], 0, 8, 3)[:, 0].tolist()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8)
+    for rate in rates:
+        assert rate == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        schedule.step()

@@ -154,8 +154,12 @@ def plain(records) -> list[dict]:
 
 @pytest.mark.parametrize(
     "shape",
-    [{"batch_norm": True, "hidden": 9}, {"model": "cnn", "hidden": 3, "depth": 2, "optimizer": "rmsprop"}],
-    ids=["mlp", "cnn"],
+    [
+        {"batch_norm": True, "hidden": 9},
+        {"model": "cnn", "hidden": 3, "depth": 2, "optimizer": "rmsprop"},
+        {"steps": 80, "lr_schedule": "cosine"},
+    ],
+    ids=["mlp", "cnn", "steps"],
 )
 def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_path, shape):
     """Stopped after a random step, taken up with some of its lanes, in another order, dropout on: no bit differs."""
@@ -173,7 +177,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         for record in records:
             whole[record.number] += plain([record])
     for attempt in range(4):
-        calls, stop = itertools.count(), draw.randrange(1, 3 * 34)
+        calls, stop = itertools.count(), draw.randrange(1, int(settings[0]["steps"]) or 3 * 34)
         torch.manual_seed(attempt)
         training = Training(
             trials,
@@ -332,6 +336,17 @@ def test_more_epochs_under_a_schedule_train_again(sweep):
     assert "(0 from a checkpoint)" in sweep("grid", *flags, "--epochs", 9, "--study", "g").stderr
     sweep("grid", *flags, "--epochs", 9, "--study", "whole")
     assert numbers(sweep, "g") == numbers(sweep, "whole")
+
+
+def test_more_steps_train_again_from_the_start(sweep):
+    """The last epoch of fewer steps ended in its middle, so nothing can go on from there."""
+    sweep("grid", "--steps", 20, "--study", "grown")
+    again = sweep("grid", "--steps", 30, "--study", "grown")
+    assert "trained for more steps, from the start" in again.stderr
+    sweep("grid", "--steps", 30, "--study", "new")
+    assert numbers(sweep, "grown") == numbers(sweep, "new")
+    assert "steps: 30 there, 20 here" in sweep("grid", "--steps", 20, "--study", "grown", code=2).stderr
+    assert "epochs" in sweep("grid", "--epochs", 30, "--study", "grown", code=2).stderr
 
 
 def test_an_incomparable_change_is_refused_with_the_difference(sweep):

@@ -24,6 +24,7 @@ from sweep.engine.optimizers import OPTIMIZERS, column
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
+from sweep.space import epoch_steps
 
 EVALUATION_ROWS = 500
 """Rows of one piece of an mlp's evaluation; no sum may depend on the number of lanes, so it is a constant."""
@@ -74,10 +75,7 @@ class Program:
         self.loss = LOSSES[str(first["loss"])]
         self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
         self.layers = self._lower()
-        last_rows = rows % self.batch_size
-        # Every row once an epoch; a last minibatch of one row is left out, with batch norm or without (it has no
-        # variance of one row).
-        self.epoch_steps = rows // self.batch_size + (last_rows > 1)
+        self.epoch_steps = epoch_steps(rows, self.batch_size)
         self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.parameters, self.epoch_steps)
         self._use_lanes()
 
@@ -86,6 +84,11 @@ class Program:
         """The number of lanes, L."""
         return len(self.settings)
 
+    @property
+    def before(self) -> int:
+        """Steps made before this epoch."""
+        return (self.epoch - 1) * self.epoch_steps
+
     def lane(self, index: int) -> dict[str, Tensor]:
         """One lane's parameters and buffers, by their names in the one-trial module."""
         return {name: block.value[index] for name, block in (self.parameters.blocks | self.buffers).items()}
@@ -93,13 +96,15 @@ class Program:
     def train_epoch(self, epoch: int) -> Metrics:
         """Trains epoch `epoch` (from 1) and evaluates on the validation part."""
         self.begin_epoch(epoch)
-        while self.step < self.epoch_steps:
+        while self.step < self.end:
             self.train_step()
         return self.end_epoch()
 
     def begin_epoch(self, epoch: int) -> None:
         """Stands at the first step of an epoch (from 1)."""
         self.epoch, self.step, self.seen = epoch, 0, 0
+        left = int(self.settings[0].get("steps", 0)) - self.before
+        self.end = left if 0 < left < self.epoch_steps else self.epoch_steps  # the steps of this epoch
         for total in self.sums.values():
             total.zero_()
         self.dropouts = [stream(seed, "dropout", epoch) for _, seed in self.runs]
@@ -170,7 +175,7 @@ class Program:
     def end_epoch(self) -> Metrics:
         """What the epoch's steps gave, and an evaluation on the validation part."""
         loss, correct = self.sums["loss"] / self.seen, self.sums["correct"] / self.seen
-        norm = self.sums["norm"] / math.ceil(self.epoch_steps / NORM_EVERY)
+        norm = self.sums["norm"] / math.ceil(self.end / NORM_EVERY)
         return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
 
     def evaluate(self, part: Part) -> tuple[list[float], list[float]]:

@@ -18,7 +18,7 @@ import torch
 from sweep import checkpoint
 from sweep.data import Split
 from sweep.engine.program import Metrics, Program
-from sweep.space import EpochRecord, Reading, Trial
+from sweep.space import EpochRecord, Reading, Trial, total_epochs
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
 """Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
@@ -69,7 +69,8 @@ class Training:
     ) -> None:
         self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
         self.device, self.precision = device, precision
-        self.epochs = int(trials[0].setting["epochs"])
+        self.program = self._new_program()
+        self.epochs = total_epochs(trials[0].setting, self.program.epoch_steps)
         self.until = min(until or self.epochs, self.epochs)
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
@@ -81,7 +82,6 @@ class Training:
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[list[EpochRecord]]:
-        self.program = self._new_program()
         resumed = self._resume()
         yield from list(self.history)
         if not resumed:
@@ -89,7 +89,7 @@ class Training:
         self._saved = self._looked = time.perf_counter()
         while self.trials and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
-            while self.program.step < self.program.epoch_steps:
+            while self.program.step < self.program.end:
                 self.program.train_step()
                 if self._pause(begin) == "now":
                     self._stop(time.perf_counter() - begin)

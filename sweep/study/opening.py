@@ -94,8 +94,9 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
         )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
-            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
-            f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds, "
+            "epochs or steps of the same data, split and loss), not change; give --study another name, or "
+            f"`sweep rm {name}`"
         )
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
@@ -110,13 +111,14 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
 
 
 def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
-    """What more epochs than a study has do to the numbers that are there; empty where they touch none."""
+    """What more epochs or steps than a study has do to the numbers that are there; empty where they touch none."""
     ended = sum(ledger.counts(study)[state] for state in FINISHED)
-    before, now = study.recipe.fixed_epochs(), recipe.fixed_epochs()
-    if not ended or before is None or now is None or int(now) <= int(before):
+    before, now = study.recipe.budget(), recipe.budget()
+    if not ended or before is None or now is None or now == before:
         return ""
+    anew = ", from the start" if now[0] == "steps" else ""
     return (
-        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} "
+        f"{study.name}: trained for more {now[0]}{anew}, its {count(ended, 'finished trial')} "
         f"{'leaves' if ended == 1 else 'leave'} "
         "the leaderboard until that is done; another --study keeps both"
     )
