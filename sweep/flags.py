@@ -281,6 +281,20 @@ _RECIPE_FLAGS = {
         "Number format of matrix products: float32, tf32 (GPUs) or bf16. Changes every result.",
         "Data and seed",
     ),
+    "look": (
+        "NAMES",
+        "Record while training, changing no number: layers (gradient norm, activations, batch norm of each), curvature "
+        "(the loss's largest), noise (of the gradient, by batch size), gap (training part scored after the epoch), "
+        "or all; `sweep look` shows them.",
+        "Looking inside",
+    ),
+    "evaluate_every": (
+        "N",
+        "Score the validation part every N training steps, too, changing no number; `sweep steps` tells from it when a "
+        "target was reached.",
+        "Looking inside",
+    ),
+    "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
     "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
 }

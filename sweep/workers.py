@@ -45,6 +45,7 @@ from sweep.messages import (
     Trouble,
 )
 from sweep.plan import Unit
+from sweep.space import UNWATCHED, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
 
@@ -70,6 +71,7 @@ class DataRequest:
     """Of matrix products; see recipe.PRECISIONS."""
     splits: tuple[int, ...] = (0,)
     """Numbers of the splits that workers will ask for."""
+    watch: Watch = UNWATCHED
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -264,6 +266,7 @@ class _Stock:
         request = requests[0]
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
+        self.watch = request.watch
         if any(device.startswith("cuda") for device in self.devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
         if "mps" in self.devices and not torch.backends.mps.is_available():
@@ -371,7 +374,7 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped 
     if stock.checkpoints:
         saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind)
     split = stock.split(unit.trials[0].setting, unit.split)
-    training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
+    training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until, stock.watch)
     for records in training:
         pipe.send(Trained(worker, tuple(records)))
         if training.trouble:

@@ -10,7 +10,7 @@ import re
 import resource
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ import torch
 from sweep import checkpoint
 from sweep.engine import Saver, Training
 from sweep.hyperparameters import canonical
-from sweep.space import Trial
+from sweep.space import Trial, Watch
 from tests.conftest import runner
 from tests.processes import alive, family, finished, inject_defect, kill, numbers, query, start, table, wait_for
 
@@ -580,3 +580,36 @@ def test_reproduce_says_identical_or_the_first_difference(sweep, tmp_path):
     assert "torch" in shown
     assert json.loads(sweep("reproduce", "r", 2, "--json").stdout)["identical"] is True
     assert finished(tmp_path / "results" / "sweep.db") == 4
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_scoring_within_epochs_changes_no_bit_and_outlasts_a_stop(digits, tmp_path, every):
+    """Readings at every so many steps of the whole training, those at an epoch's end its own numbers, the same after a
+    stop and whatever the company; without them no other number differs."""
+    settings = [canonical({"lr": lr, "steps": 40, "batch_norm": True, "dropout": 0.2}) for lr in (0.003, 0.1)]
+    trials = [Trial(number, setting, 3) for number, setting in enumerate(settings)]
+    watched, whole = Watch(every=every), {}
+    for records in Training(trials, digits, watch=watched):
+        for record in records:
+            whole.setdefault(record.number, []).append(record)
+    alone = [record for (record,) in Training(trials[1:], digits, watch=watched)]
+    assert plain(alone) == plain(whole[1])
+    bare = [record for (record,) in Training(trials[1:], digits)]
+    assert plain(bare) == plain([replace(record, readings=()) for record in alone])
+    read = [one for record in alone for one in record.readings]
+    assert [one.step for one in read[::2]] == [*range(every, 41, every)]
+    if every == 1:
+        losses = {one.step: one.value for one in read if one.quantity == "val_loss"}
+        assert [losses[step] for step in (17, 34, 40)] == [record.val_loss for record in alone]
+    calls = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
+        stopped = Training(
+            trials, digits, Saver(tmp_path, "data"), lambda: "now" if next(calls) > 25 else "", watch=watched
+        )
+        list(stopped)
+    [saved] = checkpoint.scan(tmp_path)
+    resumed = [
+        record for (record,) in Training(trials[1:], digits, Saver(tmp_path / "b", "data", saved.path), watch=watched)
+    ]
+    assert plain(resumed) == plain(whole[1])

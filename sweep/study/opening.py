@@ -12,6 +12,7 @@ from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, fold_text
 from sweep.recipe import Recipe
+from sweep.space import UNWATCHED
 from sweep.study.moving import same_data
 from sweep.study.watching import Watcher
 from sweep.wording import count
@@ -107,7 +108,23 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
             watcher.note(longer)
         watcher.note(f"{name} grows: {'; '.join(difference)}")
         study = ledger.grow(study, recipe, plan.trials)
+    elif recipe.watch not in (UNWATCHED, study.recipe.watch):
+        study = _watch(ledger, study, recipe, watcher)
     yield study
+
+
+def _watch(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> Study:
+    """The study, its trials that are left watched as a recipe of the same trials says."""
+    ended = sum(ledger.counts(study)[state] for state in FINISHED)
+    if ended:
+        watcher.note(
+            f"{study.name}: {count(ended, 'finished trial')} stay{'s' if ended == 1 else ''} as "
+            f"{'it was' if ended == 1 else 'they were'} watched, since nothing is trained twice; another --study "
+            "watches all"
+        )
+    if ended == study.trials:
+        return study
+    return ledger.grow(study, replace(study.recipe, watch=recipe.watch), study.trials)
 
 
 def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:

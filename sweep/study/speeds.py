@@ -88,5 +88,13 @@ def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -
     )
     splits = tuple(dict.fromkeys(recipe.splits)) or (0,)
     return DataRequest(
-        recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision, splits
+        recipe.data,
+        recipe.data_dir,
+        recipe.split_seed,
+        forms,
+        checkpoints,
+        keep,
+        recipe.precision,
+        splits,
+        recipe.watch,
     )
