@@ -11,6 +11,7 @@ cells       which trials are of one setting
 pairing     two levels compared in the cells that have both
 effects     what a hyperparameter does
 importance  which hyperparameters explain the metric
+reaching    steps until a target, or never
 check       what an experienced colleague would remark
 pictures    the numbers behind every picture
 commands    commands to run next, as one would type them
