@@ -294,6 +294,12 @@ _RECIPE_FLAGS = {
         "target was reached.",
         "Looking inside",
     ),
+    "shift": (
+        "NAME=FORMULA",
+        "Score further test sets, too: the test part with each number x (before standardising) as the formula says, "
+        "such as contrast=0.5x,bright=x+6. Shown beside the test score, never selected on.",
+        "Looking inside",
+    ),
     "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
     "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),

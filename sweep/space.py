@@ -138,6 +138,20 @@ LOOKS = ("layers", "curvature", "noise", "gap")
 
 
 @dataclass(frozen=True)
+class Shift:
+    """A further test set: the rows of the test part as scale * x + offset, before they are standardised."""
+
+    name: str
+    scale: float
+    offset: float
+
+    @property
+    def text(self) -> str:
+        """As it is written: 0.5x+6."""
+        return f"{self.scale!r}x{self.offset:+}"
+
+
+@dataclass(frozen=True)
 class Watch:
     """What is measured while trials train, beside the numbers of every epoch. It changes none of them."""
 
@@ -148,6 +162,8 @@ class Watch:
     """At which epochs to look; empty: at each."""
     every: int = 0
     """Training steps after which the validation part is scored, again and again; 0: at the end of an epoch alone."""
+    shifts: tuple[Shift, ...] = ()
+    """Further test sets, scored when the test part is."""
 
     def looks(self, name: str, epoch: int) -> bool:
         """Whether to look at something at an epoch."""

@@ -178,13 +178,25 @@ class Program:
         norm = self.sums["norm"] / math.ceil(self.end / NORM_EVERY)
         return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
 
-    def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
-        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
+    def evaluate_on_its_own(self, part: Part) -> tuple[list[float], list[float]]:
+        """The same, with each piece's own statistics in batch norm instead of the moving averages, which stay."""
+        kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.dropout.any
+        self.dropout.any = False
+        scores = self.evaluate(part, training=True)
+        self.dropout.any = drops
+        for name, block in self.buffers.items():
+            block.value.copy_(kept[name])
+        return scores
+
+    def evaluate(self, part: Part, training: bool = False) -> tuple[list[float], list[float]]:
+        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode (or training mode)."""
         loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
         for start in range(0, len(part.y), self.evaluation_rows):
             piece = slice(start, start + self.evaluation_rows)
             labels = part.y[piece].to(self.device).expand(self.lanes, -1)
-            logits = self._forward(Batch(((0, self.lanes),), (self._rows(part.x[piece]),)), training=False)
+            rows = self._rows(part.x[piece])
+            batch = Batch(((0, self.lanes),), (rows.clone() if training else rows,))  # training may write over it
+            logits = self._forward(batch, training)
             row_loss, _ = self.loss(logits, targets(labels, self.split.classes, None, self.dtype))
             loss += row_loss.sum(1)
             correct += (logits.max(1).indices == labels).sum(1)

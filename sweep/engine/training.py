@@ -129,6 +129,20 @@ class Training:
                 named = zip(("val_loss", "val_accuracy"), scores, strict=True)
                 self._readings[lane] += [Reading(made, "", name, value) for name, value in named]
 
+    def _test(self) -> list[list[Reading]]:
+        """At the end, of each lane: the further test sets beside the test part; where there is batch norm with each
+        set's own statistics, too."""
+        program, made = self.program, self.program.before + self.program.step
+        out: list[list[Reading]] = [[] for _ in self.trials]
+        for place, part in {"test": self.split.test, **self.split.tests}.items():
+            loss, accuracy = program.evaluate(part)
+            found = {"test_loss": loss, "test_accuracy": accuracy}
+            if program.buffers:
+                found["test_accuracy, batch statistics"] = program.evaluate_on_its_own(part)[1]
+            for lane, readings in enumerate(out):
+                readings += [Reading(made, place, name, values[lane]) for name, values in found.items()]
+        return out
+
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
         program, last = self.program, self.program.epoch == self.epochs
         metrics = program.end_epoch()
@@ -136,6 +150,7 @@ class Training:
             for lane, found in enumerate(looking.gaps(program, metrics)):
                 self._readings[lane] += found
         tested = program.evaluate(self.split.test) if last else None
+        further = self._test() if last and self.split.tests else [[] for _ in self.trials]
         seconds = (time.perf_counter() - begin) / len(self.trials)
         records = []
         for lane, trial in enumerate(self.trials):
@@ -149,7 +164,7 @@ class Training:
                     **values,
                     seconds=seconds,
                     state=state,
-                    readings=tuple(self._readings[lane]),
+                    readings=(*self._readings[lane], *(further[lane] if state == "complete" else ())),
                 ).tested(*test)
             )
         return records

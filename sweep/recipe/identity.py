@@ -16,7 +16,7 @@ from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
 
-WATCHED = ("look", "look_epochs", "evaluate_every")
+WATCHED = ("look", "look_epochs", "evaluate_every", "shift")
 """The keys that say what to watch; they decide no number."""
 
 BUDGETS = ("steps", "epochs")
@@ -108,6 +108,7 @@ class Recipe:
             **({"look": list(self.watch.look)} if self.watch.look else {}),
             **({"look_epochs": list(self.watch.epochs)} if self.watch.epochs else {}),
             **({"evaluate_every": self.watch.every} if self.watch.every else {}),
+            **({"shift": {shift.name: shift.text for shift in self.watch.shifts}} if self.watch.shifts else {}),
             "seeds": list(self.seeds),
             **({"split_seeds": list(self.splits)} if self.splits else {}),
             "metric": self.metric,

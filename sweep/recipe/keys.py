@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
 from sweep.recipe.listed import check_listed
-from sweep.space import LOOKS, Grid
+from sweep.space import LOOKS, Grid, Shift
 
 METRICS: dict[str, str] = {
     "val_loss": "minimize",
@@ -35,6 +35,7 @@ RECIPE_KEYS = (
     "look",
     "look_epochs",
     "evaluate_every",
+    "shift",
     "seeds",
     "metric",
     "direction",
@@ -119,6 +120,30 @@ def _every(key: str, value: object, where: str) -> int:
     return steps
 
 
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_SHIFT = re.compile(rf"([+-]?{_NUMBER})?\s*\*?\s*x\s*([+-]\s*{_NUMBER})?", re.IGNORECASE)
+
+
+def _shifts(key: str, value: object, where: str) -> tuple[Shift, ...]:
+    """Further test sets: a table of names with what becomes of a number x, or as a flag has it, NAME=0.5x+6,…"""
+    expected = "expected NAME=FORMULA with a formula of x, such as contrast=0.5x,bright=x+6"
+    pairs = [part.partition("=")[::2] for part in value.split(",")] if isinstance(value, str) else value
+    pairs = list(pairs.items()) if isinstance(pairs, Mapping) else pairs
+    if not isinstance(pairs, list) or not pairs:
+        raise UsageError(f"{where}{key} = {show_given(value)}: {expected}")
+    found: dict[str, Shift] = {}
+    for given, formula in pairs:
+        name = str(given).strip()
+        match = _SHIFT.fullmatch(formula.strip()) if isinstance(formula, str) else None
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", name) or match is None or name in (*found, "test"):
+            raise UsageError(
+                f"{where}{key} = {show_given(value)}: {expected}; each name once, of letters and digits, not test"
+            )
+        offset = (match[2] or "0").replace(" ", "")
+        found[name] = Shift(name, float(match[1] or 1), float(offset))
+    return tuple(found.values())
+
+
 MOST_SEEDS = 100_000
 
 
@@ -144,6 +169,7 @@ CHECKS = {
     "look": _looks,
     "look_epochs": _look_epochs,
     "evaluate_every": _every,
+    "shift": _shifts,
     "seeds": _seeds,
     "metric": one_of(tuple(METRICS)),
     "direction": one_of(DIRECTIONS),

@@ -137,7 +137,7 @@ def _watch(plain: dict[str, Any], entries: Mapping[str, tuple[Any, str]]) -> Wat
     if epochs and "look" not in plain:
         where = entries["look_epochs"][1]
         raise UsageError(f"{where}look_epochs says when to look; expected look, too: what to look at")
-    return Watch(plain.pop("look", ()), epochs, plain.pop("evaluate_every", 0))
+    return Watch(plain.pop("look", ()), epochs, plain.pop("evaluate_every", 0), plain.pop("shift", ()))
 
 
 def _check_units(recipe: Recipe) -> None:
