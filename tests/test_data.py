@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.data import KNOWN, DataInfo, Source, classes_from_dict, describe, load
+from sweep.data import KNOWN, DataInfo, Part, Source, classes_from_dict, describe, load
 from sweep.data.toys import CENTRES, TOYS
 from sweep.errors import SweepError, UsageError
+from sweep.space import Shift
 from tests.conftest import SHARED
 
 MNIST = SHARED / "MNIST" / "raw"
@@ -609,3 +610,39 @@ def test_the_classes_are_counted_in_each_part():
     label, chance = counts.guessing()
     assert chance == source.val[1].tolist().count(label) / len(source.val[1]) == max(counts.val) / sum(counts.val)
     assert classes_from_dict(json.loads(json.dumps(counts.to_dict()))) == counts
+
+
+def test_further_test_sets_are_the_files_own_or_shifts_of_the_test_part(npz):
+    """Standardised by the training part like any other; a shift is of the numbers as they came."""
+    draw = np.random.default_rng(1)
+    more = draw.normal(3, 2, (7, 5))
+    name = npz(x_test_winter=more, y_test_winter=np.arange(7) % 3)
+    assert describe(name).tests == ("winter",)
+    plain = load(name, None, 0)
+    source = replace(plain, shifts=(Shift("both", 0.5, 6.0),))
+    split = source.split("zscore", "all")
+    mean, sd = source.train[0].mean(0), source.train[0].std(0)
+    assert list(split.tests) == ["winter", "both"]
+    np.testing.assert_allclose(split.tests["winter"].x, (more - mean) / sd, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(split.tests["both"].x, (0.5 * arrays()["x_test"] + 6 - mean) / sd, rtol=1e-5, atol=1e-6)
+    assert split.tests["both"].y.tolist() == split.test.y.tolist()
+    bare = load(npz(), None, 0)
+    assert source.fingerprint() == plain.fingerprint() != bare.fingerprint()
+    assert all(
+        torch.equal(a.x, b.x)
+        for a, b in zip(vars(bare.split("zscore", "all")).values(), vars(split).values(), strict=True)
+        if isinstance(a, Part)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"x_test_winter": np.ones((7, 5))}, "no array y_test_winter"),
+        ({"x_test_winter": np.ones((7, 4)), "y_test_winter": np.arange(7) % 3}, "rows of x_train are [5], of"),
+        ({"x_test_winter": np.ones((7, 5)), "y_test_winter": np.arange(7)}, "y_test_winter holds label 3"),
+    ],
+)
+def test_a_bad_further_test_set_is_refused(npz, changes, words):
+    with pytest.raises(UsageError, match=words.replace("[", r"\[")):
+        load(npz(**changes), None, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -527,3 +527,33 @@ def test_steps_of_whole_epochs_are_those_epochs_and_a_last_one_may_be_short(digi
         assert rate == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize("shape", [{}, {"model": "cnn", "hidden": 3}, {"connection": "residual"}])
+def test_further_tests_are_scored_by_moving_averages_and_by_their_own_statistics(digits, shape):
+    """As a plain module in evaluation and in training mode has them; no other number changes."""
+    split = small(digits, 96, torch.float64)
+    shifted = Part(split.test.x * 0.5 + 0.7, split.test.y)
+    further = replace(split, tests={"shifted": shifted})
+    setting = canonical({"lr": 0.01, "epochs": 2, "dropout": 0.3, "batch_norm": True, **shape})
+    training = Training([Trial(0, setting, 1), Trial(1, {**setting, "lr": 0.1}, 1)], further)
+    training.program = Program([setting, {**setting, "lr": 0.1}], [1, 1], further, dtype=torch.float64)
+    (*_, (last, _)) = training
+    read = {(one.place, one.quantity): one.value for one in last.readings}
+    net = nets.build(setting, tuple(split.train.x.shape[1:]), 10).double()
+    net.load_state_dict(training.program.lane(0), strict=False)
+    for place, part in (("test", split.test), ("shifted", shifted)):
+        with torch.no_grad():
+            for module in net.modules():
+                module.train(False)
+            logits = net(part.x)
+            assert read[place, "test_accuracy"] == (logits.argmax(1) == part.y).double().mean().item()
+            expected = nn.functional.cross_entropy(logits, part.y).item()
+            assert read[place, "test_loss"] == pytest.approx(expected, rel=1e-10)
+            for module in net.modules():
+                module.train(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d))
+            before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            own = (net(part.x).argmax(1) == part.y).double().mean().item()
+            net.load_state_dict(before)
+            assert read[place, "test_accuracy, batch statistics"] == own
+    assert read["test", "test_loss"] == last.test_loss

@@ -22,7 +22,7 @@ importing   anyone's table of results, read as a study
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard
-from sweep.analysis.conditions import test_columns
+from sweep.analysis.conditions import further_tests, test_columns
 from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.front import parameter_column, pareto
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
@@ -39,6 +39,7 @@ __all__ = [
     "effect",
     "effects",
     "fresh_score",
+    "further_tests",
     "leaderboard",
     "parameter_column",
     "pareto",
