@@ -1,4 +1,4 @@
-"""Commands that answer: effect, importance, check, look. Needs typer."""
+"""Commands that answer: effect, importance, steps, check, look. Needs typer."""
 
 from __future__ import annotations
 
@@ -69,6 +69,40 @@ def importance(
         table = asked_table(ledger, ledger.study(study), asked)
     found = ask(table, pairs, scale)
     say(importance_json(found) if as_json else importance_report(found))
+
+
+@app.command(rich_help_panel="Ask")
+@group_flags
+def steps(
+    *,
+    study: StudyName,
+    target: Annotated[
+        float, typer.Option("--target", metavar="VALUE", help="What to reach: of an accuracy 0.9 is 90%, a loss falls.")
+    ],
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", help="Compare the values of this hyperparameter, by seed and setting."),
+    ] = None,
+    asked: Asked,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Say after how many training steps each setting first reached a target, or that it never did.
+
+    Of val_accuracy unless --metric says otherwise. What was trained with --evaluate-every N was looked at every N
+    steps, anything else at the end of its epochs. For example: sweep steps bn --target 0.9 --by batch_norm
+    """
+    from dataclasses import replace
+
+    from sweep.analysis.reaching import reach
+    from sweep.ledger import Ledger
+    from sweep.report.answers import reaching_json, reaching_report
+
+    metric = asked.metric or "val_accuracy"
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        reached = reach(ledger, found, asked_table(ledger, found, replace(asked, metric=None)), metric, target, by)
+    say(reaching_json(reached) if as_json else reaching_report(reached, top))
 
 
 @app.command(rich_help_panel="Ask")

@@ -52,7 +52,12 @@ class Rows:
     """What a file is to hold: trials unless said otherwise."""
 
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False
-    test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test", help="Add test_loss and test_accuracy of every trial, and its scores on further test sets."
+        ),
+    ] = False
     settings: Annotated[
         bool, typer.Option("--settings", help="Export one row per setting, seeds averaged, instead of one per trial.")
     ] = False
@@ -116,7 +121,7 @@ def _to_tensorboard(study: str, asked: Asked, everything: bool, folder: str) -> 
 
 
 def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
-    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table
+    from sweep.analysis import csv_columns, further_tests, leaderboard, rank_settings, settings_table
     from sweep.ledger import Ledger
     from sweep.report import export_table
     from sweep.report.files import save_text
@@ -127,6 +132,7 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
             print(f"sweep: {mixed}", file=sys.stderr)
         table = asked_table(ledger, found, asked)
         instead = ledger.epochs(found) if rows.curves else ledger.readings(found) if rows.readings else None
+        tests = further_tests(ledger.readings(found)) if rows.test else None
     if _for_paper(output):
         from sweep.report.latex import latex_table
 
@@ -136,7 +142,8 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
     else:
         board = leaderboard(table, rows.everything)
         if instead is None:
-            export_table(board.rows[csv_columns(board, rows.test)], output)
+            chosen = board.rows[csv_columns(board, rows.test)]
+            export_table(chosen if tests is None else chosen.join(tests, on="trial"), output)
         else:
             export_table(instead[instead["trial"].isin(board.rows["trial"])], output)
 

@@ -54,7 +54,7 @@ def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
 def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
     """Of each lane, the training part scored after the epoch, in evaluation mode, and how much worse the validation
     part is: gap_loss = validation - training loss, gap_accuracy = training - validation accuracy."""
-    step = program.epoch * program.epoch_steps
+    step = program.before + program.step
     losses, accuracies = program.evaluate(program.split.train)
     for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
         found = {
@@ -71,7 +71,7 @@ class _Net:
 
     def __init__(self, program: Program, lane: int) -> None:
         self.setting, self.seed, self.epoch = program.settings[lane], program.seeds[lane], program.epoch
-        self.step = (program.epoch - 1) * program.epoch_steps
+        self.step = program.before
         train = program.split.train
         self.module = nets.build(self.setting, tuple(train.x.shape[1:]), program.split.classes)
         self.module.load_state_dict({name: tensor.cpu() for name, tensor in program.lane(lane).items()}, strict=False)
