@@ -270,7 +270,8 @@ _ROWS = (
     Hyperparameter("batch_size", "int", 64, TRAINING, "program",
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
-                   'a larger minibatch makes fewer steps. A last minibatch of one row is left out.',
+                   'a larger minibatch makes fewer steps, unless `steps` says how many. '
+                       'A last minibatch of one row is left out.',
                    low=1, words=("full",)),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
                    unless={"steps": _positive}),
@@ -309,6 +310,11 @@ _ROWS = (
     Hyperparameter("steps", "int", 0, TRAINING, "program",
                    "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide.",
                    low=0, high=1_000_000_000, late=True),
+    Hyperparameter("label_noise", "float", 0.0, DATA, "lane",
+                   "Share of the training rows whose label is replaced by one of all classes at random (the right one "
+                       "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
+                       "are then of noisy labels; validation and test rows keep theirs.",
+                   low=0, high=1, late=True),
 )
 # fmt: on
 

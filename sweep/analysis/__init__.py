@@ -11,7 +11,9 @@ significance  tests that they share, and corrections for many
 cells         which trials are of one setting
 pairing       two levels compared in the cells that have both
 effects       what a hyperparameter does
+looks         what was looked at inside trials
 importance    which hyperparameters explain the metric
+reaching      steps until a target, or never
 check         what an experienced colleague would remark
 pictures      the numbers behind every picture
 commands      commands to run next, as one would type them
@@ -22,7 +24,7 @@ importing     anyone's table of results, read as a study
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard
-from sweep.analysis.conditions import test_columns
+from sweep.analysis.conditions import further_tests, test_columns
 from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.front import parameter_column, pareto
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
@@ -39,6 +41,7 @@ __all__ = [
     "effect",
     "effects",
     "fresh_score",
+    "further_tests",
     "leaderboard",
     "parameter_column",
     "pareto",

@@ -5,6 +5,7 @@ layers      the lane form of each kind of layer of vectors: forward and backward
 images      the same for a cnn's layers of images
 blocks      residual and dense blocks of either
 losses      the losses, per lane
+noise       labels of the training rows replaced by random ones
 parameters  the trained numbers of all lanes in flat tensors
 optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules
 graphs      a training step on a CUDA device, captured once and replayed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting
+from sweep.space import epoch_steps, total_epochs
 
 DECIDES_FIT = (
     "model", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
@@ -91,6 +92,16 @@ def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
     size, batch = program["train_size"], program["batch_size"]
     rows = data.train if isinstance(size, str) else int(size)
     return rows, rows if isinstance(batch, str) else min(int(batch), rows)
+
+
+def epoch_steps_of(program: Setting, data: DataInfo) -> int:
+    """Training steps of an epoch."""
+    return epoch_steps(*rows_of(program, data))
+
+
+def epochs_of(program: Setting, data: DataInfo) -> int:
+    """Epochs that a trial is trained, where `steps` decide too."""
+    return total_epochs(program, epoch_steps_of(program, data))
 
 
 @dataclass(frozen=True)
