@@ -99,9 +99,9 @@ def compare_studies(
     if (rows["epochs"] / rows["trials"]).nunique() == 1:
         by_epochs = by_epochs.iloc[:0]
     common = [
-        made
+        compared
         for study, table in zip(studies[1:], tables[1:], strict=True)
-        if (made := _common(ledger, studies[0], tables[0], study, table)) is not None
+        if (compared := _common(ledger, studies[0], tables[0], study, table)) is not None
     ]
     return Comparison(
         tables[0].metric,
@@ -158,13 +158,13 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     notes = []
     data = {study.name: study.recipe.data for study in studies}
     if any(table.imported for table in tables) and len(set(data.values())) > 1:
-        told = ", ".join(f"{name} {source}" for name, source in data.items())
-        notes.append(f"data differ: {told}; that both measured the same thing is for you to know")
+        by_study = ", ".join(f"{name} {source}" for name, source in data.items())
+        notes.append(f"data differ: {by_study}; that both measured the same thing is for you to know")
     for name, column in (("epochs", PLANNED_EPOCHS), ("steps", "steps"), ("train_size", "train_size")):
-        found = {table.name: sorted(_values(table, column), key=str) for table in tables}
-        if len({str(values) for values in found.values()}) > 1:
-            told = ", ".join(f"{study} {_words(values)}" for study, values in found.items())
-            notes.append(f"{name} differ: {told}; a longer training is part of what is compared")
+        taken = {table.name: sorted(_values(table, column), key=str) for table in tables}
+        if len({str(values) for values in taken.values()}) > 1:
+            by_study = ", ".join(f"{study} {_words(values)}" for study, values in taken.items())
+            notes.append(f"{name} differ: {by_study}; a longer training is part of what is compared")
     precisions = {study.name: study.recipe.precision for study in studies}
     if len(set(precisions.values())) > 1:
         notes.append(f"precision differs: {', '.join(f'{study} {name}' for study, name in precisions.items())}")
@@ -212,10 +212,10 @@ def _row(study: Study, table: StudyTable, swept: Sequence[str]) -> dict[str, Any
     }
 
 
-def _budgets(one: float, all_of_it: int) -> list[int]:
+def _budgets(cost: float, all_of_it: int) -> list[int]:
     """Budgets up to all that the smallest study spent, from what its longest trial takes on."""
-    some = [round(k * one) for k in BUDGETS if one > 0 and k * one < all_of_it]
-    return [*some, all_of_it] if one > 0 else []
+    some = [round(k * cost) for k in BUDGETS if cost > 0 and k * cost < all_of_it]
+    return [*some, all_of_it] if cost > 0 else []
 
 
 def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
@@ -261,8 +261,8 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
         np.tile(cell, 2), np.repeat([0, 1], len(both)), np.tile(both["seed"], 2), values.ravel(), fair.ravel()
     )
     names = [first.name, second.name]
-    one, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
-    judged = pairing.judge([one])[0]
+    comparison, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
+    judged = pairing.judge([comparison])[0]
     firsts = both.drop_duplicates("text").set_index("text").loc[texts]
     swept = [name for name in dict.fromkeys([*a.swept, *b.swept]) if name in a.trials]
     rows = a.trials.set_index("number").loc[firsts["number_a"], swept].reset_index(names="first")

@@ -200,12 +200,12 @@ def read_confirmation(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _judge_confirmation(
+    confirmed = _judge_confirmation(
         selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds
     )
-    ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
-    rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
-    return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
+    ended = confirmed.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
+    rows = confirmed.rows.assign(left=len(confirmation.recipe.seeds) - ended)
+    return replace(confirmed, confirmation=confirmation.name, rows=rows, trained=True)
 
 
 def split_by_seed(
@@ -236,8 +236,8 @@ def _judge_confirmation(
     selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
-    told = rank_settings(again, split=False)
-    was, now = _by_setting(selecting, board), _by_setting(again, told)
+    board_again = rank_settings(again, split=False)
+    was, now = _by_setting(selecting, board), _by_setting(again, board_again)
     firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
     values = firsts.reindex(index=chosen, columns=selecting.swept)
     rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
@@ -268,7 +268,7 @@ def _judge_confirmation(
         selected_on=sorted(selecting.trials["seed"].unique().tolist()),
         fresh=list(fresh),
         duel=_duel(again, [code for code in rows.index if rows.loc[code, "n"] > 0], bool(now["tied"].iloc[:2].all())),
-        tests={} if selecting.filtered else told.tests,
+        tests={} if selecting.filtered else board_again.tests,
         trained=False,
         data_splits=again.data_splits,
     )

@@ -190,7 +190,7 @@ class AskTell:
     def _values(self, key: str) -> tuple[float, ...] | None:
         """What the sampler is told of a setting, one number an objective."""
         results = list(self.results.get(key, {}).values())
-        value = told(results, self.worst[0])
+        value = mean_for_sampler(results, self.worst[0])
         if value is None or not self.search.objectives:
             return None if value is None else (value,)
         if any(one.state == "diverged" for one in results):
@@ -242,7 +242,7 @@ def objectives(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return several or ((recipe.metric, recipe.direction),)
 
 
-def told(results: Sequence[Result], worst: float) -> float | None:
+def mean_for_sampler(results: Sequence[Result], worst: float) -> float | None:
     """What a sampler is told of a setting: the mean over the seeds it was trained with; `worst`, which is worse than
     anything finished, if one of them diverged; None if one of them failed."""
     begun = [result for result in results if result.epochs or result.state != "pruned"]

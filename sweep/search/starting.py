@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sweep.errors import UsageError
 from sweep.hyperparameters import IN_SETTING, TABLE, Value
 from sweep.recipe import Recipe
-from sweep.search.asking import told
+from sweep.search.asking import mean_for_sampler
 from sweep.search.spaces import contains, distributions, words_of
 from sweep.space import Result, setting_key
 
@@ -47,7 +47,7 @@ def warm_results(
                         f"{expected} here"
                     )
         values = {key: setting[key] for key in spread if key in setting}
-        value = told(group, math.inf)
+        value = mean_for_sampler(group, math.inf)
         if value is not None and all(contains(spread[key], item) for key, item in values.items()):
             out.append((values, value if math.isfinite(value) else None))
     if not out:
