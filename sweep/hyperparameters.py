@@ -50,7 +50,7 @@ class Hyperparameter:
     words: tuple[str, ...] = ()
     when: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     default_with: Mapping[tuple[str, Value], Value] = field(default_factory=dict)
-    unless: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    unless: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     late: bool = False
     read: Callable[[object], str | None] | None = None
     form: str = ""
@@ -78,29 +78,26 @@ class Hyperparameter:
     @property
     def condition(self) -> str:
         """When it is active, in words; empty if always."""
-        parts = []
-        for name, values in self.when.items():
-            shown = "> 0" if callable(values) else " or ".join(show_value(value) for value in values)
-            parts.append(f"{name} {shown}")
-        parts += [f"{name} other than {' or '.join(map(show_value, values))}" for name, values in self.unless.items()]
+        parts = [f"{name} {_show_condition(values)}" for name, values in self.when.items()]
+        for name, values in self.unless.items():
+            parts.append(f"{name} 0" if callable(values) else f"{name} other than {_show_condition(values)}")
         return " and ".join(parts)
 
     def active(self, setting: Mapping[str, Value]) -> bool:
         """Whether it means anything beside the values of `setting` (canonical so far)."""
         for name, condition in self.when.items():  # plain loops: this is asked for every row of every setting
-            if name not in setting:
+            if name not in setting or not _meets(setting[name], condition):
                 return False
-            value = setting[name]
-            if not (condition(value) if callable(condition) else value in condition):
+        for name, condition in self.unless.items():
+            if name in setting and _meets(setting[name], condition):
                 return False
-        return not self.unless or not any(setting.get(name) in values for name, values in self.unless.items())
+        return True
 
     def allows(self, name: str, value: Value) -> bool:
         """Whether a value of another hyperparameter leaves this one active."""
-        condition = self.when.get(name)
-        if condition is None:
-            return value not in self.unless.get(name, ())
-        return condition(value) if callable(condition) else value in condition
+        if name in self.when:
+            return _meets(value, self.when[name])
+        return not (name in self.unless and _meets(value, self.unless[name]))
 
     def default_for(self, setting: Mapping[str, Value]) -> Value:
         """The default beside the values of `setting`."""
@@ -156,6 +153,14 @@ class Hyperparameter:
         if self.kind == "int":
             return int(value) if value == int(value) else None
         return float(value) + 0.0  # -0.0 and 0.0 are one value
+
+
+def _meets(value: Value, condition: tuple[Value, ...] | Condition) -> bool:
+    return condition(value) if callable(condition) else value in condition
+
+
+def _show_condition(condition: tuple[Value, ...] | Condition) -> str:
+    return "> 0" if callable(condition) else " or ".join(map(show_value, condition))
 
 
 def show_value(value: object) -> str:
@@ -291,7 +296,8 @@ _ROWS = (
                    'a larger minibatch makes fewer steps. A last minibatch of one row is left out. '
                    'A function has no rows: there it divides the `noise`, and is 1 by default.',
                    low=1, words=("full",), default_with={("model", "function"): 1}, unless={"noise": (0.0,)}),
-    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000),
+    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
+                   unless={"steps": _positive}),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one "
                        "pair per channel "
@@ -325,6 +331,10 @@ _ROWS = (
                    "doubles the variance, so that deep networks explode).",
                    choices=("scaled", "zero", "full"), when={"connection": ("residual",)},
                    unless={"bn_position": ("before",)}, late=True),
+    Hyperparameter("steps", "int", 0, TRAINING, "program",
+                   "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide. "
+                   "A function has no epochs: 100 by default.",
+                   low=0, high=1_000_000_000, default_with={("model", "function"): 100}, late=True),
     Hyperparameter("function", "text", "square", FUNCTION, "program",
                    "What the point goes down: "
                    + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())

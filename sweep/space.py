@@ -134,6 +134,19 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A number that was asked for beside those of every epoch."""
+
+    step: int
+    """Training steps that the trial had made, in all."""
+    place: str
+    """What was looked at: a layer, a test set; empty for the whole."""
+    quantity: str
+    """What was measured there."""
+    value: float
+
+
+@dataclass(frozen=True)
 class EpochRecord:
     """One epoch of one trial, as the engine reports and the ledger records it. Losses are means over rows, accuracies
     are in [0, 1]."""
@@ -155,6 +168,7 @@ class EpochRecord:
     test_loss: float | None = None
     test_accuracy: float | None = None
     """Measured after the last epoch, as is `test_loss`."""
+    readings: tuple[Reading, ...] = ()
 
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""

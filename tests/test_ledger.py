@@ -17,7 +17,7 @@ import pytest
 from sweep.errors import SweepError, UsageError
 from sweep.ledger import APPLICATION_ID, FILE, STATES, VERSION, Ledger, Study
 from sweep.recipe import load_recipe
-from sweep.space import Trial
+from sweep.space import Reading, Trial
 from tests.made import record
 
 RECIPE = load_recipe(None, {"lr": "0.1,0.01,0.001", "beta1": "0.8,0.9", "epochs": "3"})
@@ -96,6 +96,21 @@ def test_recording_an_epoch_again_replaces_it(ledger, study):
     ledger.begin(study, [0])
     ledger.record(study, [record(0, 1, val_loss=0.3)])
     assert ledger.epochs(study, 0)["val_loss"].tolist() == [0.3]
+
+
+def test_readings_live_with_their_epoch(ledger, study):
+    first = Reading(0, "hidden 1", "grad_norm", 0.1), Reading(0, "hidden 2", "grad_norm", math.inf)
+    ledger.record(study, [record(0, 1, readings=first), record(1, 1, readings=first[:1])])
+    ledger.record(study, [record(0, 1, readings=first)])
+    found = ledger.readings(study, 0)
+    assert found["place"].tolist() == ["hidden 1", "hidden 2"]
+    assert found["value"].tolist()[0] == 0.1
+    assert math.isnan(found["value"][1])
+    assert len(ledger.readings(study)) == 3
+    ledger.begin(study, [0])
+    assert ledger.readings(study)["trial"].tolist() == [1]
+    ledger.remove(study)
+    assert ledger.readings(study).empty
 
 
 # States
@@ -262,7 +277,7 @@ def test_the_file_says_whose_it_is(plain):
 def test_the_documented_columns(plain):
     columns = {
         table: [name for _, name, *_ in plain.execute(f"PRAGMA table_info({table})")]
-        for table in ("studies", "trials", "epochs")
+        for table in ("studies", "trials", "epochs", "readings")
     }
     assert columns["studies"] == [
         "id",
@@ -281,6 +296,7 @@ def test_the_documented_columns(plain):
     curve = ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
     assert {*curve, "best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy"} <= set(columns["trials"])
     assert columns["epochs"] == ["study", "trial", "epoch", *curve, "grad_norm", "seconds"]
+    assert columns["readings"] == ["study", "trial", "epoch", "step", "place", "quantity", "value"]
     assert set(STATES) == {"waiting", "running", "complete", "pruned", "diverged", "failed"}
 
 

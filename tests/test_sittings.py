@@ -181,9 +181,11 @@ def test_a_ledger_of_version_2_gains_the_classes_when_its_data_are_loaded_again(
     counts = Classes((3, 1), (1, 1), (2, 2), (0, 2))
     with closing(sqlite3.connect(tmp_path / FILE)) as file:
         file.execute("ALTER TABLE studies DROP COLUMN classes")
+        file.execute("DROP TABLE readings")
         file.execute("PRAGMA user_version = 2")
     with Ledger(tmp_path) as ledger:
         assert ledger.study("s").classes is None
+        assert ledger.readings(study).empty
         ledger.use_data(study, "fingerprint", counts)
         assert ledger.study("s").classes == counts
         ledger.use_data(study, "fingerprint")

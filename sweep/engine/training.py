@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -18,7 +18,7 @@ import torch
 from sweep import checkpoint
 from sweep.data import Split
 from sweep.engine.program import Metrics, Program
-from sweep.space import EpochRecord, Trial
+from sweep.space import EpochRecord, Reading, Trial
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
 """Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
@@ -170,6 +170,7 @@ class Training:
             "seen": program.seen,
             "elapsed": elapsed,
             "trials": [checkpoint.trial_key(trial) for trial in self.trials],
+            "readings": [[[astuple(reading) for reading in record.readings] for record in row] for row in self.history],
         }
         rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
         history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.trials), len(_FIELDS))
@@ -204,16 +205,22 @@ class Training:
             lanes = [places[checkpoint.trial_key(trial)] for trial in self.trials]
             tensors = safetensors.torch.load(body)
             history = tensors.pop("history")[:, lanes].tolist()
+            readings = [[row[lane] for lane in lanes] for row in about["readings"]]
             self.program.restore(tensors, lanes, about["epoch"], about["step"], about["seen"])
         except (KeyError, IndexError, RuntimeError, ValueError, safetensors.SafetensorError):
             self.program = self._new_program()
             return False
         self.history = [
             [
-                EpochRecord(trial.number, epoch, **dict(zip(_FIELDS, values, strict=True)))
-                for trial, values in zip(self.trials, row, strict=True)
+                EpochRecord(
+                    trial.number,
+                    epoch,
+                    **dict(zip(_FIELDS, values, strict=True)),
+                    readings=tuple(Reading(*one) for one in read),
+                )
+                for trial, values, read in zip(self.trials, row, rows, strict=True)
             ]
-            for epoch, row in enumerate(history, 1)
+            for epoch, (row, rows) in enumerate(zip(history, readings, strict=True), 1)
         ]
         self._elapsed = float(about["elapsed"])
         return True

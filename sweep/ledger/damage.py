@@ -23,9 +23,11 @@ _KEYS = {
     "trials": ("study", "number"),
     "sittings": ("study", "number"),
     "epochs": ("study", "trial", "epoch"),
+    "readings": ("study", "trial", "epoch", "step", "place", "quantity"),
 }
-_WHOLE = {"id", "trials", "study", "number", "seed", "epochs", "epoch", "trial", "sitting"}
+_WHOLE = {"id", "trials", "study", "number", "seed", "epochs", "epoch", "trial", "sitting", "step"}
 _TEXT = {"name", "recipe", "created", "versions", "machine", "setting", "state", "started", "facts"}
+_TEXT |= {"place", "quantity"}
 _PERHAPS = {"data", "classes", "finished", "reason", "traceback"}
 
 

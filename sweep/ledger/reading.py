@@ -260,6 +260,17 @@ class Reader(File):
         frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
 
+    def readings(self, study: Study, number: int | None = None) -> pd.DataFrame:
+        """What was measured beside the epochs' numbers (see `space.Reading`), of every trial or of one: columns trial,
+        epoch, step, place, quantity, value; NaN where a value was not finite."""
+        import pandas as pd
+
+        names = ["trial", "epoch", "step", "place", "quantity", "value"]
+        one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
+        query = f"SELECT {', '.join(names)} FROM readings WHERE study = ?{one} ORDER BY trial, epoch, step"
+        rows = self._read(query, study.id, *values) if self._version >= 4 else []
+        return pd.DataFrame.from_records(rows, columns=names).astype({"value": "float64"})
+
 
 def mixing(kinds: Sequence[Sequence[Sitting]]) -> str:
     """That trials come from several kinds of machines (see `Reader.kinds`), in words."""

@@ -1,10 +1,11 @@
-"""The ledger's tables, schema version 3; `results/README.md` describes them for readers.
+"""The ledger's tables, schema version 4; `results/README.md` describes them for readers.
 
 studies  one row per study: recipe as JSON, versions and machine it was started on, when, trials in all
 trials   one row per trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
          best metrics, test metrics (shown of the selected trial only), seconds
 sittings one row for each time that a process trained a study: when, and the versions and machine it had
 epochs   one row per epoch of a trial: losses, accuracies, gradient norm, seconds
+readings one row per number that was asked for beside those: of a layer, within an epoch, on a further test set
 
 Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
 was not finite is NULL, with the state saying why.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 FILE = "sweep.db"
 APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 3
+VERSION = 4
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 FINISHED = ("complete", "pruned", "diverged")
 PLANNED_EPOCHS = "max_epochs"
@@ -30,6 +31,18 @@ SITTINGS = """CREATE TABLE sittings (
     started TEXT NOT NULL,
     facts TEXT NOT NULL,               -- JSON: versions, host, system, processor, cores, instructions, threads, device
     PRIMARY KEY (study, number)
+) WITHOUT ROWID"""
+
+READINGS = """CREATE TABLE readings (
+    study INTEGER NOT NULL,
+    trial INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,            -- the one it was recorded with
+    step INTEGER NOT NULL,             -- training steps made before it, in all
+    place TEXT NOT NULL,               -- what was looked at: a layer, a test set; empty for the whole
+    quantity TEXT NOT NULL,            -- what was measured there
+    value REAL,
+    PRIMARY KEY (study, trial, epoch, step, place, quantity),
+    FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID"""
 
 SCHEMA = f"""
@@ -74,6 +87,7 @@ CREATE TABLE epochs (
     PRIMARY KEY (study, trial, epoch),
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID;
+{READINGS};
 """
 
 UPGRADE = {
@@ -88,5 +102,6 @@ UPGRADE = {
         "UPDATE trials SET sitting = 1 WHERE epochs > 0 AND study IN (SELECT study FROM sittings)",
     ),
     2: ("ALTER TABLE studies ADD COLUMN classes TEXT",),
+    3: (READINGS,),
 }
 """What brings a ledger of each version to the next."""

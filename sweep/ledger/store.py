@@ -112,7 +112,8 @@ class Ledger(Reader):
         keys = [(study.id, number) for number in numbers]
         running = [(sitting, study.id, number) for number in numbers]
         with self._transaction():
-            self._connection.executemany("DELETE FROM epochs WHERE study = ? AND trial = ?", keys)
+            for table in ("epochs", "readings"):
+                self._connection.executemany(f"DELETE FROM {table} WHERE study = ? AND trial = ?", keys)
             self._connection.executemany(
                 f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} WHERE study = ? AND number = ?",
                 running,
@@ -130,8 +131,11 @@ class Ledger(Reader):
 
     def record(self, study: Study, outcomes: Iterable[EpochRecord]) -> None:
         """Writes a batch of epochs and what they make of their trials."""
-        epochs, trials = [], []
+        epochs, trials, readings = [], [], []
         for o in outcomes:
+            for reading in o.readings:
+                place = reading.step, reading.place, reading.quantity
+                readings.append((study.id, o.number, o.epoch, *place, _finite(reading.value)))
             values = [_finite(value) for value in (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy)]
             epochs.append((study.id, o.number, o.epoch, *values, _finite(o.grad_norm), o.seconds))
             reason = f"loss not finite in epoch {o.epoch}" if o.state == "diverged" else None
@@ -142,6 +146,7 @@ class Ledger(Reader):
             )
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
+            self._connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", readings)
             self._connection.executemany(
                 "UPDATE trials SET state = ?, reason = ?, epochs = ?, train_loss = ?, train_accuracy = ?, val_loss "
                 "= ?, val_accuracy = ?, "
