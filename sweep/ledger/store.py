@@ -138,7 +138,7 @@ class Ledger(Reader):
                 readings.append((study.id, o.number, o.epoch, *place, _finite(reading.value)))
             values = [_finite(value) for value in (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy)]
             epochs.append((study.id, o.number, o.epoch, *values, _finite(o.grad_norm), o.seconds))
-            reason = f"loss not finite in epoch {o.epoch}" if o.state == "diverged" else None
+            reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
             tests = _finite(o.test_loss), _finite(o.test_accuracy)
             trials.append(
