@@ -8,12 +8,16 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from sweep.errors import UsageError, unknown
+
+FUNCTION_DATA = "function"
+"""What stands for the data's name where the model is a function."""
 
 Box = tuple[tuple[float, float], ...]
 
@@ -154,3 +158,12 @@ def check_start(name: str, start: str) -> int:
 
 def _numbers(many: int) -> str:
     return "one number" if many == 1 else f"{many} numbers"
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """What stands for a checksum of the data: of the files of a user's own functions, and of what the others are."""
+    crc = 0
+    for name in names:
+        own = own_parts(name)
+        crc = zlib.crc32(own[0].read_bytes() if own else FORMULAS[name].text.encode(), crc)
+    return f"{crc:08x}"

@@ -113,10 +113,14 @@ def trial(
         found = ledger.study(study)
         row, setting = ledger.trial(found, number)
         epochs = ledger.epochs(found, number).drop(columns="trial")
+        ends = ledger.readings(found, number) if found.recipe.of_function else None
         sitting = next((one for one in ledger.sittings(found) if one.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
     if as_json:
-        say({"study": study, **row, "machine": sitting and sitting.facts, "setting": setting, "curve": records(epochs)})
+        told = {"study": study, **row, "machine": sitting and sitting.facts, "setting": setting}
+        if ends is not None:
+            told["end"] = {one["place"]: one["value"] for one in records(ends)}
+        say(told | {"curve": records(epochs)})
     else:
-        say(trial_report(row, setting, epochs, test, console().width, sitting))
+        say(trial_report(row, setting, epochs, test, console().width, sitting, ends))

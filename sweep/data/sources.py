@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sweep.data.classes import Classes, count_classes
 from sweep.data.npz import Arrays, brief, images, read_npz
 from sweep.errors import UsageError, unknown
+from sweep.formulas import FUNCTION_DATA
 
 if TYPE_CHECKING:
     import torch
@@ -101,6 +102,8 @@ def describe(name: str) -> DataInfo:
     """What is known of a data set before it is loaded. Raises UsageError for one that does not exist or cannot be
     used.
     """
+    if name == FUNCTION_DATA:
+        return DataInfo(name, (), 0, 1, 0, 0, splits=False)
     if name in KNOWN:
         known = KNOWN[name]
         return _info(name, known.shape, known.classes, known.train, known.test)

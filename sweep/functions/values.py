@@ -6,7 +6,6 @@ import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -157,14 +156,3 @@ def _brief(error: Exception) -> str:
 def numbers_of(name: str) -> tuple[str, ...]:
     """The hyperparameters that are numbers of a function's formula."""
     return FORMULAS[name].parameters if name in FORMULAS else ()
-
-
-def fingerprint(names: Sequence[str]) -> str:
-    """What stands for the data of a study of functions: a checksum of the files of a user's own."""
-    import zlib
-
-    crc = 0
-    for name in names:
-        parts = own_parts(name)
-        crc = zlib.crc32(Path(parts[0]).read_bytes() if parts else name.encode(), crc)
-    return f"{crc:08x}"

@@ -248,7 +248,17 @@ class Reader(File):
         frame["setting"] = codes
         if study.recipe.splits:
             frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
-        return pd.concat([frame, settings.astype(object).take(codes).set_index(frame.index)], axis=1)
+        parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
+        return pd.concat([*parts, *([self._ends(study, frame["number"])] if study.recipe.of_function else [])], axis=1)
+
+    def _ends(self, study: Study, numbers: pd.Series) -> pd.DataFrame:
+        """Where the paths of a study of functions ended: a column for each number of their points."""
+        import pandas as pd
+
+        rows = self._read("SELECT trial, place, value FROM readings WHERE study = ? AND quantity = 'end'", study.id)
+        ends = pd.DataFrame.from_records(rows, columns=["trial", "place", "value"]).astype({"value": "float64"})
+        found = {place: part.set_index("trial")["value"] for place, part in ends.groupby("place")}
+        return pd.DataFrame({place: numbers.map(values) for place, values in found.items()}, index=numbers.index)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""
@@ -288,8 +298,10 @@ def _classes(text: str | None) -> Classes | None:
 
 def _columns(recipe: Recipe) -> dict[str, str]:
     """The columns of `trials` that a study fills, each with the name it has for readers."""
-    if recipe.imported is None:
+    if recipe.imported is None and not recipe.of_function:
         return {name: name for name in TRIAL_COLUMNS}
     told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}
+    if recipe.imported is None:
+        return told | {"traceback": "traceback", recipe.metric_column: recipe.metric}
     tested = {"test_loss": recipe.imported.test_name} if recipe.imported.test_name else {}
     return told | {recipe.metric_column: recipe.metric} | tested

@@ -33,6 +33,10 @@ them.
 """
 
 
+PATHS = 4096
+"""Paths that go down a function together at most: their numbers then stay in one core's cache."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """What one worker trains at a time: trials of one cohort, as lanes of one program."""
@@ -103,6 +107,8 @@ def piece_sizes(
 def lane_count(program: Setting, data: DataInfo, trials: int, kind: str = "cpu float32") -> int:
     """How many lanes a program of a cohort gets that was not measured: on a CPU as many as stay in the cache, on a GPU
     as many as may fit in its memory."""
+    if program["model"] == "function":
+        return max(1, min(PATHS, trials))
     if not kind.startswith("cpu"):
         return max(1, min(GPU_LANES, trials, GPU_LANE_BUDGET // _lane_numbers(program, data)))
     if program["model"] == "cnn" and math.prod(data.shape) > 256:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
 from sweep.space import Axis, Grid, Range, setting_key
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -46,7 +46,12 @@ class Recipe:
     @property
     def metric_column(self) -> str:
         """The column of the ledger that holds the metric."""
-        return "val_loss" if self.imported else self.metric
+        return "val_loss" if self.imported or self.of_function else self.metric
+
+    @property
+    def of_function(self) -> bool:
+        """Whether points go down functions, in place of networks that learn data."""
+        return self.data == FUNCTION_DATA
 
     def split_of(self, seed: int) -> int:
         """The number of the split that a seed trains on (see `Source.resplit`)."""
@@ -157,6 +162,8 @@ class Recipe:
 
     def long_warmup(self) -> list[str]:
         """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""
+        if self.of_function:
+            return []
         if self.settings:
             pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in self.settings}
             cut = sorted(pair for pair in pairs if pair[0] > pair[1])
@@ -181,7 +188,9 @@ class Recipe:
         return (values.low, values.high) if isinstance(values, Range) else tuple(float(value) for value in values)
 
     def fixed_epochs(self) -> Value | None:
-        """The number of epochs, if it is not swept."""
+        """The number of epochs, if it is not swept and there are any."""
+        if self.of_function:
+            return None
         axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
         if axis is None:
             return TABLE["epochs"].default
