@@ -20,7 +20,7 @@ from sweep.hyperparameters import Setting
 from sweep.space import Trial, setting_key
 
 FOLDER = ".checkpoints"
-FORMAT = 2
+FORMAT = 3
 _SUFFIX = ".safetensors"
 
 Key = tuple[str, int]

@@ -280,6 +280,14 @@ _RECIPE_FLAGS = {
         "Number format of matrix products: float32, tf32 (GPUs) or bf16. Changes every result.",
         "Data and seed",
     ),
+    "look": (
+        "NAMES",
+        "Record while training, changing no number: layers (gradient norm, activations, batch norm of each), curvature "
+        "(the loss's largest), noise (of the gradient, by batch size), gap (training part scored after the epoch), "
+        "or all; `sweep look` shows them.",
+        "Looking inside",
+    ),
+    "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
     "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
 }

@@ -133,6 +133,28 @@ class Result:
     """Where there are several objectives, those that are measured, by name."""
 
 
+LOOKS = ("layers", "curvature", "noise", "gap")
+"""What may be looked at while a network trains (see `Watch.look`)."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is measured while trials train, beside the numbers of every epoch. It changes none of them."""
+
+    look: tuple[str, ...] = ()
+    """Of `LOOKS`: each layer's gradient norm, activations and batch norm; the curvature of the loss; the gradient's
+    noise; the gap between training and validation part."""
+    epochs: tuple[int, ...] = ()
+    """At which epochs to look; empty: at each."""
+
+    def looks(self, name: str, epoch: int) -> bool:
+        """Whether to look at something at an epoch."""
+        return name in self.look and (not self.epochs or epoch in self.epochs)
+
+
+UNWATCHED = Watch()
+
+
 @dataclass(frozen=True)
 class Reading:
     """A number that was asked for beside those of every epoch."""

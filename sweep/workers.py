@@ -46,6 +46,7 @@ from sweep.messages import (
     Trouble,
 )
 from sweep.plan import Unit
+from sweep.space import UNWATCHED, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
 
@@ -71,6 +72,7 @@ class DataRequest:
     """Of matrix products; see recipe.PRECISIONS."""
     splits: tuple[int, ...] = (0,)
     """Numbers of the splits that workers will ask for."""
+    watch: Watch = UNWATCHED
     functions: tuple[tuple[str, tuple[float, ...]], ...] = ()
     """What points go down, where there are no data: each function with a point of it."""
 
@@ -274,6 +276,7 @@ class _Stock:
         self.classes = None if request.functions else self.source.classes()
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
+        self.watch = request.watch
         if any(device.startswith("cuda") for device in self.devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
         if "mps" in self.devices and not torch.backends.mps.is_available():
@@ -388,7 +391,7 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped 
     if stock.checkpoints:
         saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind)
     split = stock.split(unit.trials[0].setting, unit.split)
-    training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until)
+    training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until, stock.watch)
     for records in training:
         pipe.send(Trained(worker, tuple(records)))
         if training.trouble:

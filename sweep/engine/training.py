@@ -17,8 +17,9 @@ import torch
 
 from sweep import checkpoint
 from sweep.data import Split
+from sweep.engine import looking
 from sweep.engine.program import Metrics, Program
-from sweep.space import EpochRecord, Reading, Trial
+from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
 """Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
@@ -66,15 +67,17 @@ class Training:
         device: str = "cpu",
         precision: str = "float32",
         until: int | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
-        self.device, self.precision = device, precision
+        self.device, self.precision, self.watch = device, precision, watch
         self.epochs = int(trials[0].setting["epochs"])
         self.until = min(until or self.epochs, self.epochs)
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
         self.trouble = ""
         self._wish = ""
+        self._readings: list[list[Reading]] = []
         self._file: Path | None = None
         self._cost = 0.0
         self._elapsed = 0.0
@@ -89,6 +92,7 @@ class Training:
         self._saved = self._looked = time.perf_counter()
         while self.trials and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
+            self._look()
             while self.program.step < self.program.epoch_steps:
                 self.program.train_step()
                 if self._pause(begin) == "now":
@@ -109,9 +113,18 @@ class Training:
         settings, seeds = [trial.setting for trial in self.trials], [trial.seed for trial in self.trials]
         return Program(settings, seeds, self.split, device=self.device, precision=self.precision)
 
+    def _look(self) -> None:
+        """At an epoch's start: what is to be seen of each lane's network then."""
+        if self.program.step or not self.watch.look:
+            return
+        self._readings = [looking.at_start(self.program, lane, self.watch) for lane in range(self.program.lanes)]
+
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
         program, last = self.program, self.program.epoch == self.epochs
         metrics = program.end_epoch()
+        if self.watch.looks("gap", program.epoch):
+            for lane, found in enumerate(looking.gaps(program, metrics)):
+                self._readings[lane] += found
         tested = program.evaluate(self.split.test) if last else None
         seconds = (time.perf_counter() - begin) / len(self.trials)
         records = []
@@ -120,8 +133,16 @@ class Training:
             state = "diverged" if _diverged(metrics, lane) else "complete" if last else None
             test = (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
             records.append(
-                EpochRecord(trial.number, program.epoch, **values, seconds=seconds, state=state).tested(*test)
+                EpochRecord(
+                    trial.number,
+                    program.epoch,
+                    **values,
+                    seconds=seconds,
+                    state=state,
+                    readings=tuple(self._readings[lane]) if self._readings else (),
+                ).tested(*test)
             )
+        self._readings = []
         return records
 
     def _go_on(self, records: list[EpochRecord]) -> None:
@@ -170,6 +191,7 @@ class Training:
             "seen": program.seen,
             "elapsed": elapsed,
             "trials": [checkpoint.trial_key(trial) for trial in self.trials],
+            "looked": [[astuple(reading) for reading in found] for found in self._readings],
             "readings": [[[astuple(reading) for reading in record.readings] for record in row] for row in self.history],
         }
         rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
@@ -206,6 +228,7 @@ class Training:
             tensors = safetensors.torch.load(body)
             history = tensors.pop("history")[:, lanes].tolist()
             readings = [[row[lane] for lane in lanes] for row in about["readings"]]
+            looked = [about["looked"][lane] for lane in lanes if about["looked"]]
             self.program.restore(tensors, lanes, about["epoch"], about["step"], about["seen"])
         except (KeyError, IndexError, RuntimeError, ValueError, safetensors.SafetensorError):
             self.program = self._new_program()
@@ -222,6 +245,7 @@ class Training:
             ]
             for epoch, (row, rows) in enumerate(zip(history, readings, strict=True), 1)
         ]
+        self._readings = [[Reading(*one) for one in found] for found in looked]
         self._elapsed = float(about["elapsed"])
         return True
 

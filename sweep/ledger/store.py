@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Ledger(Reader):
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR IGNORE INTO trials (study, number, setting, seed, state) VALUES (?, ?, ?, ?, 'waiting')",
-                ((study.id, trial.number, setting_key(trial.setting), trial.seed) for trial in trials),
+                ((study.id, number, setting, seed) for number, setting, seed in _keyed(trials)),
             )
 
     def grow(self, study: Study, recipe: Recipe, trials: int) -> Study:
@@ -109,14 +109,14 @@ class Ledger(Reader):
     def begin(self, study: Study, numbers: Sequence[int], sitting: int | None = None) -> None:
         """Sets trials to running, in a sitting, without results: what an unfinished training left is dropped."""
         clear = ", ".join(f"{name} = NULL" for name in (*EPOCH_METRICS, *MEASURES, "reason", "traceback"))
-        keys = [(study.id, number) for number in numbers]
-        running = [(sitting, study.id, number) for number in numbers]
+        some, among = json.dumps([*numbers]), "IN (SELECT value FROM json_each(?))"
         with self._transaction():
             for table in ("epochs", "readings"):
-                self._connection.executemany(f"DELETE FROM {table} WHERE study = ? AND trial = ?", keys)
-            self._connection.executemany(
-                f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} WHERE study = ? AND number = ?",
-                running,
+                self._connection.execute(f"DELETE FROM {table} WHERE study = ? AND trial {among}", (study.id, some))
+            self._connection.execute(
+                f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} "
+                f"WHERE study = ? AND number {among}",
+                (sitting, study.id, some),
             )
 
     def mark(
@@ -171,6 +171,17 @@ class Ledger(Reader):
         """Deletes a study with its trials and epochs."""
         with self._transaction():
             self._connection.execute("DELETE FROM studies WHERE id = ?", (study.id,))
+
+
+def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
+    """Number, setting as text and seed of trials; seeds of one setting, which come one after another, share the
+    text.
+    """
+    last, text = None, ""
+    for trial in trials:
+        if trial.setting is not last:
+            last, text = trial.setting, setting_key(trial.setting)
+        yield trial.number, text, trial.seed
 
 
 def _finite(value: float | None) -> float | None:

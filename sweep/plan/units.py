@@ -76,9 +76,12 @@ def units(
     speeds = speeds or Speeds()
     places = {key: one.path for one in reversed(saved) for key in one.keys}
     cohorts: dict[tuple[str, int, Path | None], list[Trial]] = {}
+    last, key = None, ""
     for trial in trials:
         place = places.get(trial_key(trial)) if places else None
-        cohorts.setdefault((program_key(trial.setting), split_of(trial.seed), place), []).append(trial)
+        if trial.setting is not last:  # seeds of one setting come one after another
+            last, key = trial.setting, program_key(trial.setting)
+        cohorts.setdefault((key, split_of(trial.seed), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
     share = least_programs(len(cohorts), jobs)
     for (_, split, place), members in cohorts.items():

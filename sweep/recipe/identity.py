@@ -15,7 +15,10 @@ from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, 
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
-from sweep.space import Axis, Grid, Range, setting_key
+from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
+
+WATCHED = ("look", "look_epochs")
+"""The keys that say what to watch; they decide no number."""
 
 @dataclass(frozen=True)
 class Recipe:
@@ -33,6 +36,8 @@ class Recipe:
     """The split of the data that each seed trains on, in the order of `seeds`; empty where all train on split 0."""
     metric: str = "val_loss"
     direction: str = "minimize"
+    watch: Watch = UNWATCHED
+    """What is measured beside the epochs' numbers while its trials train."""
     search: Search | None = None
     settings: tuple[Setting, ...] = ()
     """Where they are listed one by one, all of them; the axes then are the values that occur."""
@@ -102,6 +107,8 @@ class Recipe:
             **({"data_dir": self.data_dir} if self.data_dir else {}),
             "split_seed": self.split_seed,
             **({"precision": self.precision} if self.precision != "float32" else {}),
+            **({"look": list(self.watch.look)} if self.watch.look else {}),
+            **({"look_epochs": list(self.watch.epochs)} if self.watch.epochs else {}),
             "seeds": list(self.seeds),
             **({"split_seeds": list(self.splits)} if self.splits else {}),
             "metric": self.metric,
@@ -113,9 +120,9 @@ class Recipe:
         }
 
     def identity(self) -> dict[str, Any]:
-        """What decides which trials there are and what their numbers mean: not where the data lie, nor the ranking
-        (but for a search, which goes by it)."""
-        other = ("data_dir",) if self.search else ("data_dir", "metric", "direction")
+        """What decides which trials there are and what their numbers mean: not where the data lie, nor what is watched,
+        nor the ranking (but for a search, which goes by it)."""
+        other = (*WATCHED, "data_dir") if self.search else (*WATCHED, "data_dir", "metric", "direction")
         return {key: value for key, value in self.to_dict().items() if key not in other}
 
     def digest(self) -> str:

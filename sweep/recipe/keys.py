@@ -11,7 +11,7 @@ from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
 from sweep.recipe.listed import check_listed
-from sweep.space import Grid
+from sweep.space import LOOKS, Grid
 
 METRICS: dict[str, str] = {
     "val_loss": "minimize",
@@ -36,6 +36,8 @@ RECIPE_KEYS = (
     "split_seed",
     "split_seeds",
     "precision",
+    "look",
+    "look_epochs",
     "seeds",
     "metric",
     "direction",
@@ -91,6 +93,27 @@ def _splits(key: str, value: object, where: str) -> tuple[int, ...]:
         raise UsageError(f"{where}{key} = {show_given(value)}: {expected}") from None
 
 
+def _looks(key: str, value: object, where: str) -> tuple[str, ...]:
+    """What to look at: a list, or one text with commas; "all" is everything."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts or not all(isinstance(part, str) for part in parts):
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected one or more of {', '.join(LOOKS)}, or all")
+    names = [part.strip() for part in parts]
+    for name in names:
+        if name not in (*LOOKS, "all"):
+            raise unknown(key, name[:60], (*LOOKS, "all"), where)
+    return LOOKS if "all" in names else tuple(name for name in LOOKS if name in names)
+
+
+def _look_epochs(key: str, value: object, where: str) -> tuple[int, ...]:
+    """Epochs from 1: one, or a list of them."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    epochs: list[Any] = [int(part) if isinstance(part, str) and part.strip().isdecimal() else part for part in parts]
+    if not epochs or not all(isinstance(epoch, int) and 1 <= epoch <= 1_000_000 for epoch in epochs):
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected epochs, from 1, such as 1,5,10")
+    return tuple(sorted(set(epochs)))
+
+
 MOST_SEEDS = 100_000
 
 
@@ -113,6 +136,8 @@ CHECKS = {
     "split_seed": whole,
     "split_seeds": _splits,
     "precision": one_of(PRECISIONS),
+    "look": _looks,
+    "look_epochs": _look_epochs,
     "seeds": _seeds,
     "metric": one_of(tuple(METRICS)),
     "direction": one_of(DIRECTIONS),

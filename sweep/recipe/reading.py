@@ -17,7 +17,7 @@ from sweep.recipe.functions import fit_functions
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
 from sweep.recipe.listed import axes_of, listed_settings
 from sweep.recipe.search import aim_metric, read_search
-from sweep.space import Axis, Grid
+from sweep.space import Axis, Grid, Watch
 
 
 def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None = None) -> Recipe:
@@ -110,6 +110,7 @@ def _build(
         plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if "search" in plain:
         plain = aim_metric(plain)
+    plain["watch"] = _watch(plain, entries)
     if "split_seeds" in plain:
         plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
     plain.setdefault("direction", METRICS.get(plain.get("metric", "val_loss"), "minimize"))
@@ -129,6 +130,15 @@ def _one_split_each(splits: tuple[int, ...], seeds: tuple[int, ...] | None, wher
             "expected as many of both (without seeds, they are 0, 1, 2, …)"
         )
     return {"seeds": seeds, "splits": splits if any(splits) else ()}
+
+
+def _watch(plain: dict[str, Any], entries: Mapping[str, tuple[Any, str]]) -> Watch:
+    """Takes what is to be watched out of the plain keys."""
+    epochs = plain.pop("look_epochs", ())
+    if epochs and "look" not in plain:
+        where = entries["look_epochs"][1]
+        raise UsageError(f"{where}look_epochs says when to look; expected look, too: what to look at")
+    return Watch(plain.pop("look", ()), epochs)
 
 
 def _check_units(recipe: Recipe) -> None:

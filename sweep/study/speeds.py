@@ -90,7 +90,15 @@ def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -
     splits = tuple(dict.fromkeys(recipe.splits)) or (0,)
     functions = tuple((str(name), _some_point(recipe, str(name))) for name in recipe.listed("function"))
     return DataRequest(
-        recipe.data, recipe.data_dir, recipe.split_seed, forms, checkpoints, keep, recipe.precision, splits,
+        recipe.data,
+        recipe.data_dir,
+        recipe.split_seed,
+        forms,
+        checkpoints,
+        keep,
+        recipe.precision,
+        splits,
+        recipe.watch,
         functions if recipe.of_function else (),
     )
 

@@ -1,0 +1,214 @@
+"""A look inside a lane's network: each layer's gradient, activations and batch norm, the loss's curvature, the
+gradient's noise, the generalisation gap. Needs program.
+
+A look never touches the program: it runs the plain one-trial module of `nets`, with the lane's numbers, by autograd in
+float64 on the CPU, dropout off and batch norm on the batch's own statistics, as in training. So it changes no number of
+the training, and what it finds of a lane does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sweep import nets
+from sweep.engine.program import Metrics, Program
+from sweep.engine.streams import stream
+from sweep.space import Reading, Watch
+
+LOOK_ROWS = 2_000
+"""Training rows that stand for the training part in curvature and noise: the first so many."""
+
+LANCZOS_STEPS = 30
+"""Products with the Hessian for its largest eigenvalue: ample for the largest alone (Ghorbani et al. 2019)."""
+
+NOISE_SIZES = (1, 4, 16, 64, 256, 1024)
+"""Rows of the minibatches whose gradients are compared with that of all rows."""
+
+NOISE_DRAWS = 32
+"""Minibatches of each size."""
+
+_ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU)
+
+
+def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
+    """What is to be seen of a lane at the start of the program's epoch, before its first step."""
+    wanted = [look for name, look in _LOOKS.items() if watch.looks(name, program.epoch)]
+    if not wanted:
+        return []
+    net = _Net(program, lane)
+    with torch.enable_grad():
+        return [reading for look in wanted for reading in look(net)]
+
+
+def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
+    """Of each lane, the training part scored after the epoch, in evaluation mode, and how much worse the validation
+    part is: gap_loss = validation - training loss, gap_accuracy = training - validation accuracy."""
+    step = program.epoch * program.epoch_steps
+    losses, accuracies = program.evaluate(program.split.train)
+    for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
+        found = {
+            "scored_train_loss": loss,
+            "scored_train_accuracy": accuracy,
+            "gap_loss": metrics.val_loss[lane] - loss,
+            "gap_accuracy": accuracy - metrics.val_accuracy[lane],
+        }
+        yield [Reading(step, "", name, value) for name, value in found.items()]
+
+
+class _Net:
+    """A lane's network as a plain module."""
+
+    def __init__(self, program: Program, lane: int) -> None:
+        self.setting, self.seed, self.epoch = program.settings[lane], program.seeds[lane], program.epoch
+        self.step = (program.epoch - 1) * program.epoch_steps
+        train = program.split.train
+        self.module = nets.build(self.setting, tuple(train.x.shape[1:]), program.split.classes)
+        self.module.load_state_dict({name: tensor.cpu() for name, tensor in program.lane(lane).items()}, strict=False)
+        self.module.double().train()
+        for module in self.module.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.momentum = 0.0  # what is looked at stays as it is
+        self.parameters = list(self.module.parameters())
+        run = next(place for place, ((_, end), _) in enumerate(program.runs) if lane < end)
+        first = program.orders[run][: program.batch_size].to(train.x.device)
+        self.first = train.x[first].cpu().double(), train.y[first].cpu()
+        self.rows = train.x[:LOOK_ROWS].cpu().double(), train.y[:LOOK_ROWS].cpu()
+        self.norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.module.modules())
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The mean loss over rows, as training minimises it."""
+        smoothing = float(self.setting.get("label_smoothing", 0.0))
+        return _LOSSES[str(self.setting["loss"])](self.module(x), y, smoothing)
+
+    def gradient(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """The loss's gradient by every parameter."""
+        return list(torch.autograd.grad(self.loss(x, y), self.parameters))
+
+    def reading(self, place: str, quantity: str, value: float) -> Reading:
+        return Reading(self.step, place, quantity, value)
+
+
+def _squared_error(outputs: Tensor, y: Tensor) -> Tensor:
+    return (outputs - functional.one_hot(y, outputs.shape[1])).square().mean(1).mean()
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cross_entropy": lambda logits, y, smoothing: functional.cross_entropy(logits, y, label_smoothing=smoothing),
+    "mse": lambda logits, y, _: _squared_error(torch.softmax(logits, 1), y),
+    "mse_logits": lambda logits, y, _: _squared_error(logits, y),
+}
+"""The losses of `losses`, in a form that can be differentiated twice."""
+
+
+def _places(module: nn.Module, count: int = 0) -> Iterator[tuple[str, nn.Module]]:
+    """The layers of a network, each with its place: the weight layers are numbered from the input on, and what follows
+    one is at its place; the layer of a shortcut has that of its block's last."""
+    for child in module.children():
+        if isinstance(child, nets.Residual | nets.Dense):
+            for place, layer in _places(child.branch, count):
+                count = int(place.removeprefix("layer "))
+                yield place, layer
+            if isinstance(child, nets.Residual):
+                for layer in child.shortcut:
+                    yield f"shortcut {count}", layer
+            continue
+        count += isinstance(child, nn.Linear | nn.Conv2d)
+        yield f"layer {count}", child
+
+
+def _look_at_layers(net: _Net) -> Iterator[Reading]:
+    """By layer, on the epoch's first minibatch: the gradient's L2 norm (weights and bias); mean and deviation of what
+    the activation reads and gives; mean and deviation over units of batch norm's scale and shift, and the means of
+    its moving averages."""
+    layers = list(_places(net.module))
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[module] = inputs[0].detach(), output.detach()
+
+    hooks = [module.register_forward_hook(keep) for _, module in layers if isinstance(module, _ACTIVATIONS)]
+    gradients = dict(zip(map(id, net.parameters), net.gradient(*net.first), strict=True))
+    for hook in hooks:
+        hook.remove()
+    for place, module in layers:
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            squares = sum(float(gradients[id(tensor)].square().sum()) for tensor in module.parameters())
+            yield net.reading(place, "grad_norm", math.sqrt(squares))
+        elif isinstance(module, _ACTIVATIONS):
+            for name, values in zip(("preactivation", "activation"), seen[module], strict=True):
+                yield net.reading(place, f"{name}_mean", float(values.mean()))
+                yield net.reading(place, f"{name}_sd", float(values.std(correction=0)))
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for name, values in (("gamma", module.weight), ("beta", module.bias)):
+                if values is not None:
+                    yield net.reading(place, f"{name}_mean", float(values.mean()))
+                    yield net.reading(place, f"{name}_sd", float(values.std(correction=0)))
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            yield net.reading(place, "running_mean", float(module.running_mean.mean()))
+            yield net.reading(place, "running_var", float(module.running_var.mean()))
+
+
+def _look_at_curvature(net: _Net) -> Iterator[Reading]:
+    """The largest eigenvalue of the loss's Hessian over the training rows: gradient descent is stable below 2 / it."""
+    gradient = torch.autograd.grad(net.loss(*net.rows), net.parameters, create_graph=True)
+    flat = torch.cat([part.reshape(-1) for part in gradient])
+
+    def product(vector: Tensor) -> Tensor:
+        parts = torch.autograd.grad(flat @ vector, net.parameters, retain_graph=True)
+        return torch.cat([part.reshape(-1) for part in parts])
+
+    start = torch.randn(len(flat), dtype=torch.float64, generator=stream(net.seed, "look", net.epoch))
+    yield net.reading("", "curvature", largest_eigenvalue(product, start))
+
+
+def largest_eigenvalue(product: Callable[[Tensor], Tensor], start: Tensor, steps: int = LANCZOS_STEPS) -> float:
+    """The largest eigenvalue of a symmetric matrix that is known by its products with vectors [P], by Lanczos'
+    iteration with full orthogonalisation (Golub & Van Loan, Matrix Computations, 10.1). NaN where one is not finite."""
+    basis, diagonal, beside = [start / start.norm()], list[float](), list[float]()
+    for _ in range(min(steps, len(start))):
+        vector = product(basis[-1])
+        if not bool(vector.isfinite().all()):
+            return math.nan
+        diagonal.append(float(vector @ basis[-1]))
+        known = torch.stack(basis)
+        for _ in range(2):  # once leaves rounding behind
+            vector = vector - known.T @ (known @ vector)
+        length = float(vector.norm())
+        if length <= 1e-10 * max(map(abs, diagonal)):
+            break
+        beside.append(length)
+        basis.append(vector / length)
+    size = len(diagonal)
+    small = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    for place, value in enumerate(beside[: size - 1]):
+        small[place, place + 1] = small[place + 1, place] = value
+    return float(torch.linalg.eigvalsh(small)[-1])
+
+
+def _look_at_noise(net: _Net) -> Iterator[Reading]:
+    """By batch size B, the root mean square over minibatches of the distance between their gradient and that of all
+    N rows: sigma sqrt(1/B) sqrt(1 - B/N) for rows drawn without repetition."""
+    x, y = net.rows
+    whole = net.gradient(x, y)
+    generator = stream(net.seed, "look", net.epoch)
+    for size in NOISE_SIZES:
+        if size > len(y) or (size == 1 and net.norm):
+            continue
+        squares = 0.0
+        for _ in range(NOISE_DRAWS):
+            pick = torch.randperm(len(y), generator=generator)[:size]
+            pairs = zip(net.gradient(x[pick], y[pick]), whole, strict=True)
+            squares += sum(float((part - all_).square().sum()) for part, all_ in pairs)
+        yield net.reading(f"batch {size}", "gradient_noise", math.sqrt(squares / NOISE_DRAWS))
+
+
+_LOOKS = {"layers": _look_at_layers, "curvature": _look_at_curvature, "noise": _look_at_noise}
+"""What may be looked at when an epoch begins, see `space.LOOKS`."""
