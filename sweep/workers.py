@@ -219,7 +219,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 continue
             worker = owners[ready]
             try:
-                message = ready.recv()
+                message = ready.recv_bytes()
             except Exception:  # EOF, a reset if it left something unread, or a message torn by the worker's death
                 pid, pipe = workers.pop(worker)
                 pipe.close()
@@ -227,7 +227,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 study.send(Died(worker, _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
             else:
-                study.send(message)
+                study.send_bytes(message)
 
 
 SPLITS_BYTES = 2**30

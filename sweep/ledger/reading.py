@@ -255,10 +255,13 @@ class Reader(File):
         """Where the paths of a study of functions ended: a column for each number of their points."""
         import pandas as pd
 
-        rows = self._read("SELECT trial, place, value FROM readings WHERE study = ? AND quantity = 'end'", study.id)
-        ends = pd.DataFrame.from_records(rows, columns=["trial", "place", "value"]).astype({"value": "float64"})
-        found = {place: part.set_index("trial")["value"] for place, part in ends.groupby("place")}
-        return pd.DataFrame({place: numbers.map(values) for place, values in found.items()}, index=numbers.index)
+        ends = "FROM readings WHERE study = ? AND quantity = 'end'"
+        first = f"SELECT place {ends} AND trial = (SELECT min(trial) {ends})"
+        found = {}
+        for (place,) in self._read(first, study.id, study.id):
+            values = dict(self._read(f"SELECT trial, value {ends} AND place = ?", study.id, place))
+            found[place] = pd.Series([values.get(number) for number in numbers], numbers.index, "float64")
+        return pd.DataFrame(found, index=numbers.index)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""

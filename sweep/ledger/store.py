@@ -133,10 +133,9 @@ class Ledger(Reader):
         """Writes a batch of epochs and what they make of their trials."""
         epochs, trials, readings = [], [], []
         for o in outcomes:
-            for reading in o.readings:
-                place = reading.step, reading.place, reading.quantity
-                readings.append((study.id, o.number, o.epoch, *place, _finite(reading.value)))
-            values = [_finite(value) for value in (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy)]
+            for one in o.readings:
+                readings.append((study.id, o.number, o.epoch, one.step, one.place, one.quantity, _finite(one.value)))
+            values = [*map(_finite, (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy))]
             epochs.append((study.id, o.number, o.epoch, *values, _finite(o.grad_norm), o.seconds))
             reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
