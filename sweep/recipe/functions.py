@@ -13,6 +13,7 @@ from sweep.recipe.keys import METRICS, VALUE
 from sweep.space import Axis, Range
 
 _OF_DATA = {"data": FUNCTION_DATA, "data_dir": None, "split_seed": 0, "split_seeds": (0,), "precision": "float32"}
+_OF_NETWORKS = ("look", "look_epochs")
 """Keys that mean nothing without data, or without networks, each with what it may say all the same."""
 
 
@@ -36,6 +37,9 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
     for key, plainly in _OF_DATA.items():
         if plain.get(key, plainly) != plainly:
             raise UsageError(f"{key} = {plain[key]}: a function has no data and is float64 always; leave {key} out")
+    for key in _OF_NETWORKS:
+        if plain.get(key):
+            raise UsageError(f"{key}: looks into networks; of a function, `sweep function` tells slope and curvature")
     if "epochs" in found:
         raise UsageError("epochs: a function has no epochs; expected steps, of which it makes 100 by default")
     if plain.get("metric", VALUE) != VALUE:
