@@ -1,4 +1,4 @@
-"""The table of hyperparameters: name, type, default, bounds, help, when active, lane or program. Needs nothing.
+"""The table of hyperparameters: name, type, default, bounds, help, when active, lane or program. Needs formulas.
 
 Recipe keys, command-line flags, validation, help and search distributions all derive from `TABLE`.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sweep.errors import UsageError
+from sweep.formulas import FORMULAS, read_function, read_start
 
 Value = float | int | bool | str
 Setting = dict[str, Value]
@@ -29,12 +30,14 @@ class Hyperparameter:
     when: the hyperparameters it depends on, each with the values that make this one active.
     unless: the same for a hyperparameter of a row below, with the values that make this one inactive.
     words: text values that are allowed beside numbers, such as "full" for `batch_size`.
+    read: of kind "text", gives the canonical form of what was written, or None for what cannot be; form: what it
+    expects.
     late: whether ledgers are older than it. Its default then is not stored, so that what was trained before it was
     there still is the same setting.
     """
 
     name: str
-    kind: Literal["float", "int", "bool", "choice"]
+    kind: Literal["float", "int", "bool", "choice", "text"]
     default: Value
     panel: str
     role: Literal["lane", "program"]
@@ -49,6 +52,8 @@ class Hyperparameter:
     default_with: Mapping[tuple[str, Value], Value] = field(default_factory=dict)
     unless: Mapping[str, tuple[Value, ...] | Condition] = field(default_factory=dict)
     late: bool = False
+    read: Callable[[object], str | None] | None = None
+    form: str = ""
 
     @property
     def flag(self) -> str:
@@ -60,6 +65,8 @@ class Hyperparameter:
         """What a value must be, in words for an error message or help text."""
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
+        if self.kind == "text":
+            return self.form
         if self.kind == "bool":
             return "on or off (true or false in a recipe)"
         noun = "a number" if self.kind == "float" else "a whole number"
@@ -121,7 +128,7 @@ class Hyperparameter:
                 "0": False,
             }
             return self.check(words.get(text.lower(), text))
-        if self.kind == "choice" or text in self.words:
+        if self.kind in ("choice", "text") or text in self.words:
             return self.check(text)
         try:
             return self.check(int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else float(text))
@@ -133,6 +140,8 @@ class Hyperparameter:
             return value if isinstance(value, bool) else None
         if self.kind == "choice":
             return value if isinstance(value, str) and value in self.choices else None
+        if self.read is not None:
+            return self.read(value)
         if isinstance(value, str):
             return value if value in self.words else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:  # NaN neither
@@ -179,15 +188,25 @@ def _positive(value: Value) -> bool:
 
 
 OPTIMIZER, NETWORK, TRAINING, DATA = "Optimizer", "Network", "Loss and training", "Data and seed"
+FUNCTION = "Functions instead of networks"
 _ADAMS = ("adam", "adamw")
 _HAS_HIDDEN: Mapping[str, Condition] = {"depth": _positive}
+_FUNCTION: Mapping[str, tuple[Value, ...]] = {"model": ("function",)}
+"""Where a point goes down a function: there is no network, and there are no data."""
+
+
+def _of_functions(parameter: str) -> Mapping[str, tuple[Value, ...]]:
+    return {"function": tuple(name for name, formula in FORMULAS.items() if parameter in formula.parameters)}
+
 
 # fmt: off
 _ROWS = (
-    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "What turns gradients into steps.",
-                   choices=("adam", "adamw", "sgd", "rmsprop")),
+    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "What turns gradients into steps; sgd with a full batch is plain gradient descent. "
+                   "newton (on functions only) divides the gradient by the second derivative; its lr is 1, less damps it.",
+                   choices=("adam", "adamw", "sgd", "rmsprop", "adagrad", "newton")),
     Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane",
-                   "Learning rate α, the length of a step; try factors of ten: 0.1,0.01,0.001.", low=0, open_low=True),
+                   "Learning rate α, the length of a step; try factors of ten: 0.1,0.01,0.001.", low=0, open_low=True,
+                   default_with={("optimizer", "newton"): 1.0}),
     Hyperparameter("beta1", "float", 0.9, OPTIMIZER, "lane", "Adam's β₁: the share of the old average gradient that "
         "is kept at each step.",
                    low=0, high=1, open_high=True, when={"optimizer": _ADAMS}),
@@ -197,8 +216,10 @@ _ROWS = (
                    low=0, high=1, open_high=True, when={"optimizer": (*_ADAMS, "rmsprop")},
                    default_with={("optimizer", "rmsprop"): 0.99}),
     Hyperparameter("eps", "float", 1e-8, OPTIMIZER, "lane",
-                   "Adam's and RMSprop's ε: added to the denominator, so that nothing is divided by 0.",
-                   low=0, open_low=True, when={"optimizer": (*_ADAMS, "rmsprop")}),
+                   "Adam's, RMSprop's and AdaGrad's ε: added to the denominator, so that nothing is divided by 0. "
+                   "AdaGrad's is 1e-10 by default.",
+                   low=0, open_low=True, when={"optimizer": (*_ADAMS, "rmsprop", "adagrad")},
+                   default_with={("optimizer", "adagrad"): 1e-10}),
     Hyperparameter("weight_decay", "float", 0.0, OPTIMIZER, "lane",
                    "Regularization λ: pulls every parameter towards 0 (L2 penalty λ/2·‖w‖²; AdamW applies it apart "
                        "from the gradient).",
@@ -213,20 +234,22 @@ _ROWS = (
                    "Learning rate over time: constant; cosine down to 0; step, a tenth at 50% "
                        "and again at 75% of the epochs.", choices=("constant", "cosine", "step")),
     Hyperparameter("warmup_epochs", "float", 0.0, OPTIMIZER, "lane",
-                   "Epochs over which the learning rate grows from 0 to its value; 0 is no warm-up.", low=0),
+                   "Epochs over which the learning rate grows from 0 to its value; 0 is no warm-up.", low=0,
+                   unless=_FUNCTION),
     Hyperparameter("grad_clip", "float", 0.0, OPTIMIZER, "lane",
                    "Longest gradient: a longer one is shortened to this L2 norm; 0 is no limit.", low=0),
     Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn "
         "(convolutions); `connection` makes "
-        "either residual or dense.", choices=("mlp", "cnn")),
+        "either residual or dense. function: no network, but a point that goes down the `function`.",
+                   choices=("mlp", "cnn", "function")),
     Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the "
         "first stage (doubling at each).",
-                   low=1, high=65536, unless={"depth": (0,)}),
+                   low=1, high=65536, unless={"depth": (0,), **_FUNCTION}),
     Hyperparameter("depth", "int", 2, NETWORK, "program", "Hidden layers; for a cnn, stages of "
         "convolution and pooling. "
                    "An mlp of depth 0 is softmax regression (logistic, of two classes): the inputs go straight to "
                        "the classes.",
-                   low=0, high=256),
+                   low=0, high=256, unless=_FUNCTION),
     Hyperparameter("activation", "choice", "relu", NETWORK, "program", "Activation function of the "
         "hidden layers.", choices=("relu", "tanh", "sigmoid", "gelu"), when=_HAS_HIDDEN),
     Hyperparameter("batch_norm", "bool", False, NETWORK, "program",
@@ -252,7 +275,7 @@ _ROWS = (
         "xavier (uniform), normal, or "
         "torch (torch.nn's own: uniform, "
                    "1/√fan in at most, biases too); otherwise "
-                       "biases start at 0.", choices=("kaiming", "xavier", "normal", "torch")),
+                       "biases start at 0.", choices=("kaiming", "xavier", "normal", "torch"), unless=_FUNCTION),
     Hyperparameter("init_std", "float", 0.01, NETWORK, "lane",
                    "Standard deviation of normal initial weights; 0.01 is too small "
                        "for deep networks without batch norm.",
@@ -263,7 +286,7 @@ _ROWS = (
                    "that of the logits themselves, without a softmax (Hui & Belkin 2020). "
                        "Both squared errors are means over "
                    "the K classes (sums over them would be K times as large and want an lr K times smaller).",
-                   choices=("cross_entropy", "mse", "mse_logits")),
+                   choices=("cross_entropy", "mse", "mse_logits"), unless=_FUNCTION),
     Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane",
                    "Share of each target that is spread over all classes, while training.",
                    low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
@@ -271,19 +294,21 @@ _ROWS = (
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
                    'a larger minibatch makes fewer steps, unless `steps` says how many. '
-                       'A last minibatch of one row is left out.',
-                   low=1, words=("full",)),
+                       'A last minibatch of one row is left out. '
+                   'A function has no rows: there it divides the `noise`, and is 1 by default.',
+                   low=1, words=("full",), default_with={("model", "function"): 1}, unless={"noise": (0.0,)}),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
                    unless={"steps": _positive}),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one "
                        "pair per channel "
-                   "of an image, per column of a table; none leaves them raw.", choices=("zscore", "unit", "none")),
+                   "of an image, per column of a table; none leaves them raw.", choices=("zscore", "unit", "none"),
+                   unless=_FUNCTION),
     Hyperparameter("train_size", "int", "all", DATA, "program",
-                   'How many rows of the training part to train on.', low=2, words=("all",)),
+                   'How many rows of the training part to train on.', low=2, words=("all",), unless=_FUNCTION),
     Hyperparameter("seed", "int", 0, DATA, "lane",
                    "Seed of a trial: initial weights, order of the rows, "
-                       "dropout; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
+                       "dropout; a function's start and noise; 7-9 is 7,8,9.", low=0, high=2**31 - 1),
     # What ledgers are older than comes last: so a setting that was stored without it is told in the same order.
     Hyperparameter("connection", "choice", "plain", NETWORK, "program",
                    "plain: a layer reads the one before it. residual (He et al. 2015): "
@@ -308,13 +333,44 @@ _ROWS = (
                    choices=("scaled", "zero", "full"), when={"connection": ("residual",)},
                    unless={"bn_position": ("before",)}, late=True),
     Hyperparameter("steps", "int", 0, TRAINING, "program",
-                   "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide.",
-                   low=0, high=1_000_000_000, late=True),
+                   "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide. "
+                   "A function has no epochs: 100 by default.",
+                   low=0, high=1_000_000_000, default_with={("model", "function"): 100}, late=True),
     Hyperparameter("label_noise", "float", 0.0, DATA, "lane",
                    "Share of the training rows whose label is replaced by one of all classes at random (the right one "
                        "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
                        "are then of noisy labels; validation and test rows keep theirs.",
                    low=0, high=1, late=True),
+    Hyperparameter("function", "text", "square", FUNCTION, "program",
+                   "What the point goes down: "
+                   + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())
+                   + ". Of the softmax (p, of x₁, x₂ and −1000) class 1 is right. Or your own, FILE.py:NAME, of one "
+                   "number for each parameter, with torch's functions. Alone, it makes the model a function.",
+                   when=_FUNCTION, late=True, read=read_function,
+                   form=f"one of {', '.join(FORMULAS)}, or FILE.py:NAME"),
+    Hyperparameter("start", "text", "seed", FUNCTION, "lane",
+                   "Where the point begins: its numbers with : between them, such as 10, or 1:-2 (several: "
+                   "--start 1:-2,3:4); seed draws it from the function's box, the same for every setting.",
+                   when=_FUNCTION, late=True, read=read_start,
+                   form='a point, its numbers with : between them (10, or 1:-2), or "seed"'),
+    Hyperparameter("c", "float", 1.0, FUNCTION, "lane", "The c of the function's formula.",
+                   low=0, open_low=True, when=_of_functions("c"), late=True),
+    Hyperparameter("q1", "float", 0.1, FUNCTION, "lane", "The quadratic's x₁².", when=_of_functions("q1"), late=True),
+    Hyperparameter("q2", "float", 2.0, FUNCTION, "lane", "The quadratic's x₂².", when=_of_functions("q2"), late=True),
+    Hyperparameter("q12", "float", 0.0, FUNCTION, "lane", "The quadratic's x₁x₂, which turns its valley.",
+                   when=_of_functions("q12"), late=True),
+    Hyperparameter("noise", "float", 0.0, FUNCTION, "lane",
+                   "Standard deviation of the normal noise that each number of the gradient gets at batch size 1; it "
+                   "falls as 1/√batch_size, as a minibatch's does. Drawn by the seed.",
+                   low=0, when=_FUNCTION, late=True),
+    Hyperparameter("constraint", "choice", "none", FUNCTION, "program",
+                   "Where the point must be: sum, its numbers adding up to 1; ball, at most 1 from the origin.",
+                   choices=("none", "sum", "ball"), when=_FUNCTION, late=True),
+    Hyperparameter("penalty", "float", 0.0, FUNCTION, "lane",
+                   "How the constraint is kept: 0 puts the point back to the nearest that is allowed after each step "
+                   "(projection); more adds penalty · (how much is too much)² to the function, of the sum's or the "
+                   "norm's.",
+                   low=0, when={"constraint": ("sum", "ball")}, late=True),
 )
 # fmt: on
 

@@ -13,12 +13,13 @@ from sweep.speed import Cost
 
 @dataclass(frozen=True)
 class Loaded:
-    """The host has the data. memory: their bytes; facts: of the machine; classes: rows of each class."""
+    """The host has the data. memory: their bytes; facts: of the machine; classes: rows of each class, where there
+    are data."""
 
     fingerprint: str
     memory: int
     facts: Mapping[str, Any]
-    classes: Classes
+    classes: Classes | None
 
 
 @dataclass(frozen=True)

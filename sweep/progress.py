@@ -16,6 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweep.formulas import short_name
+from sweep.hyperparameters import Setting
 from sweep.report import show_metric, sparkline, tell_seconds
 from sweep.space import EpochRecord
 from sweep.wording import count
@@ -56,7 +58,7 @@ class _Progress:
         for outcome in outcomes:
             if outcome.state:
                 self.done += 1
-                value = float(getattr(outcome, metric))
+                value = float(getattr(outcome, self.study.recipe.metric_column))
                 if outcome.state == "complete" and (self.best is None or self.sign * value < self.sign * self.best[0]):
                     self.best = value, outcome.number
 
@@ -182,8 +184,7 @@ class LiveWatcher(_Progress):
         rows = Table.grid(padding=(0, 2, 0, 0))
         for _, (unit, epoch, losses) in sorted(self.units.items()):
             setting = unit.trials[0].setting
-            norm = " batch norm" if setting["batch_norm"] else ""
-            name = f"{setting['model']} {setting['hidden']} x {setting['depth']}{norm}"
+            name = _program_name(setting)
             trials = count(len(unit.trials), "trial")
             loss = f"val_loss {show_metric('val_loss', losses[-1])}" if losses else ""
             rows.add_row(
@@ -194,6 +195,13 @@ class LiveWatcher(_Progress):
                 loss,
             )
         return Group(head, rows)
+
+
+def _program_name(setting: Setting) -> str:
+    if setting["model"] == "function":
+        return f"{setting['optimizer']} on {short_name(str(setting['function']))}"
+    norm = " batch norm" if setting.get("batch_norm") else ""
+    return f"{setting['model']} {setting.get('hidden', '–')} x {setting['depth']}{norm}"
 
 
 def _per_minute(rate: float) -> str:

@@ -209,6 +209,8 @@ class EpochRecord:
     test_accuracy: float | None = None
     """Measured after the last epoch, as is `test_loss`."""
     readings: tuple[Reading, ...] = ()
+    reason: str | None = None
+    """Why it diverged, if there is more to say than that its loss is not finite."""
 
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""

@@ -95,7 +95,7 @@ class Speeds:
 def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
     """What two cohorts share if their steps take as long. jobs: workers that train at a time and share caches; kind: of
     device and arithmetic."""
-    full = program["batch_size"] == "full"
+    full = program.get("batch_size") == "full"
     kept = {name: value for name, value in program.items() if name not in _NO_MATTER or (full and name == "train_size")}
     if full:
         kept["rows"] = data.train

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from sweep.cores import cores
 from sweep.data import Array, load
 from sweep.errors import DataError, SweepError, UsageError
+from sweep.formulas import fingerprint
 from sweep.host import start
 from sweep.machine import facts, kind_text
 from sweep.messages import (
@@ -72,6 +73,8 @@ class DataRequest:
     splits: tuple[int, ...] = (0,)
     """Numbers of the splits that workers will ask for."""
     watch: Watch = UNWATCHED
+    functions: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    """What points go down, where there are no data: each function with a point of it."""
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -216,7 +219,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 continue
             worker = owners[ready]
             try:
-                message = ready.recv()
+                message = ready.recv_bytes()
             except Exception:  # EOF, a reset if it left something unread, or a message torn by the worker's death
                 pid, pipe = workers.pop(worker)
                 pipe.close()
@@ -224,7 +227,7 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 study.send(Died(worker, _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
             else:
-                study.send(message)
+                study.send_bytes(message)
 
 
 SPLITS_BYTES = 2**30
@@ -242,6 +245,8 @@ class _Stock:
         def prepare() -> tuple[str, dict[tuple[str, int | str, int], list[tuple[Array, Array]]]]:
             self.devices, request = study.recv()
             requests.append(request)
+            if request.functions:
+                return fingerprint(name for name, _ in request.functions), {}
             loaded = load(request.name, request.data_dir, request.split_seed)
             self.source = replace(loaded, shifts=request.watch.shifts)
             first = request.splits[0]
@@ -259,12 +264,17 @@ class _Stock:
             import torch
 
             import sweep.engine  # so that no fork has to
+            import sweep.functions.training
+            import sweep.functions.values
 
             torch.set_num_threads(1)
             asked = {"instructions": _instructions(), "threads": torch.get_num_threads()}
             self.fingerprint, forms = prepared.result()
-        self.classes = self.source.classes()
         request = requests[0]
+        self.functions = request.functions
+        for name, point in request.functions:
+            sweep.functions.values.check_values(name, point)
+        self.classes = None if request.functions else self.source.classes()
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
         self.watch = request.watch
@@ -337,8 +347,9 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
     from sweep.engine import measure
 
-    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here.
-    torch.set_flush_denormal(True)
+    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here, but for a
+    # path, whose numbers are all there is to see.
+    torch.set_flush_denormal(not stock.functions)
     stock.use(worker)
     try:
         while True:
@@ -366,10 +377,16 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
 def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:
     from sweep.engine import Saver, Training
+    from sweep.functions.training import PathTraining
 
     def asked() -> str:
         return pipe.recv() if pipe.poll() else ""
 
+    if stock.functions:
+        paths = PathTraining(unit.trials, asked)
+        for records in paths:
+            pipe.send(Trained(worker, tuple(records)))
+        return Stopped(worker) if paths.stopped else Done(worker)
     kind = kind_text(stock.facts)
     saver = None
     if stock.checkpoints:

@@ -17,6 +17,7 @@ ORDER = [
     {"sweep.wording"},
     {"sweep", "sweep.synonyms", "sweep.host", "sweep.streams", "sweep.cores"},
     {"sweep.errors"},
+    {"sweep.formulas"},
     {"sweep.hyperparameters", "sweep.machine"},
     {"sweep.space"},
     {"sweep.recipe"},
@@ -25,6 +26,7 @@ ORDER = [
     {"sweep.nets", "sweep.speed"},
     {"sweep.plan", "sweep.messages"},
     {"sweep.engine"},
+    {"sweep.functions"},
     {"sweep.workers"},
     {"sweep.ledger"},
     {"sweep.search"},
@@ -38,7 +40,7 @@ ORDER = [
     {"sweep.__main__"},
 ]
 ROOMS = {
-    "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.workers"},
+    "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.functions", "sweep.workers"},
     "torchvision": {"sweep.data"},
     "optuna": {"sweep.search"},
     "sqlite3": {"sweep.ledger"},

@@ -69,7 +69,7 @@ def unquote(text: str) -> str:
 def _wanted(column: pd.Series, text: str, where: str) -> Any:
     """The value that a text means beside one of sweep's own columns."""
     row = TABLE.get(str(column.name))
-    if row is not None and row.kind in ("bool", "choice"):
+    if row is not None and row.kind in ("bool", "choice", "text"):
         try:
             return row.parse(text)
         except UsageError as error:

@@ -47,13 +47,15 @@ class StudyTable:
     unfiltered: pd.DataFrame | None = None
     """All trials of the study, where a condition chose some."""
     data_splits: int = 1
-    """Splits of the data that its seeds train on: 1, one for each seed, or 0 where nobody can know, of what was
-    imported.
+    """Splits of the data that its seeds train on: 1, one for each seed, 0 where nobody can know, of what was imported,
+    or -1 where there are no data, of functions.
     """
     owner: str | None = None
     """Which process trains it now, in words; empty if none does, None if that is not known."""
     where: str = ""
     """The condition, as it was written."""
+    ends: tuple[str, ...] | None = None
+    """Of a study of functions, the columns that say where paths ended."""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -128,16 +130,25 @@ def study_table(
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
-        data_splits=0 if study.recipe.imported else len(study.recipe.splits) or 1,
+        data_splits=_splits(study.recipe),
         where=where,
+        ends=tuple(map(str, trials.columns[trials.columns.str.fullmatch(r"x\d*")]))
+        if study.recipe.of_function
+        else None,
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
+
+
+def _splits(recipe: Recipe) -> int:
+    if recipe.imported:
+        return 0
+    return -1 if recipe.of_function else len(recipe.splits) or 1
 
 
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    known = {recipe.metric: recipe.direction} if recipe.imported else RANKED_ON
+    known = {recipe.metric: recipe.direction} if recipe.imported or recipe.of_function else RANKED_ON
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:

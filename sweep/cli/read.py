@@ -115,17 +115,20 @@ def trial(
         found = ledger.study(study)
         row, setting = ledger.trial(found, number)
         epochs = ledger.epochs(found, number).drop(columns="trial")
-        readings = ledger.readings(found, number) if test else None
+        readings = ledger.readings(found, number)
         sitting = next((one for one in ledger.sittings(found) if one.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
     more: dict[str, Any] = {}
-    if readings is not None and len(readings):
+    if test and len(readings):
         from sweep.analysis import further_tests
 
         more = next(iter(records(further_tests(readings))), {})
     if as_json:
-        row |= more
-        say({"study": study, **row, "machine": sitting and sitting.facts, "setting": setting, "curve": records(epochs)})
+        told = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
+        if found.recipe.of_function:
+            told["end"] = {one["place"]: one["value"] for one in records(readings)}
+        say(told | {"curve": records(epochs)})
     else:
-        say(trial_report(row, setting, epochs, test, console().width, sitting, more))
+        ends = readings if found.recipe.of_function else None
+        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends))

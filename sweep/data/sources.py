@@ -21,6 +21,7 @@ from sweep.data.classes import Classes, count_classes
 from sweep.data.npz import Arrays, brief, further_tests, images, read_npz
 from sweep.data.toys import ROWS, TOYS
 from sweep.errors import UsageError, unknown
+from sweep.formulas import FUNCTION_DATA
 from sweep.space import Shift
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def describe(name: str) -> DataInfo:
     """What is known of a data set before it is loaded. Raises UsageError for one that does not exist or cannot be
     used.
     """
+    if name == FUNCTION_DATA:
+        return DataInfo(name, (), 0, 1, 0, 0, splits=False)
     if name in KNOWN:
         known = KNOWN[name]
         return _info(name, known.shape, known.classes, known.train, known.test)

@@ -7,7 +7,7 @@ blocks      residual and dense blocks of either
 losses      the losses, per lane
 noise       labels of the training rows replaced by random ones
 parameters  the trained numbers of all lanes in flat tensors
-optimizers  Adam, AdamW, SGD and RMSprop with per-lane hyperparameters; learning-rate schedules
+optimizers  Adam, AdamW, SGD, RMSprop and AdaGrad with per-lane hyperparameters; learning-rate schedules
 graphs      a training step on a CUDA device, captured once and replayed
 program     lowers a one-trial net to lanes, trains steps and epochs, evaluates, drops lanes
 measuring   what steps and evaluations cost at several numbers of lanes

@@ -1,4 +1,4 @@
-"""Adam, AdamW, SGD and RMSprop for L trials at once, every hyperparameter per lane; equal to torch.optim to rounding.
+"""Adam, AdamW, SGD, RMSprop and AdaGrad for L trials at once, every hyperparameter per lane; equal to torch.optim to rounding.
 
 State is, for each slot, one flat tensor [L, P] beside each of the parameters' own. Every lane takes the same sequence
 of operations whoever its neighbours are; a hyperparameter that is 0 in a lane adds 0 or multiplies by 1 there.
@@ -34,12 +34,13 @@ def learning_rates(settings: Sequence[Setting], first: int, steps: int, epoch_st
         total = total_steps(setting, epoch_steps)
         curve = str(setting["lr_schedule"]), total, float(setting["warmup_epochs"]) * epoch_steps
         if curve not in curves:
-            curves[curve] = [_factor(*curve, step) for step in range(first, first + steps)]
+            curves[curve] = [schedule_factor(*curve, step) for step in range(first, first + steps)]
         factors.append(curves[curve])
     return torch.tensor(factors, dtype=torch.float64).t() * column(settings, "lr")
 
 
-def _factor(schedule: str, total: int, warmup: float, step: int) -> float:
+def schedule_factor(schedule: str, total: int, warmup: float, step: int) -> float:
+    """What a learning rate is multiplied by at a step (from 0) of `total`."""
     if step < warmup:
         return min(1.0, (step + 1) / warmup)
     if schedule == "cosine":
@@ -79,10 +80,13 @@ class Optimizer:
 
     def begin_epoch(self, epoch: int) -> None:
         """Makes the coefficient tables of an epoch (from 1)."""
-        self.before = (epoch - 1) * self.epoch_steps
-        self.lr = learning_rates(self.settings, self.before, self.epoch_steps, self.epoch_steps)
-        numbers = torch.arange(self.before + 1, self.before + self.epoch_steps + 1, dtype=torch.float64)
-        self.tables(self.lr, numbers.view(-1, 1))
+        before = (epoch - 1) * self.epoch_steps
+        self.begin(before, learning_rates(self.settings, before, self.epoch_steps, self.epoch_steps))
+
+    def begin(self, before: int, lr: Tensor) -> None:
+        """Makes the coefficient tables of some steps, those after `before`. lr: [steps, L] float64."""
+        self.before, self.lr = before, lr
+        self.tables(lr, torch.arange(before + 1, before + len(lr) + 1, dtype=torch.float64).view(-1, 1))
 
     def step(self, index: int) -> None:
         """One update, the index-th of the epoch (from 0)."""
@@ -118,7 +122,7 @@ class Optimizer:
 
 
 FUSED = ("cpu",)
-"""Devices on which Adam goes lane by lane through torch's fused kernel."""
+"""Devices on which Adam goes lane by lane through torch's fused kernel, if a lane has more than one number."""
 
 
 class Adam(Optimizer):
@@ -132,7 +136,7 @@ class Adam(Optimizer):
     kernel = staticmethod(torch._fused_adam_)
 
     def prepare(self, settings: Sequence[Setting]) -> None:
-        self.fused = self.device.type in FUSED
+        self.fused = self.device.type in FUSED and self.parameters.values[0].shape[1] > 1
         self.beta1, self.beta2, self.eps = (column(settings, name) for name in ("beta1", "beta2", "eps"))
         if not self.fused:
             self.w1, self.w2 = self.constant(1 - self.beta1), self.constant(1 - self.beta2)
@@ -226,4 +230,26 @@ class RMSprop(SGD):
         super().update(index, group, value, grad.div_(square.sqrt().add_(self.eps)))
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD, "rmsprop": RMSprop}
+class AdaGrad(Optimizer):
+    """AdaGrad (Duchi, Hazan & Singer 2011), as torch.optim writes it."""
+
+    slots: tuple[str, ...] = ("sum",)
+
+    def prepare(self, settings: Sequence[Setting]) -> None:
+        self.eps = self.constant(column(settings, "eps"))
+
+    def tables(self, lr: Tensor, t: Tensor) -> None:
+        self.rate = self.table("lr", lr)
+
+    def update(self, index: int, group: int, value: Tensor, grad: Tensor) -> None:
+        squares = self.state["sum"][group].addcmul_(grad, grad)
+        value.addcmul_(grad.div_(squares.sqrt().add_(self.eps)), self.at(self.rate, index), value=-1)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adagrad": AdaGrad,
+}

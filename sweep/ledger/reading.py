@@ -248,7 +248,20 @@ class Reader(File):
         frame["setting"] = codes
         if study.recipe.splits:
             frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
-        return pd.concat([frame, settings.astype(object).take(codes).set_index(frame.index)], axis=1)
+        parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
+        return pd.concat([*parts, *([self._ends(study, frame["number"])] if study.recipe.of_function else [])], axis=1)
+
+    def _ends(self, study: Study, numbers: pd.Series) -> pd.DataFrame:
+        """Where the paths of a study of functions ended: a column for each number of their points."""
+        import pandas as pd
+
+        ends = "FROM readings WHERE study = ? AND quantity = 'end'"
+        first = f"SELECT place {ends} AND trial = (SELECT min(trial) {ends})"
+        found = {}
+        for (place,) in self._read(first, study.id, study.id):
+            values = dict(self._read(f"SELECT trial, value {ends} AND place = ?", study.id, place))
+            found[place] = pd.Series([values.get(number) for number in numbers], numbers.index, "float64")
+        return pd.DataFrame(found, index=numbers.index)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""
@@ -288,8 +301,10 @@ def _classes(text: str | None) -> Classes | None:
 
 def _columns(recipe: Recipe) -> dict[str, str]:
     """The columns of `trials` that a study fills, each with the name it has for readers."""
-    if recipe.imported is None:
+    if recipe.imported is None and not recipe.of_function:
         return {name: name for name in TRIAL_COLUMNS}
     told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}
+    if recipe.imported is None:
+        return told | {"traceback": "traceback", recipe.metric_column: recipe.metric}
     tested = {"test_loss": recipe.imported.test_name} if recipe.imported.test_name else {}
     return told | {recipe.metric_column: recipe.metric} | tested

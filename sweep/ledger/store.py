@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Ledger(Reader):
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR IGNORE INTO trials (study, number, setting, seed, state) VALUES (?, ?, ?, ?, 'waiting')",
-                ((study.id, trial.number, setting_key(trial.setting), trial.seed) for trial in trials),
+                ((study.id, number, setting, seed) for number, setting, seed in _keyed(trials)),
             )
 
     def grow(self, study: Study, recipe: Recipe, trials: int) -> Study:
@@ -111,14 +111,14 @@ class Ledger(Reader):
     def begin(self, study: Study, numbers: Sequence[int], sitting: int | None = None) -> None:
         """Sets trials to running, in a sitting, without results: what an unfinished training left is dropped."""
         clear = ", ".join(f"{name} = NULL" for name in (*EPOCH_METRICS, *MEASURES, "reason", "traceback"))
-        keys = [(study.id, number) for number in numbers]
-        running = [(sitting, study.id, number) for number in numbers]
+        some, among = json.dumps([*numbers]), "IN (SELECT value FROM json_each(?))"
         with self._transaction():
             for table in ("epochs", "readings"):
-                self._connection.executemany(f"DELETE FROM {table} WHERE study = ? AND trial = ?", keys)
-            self._connection.executemany(
-                f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} WHERE study = ? AND number = ?",
-                running,
+                self._connection.execute(f"DELETE FROM {table} WHERE study = ? AND trial {among}", (study.id, some))
+            self._connection.execute(
+                f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} "
+                f"WHERE study = ? AND number {among}",
+                (sitting, study.id, some),
             )
 
     def mark(
@@ -135,12 +135,11 @@ class Ledger(Reader):
         """Writes a batch of epochs and what they make of their trials."""
         epochs, trials, readings = [], [], []
         for o in outcomes:
-            for reading in o.readings:
-                place = reading.step, reading.place, reading.quantity
-                readings.append((study.id, o.number, o.epoch, *place, _finite(reading.value)))
-            values = [_finite(value) for value in (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy)]
+            for one in o.readings:
+                readings.append((study.id, o.number, o.epoch, one.step, one.place, one.quantity, _finite(one.value)))
+            values = [*map(_finite, (o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy))]
             epochs.append((study.id, o.number, o.epoch, *values, _finite(o.grad_norm), o.seconds))
-            reason = f"loss not finite in epoch {o.epoch}" if o.state == "diverged" else None
+            reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
             tests = _finite(o.test_loss), _finite(o.test_accuracy)
             trials.append(
@@ -173,6 +172,17 @@ class Ledger(Reader):
         """Deletes a study with its trials and epochs."""
         with self._transaction():
             self._connection.execute("DELETE FROM studies WHERE id = ?", (study.id,))
+
+
+def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
+    """Number, setting as text and seed of trials; seeds of one setting, which come one after another, share the
+    text.
+    """
+    last, text = None, ""
+    for trial in trials:
+        if trial.setting is not last:
+            last, text = trial.setting, setting_key(trial.setting)
+        yield trial.number, text, trial.seed
 
 
 def _finite(value: float | None) -> float | None:

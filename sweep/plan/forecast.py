@@ -12,7 +12,7 @@ from typing import Any
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, Setting, Value, canonical
-from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
@@ -93,6 +93,7 @@ def plan_grid(
     for group in census.groups:
         for program in group.programs(*DECIDES_FIT):
             check_fit(program, data)
+    check_starts(recipe)
     speeds = speeds or Speeds()
     cohorts = []
     durations: list[float] = []
@@ -208,6 +209,8 @@ def measurements(
 ) -> list[Measurement]:
     """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
     and MEASURED of them at most, spread evenly over all."""
+    if recipe.of_function:  # its cost is small and known well enough
+        return []
     seeds = recipe.grid.seeds
     found: dict[str, Measurement] = {}
     cohorts = list(itertools.islice(recipe.grid.census.cohorts(), LISTED))

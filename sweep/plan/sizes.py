@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
+from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
+from sweep.recipe import Recipe
 from sweep.space import epoch_steps, total_epochs
 
 DECIDES_FIT = (
-    "model", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
+    "optimizer", "model", "function", "steps", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
 )  # fmt: skip
 """What decides whether a network fits the data."""
 
@@ -22,6 +24,14 @@ LAYERS = {"depth": "hidden layers", "convolutions": "convolutions of a stage"}
 
 def check_fit(program: Setting, data: DataInfo) -> None:
     """Raises UsageError if the network of a setting cannot be built for, or trained on, the data."""
+    if program["model"] == "function":
+        _check_path(program)
+        return
+    if program["optimizer"] == "newton":
+        raise UsageError(
+            "optimizer = newton: a network has too many second derivatives; expected another optimizer, or "
+            "model = function"
+        )
     size = program["train_size"]
     if not isinstance(size, str) and size > data.train:
         raise UsageError(f"train_size = {size}: {data.name} has {data.train} training rows; expected at most that")
@@ -51,6 +61,23 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     _check_memory(program, data)
 
 
+def _check_path(program: Setting) -> None:
+    """Raises UsageError where a path cannot be gone."""
+    dimension_of(str(program["function"]))
+    if program["steps"] == 0:
+        raise UsageError("steps = 0: a function has no epochs, so its steps decide; expected steps >= 1")
+
+
+def check_starts(recipe: Recipe) -> None:
+    """Raises UsageError where a start has another number of numbers than its function, or starts differ in it."""
+    if not recipe.of_function:
+        return
+    for name in recipe.listed("function"):
+        starts = {start: check_start(str(name), str(start)) for start in recipe.listed("start")}
+        if len(set(starts.values())) > 1:
+            raise UsageError(f"start = {', '.join(map(str, starts))}: expected starts of as many numbers each")
+
+
 def _check_blocks(program: Setting) -> None:
     """Raises UsageError where layers do not make up whole residual blocks."""
     if program.get("connection") != "residual":
@@ -78,24 +105,32 @@ def _check_memory(program: Setting, data: DataInfo) -> None:
 
 
 def parameter_count(program: Setting, data: DataInfo) -> int:
-    """Trained numbers of the network: weights, biases, batch norm's scales and shifts."""
+    """Trained numbers of the network: weights, biases, batch norm's scales and shifts; of a function, its point's."""
+    if program["model"] == "function":
+        return dimension_of(str(program["function"])) or 1
     return sum(layer.parameters for layer in layers_of(program, data))
 
 
 def activation_count(program: Setting, data: DataInfo) -> int:
     """Numbers that one row's forward pass leaves in the layers, roughly."""
+    if program["model"] == "function":
+        return 0
     return sum(layer.activations for layer in layers_of(program, data))
 
 
 def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
-    """Training rows, and those of a minibatch."""
+    """Training rows, and those of a minibatch; a function has one."""
+    if program["model"] == "function":
+        return 1, 1
     size, batch = program["train_size"], program["batch_size"]
     rows = data.train if isinstance(size, str) else int(size)
     return rows, rows if isinstance(batch, str) else min(int(batch), rows)
 
 
 def epoch_steps_of(program: Setting, data: DataInfo) -> int:
-    """Training steps of an epoch."""
+    """Training steps of an epoch; a path down a function is one."""
+    if program["model"] == "function":
+        return int(program["steps"])
     return epoch_steps(*rows_of(program, data))
 
 

@@ -33,6 +33,10 @@ them.
 """
 
 
+PATHS = 4096
+"""Paths that go down a function together at most: their numbers then stay in one core's cache."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """What one worker trains at a time: trials of one cohort, as lanes of one program."""
@@ -74,9 +78,12 @@ def units(
     speeds = speeds or Speeds()
     places = {key: one.path for one in reversed(saved) for key in one.keys}
     cohorts: dict[tuple[str, int, Path | None], list[Trial]] = {}
+    last, key = None, ""
     for trial in trials:
         place = places.get(trial_key(trial)) if places else None
-        cohorts.setdefault((program_key(trial.setting), split_of(trial.seed), place), []).append(trial)
+        if trial.setting is not last:  # seeds of one setting come one after another
+            last, key = trial.setting, program_key(trial.setting)
+        cohorts.setdefault((key, split_of(trial.seed), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
     share = least_programs(len(cohorts), jobs)
     for (_, split, place), members in cohorts.items():
@@ -106,6 +113,8 @@ def piece_sizes(
 def lane_count(program: Setting, data: DataInfo, trials: int, kind: str = "cpu float32") -> int:
     """How many lanes a program of a cohort gets that was not measured: on a CPU as many as stay in the cache, on a GPU
     as many as may fit in its memory."""
+    if program["model"] == "function":
+        return max(1, min(PATHS, trials))
     if not kind.startswith("cpu"):
         return max(1, min(GPU_LANES, trials, GPU_LANE_BUDGET // _lane_numbers(program, data)))
     if program["model"] == "cnn" and math.prod(data.shape) > 256:

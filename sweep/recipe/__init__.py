@@ -3,6 +3,7 @@ space.
 
 axes      the values of one hyperparameter: one, a list, a range
 listed    settings that are listed one by one
+functions what a recipe is where its model is a function
 imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
@@ -16,7 +17,7 @@ from sweep.recipe.axes import parse_seeds
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
-from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS
+from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
 from sweep.recipe.reading import load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
@@ -29,6 +30,7 @@ __all__ = [
     "PRUNERS",
     "RECIPE_KEYS",
     "SAMPLERS",
+    "VALUE",
     "Imported",
     "InPercent",
     "Recipe",

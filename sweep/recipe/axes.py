@@ -23,6 +23,8 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, _seeds(row, value))
         if isinstance(value, str) and ":" in value and row.kind in ("int", "float"):
             return Axis(row.name, _check_range(row, _parse_range(row, value)))  # written as in a flag
+        if row.kind == "text" and isinstance(value, list | tuple) and any(isinstance(one, list) for one in value):
+            return Axis(row.name, tuple(row.check(one) for one in value))  # points, each a list of its numbers
         if isinstance(value, list | tuple):
             if not value:
                 raise UsageError(f"{row.name} = []: the list is empty; expected at least one value, {row.expected}")
@@ -59,7 +61,7 @@ def _range_of(row: Hyperparameter, table: Mapping[str, Any]) -> Range:
 
 
 def _check_range(row: Hyperparameter, given: Range) -> Range:
-    if row.kind in ("bool", "choice"):
+    if row.kind in ("bool", "choice", "text"):
         raise UsageError(f"{row.name}: a range was given; expected {row.expected}, or a list of them")
     low, high = row.check(given.low), row.check(given.high)
     assert not isinstance(low, str)

@@ -34,7 +34,7 @@ def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:
         return recipe
     notes: list[str] = []
     axes = tuple(_merge_numbers(axis, notes) for axis in recipe.axes)
-    sizes = _values(axes, "train_size") or ("all",)
+    sizes = () if recipe.of_function else _values(axes, "train_size") or ("all",)
     axes = tuple(_merge_whole(axis, data.train, "all", notes) if axis.name == "train_size" else axis for axis in axes)
     if len(sizes) == 1:
         rows = data.train if isinstance(sizes[0], str) else int(sizes[0])

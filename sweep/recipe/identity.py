@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
@@ -54,7 +55,12 @@ class Recipe:
     @property
     def metric_column(self) -> str:
         """The column of the ledger that holds the metric."""
-        return "val_loss" if self.imported else self.metric
+        return "val_loss" if self.imported or self.of_function else self.metric
+
+    @property
+    def of_function(self) -> bool:
+        """Whether points go down functions, in place of networks that learn data."""
+        return self.data == FUNCTION_DATA
 
     def split_of(self, seed: int) -> int:
         """The number of the split that a seed trains on (see `Source.resplit`)."""
@@ -169,6 +175,8 @@ class Recipe:
 
     def long_warmup(self) -> list[str]:
         """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""
+        if self.of_function:
+            return []
         if self.settings:
             told = (setting for setting in self.settings if "epochs" in setting)
             pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in told}
@@ -199,6 +207,8 @@ class Recipe:
         """How long every trial trains: ("epochs", 10) or ("steps", 500); None where that is swept."""
         swept = any(axis.swept for axis in self.axes if axis.name in BUDGETS)
         ends = [] if swept else [(name, int(self._ends(name)[0])) for name in BUDGETS]
+        if ends and self.of_function:
+            return "steps", ends[0][1] or int(TABLE["steps"].default_for({"model": "function"}))
         return next(((name, end) for name, end in ends if end), None)
 
     def includes(self, smaller: Recipe) -> bool:

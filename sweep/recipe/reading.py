@@ -11,6 +11,7 @@ from typing import Any
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
+from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
@@ -102,6 +103,7 @@ def _build(
     if "settings" in plain:
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
         axes = [*axes_of(plain["settings"])]
+    axes, plain = fit_functions(axes, plain)
     if search is not None or "search" in table:
         plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
     aims = plain["search"].objectives if "search" in plain else ()
@@ -112,7 +114,7 @@ def _build(
     plain["watch"] = _watch(plain, entries)
     if "split_seeds" in plain:
         plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
-    plain.setdefault("direction", METRICS[plain.get("metric", "val_loss")])
+    plain.setdefault("direction", METRICS.get(plain.get("metric", "val_loss"), "minimize"))
     return Recipe(axes=tuple(axes), **plain)
 
 

@@ -12,7 +12,15 @@ from sweep.hyperparameters import PROGRAM, TABLE, show_value
 from sweep.plan import epochs_of, fold_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
-from sweep.report.text import STATE_STYLE, explain_nothing_selected, missing, show_metric, show_seconds, tell_seconds
+from sweep.report.text import (
+    STATE_STYLE,
+    explain_nothing_selected,
+    missing,
+    short,
+    show_metric,
+    show_seconds,
+    tell_seconds,
+)
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ def board_table(board: Board, top: int | None) -> RenderableType:
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
     metrics = metrics if not board.table.imported else ["state"]
+    metrics = metrics if board.table.ends is None else [*board.table.ends, "seconds", "state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
     columns += [board.table.metric, *(name for name in metrics if name != board.table.metric)]
@@ -68,6 +77,8 @@ def _board_cell(table: StudyTable, name: str, row: pd.Series) -> str:
         return "–" if missing(value) else show_value(value)
     if name.endswith(("loss", "accuracy")):
         return show_metric(name, value)
+    if table.ends is not None and name in table.ends:
+        return "–" if missing(value) else short(value, digits=6)
     if name == "front":
         return "●" if value else ""
     if name == "parameters":
@@ -169,16 +180,17 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     """What would run: counts, then one line per cohort."""
     data = plan.data
     shape = " x ".join(map(str, data.shape))
+    rows = (
+        f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, "
+        f"{data.val:,} to validate, {data.test:,} to test"
+    )
     lines = [
         Text.assemble(
             (name, "bold"),
             f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}",
             ", each on its own split" if plan.splits > 1 else "",
         ),
-        Text(
-            f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, "
-            f"{data.val:,} to validate, {data.test:,} to test"
-        ),
+        Text(rows if data.classes else "no data: points go down a function"),
     ]
     if plan.folded:
         lines.append(Text(fold_text(plan)))

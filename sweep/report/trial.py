@@ -45,8 +45,10 @@ def trial_report(
     width: int,
     sitting: Sitting | None = None,
     tests: Mapping[str, float] | None = None,
+    ends: pd.DataFrame | None = None,
 ) -> RenderableType:
-    """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets."""
+    """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets; ends: where a
+    path down a function ended."""
     parts: list[RenderableType] = [
         Text.assemble(
             ("trial ", "bold"),
@@ -64,7 +66,9 @@ def trial_report(
         default = is_default(name, value, setting)
         grid.add_row(Text(name, "dim" if default else "bold"), Text(show_value(value), "dim" if default else "bold"))
     parts += [Text(), grid, Text()]
-    if len(epochs):
+    if ends is not None:
+        parts += _ends(row, epochs, ends)
+    elif len(epochs):
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
         table = Columns()
         names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
@@ -99,6 +103,17 @@ def trial_report(
     if row.get("traceback"):
         parts += [Text(), Text(str(row["traceback"]), "dim")]
     return Group(*parts)
+
+
+def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:
+    """Where a path ended: its point, the function there, the length of its slope; nothing while it has not."""
+    told = [
+        f"{place} {value:.12g}" for place, value in zip(ends["place"], ends["value"], strict=True) if value == value
+    ]
+    if not told or not len(epochs) or row["value"] is None:
+        return []
+    slope = epochs["grad_norm"].iloc[-1]
+    return [Text(f"ended at {', '.join(told)}: value {row['value']:.12g}, slope {show_metric('grad_norm', slope)}")]
 
 
 def _left_out(epochs: Sequence[int], shown: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
+from sweep.formulas import check_start, point_of
 from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
 from sweep.plan import measurements
 from sweep.recipe import Recipe
@@ -87,6 +88,7 @@ def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -
         for size in recipe.listed("train_size")
     )
     splits = tuple(dict.fromkeys(recipe.splits)) or (0,)
+    functions = tuple((str(name), _some_point(recipe, str(name))) for name in recipe.listed("function"))
     return DataRequest(
         recipe.data,
         recipe.data_dir,
@@ -97,4 +99,11 @@ def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -
         recipe.precision,
         splits,
         recipe.watch,
+        functions if recipe.of_function else (),
     )
+
+
+def _some_point(recipe: Recipe, name: str) -> tuple[float, ...]:
+    """A point to try a function at: the first start, or one beside 0."""
+    start = str(recipe.listed("start")[0])
+    return point_of(start) or (0.5,) * check_start(name, start)

@@ -79,14 +79,14 @@ def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = No
     """What a study has too little of to be read, in words."""
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
-    if length < SHORTEST:
+    if length < SHORTEST and table.ends is None:
         found = f"{count(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
         out.append(f"learning curves ({found})")
     if not any(_numbers_of(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2:
         out.append("the spread over seeds (there is one)")
-    if classes is None and not table.imported:
+    if classes is None and not table.imported and table.ends is None:
         out.append("accuracy against guessing (the classes were not counted when its data were last loaded)")
     return out
 
