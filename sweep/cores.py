@@ -41,11 +41,11 @@ def cpu_quota(member: Path = _MEMBER, mount: Path = _MOUNT) -> float:
         lines = member.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return math.inf
-    found = [line.split(":", 2) for line in lines if line.count(":") >= 2]
+    groups = [line.split(":", 2) for line in lines if line.count(":") >= 2]
     return min(
         (
             limit
-            for _, controllers, path in found
+            for _, controllers, path in groups
             for folder in _folders(controllers, path, mount)
             for limit in _limits(folder)
         ),

@@ -231,11 +231,11 @@ def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     def wrapped(**values: Any) -> Any:
-        made = {
+        filled = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
-        return command(**values, **made)
+        return command(**values, **filled)
 
     return _sign_values(wrapped, command, parameters)
 
@@ -325,7 +325,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
     options = {name: (row.flag, "VALUES", _help(row), row.panel) for name, row in TABLE.items()}
     options |= {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
-    made = [
+    flag_parameters = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -345,7 +345,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         typed.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + flag_parameters
     return _sign_values(wrapped, command, parameters)
 
 

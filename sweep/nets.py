@@ -143,10 +143,10 @@ def _cnn(make: _Maker, shape: tuple[int, ...], classes: int) -> nn.Sequential:
     assert make.connection != "residual" or make.count("convolutions") % 2 == 0
     for stage in stages:
         if make.connection == "dense":
-            made, channels = _dense_stage(make, channels, last=stage == stages[-1])
+            stage_layers, channels = _dense_stage(make, channels, last=stage == stages[-1])
         else:
-            made, channels = _stage(make, channels, make.count("hidden") * 2**stage)
-        layers += made
+            stage_layers, channels = _stage(make, channels, make.count("hidden") * 2**stage)
+        layers += stage_layers
         height, width = height // 2, width // 2
     return nn.Sequential(*layers, nn.Flatten(), make.dropout(), nn.Linear(channels * height * width, classes))
 

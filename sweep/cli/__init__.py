@@ -153,5 +153,5 @@ def _fail(text: str, code: int) -> int:
 
 def _short(text: str, most: int = 2000, word: int = 400) -> str:
     """A line that can be read: of very long words, and of a very long text, the beginning and the end."""
-    text = re.sub(rf"\S{{{word},}}", lambda found: f"{found[0][:100]}…{found[0][-50:]}", text)
+    text = re.sub(rf"\S{{{word},}}", lambda match: f"{match[0][:100]}…{match[0][-50:]}", text)
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"

@@ -253,8 +253,8 @@ def _numbers(given: Given) -> Numbers:
 
     ways = [name for name in ("rows", "input", "randn") if getattr(given, name) is not None]
     if len(ways) != 1:
-        found = " and ".join(f"--{name}" for name in ways) or "none"
-        raise UsageError(f"numbers: {found} given; expected one of --rows, --input, --randn")
+        named = " and ".join(f"--{name}" for name in ways) or "none"
+        raise UsageError(f"numbers: {named} given; expected one of --rows, --input, --randn")
     if given.array is not None and given.input is None:
         raise UsageError(f"--array {given.array}: expected with --input FILE")
     if given.rows is not None:

@@ -73,7 +73,7 @@ class Pruner:
         settings, scores = (np.concatenate(pair) for pair in zip(past, self._scores(values(since)), strict=True))
         before = np.searchsorted(settings, first // self.seeds)
         self.past[rung] = first - first % self.seeds, settings[:before], scores[:before]
-        brackets = np.array([self.bracket(one) for one in settings]) if self.ends else np.zeros(len(settings))
+        brackets = np.array([self.bracket(setting) for setting in settings]) if self.ends else np.zeros(len(settings))
         stay: set[int] = set()
         for bracket in set(brackets.tolist()):
             mine = brackets == bracket
@@ -89,11 +89,14 @@ class Pruner:
             setting, seed = divmod(number, self.seeds)
             if seed < count:
                 known.setdefault(setting, {})[seed] = math.inf if value is None else self.sign * value
-        whole = [one for one, found in known.items() if len(found) == count]
-        if not whole:
+        means = [
+            (statistics.fmean(by_seed.values()), setting) for setting, by_seed in known.items() if len(by_seed) == count
+        ]
+        if not means:
             return []
-        best = known[min(whole, key=lambda one: (statistics.fmean(known[one].values()), one))]
-        return [one for one in settings if one in known and known[one] != best and _worse(known[one], best)]
+        best = known[min(means)[1]]
+        rivals = (setting for setting in settings if setting in known)
+        return [setting for setting in rivals if known[setting] != best and _worse(known[setting], best)]
 
     def _scores(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
         """The settings, by number, and what each is judged by, less is better: the mean over its seeds, infinite if one

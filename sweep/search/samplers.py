@@ -41,7 +41,11 @@ def check_sampler(recipe: Recipe) -> None:
     if name == "cmaes":
         if recipe.search.objectives:
             raise UsageError("--sampler cmaes: takes one objective; choose tpe, gp, random, qmc or halton for several")
-        ranges = [key for key, one in distributions(recipe).items() if not isinstance(one, CategoricalDistribution)]
+        ranges = [
+            key
+            for key, distribution in distributions(recipe).items()
+            if not isinstance(distribution, CategoricalDistribution)
+        ]
         always = [key for key in ranges if not TABLE[key].when]
         if len(always) < 2:
             others = ", ".join(name for name in recipe.swept if name not in always)
@@ -87,7 +91,7 @@ def whole_space(recipe: Recipe) -> Space | None:
     space = distributions(recipe)
     if recipe.search.sampler != "tpe" or any(conditional(recipe, TABLE[name]) for name in space):
         return None
-    return {name: one for name, one in sorted(space.items()) if not one.single()}
+    return {name: distribution for name, distribution in sorted(space.items()) if not distribution.single()}
 
 
 @contextmanager

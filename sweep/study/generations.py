@@ -68,10 +68,10 @@ class _Generation:
     def train(self, numbers: Iterable[int], until: int | None = None) -> bool:
         """Trains some of them, at most `until` an epoch; whether to go on."""
         loop = self.loop
-        made = self.make([self.alive[number] for number in numbers], checkpoint.scan(loop.folder))
-        loop.train([replace(unit, until=until) for unit in made])
+        units = self.make([self.alive[number] for number in numbers], checkpoint.scan(loop.folder))
+        loop.train([replace(unit, until=until) for unit in units])
         results = loop.ledger.results(loop.study, self.first)
-        waiting = {one.trial.number for one in results if one.state == "waiting"}
+        waiting = {result.trial.number for result in results if result.state == "waiting"}
         self.alive = {number: trial for number, trial in self.alive.items() if number in waiting}
         return not loop.stopping
 
