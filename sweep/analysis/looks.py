@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sweep.analysis.cells import column_of
+from sweep.analysis.cells import column_of, plain_value
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 
@@ -79,6 +79,8 @@ def look(
     values = frame.groupby(keys, sort=False, dropna=False)["value"]
     rows = values.agg(n="count", median="median", low="min", high="max").reset_index()
     rows["infinite"] = (values.size() - values.count()).to_numpy()
+    for name in columns:
+        rows[name] = pd.Series([plain_value(value) for value in rows[name]], dtype=object)
     order = {name: number for number, name in enumerate(places)}
     rows = rows.sort_values(
         ["place", "epoch", "step"], key=lambda part: part.map(order) if part.name == "place" else part, kind="stable"

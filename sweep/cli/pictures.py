@@ -22,6 +22,7 @@ KINDS = {
     "effect": "paired differences of one or more hyperparameters, with intervals",
     "importance": "each hyperparameter's share of the metric's variance",
     "budget": "the best to expect of k settings picked blindly",
+    "look": "what --look recorded, by layer or epoch; names: the quantity, then hyperparameters",
     "pareto": "the metric against what it costs (parameters, seconds, …)",
 }
 
@@ -58,6 +59,9 @@ def plot(
     top: Annotated[
         int, typer.Option("--top", min=1, max=5, metavar="N", help="Curves: how many of the best are named.")
     ] = 5,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", metavar="N", help="Look: at which epoch; by default the last.")
+    ] = None,
     theme: Annotated[
         str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
     ] = "light",
@@ -66,7 +70,7 @@ def plot(
 ) -> None:
     """Draw a study: to a file, or as text in the terminal.
 
-    curves, isolation, heatmap, parallel, effect, importance, budget, pareto.
+    curves, isolation, heatmap, parallel, effect, importance, budget, look, pareto.
     """
     from sweep.errors import UsageError, unknown
     from sweep.ledger import Ledger
@@ -78,7 +82,7 @@ def plot(
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
-        picture = _picture(ledger, found, table, kind, names or [], top)
+        picture = _picture(ledger, found, table, kind, names or [], top, epoch)
     if as_json:
         from sweep.report.files import picture_records
 
@@ -94,15 +98,21 @@ def plot(
         print(f"wrote {output}")
 
 
-def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int) -> Picture:
+def _picture(
+    ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int, epoch: int | None
+) -> Picture:
     from sweep.analysis import pictures
     from sweep.errors import UsageError
 
     data = study.recipe.data
+    if epoch is not None and kind != "look":
+        raise UsageError(f"--epoch {epoch}: {kind} draws all epochs; expected kind look")
     if names and kind in ("curves", "budget", "importance"):
         raise UsageError(f"{kind} draws all hyperparameters; given {', '.join(names)}")
     if kind == "curves":
         return pictures.curves_picture(table, ledger.epochs(study), data, top)
+    if kind == "look":
+        return pictures.look_picture(table, ledger.readings(study), data, names, epoch)
     if kind == "pareto":
         return pictures.pareto_picture(table, data, names, pictures.parameter_counter(data))
     if kind == "budget":

@@ -5,6 +5,7 @@ curves   learning curves: one line per setting, over its seeds
 planes   isolation, heat map, parallel coordinates
 tradeoffs  Pareto front, expected best against budget
 costs    what a setting's network costs
+insides  what was looked at inside trials
 asked    effect and importance, from the analyses of those names
 
 A picture knows nothing of colours or files: `sweep.report` draws the same one as a chart and in the terminal.
@@ -14,6 +15,7 @@ from sweep.analysis.pictures.asked import effect_picture, importance_picture
 from sweep.analysis.pictures.base import CROSS, Axis, Picture, most_telling, rows_of, settings_of
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
+from sweep.analysis.pictures.insides import look_picture
 from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
 from sweep.analysis.pictures.tradeoffs import budget_picture, pareto_picture
 
@@ -27,6 +29,7 @@ __all__ = [
     "heatmap_picture",
     "importance_picture",
     "isolation_picture",
+    "look_picture",
     "most_telling",
     "parallel_picture",
     "parameter_counter",

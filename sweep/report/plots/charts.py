@@ -208,6 +208,35 @@ def _budget(picture: Picture, width: int) -> alt.LayerChart:
     ).properties(width=width, height=height)
 
 
+def _look(picture: Picture, width: int) -> alt.LayerChart:
+    height, narrow = 340 if width > 500 else 270, width < 500
+    marks, names = picture.marks, list(dict.fromkeys(picture.marks["label"]))
+    x, y = x_axis(picture.x, width), metric_axis(picture.y)
+    scale = alt.Scale(domain=names, range="category")
+    legend: Any = alt.Legend(
+        orient="bottom", columns=1 if narrow else 2, title=None, symbolStrokeWidth=3, labelLimit=400
+    )
+    colour = alt.Color("label:N", sort=names, scale=scale, legend=legend if len(names) > 1 else None)
+    plain = alt.Color("label:N", sort=names, scale=scale, legend=None)
+    tip = tooltips(
+        ("label:N", "level"),
+        ("place:N", "place") if picture.x.values else ("x:Q", picture.x.title),
+        ("value:Q", "median"),
+        ("low:Q", "lowest"),
+        ("high:Q", "highest"),
+        ("n:Q", "trials"),
+    )
+    base = alt.Chart(data_of(marks))
+    layers = [
+        base.mark_line(strokeWidth=2.4, clip=True).encode(x, y, colour, tooltip=tip),
+        base.mark_circle(size=46, opacity=1).encode(x, y, plain, tooltip=tip),
+    ]
+    if (marks["low"] < marks["high"]).any():
+        band = base.mark_area(opacity=0.14, clip=True)
+        layers.insert(0, band.encode(x, metric_axis(picture.y, "low"), alt.Y2("high:Q"), plain))
+    return layered(*layers).properties(width=width, height=height).resolve_legend(color="independent")
+
+
 def _steps(seen: pd.DataFrame) -> pd.DataFrame:
     """The first and last of each run of equal values: all that a step line needs."""
     change = seen["best"].ne(seen["best"].shift())
@@ -241,5 +270,6 @@ _CHARTS: dict[str, Callable[[Picture, int], Any]] = {
     "importance": importance,
     "parallel": parallel,
     "budget": _budget,
+    "look": _look,
     "pareto": _pareto,
 }

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sweep.analysis.pictures import Picture
 from sweep.report.terminal.canvas import WIDEST
-from sweep.report.terminal.planes import budget, curves, isolation, pareto
+from sweep.report.terminal.planes import budget, curves, isolation, look, pareto
 from sweep.report.terminal.rows import effect, heatmap, importance, parallel
 
 __all__ = ["terminal"]
@@ -30,6 +30,7 @@ _DRAWN: dict[str, Callable[[Picture, int], RenderableType]] = {
     "importance": importance,
     "parallel": parallel,
     "budget": budget,
+    "look": look,
     "pareto": pareto,
 }
 

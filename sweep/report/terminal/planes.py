@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -93,6 +94,24 @@ def budget(picture: Picture, width: int) -> RenderableType:
 
 def _nearest(marks: pd.DataFrame, k: int) -> float:
     return min(rows_of(marks), key=lambda row: abs(row["k"] - k))["expected"]  # type: ignore[no-any-return]
+
+
+def look(picture: Picture, width: int) -> RenderableType:
+    """Lines of what was looked at, numbered by level."""
+    marks = picture.marks
+    axis = picture.x if not picture.x.values else replace(picture.x, title=" → ".join(picture.x.values))
+    canvas = Canvas(
+        width, HEIGHT, span_of(marks["x"], picture.x), span_of(marks["value"], picture.y), (axis, picture.y)
+    )
+    legend = []
+    for row in rows_of(marks.drop_duplicates("level")):
+        line = marks[marks["level"] == row["level"]]
+        hue = HUES[(row["level"] - 1) % len(HUES)]
+        canvas.line(zip(line["x"], line["value"], strict=True), hue)
+        canvas.sign(line["x"].iloc[-1], line["value"].iloc[-1], str(row["level"]), f"bold {hue}")
+        last = show(line["value"].iloc[-1], picture.y)
+        legend.append(Text.assemble((f"{row['level']} ", f"bold {hue}"), f"{last:>8}  {row['label']}"))
+    return Group(metric_line(picture.y), canvas.text(), Text(), *legend)
 
 
 def _few(budgets: Sequence[int] | pd.Series) -> list[int]:
