@@ -71,8 +71,8 @@ Lanes = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Trials that train side by side as one program, at most; by default "
-        "the planner decides. Changes no number.",
+        help="Trials that train side by side as one program, at most; "
+        "by default the planner decides. Changes no number.",
     ),
 ]
 Device = Annotated[
@@ -145,8 +145,8 @@ Reduction = Annotated[
     search_option(
         "--reduction",
         metavar="R",
-        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. "
-        "[dim]\\[default 3][/]",
+        help="A pruner compares again after R times as many epochs; asha "
+        "and hyperband keep the best of R. [dim]\\[default 3][/]",
     ),
 ]
 Minimize = Annotated[
@@ -271,8 +271,8 @@ _RECIPE_FLAGS = {
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "split_seeds": (
         "N",
-        "Train each seed on a split of its own: N seeds, N splits into training "
-        "and validation rows. The test rows stay.",
+        "Train each seed on a split of its own: N seeds, N splits "
+        "into training and validation rows. The test rows stay.",
         "Data and seed",
     ),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
@@ -290,8 +290,8 @@ _RECIPE_FLAGS = {
     ),
     "evaluate_every": (
         "N",
-        "Score the validation part every N training steps, too, changing no number; `sweep steps` tells from it when a "
-        "target was reached.",
+        "Score the validation part every N training steps, too, changing "
+        "no number; `sweep steps` tells from it when a target was reached.",
         "Looking inside",
     ),
     "shift": (
@@ -309,8 +309,8 @@ _RECIPE_FLAGS = {
 def with_space(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the recipe argument and one flag for every hyperparameter and recipe key.
 
-    The command's own parameter `flags` receives those that were given, in the order they were typed: the first
-    varies slowest.
+    The command's own parameter `flags` receives those that were
+    given, in the order they were typed: the first varies slowest.
     """
     typed: list[str] = []
 

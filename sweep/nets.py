@@ -184,10 +184,10 @@ def initialize(net: nn.Module, setting: Setting, generator: torch.Generator) -> 
     out)) (Glorot & Bengio 2010); normal: standard deviation `init_std`; torch: as torch.nn starts them, weights and
     biases uniform within sqrt(1 / fan in).
 
-    A residual branch that no batch norm ends doubles the variance of what it is added to, under kaiming: after 16
-    blocks it is 65,536 times as large. With the last layer scaled by sqrt(1 / blocks) all of them together make it e
-    times as large at most; with a last layer of 0 each block starts as the identity (Zhang et al. 2019, "Fixup
-    initialization").
+    A residual branch that no batch norm ends doubles the variance of what it is added to,
+    under kaiming: after 16 blocks it is 65,536 times as large. With the last layer scaled by
+    sqrt(1 / blocks) all of them together make it e times as large at most; with a last layer
+    of 0 each block starts as the identity (Zhang et al. 2019, "Fixup initialization").
     """
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -1,6 +1,5 @@
-"""Settings as cells: which trials are of one setting, which settings agree on everything else. Needs numpy and
-pandas.
-"""
+"""Settings as cells: which trials are of one setting, which
+settings agree on everything else. Needs numpy and pandas."""
 
 from __future__ import annotations
 

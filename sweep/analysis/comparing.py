@@ -40,9 +40,9 @@ class Common:
     judged: pairing.Comparison
     """The second study (as level) against the first, a setting being a cell."""
     rows: pd.DataFrame
-    """One row per setting: its first trial in each, the swept hyperparameters, the mean of each (NaN where none
-    trained), by how much the second is better with its 95% interval over common seeds, and the trials of each that
-    diverged."""
+    """One row per setting: its first trial in each, the swept hyperparameters, the
+    mean of each (NaN where none trained), by how much the second is better with
+    its 95% interval over common seeds, and the trials of each that diverged."""
 
     @property
     def verdict(self) -> str:
@@ -171,21 +171,20 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     for study in studies:
         if study.recipe.search:
             notes.append(
-                f"{study.name} is a search: its budgets show what it had after so many of its trials, one course "
-                "without an interval"
+                f"{study.name} is a search: its budgets show what it had "
+                "after so many of its trials, one course without an interval"
             )
     for table in tables:
         if (roles := seed_roles(table)) is not None:
             notes.append(
-                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, its "
-                "budgets draw from "
-                f"{seeds_text(roles.selecting)}, which selected"
+                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, "
+                f"its budgets draw from {seeds_text(roles.selecting)}, which selected"
             )
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, failed or "
-                f"{'was' if lost == 1 else 'were'} pruned; in this estimate "
+                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, "
+                f"failed or {'was' if lost == 1 else 'were'} pruned; in this estimate "
                 f"{'it counts' if lost == 1 else 'they count'} as its worst completed trial"
             )
     return notes
@@ -237,9 +236,8 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
-    """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such
-    setting.
-    """
+    """Pairs settings that both studies have, on common seeds (and
+    splits) where there are any; None if there is no such setting."""
     longer = any(_values(a, column) != _values(b, column) for column in (PLANNED_EPOCHS, "steps"))
     left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
     both = left.merge(right, on=["text", "seed", "split"], suffixes=("_a", "_b"))

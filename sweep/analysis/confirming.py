@@ -1,5 +1,5 @@
-"""Confirmation: the best settings on seeds that did not help to select them, and what is left of their lead. Needs
-pandas.
+"""Confirmation: the best settings on seeds that did not help
+to select them, and what is left of their lead. Needs pandas.
 
 Who is first of many is in part the luckiest (the winner's curse), so its selecting score is too good: by 1.485 standard
 deviations of a score on average if the best of nine equals was picked. Fresh seeds know nothing of that.
@@ -49,8 +49,8 @@ class Duel:
     share: float
     """Of the seeds that both finished, those on which the first is better; equal ones count half."""
     improvement: float
-    """The probability that any run of the first is better than any of the second; a diverged run is worse than any
-    other."""
+    """The probability that any run of the first is better than
+    any of the second; a diverged run is worse than any other."""
     p: float
     """Wilcoxon's signed rank, two-sided."""
     apart: bool
@@ -225,9 +225,8 @@ def split_by_seed(
     again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
     if again.complete.empty:
         raise UsageError(
-            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial "
-            "of another seed; "
-            "--top N takes more of them, --per NAME the best of each value"
+            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a "
+            "complete trial of another seed; --top N takes more of them, --per NAME the best of each value"
         )
     return _judge_confirmation(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
 
@@ -325,9 +324,9 @@ def _plain_gaps(both: Floats) -> Floats:
 
 
 def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
-    """Seeds beyond the n there are that would show how often the first beats the second on a common seed (of the normal
-    distribution with the gaps' mean and spread; without pairs, the probability of improvement). None if no number is
-    likely to."""
+    """Seeds beyond the n there are that would show how often the first beats the
+    second on a common seed (of the normal distribution with the gaps' mean and spread;
+    without pairs, the probability of improvement). None if no number is likely to."""
     from scipy import stats
 
     gamma = improvement

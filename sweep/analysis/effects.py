@@ -267,8 +267,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
 def _few(name: str, levels: list[Any]) -> None:
     if len(levels) > MOST_LEVELS:
         raise UsageError(
-            f"{label_of(name)} took {len(levels):,} values; at most {MOST_LEVELS} can be compared; narrow it "
-            "with --where"
+            f"{label_of(name)} took {len(levels):,} values; at most "
+            f"{MOST_LEVELS} can be compared; narrow it with --where"
         )
 
 
@@ -382,9 +382,9 @@ def _tune_levels(
     table: StudyTable,
     fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
-    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried,
-    and never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the
-    others selected."""
+    """The best setting of each level, and how far apart the best two are. A setting of
+    which a seed diverged is tried, and never the best; nor is one with less than half
+    the seeds of others. fresh: trials of seeds that judge what the others selected."""
     value, sign = trials["value"].to_numpy(float), table.sign
     first = np.unique(setting, return_index=True)[1]
     trained = np.bincount(setting)

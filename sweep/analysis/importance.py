@@ -43,8 +43,8 @@ class Importance:
     scale: str
     """Of the metric: "log" or "raw"."""
     shares: pd.DataFrame
-    """Columns name, share, low, high, the largest first: of the variance over settings, or with "ped-anova" of all
-    importance."""
+    """Columns name, share, low, high, the largest first: of the
+    variance over settings, or with "ped-anova" of all importance."""
     pairs: pd.DataFrame
     """Columns first, second, share, low, high: what two do together beyond each alone."""
     interactions: float
@@ -74,8 +74,8 @@ class _Settings:
 
 
 def importance(table: StudyTable, pairs: bool = False, scale: str = "auto") -> Importance:
-    """The importance of every hyperparameter that varies. Raises UsageError: nothing varies, too few settings, a scale
-    that cannot be."""
+    """The importance of every hyperparameter that varies. Raises
+    UsageError: nothing varies, too few settings, a scale that cannot be."""
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES, "--scale: ")
     roles = seed_roles(table)

@@ -243,9 +243,8 @@ def _read_states(
         if not known.all():
             line = known.index[~known.to_numpy()][0]
             raise UsageError(
-                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that "
-                "is known, though others there are; "
-                f"--ignore {name} leaves the column out"
+                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is "
+                f"known, though others there are; --ignore {name} leaves the column out"
             )
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
         ended = states != "running"

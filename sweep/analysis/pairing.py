@@ -402,9 +402,9 @@ def _count_needed(comparison: Comparison, level: float) -> tuple[float, float]:
     """Seeds per setting, and cells, with which the mean difference seen would lie far enough from 0 to be shown at
     `level` with chance `POWER`: z(1 - level / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
 
-    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n; over seeds alone it is the
-    spread of their differences / S. NaN: more than `MOST_NEEDED`, or not by this alone, since the cells differ too much
-    among themselves.
+    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n;
+    over seeds alone it is the spread of their differences / S. NaN: more than
+    `MOST_NEEDED`, or not by this alone, since the cells differ too much among themselves.
     """
     from scipy import stats
 

@@ -1,6 +1,5 @@
-"""What each column of anyone's table is: a hyperparameter, a run's name, a time, a result, how far a run got. Needs
-pandas.
-"""
+"""What each column of anyone's table is: a hyperparameter, a
+run's name, a time, a result, how far a run got. Needs pandas."""
 
 from __future__ import annotations
 
@@ -136,9 +135,8 @@ class Roles:
 
 
 def tool_of(table: pd.DataFrame) -> tuple[str, str] | None:
-    """The tool that wrote a table and how it begins the names of hyperparameters; None if it is of no tool that is
-    known.
-    """
+    """The tool that wrote a table and how it begins the names of
+    hyperparameters; None if it is of no tool that is known."""
     for tool, prefix, mark in TOOLS:
         if mark in table and any(str(name).startswith(prefix) for name in table):
             return tool, prefix

@@ -48,12 +48,12 @@ class SettingsBoard:
     table: StudyTable
     """What it is of."""
     rows: pd.DataFrame
-    """One row per setting. Columns: rank (empty where it has none), number (its first trial), the swept ones, n
-    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, sd (over seeds),
-    diverged, failed, pruned (trials), tied (whether it cannot be told from the first; False where nothing is judged),
-    then means of other metrics. With `roles` also selected and selected_n (mean and complete trials on the selecting
-    seeds) and again (whether it was run again: then all else is of the fresh seeds alone, and its rank is among
-    those)."""
+    """One row per setting. Columns: rank (empty where it has none), number (its first trial), the
+    swept ones, n (complete trials), mean, low, high (95% interval of the mean; NaN with one seed),
+    best, worst, sd (over seeds), diverged, failed, pruned (trials), tied (whether it cannot be told
+    from the first; False where nothing is judged), then means of other metrics. With `roles` also
+    selected and selected_n (mean and complete trials on the selecting seeds) and again (whether it
+    was run again: then all else is of the fresh seeds alone, and its rank is among those)."""
     selected: pd.Series | None
     """The first row, if it has a complete trial."""
     tests: dict[str, tuple[float, float, float]]
@@ -78,9 +78,9 @@ class SettingsBoard:
         return rows[rows["n"] > 0]
 
     def told_from_first(self, place: int) -> bool | None:
-        """Whether the setting at a place of the order (0 is the first) can be told from the first; None where that is
-        not judged: no setting has two seeds, nothing else has as few lost trials, it was not run again on fresh
-        seeds."""
+        """Whether the setting at a place of the order (0 is the first) can be told
+        from the first; None where that is not judged: no setting has two seeds,
+        nothing else has as few lost trials, it was not run again on fresh seeds."""
         rows = self.compared
         if not self.tied or not 0 < place < len(rows):
             return None
@@ -88,9 +88,8 @@ class SettingsBoard:
 
     @property
     def noisy(self) -> pd.Series:
-        """By row, whether it cannot be told from the first, though a better one can: its seeds differ too much to
-        tell.
-        """
+        """By row, whether it cannot be told from the first, though
+        a better one can: its seeds differ too much to tell."""
         apart = ~self.rows["tied"] & self.rows.index.isin(self.compared.index)
         return self.rows["tied"] & apart.cummax()
 

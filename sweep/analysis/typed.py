@@ -1,6 +1,5 @@
-"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs
-pandas.
-"""
+"""Anyone's table of results as typed columns: every cell is read
+as it was written, each column has one type. Needs pandas."""
 
 from __future__ import annotations
 
@@ -105,9 +104,8 @@ def _text(path: Path, name: str) -> Typed:
 
 
 def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:
-    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row
-    is.
-    """
+    """DVC's rows that are experiments; its ! means that there is
+    no such file. kind: the column that says what a row is."""
     baseline = cells[kind] == "baseline"
     if baseline.any():
         notes.append(f"{count(int(baseline.sum()), 'row')} of DVC's workspace and branches, no trainings: left out")

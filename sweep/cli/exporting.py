@@ -40,9 +40,8 @@ class Targets:
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as "
-            "scalars, its setting as HParams "
-            "(pip install tensorboard).",
+            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its "
+            "epochs as scalars, its setting as HParams (pip install tensorboard).",
         ),
     ] = None
 

@@ -70,9 +70,8 @@ def show(
 
 
 def trained_on(kinds: Sequence[Sequence[Sitting]]) -> list[dict[str, Any]]:
-    """The kinds of machines that trained a study's trials, as plain values: more than one, and last digits may
-    differ.
-    """
+    """The kinds of machines that trained a study's trials, as
+    plain values: more than one, and last digits may differ."""
     return [
         {"kind": kind[0].kind, "torch": kind[0].facts.get("torch"), "trials": sum(sitting.trials for sitting in kind)}
         for kind in kinds

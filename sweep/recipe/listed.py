@@ -33,8 +33,8 @@ def listed_settings(listed: Sequence[Mapping[str, Value]], axes: Sequence[Axis],
     for axis in axes:
         if axis.swept:
             raise UsageError(
-                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one "
-                "value, or one in each"
+                f"{where}settings are listed one by one, so {axis.name} cannot "
+                "be swept beside them; give it one value, or one in each"
             )
         if any(axis.name in values for values in listed):
             raise UsageError(f"{where}{axis.name} is given in a setting and for all of them; give it once")

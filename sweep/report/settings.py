@@ -177,9 +177,9 @@ def _again(board: SettingsBoard) -> str:
     of = f"{there:,} of {len(board.rows):,}"
     were, these = ("was", "it is") if there == 1 else ("were", "these are")
     return (
-        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: "
-        f"{these} ranked first, on the fresh seeds "
-        "alone, since the score that selected is in part luck. The others have that score only."
+        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} "
+        f"run again on {fresh}: {these} ranked first, on the fresh seeds alone, since "
+        "the score that selected is in part luck. The others have that score only."
     )
 
 
@@ -219,8 +219,8 @@ def _lost(board: SettingsBoard) -> str:
     if not lost or lost == len(rows):
         return ""
     return (
-        f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that "
-        "never did."
+        f"{count(lost, 'setting')} diverged for some seeds: "
+        f"{'it ranks' if lost == 1 else 'they rank'} after all that never did."
     )
 
 
@@ -251,8 +251,8 @@ def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
     if board.roles is not None and not missing(best["selected"]):
         then = f"{show_metric(metric, best['selected'])} when selected"
         first = [
-            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds "
-            f"({_worse(board, best['selected'], best['mean'])})"
+            f"{then}, {show_metric(metric, best['mean'])} on fresh "
+            f"seeds ({_worse(board, best['selected'], best['mean'])})"
         ]
     if fresh is not None:
         mean, low, high, seeds = fresh
@@ -279,8 +279,8 @@ def _worse(board: SettingsBoard, before: float, after: float) -> str:
 def settings_json(
     board: SettingsBoard, table: pd.DataFrame, study: str, top: int | None, fresh: Fresh | None
 ) -> dict[str, Any]:
-    """The board, and its exported `table`, as plain values; test scores of the selected setting alone, and not among
-    some."""
+    """The board, and its exported `table`, as plain values; test
+    scores of the selected setting alone, and not among some."""
     rows = records(table if top is None else table.head(top))
     chosen = None if board.selected is None else records(table.head(1))[0]
     if chosen is not None:

@@ -1,5 +1,5 @@
-"""The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package
-imports.
+"""The search: settings asked of one of Optuna's samplers,
+results told to it. Needs optuna, which no other package imports.
 
 spaces    the space as Optuna sees it
 samplers  one of Optuna's samplers for each asking

@@ -27,9 +27,8 @@ from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
 AGAIN = 20
-"""Settings known before that the sampler asks in a row until, in a finite space, the first one not yet asked is
-taken.
-"""
+"""Settings known before that the sampler asks in a row until,
+in a finite space, the first one not yet asked is taken."""
 
 
 MOST_AGAIN = 1000

@@ -81,9 +81,9 @@ class Pruner:
         return [number for number in numbers if number // self.seeds not in stay]
 
     def worse(self, settings: Iterable[int], values: Values, count: int) -> list[int]:
-        """Those of the settings that are worse than the best so far on the first `count` seeds, by Optuna's
-        WilcoxonPruner (signed-rank test of the seeds' differences); values: of all trials that were trained to their
-        end."""
+        """Those of the settings that are worse than the best so far on the first
+        `count` seeds, by Optuna's WilcoxonPruner (signed-rank test of the seeds'
+        differences); values: of all trials that were trained to their end."""
         known: dict[int, dict[int, float]] = {}
         for number, value in values.items():
             setting, seed = divmod(number, self.seeds)
@@ -99,8 +99,8 @@ class Pruner:
         return [setting for setting in rivals if known[setting] != best and _worse(known[setting], best)]
 
     def _scores(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """The settings, by number, and what each is judged by, less is better: the mean over its seeds, infinite if one
-        diverged."""
+        """The settings, by number, and what each is judged by, less is
+        better: the mean over its seeds, infinite if one diverged."""
         settings = np.fromiter(values, dtype=np.int64, count=len(values)) // self.seeds
         scores = [math.inf if value is None else self.sign * value for value in values.values()]
         there, place, counts = np.unique(settings, return_inverse=True, return_counts=True)

@@ -51,14 +51,14 @@ def check_sampler(recipe: Recipe) -> None:
             others = ", ".join(name for name in recipe.swept if name not in always)
             raise UsageError(
                 "--sampler cmaes: needs at least two ranges that are always active, given "
-                f"{', '.join(always) or 'none'}"
-                f"{f' (not {others})' if others else ''}; choose tpe for lists and conditions"
+                f"{', '.join(always) or 'none'}{f' (not {others})' if others else ''}; "
+                "choose tpe for lists and conditions"
             )
 
 
 def sampler_for(search: Search, number: int, grouped: bool) -> optuna.samplers.BaseSampler:
-    """One of Optuna's samplers, for an asking by its number. Its draws come from the search's seed and that number
-    alone.
+    """One of Optuna's samplers, for an asking by its number.
+    Its draws come from the search's seed and that number alone.
 
     grouped: whether TPE is to find out which hyperparameters occur together, which `whole_space` may tell it instead.
     """

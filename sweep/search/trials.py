@@ -20,9 +20,8 @@ from sweep.search.spaces import Space, first_of
 
 
 class Asked:
-    """A trial without a result. Its values are suggested one by one; the sampler is not asked for those that are
-    given.
-    """
+    """A trial without a result. Its values are suggested one by
+    one; the sampler is not asked for those that are given."""
 
     def __init__(
         self,

@@ -39,8 +39,8 @@ class Reproduction:
 def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     """Trains one finished trial again, alone, from its setting and seed in the ledger. Nothing is recorded.
 
-    Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
-    training breaks off.
+    Raises UsageError if the trial has not finished or the data are not
+    those it was trained on, SweepError if the training breaks off.
     """
     check_trains(study)
     row, setting = ledger.trial(study, number)

@@ -47,10 +47,9 @@ def generations(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher) 
 
 
 def make_pruned_training(loop: Loop, data: DataInfo) -> Callable[[list[Trial], Make], None]:
-    """What trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay
-    are planned anew. What it decides follows from recorded values alone, so it comes out the same after an
-    interruption.
-    """
+    """What trains a generation from one comparison to the next; at each, the pruner's
+    losers leave, and those that stay are planned anew. What it decides follows from
+    recorded values alone, so it comes out the same after an interruption."""
     from sweep.search import Pruner
 
     pruner = Pruner(loop.study.recipe, data)

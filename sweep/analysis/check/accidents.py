@@ -56,9 +56,8 @@ def diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _most_at(reading: Reading, lost: pd.Series) -> str:
-    """The value whose trials diverged most, beside the others: batch_norm off (12 of 36, else 0 of 36); empty for
-    none.
-    """
+    """The value whose trials diverged most, beside the others:
+    batch_norm off (12 of 36, else 0 of 36); empty for none."""
     candidates = []
     for name in reading.table.swept:
         column = reading.trials[name] if name in reading.trials else pd.Series(dtype=object)
@@ -94,9 +93,8 @@ def all_diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _rates(reading: Reading) -> list[float]:
-    """The learning rates that were tried, from the smallest; none where an imported study has no column of numbers
-    `lr`.
-    """
+    """The learning rates that were tried, from the smallest; none
+    where an imported study has no column of numbers `lr`."""
     if "lr" in reading.trials:
         return sorted({float(rate) for rate in reading.trials["lr"] if is_number(rate)})
     rate = reading.table.constant.get("lr")
@@ -116,8 +114,8 @@ def all_pruned(reading: Reading) -> Iterator[Remark]:
     pruned = int((reading.table.trials["state"] == "pruned").sum())
     if pruned:
         text = (
-            f"{count(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so "
-            "nothing can be compared"
+            f"{count(pruned, 'trial')} {'was' if pruned == 1 else 'were'} "
+            "pruned and none is complete, so nothing can be compared"
         )
         yield Remark("pruned", text, {"pruned": pruned}, "")
 

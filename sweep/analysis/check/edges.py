@@ -48,10 +48,10 @@ class _Edge:
 
 
 def edges(reading: Reading) -> Iterator[Remark]:
-    """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect`
-    (all ends judged together), where every run gets better all the way to it, or where the best settings crowd there:
-    seldom in noise. Where a factor with few values is swept, each of them is looked at by itself: its best may lie at
-    another end."""
+    """The end of a range is remarked on where it is better than the next value inward by the
+    test of `sweep effect` (all ends judged together), where every run gets better all the way
+    to it, or where the best settings crowd there: seldom in noise. Where a factor with few
+    values is swept, each of them is looked at by itself: its best may lie at another end."""
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
         yield from _edge_of_search(reading, settings, reading.recipe)
@@ -102,9 +102,9 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
 
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
-    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched),
-    and so do most of the best five: more than chance makes of it at `ALPHA`, over all ends of its ranges
-    (Bonferroni)."""
+    """The best of a search lies in the outermost `NEAR` of a range (in the
+    logarithm if that is how it is searched), and so do most of the best five: more
+    than chance makes of it at `ALPHA`, over all ends of its ranges (Bonferroni)."""
     top = settings.head(5)
     if len(settings) < 4 * len(top):
         return
@@ -241,8 +241,8 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
 
 
 def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
-    """The next two values beyond the last, in the steps of a range: multiplied or
-    added; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
+    """The next two values beyond the last, in the steps of a range: multiplied or added; halfway
+    to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
     row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
     if name == "depth":
@@ -266,9 +266,8 @@ def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
 
 
 def _multiplied(levels: list[float]) -> bool:
-    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the
-    last.
-    """
+    """Whether a range goes in factors: it spans one of eight
+    or more, or each value is the same multiple of the last."""
     if levels[0] <= 0:
         return False
     steps = [b / a for a, b in pairwise(levels)]

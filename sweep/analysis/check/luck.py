@@ -1,6 +1,5 @@
-"""Remarks on what cannot be told from luck: the first setting from the second, a hyperparameter from none. Needs
-pandas.
-"""
+"""Remarks on what cannot be told from luck: the first setting
+from the second, a hyperparameter from none. Needs pandas."""
 
 from __future__ import annotations
 

@@ -75,9 +75,8 @@ class Reading:
         return axis.values.points(row) if isinstance(axis.values, Range) else axis.values
 
     def widen(self, name: str, beyond: Sequence[float]) -> str:
-        """The command that adds values beyond those of an axis: to a grid's list, or to the ends of a search's
-        range.
-        """
+        """The command that adds values beyond those of an axis:
+        to a grid's list, or to the ends of a search's range."""
         recipe = self.recipe
         axis = next((other for other in recipe.axes if other.name == name), None) if recipe is not None else None
         if recipe is None or axis is None or not isinstance(axis.values, Range) or not axis.values.open:

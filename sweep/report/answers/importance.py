@@ -72,8 +72,8 @@ def importance_sentences(importance: Importance) -> list[str]:
     )
     if len(importance.shares) == 1:
         out.append(
-            f"{importance.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which "
-            "value is better."
+            f"{importance.shares['name'].iloc[0]} alone varies, so all of "
+            "it is its share; sweep effect says which value is better."
         )
     out.append("Shares depend on the ranges you chose: a wider range gets a larger share.")
     return out

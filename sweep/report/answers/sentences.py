@@ -35,8 +35,8 @@ def headline(effect: Effect) -> str:
     name = effect.name
     if effect.bucketed or not effect.comparisons:
         return (
-            f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; "
-            "its ranges are below."
+            f"Not comparable: {name} took so many values that hardly any "
+            "two settings agree on everything else; its ranges are below."
         )
     if all(comparison.n == 0 for comparison in effect.comparisons):
         return f"Not comparable: {_explain_no_pairs(effect)}"
@@ -95,9 +95,8 @@ def _p(comparison: Comparison) -> str:
 
 
 def _divergence(effect: Effect, comparison: Comparison) -> str:
-    """Where which side diverged: off diverged at 2 of 5 values of lr (6 of 15 trials), on at none: on is better
-    there.
-    """
+    """Where which side diverged: off diverged at 2 of 5 values
+    of lr (6 of 15 trials), on at none: on is better there."""
     spread = comparison.divergence
     if not spread.uneven:
         return ""
@@ -106,8 +105,8 @@ def _divergence(effect: Effect, comparison: Comparison) -> str:
     worse, better = show_value(worse), show_value(better)
     if comparison.n == 1:
         return (
-            f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, {better} on {others or 'none'}: {better} is "
-            "better there"
+            f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, "
+            f"{better} on {others or 'none'}: {better} is better there"
         )
     at, of = "in", count(comparison.n, "cell")
     if len(effect.others) == 1:

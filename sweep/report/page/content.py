@@ -121,8 +121,8 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
     seeds = int(table.trials["seed"].nunique())
     swept = ", ".join(table.swept) or "nothing"
     parts = [
-        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} "
-        f"({', '.join(counted)})",
+        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, "
+        f"{count(seeds, 'seed')} ({', '.join(counted)})",
         f"on {study.recipe.data}",
         f"over {swept}",
     ]
