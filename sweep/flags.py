@@ -284,8 +284,8 @@ _RECIPE_FLAGS = {
     "look": (
         "NAMES",
         "Record while training, changing no number: layers (gradient norm, activations, batch norm of each), curvature "
-        "(the loss's largest), noise (of the gradient, by batch size), gap (training part scored after the epoch), "
-        "or all; `sweep look` shows them.",
+        "(the largest eigenvalue of the loss's Hessian), noise (of the gradient, by batch size), gap (training part "
+        "scored after the epoch), or all; `sweep look` shows them.",
         "Looking inside",
     ),
     "evaluate_every": (

@@ -46,7 +46,8 @@ class Choice:
             min=1,
             max=100_000,
             metavar="N",
-            help="Fresh seeds for each, the next after the study's largest; more later go on. [dim]\\[default 10][/]",
+            help="Fresh seeds for each setting, the next after the study's largest; a larger number later adds some. "
+            "[dim]\\[default 10][/]",
         ),
     ] = None
     seed: Annotated[

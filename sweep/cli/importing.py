@@ -57,7 +57,7 @@ def import_table(
         typer.Option(
             "--columns",
             metavar="COLUMNS",
-            help="The hyperparameters: a,b. [dim]\\[default what no other flag names and nothing speaks against][/]",
+            help="The hyperparameters: a,b. [dim]\\[default every other column that can be one][/]",
         ),
     ] = None,
     test: Annotated[

@@ -127,7 +127,7 @@ def plan(
         bool,
         running_option(
             "--measure/--no-measure",
-            help="Measure on this machine, for a few seconds, what is not remembered yet.",
+            help="Measure what trainings cost on this machine where that is not known yet (a few seconds).",
         ),
     ] = True,
     as_json: Json = False,
