@@ -46,10 +46,10 @@ class _Progress:
         self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
         if start.done or start.retried:
             resumed = f" ({start.resumable} from a checkpoint)" if start.retried else ""
-            found = (
+            state = (
                 f"{start.done} done, {start.retried} retried{resumed}, {start.left} left, {start.duplicated} duplicated"
             )
-            self.note(f"{study.name}: {found}")
+            self.note(f"{study.name}: {state}")
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         metric = self.study.recipe.metric
@@ -91,9 +91,9 @@ class _Progress:
             for state in ("complete", "pruned", "diverged", "failed")
             if summary.counts[state]
         }
-        told = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
+        counts_text = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none finished"
         self.note(
-            f"{self.study.name}: {told} of {count(self.total, 'trial')}; trained {trained:,} in "
+            f"{self.study.name}: {counts_text} of {count(self.total, 'trial')}; trained {trained:,} in "
             f"{tell_seconds(summary.seconds)}{rate}"
         )
         why = {

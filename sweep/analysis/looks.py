@@ -65,7 +65,7 @@ def look(
     if place is not None and place not in set(mine["place"]):
         raise unknown("place", place, sort_places(mine["place"].unique()), "--place: ")
     places = sort_places(mine["place"].unique()) if place is None else [place]
-    epochs = tuple(sorted(int(one) for one in mine["epoch"].unique()))
+    epochs = tuple(sorted(int(epoch) for epoch in mine["epoch"].unique()))
     if len(places) > 1 or epoch is not None:
         epoch = epochs[-1] if epoch is None else epoch
         if epoch not in epochs:

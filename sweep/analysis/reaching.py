@@ -98,17 +98,18 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     first = there.groupby("trial")["step"].min()
     number = trials["number"]
     swept = [name for name in table.swept if trials[name].nunique(dropna=False) > 1]
-    found = trials[["number", "seed", "state", "setting", *swept]].assign(
+    steps = trials[["number", "seed", "state", "setting", *swept]].assign(
         steps=number.map(first).astype("float64").fillna(math.inf),
         seconds=number.map(_seconds(ends, first)).astype("float64").fillna(math.inf),
         made=number.map(ends.groupby("trial")["step"].max()).astype(int),
         best=number.map(sign * (sign * looks["value"]).groupby(looks["trial"]).min()),
     )
-    settings = _settings(found, swept, sign)
-    against = [] if column is None else _against(found, settings, column, [one for one in swept if one != column])
-    distinct = {int(one) for one in within["step"].groupby(within["trial"]).min()} if len(within) else set()
+    settings = _settings(steps, swept, sign)
+    others = [name for name in swept if name != column]
+    against = [] if column is None else _against(steps, settings, column, others)
+    distinct = {int(step) for step in within["step"].groupby(within["trial"]).min()} if len(within) else set()
     every = distinct.pop() if len(distinct) == 1 and set(within["trial"]) >= set(number) else 0
-    return Reaching(study.name, metric, target, every, swept, found, settings, against)
+    return Reaching(study.name, metric, target, every, swept, steps, settings, against)
 
 
 def _epoch_steps(trials: pd.DataFrame, rows: int) -> list[int]:
@@ -185,11 +186,11 @@ def _pair(
     rows = []
     for cell in pairs.index.unique("cell"):
         mine = pairs.loc[cell]
-        one, two = _median(mine[0]), _median(mine[place])
+        left, right = _median(mine[0]), _median(mine[place])
         values = {name: plain_value(first.loc[cell, name]) for name in others}
-        rows.append({**values, "pairs": len(mine), "first": one, "second": two, "ratio": _ratio(one, two)})
+        rows.append({**values, "pairs": len(mine), "first": left, "second": right, "ratio": _ratio(left, right)})
     cells = pd.DataFrame(rows, columns=[*others, "pairs", "first", "second", "ratio"])
-    ratios = [_ratio(one, two) for one, two in zip(pairs[0], pairs[place], strict=True)]
+    ratios = [_ratio(left, right) for left, right in zip(pairs[0], pairs[place], strict=True)]
     decided = [ratio for ratio in ratios if not math.isnan(ratio)]
     counts = int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum())
     middle = _median(pd.Series(decided)) if decided else math.nan
@@ -204,7 +205,7 @@ def _pair(
     )
 
 
-def _ratio(one: float, two: float) -> float:
-    if math.isinf(one) and math.isinf(two):
+def _ratio(first: float, second: float) -> float:
+    if math.isinf(first) and math.isinf(second):
         return math.nan
-    return 0.0 if math.isinf(two) else one / two
+    return 0.0 if math.isinf(second) else first / second

@@ -23,8 +23,8 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
             return Axis(row.name, _seeds(row, value))
         if isinstance(value, str) and ":" in value and row.kind in ("int", "float"):
             return Axis(row.name, _check_range(row, _parse_range(row, value)))  # written as in a flag
-        if row.kind == "text" and isinstance(value, list | tuple) and any(isinstance(one, list) for one in value):
-            return Axis(row.name, tuple(row.check(one) for one in value))  # points, each a list of its numbers
+        if row.kind == "text" and isinstance(value, list | tuple) and any(isinstance(point, list) for point in value):
+            return Axis(row.name, tuple(row.check(point) for point in value))  # points, each a list of its numbers
         if isinstance(value, list | tuple):
             if not value:
                 raise UsageError(f"{row.name} = []: the list is empty; expected at least one value, {row.expected}")
@@ -84,10 +84,9 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
         raise UsageError(f"{row.name}: step and {other} both given for one range; expected one of them")
     if not 0 < given.step <= high - low or (row.kind == "int" and given.step != int(given.step)):
         whole = "a whole number" if row.kind == "int" else "a number"
-        told = (
-            f"{given.step:g}" if abs(given.step) < 1e300 else show_given(given.step)
-        )  # some whole numbers no float holds
-        raise UsageError(f"{row.name}: step = {told}: expected {whole} > 0 and at most high - low")
+        # some whole numbers no float holds
+        step = f"{given.step:g}" if abs(given.step) < 1e300 else show_given(given.step)
+        raise UsageError(f"{row.name}: step = {step}: expected {whole} > 0 and at most high - low")
     if (high - low) / given.step > 1_000_000:
         raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
 
@@ -113,21 +112,22 @@ def parse_seeds(text: str, flag: str = "--seed") -> tuple[int, ...]:
     try:
         return _seeds(row, text)
     except UsageError as error:
-        told = str(error)
-        raise UsageError(f"{flag}{told.removeprefix(row.name)}" if told.startswith(row.name) else told) from None
+        said = str(error)
+        raise UsageError(f"{flag}{said.removeprefix(row.name)}" if said.startswith(row.name) else said) from None
 
 
 def _seeds(row: Hyperparameter, text: str) -> tuple[int, ...]:
-    found: dict[Value, None] = {}
+    numbers: dict[Value, None] = {}
     for part in _parts(row, text):
         ends = re.fullmatch(r"\s*(\d{1,10})\s*-\s*(\d{1,10})\s*", part)
         if ends or ":" in part:
-            one = Range(int(ends[1]), int(ends[2])) if ends else _parse_range(row, part)
-            one = replace(one, step=1.0) if one.open and not one.log else one
-            found |= dict.fromkeys([row.check(one.low)] if one.low == one.high else _check_range(row, one).points(row))
+            span = Range(int(ends[1]), int(ends[2])) if ends else _parse_range(row, part)
+            span = replace(span, step=1.0) if span.open and not span.log else span
+            points = [row.check(span.low)] if span.low == span.high else _check_range(row, span).points(row)
+            numbers |= dict.fromkeys(points)
         else:
-            found[row.parse(part)] = None
-    return tuple(int(seed) for seed in found)
+            numbers[row.parse(part)] = None
+    return tuple(int(seed) for seed in numbers)
 
 
 def _parts(row: Hyperparameter, text: str) -> list[str]:

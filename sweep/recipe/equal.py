@@ -74,8 +74,8 @@ def _merge_whole(axis: Axis, rows: int, word: str, notes: list[str]) -> Axis:
     if len(whole) < 2:
         return axis
     kept = word if word in whole else whole[0]
-    told = " and ".join(show_value(value) for value in whole)
+    sizes = " and ".join(show_value(value) for value in whole)
     notes.append(
-        f"{axis.name} {told} are the same here, all {rows:,} training rows: trained once, as {show_value(kept)}"
+        f"{axis.name} {sizes} are the same here, all {rows:,} training rows: trained once, as {show_value(kept)}"
     )
     return Axis(axis.name, tuple(v for v in axis.values if v not in whole or v == kept))

@@ -168,7 +168,7 @@ class Recipe:
         return [
             *self.notes,
             *(f"{name} has no effect here: it is for {condition}" for name, condition in idle),
-            *(told for told in ranges if told),
+            *(note for note in ranges if note),
             *self.long_warmup(),
         ]
 
@@ -177,8 +177,8 @@ class Recipe:
         if self.of_function:
             return []
         if self.settings:
-            told = (setting for setting in self.settings if "epochs" in setting)
-            pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in told}
+            listed = (setting for setting in self.settings if "epochs" in setting)
+            pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in listed}
             cut = sorted(pair for pair in pairs if pair[0] > pair[1])
         else:
             if any(self._ends("steps")):
@@ -188,8 +188,8 @@ class Recipe:
         if not cut:
             return []
         warmup, epoch = cut[-1][0], min(epoch for warmup, epoch in cut if warmup == cut[-1][0])
-        one = not self.settings and len({*self._ends("warmup_epochs")}) == len({*self._ends("epochs")}) == 1
-        where = "" if one or len(self.settings) == 1 else "where it is, "
+        paired = not self.settings and len({*self._ends("warmup_epochs")}) == len({*self._ends("epochs")}) == 1
+        where = "" if paired or len(self.settings) == 1 else "where it is, "
         return [
             f"a warm-up of {show_value(warmup)} epochs is longer than a training "
             f"of {epoch:,}: {where}the learning rate never reaches its value"
@@ -252,7 +252,7 @@ def _told(name: str, value: object) -> str:
 def _conditions(name: str) -> list[str]:
     """The hyperparameters that decide whether one is active."""
     direct = [*TABLE[name].when, *TABLE[name].unless]
-    return list(dict.fromkeys([*direct, *(other for one in direct for other in _conditions(one))]))
+    return list(dict.fromkeys([*direct, *(other for parent in direct for other in _conditions(parent))]))
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,17 +135,17 @@ def _shifts(key: str, value: object, where: str) -> tuple[Shift, ...]:
     pairs = list(pairs.items()) if isinstance(pairs, Mapping) else pairs
     if not isinstance(pairs, list) or not pairs:
         raise UsageError(f"{where}{key} = {show_given(value)}: {expected}")
-    found: dict[str, Shift] = {}
+    shifts: dict[str, Shift] = {}
     for given, formula in pairs:
         name = str(given).strip()
         match = _SHIFT.fullmatch(formula.strip()) if isinstance(formula, str) else None
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", name) or match is None or name in (*found, "test"):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", name) or match is None or name in (*shifts, "test"):
             raise UsageError(
                 f"{where}{key} = {show_given(value)}: {expected}; each name once, of letters and digits, not test"
             )
         offset = (match[2] or "0").replace(" ", "")
-        found[name] = Shift(name, float(match[1] or 1), float(offset))
-    return tuple(found.values())
+        shifts[name] = Shift(name, float(match[1] or 1), float(offset))
+    return tuple(shifts.values())
 
 
 MOST_SEEDS = 100_000

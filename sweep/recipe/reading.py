@@ -80,14 +80,14 @@ def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any]
 
 def _beside(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """A recipe's table, its files found: beside the recipe, or else in the current folder."""
-    found = {}
+    moved = {}
     for key in ("data", "data_dir"):
         name = table.get(key)
         if isinstance(name, str) and (key == "data_dir" or name.lower().endswith(".npz")):
             there = path.parent / Path(name).expanduser()
             if there.exists() or not Path(name).expanduser().exists():
-                found[key] = str(there)
-    return {**table, **found}
+                moved[key] = str(there)
+    return {**table, **moved}
 
 
 def _build(

@@ -119,13 +119,13 @@ def waiting_lines(study: StudyTable) -> list[Text]:
     if not len(waiting):
         return []
     begun = int((waiting["epochs"].fillna(0) > 0).sum())
-    told = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
-    told += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
+    line = f"{len(waiting):,} of {count(len(study.trials), 'trial')} not trained to the end, so not ranked"
+    line += f" ({begun:,} of them with numbers at fewer epochs)" if begun else ""
     running = study.left_running
     if study.owner and running:
-        return [Text(f"{told}; {running}.", "yellow")]
-    told += f"; {running}" if running else ""
-    return [Text(f"{told}. Go on with: sweep resume {study.name}", "yellow")]
+        return [Text(f"{line}; {running}.", "yellow")]
+    line += f"; {running}" if running else ""
+    return [Text(f"{line}. Go on with: sweep resume {study.name}", "yellow")]
 
 
 def test_scores(scores: dict[str, Any], metric: str) -> str:
@@ -139,13 +139,13 @@ def test_scores(scores: dict[str, Any], metric: str) -> str:
 
 def constants_line(study: StudyTable) -> Text:
     """The constant hyperparameters that are not at their default, then how many are; of an imported study all."""
-    told = {
+    changed = {
         name: value
         for name, value in study.constant.items()
         if study.imported or not is_default(name, value, study.constant)
     }
-    shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = f"{len(study.constant) - len(told)} other hyperparameters at their defaults"
+    shown = ", ".join(f"{name} {show_value(value)}" for name, value in changed.items())
+    rest = f"{len(study.constant) - len(changed)} other hyperparameters at their defaults"
     parts = [part for part in (shown, rest if study.constant and not study.imported else "") if part]
     return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 

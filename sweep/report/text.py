@@ -111,9 +111,9 @@ def show_runs(numbers: Sequence[int], most: int = 16) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    told = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
+    spans = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
     more = sum(map(len, runs[most:]))
-    return f"{', '.join(told)}{f' and {more:,} more' if more else ''}"
+    return f"{', '.join(spans)}{f' and {more:,} more' if more else ''}"
 
 
 def missing(value: Any) -> bool:

@@ -81,16 +81,11 @@ def trial_report(
         lines = [_left_out(epochs["epoch"].tolist(), shown), *MEASURED]
         parts += [table, Text(), *(Text(line, "dim") for line in lines if line)]
     else:
-        told = [
-            name
-            for name in row
-            if name
-            not in ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")
-        ]
+        above = ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")
         parts += [
-            Text(f"{name} {show_metric(of_unit(name, [row[name]]), row[name])}")
-            for name in told
-            if row[name] is not None and not name.startswith("test_")
+            Text(f"{name} {show_metric(of_unit(name, [value]), value)}")
+            for name, value in row.items()
+            if name not in above and value is not None and not name.startswith("test_")
         ]
     if test:
         scores = test_scores({name: value for name, value in row.items() if name.startswith("test_")}, "")
@@ -107,13 +102,13 @@ def trial_report(
 
 def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:
     """Where a path ended: its point, the function there, the length of its slope; nothing while it has not."""
-    told = [
+    places = [
         f"{place} {value:.12g}" for place, value in zip(ends["place"], ends["value"], strict=True) if value == value
     ]
-    if not told or not len(epochs) or row["value"] is None:
+    if not places or not len(epochs) or row["value"] is None:
         return []
     slope = epochs["grad_norm"].iloc[-1]
-    return [Text(f"ended at {', '.join(told)}: value {row['value']:.12g}, slope {show_metric('grad_norm', slope)}")]
+    return [Text(f"ended at {', '.join(places)}: value {row['value']:.12g}, slope {show_metric('grad_norm', slope)}")]
 
 
 def _left_out(epochs: Sequence[int], shown: Sequence[int]) -> str:
@@ -210,10 +205,10 @@ def curves(series: dict[str, list[float]], width: int, height: int = 8) -> Text:
         text.append("\n")
     length = len(next(iter(series.values())))
     text.append(f"{'':>{margin}} └{'─' * columns}\n{'':>{margin}}  epoch 1 to {length}: ", "dim")
-    told = [
+    lines = [
         (f"{look} {name} ({kind})", style)
         for name, (style, (_, look, kind)) in zip(series, LINES.items(), strict=False)
     ]
-    for place, (words, style) in enumerate(told):
+    for place, (words, style) in enumerate(lines):
         text.append(f"{', ' if place else ''}{words}", style)
     return text

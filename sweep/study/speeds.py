@@ -57,8 +57,8 @@ def measure_costs(
     the messages that say something else; stop: ends it early.
     """
     waiting, ready = list(wanted), [] if ready is None else ready
-    out, found, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
-    while (waiting or out or not (ready or found)) and not stop():
+    out, measured, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
+    while (waiting or out or not (ready or measured)) and not stop():
         while ready and waiting:
             pool.give(ready.pop(0), waiting.pop(0))
             out += 1
@@ -68,7 +68,7 @@ def measure_costs(
                     ready.append(worker)
                     continue
                 case Measured(_, key, costs):
-                    found[key] = costs
+                    measured[key] = costs
                     out -= 1
                     continue
                 case Loaded():
@@ -76,9 +76,9 @@ def measure_costs(
                 case Failed() | OutOfMemory() | Died():
                     out -= 1
             other(message)
-    speeds.costs |= found
+    speeds.costs |= measured
     speeds.start |= start
-    remember(found, start)
+    remember(measured, start)
 
 
 def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:

@@ -71,7 +71,7 @@ def check(
         )
     else:
         finders = (failed, all_diverged, all_pruned, one_class, no_rows, warm_ups, machines)
-    return [remark for one in finders for remark in one(of_all if one in ON_SELECTING_SEEDS else reading)]
+    return [remark for find in finders for remark in find(of_all if find in ON_SELECTING_SEEDS else reading)]
 
 
 def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = None) -> list[str]:
@@ -79,8 +79,8 @@ def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = No
     out = []
     length = 0 if epochs.empty else int(epochs["epoch"].max())
     if length < SHORTEST and table.ends is None:
-        found = f"{count(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
-        out.append(f"learning curves ({found})")
+        length_text = f"{count(length, 'epoch')}, at least {SHORTEST} are needed" if length else "there are none"
+        out.append(f"learning curves ({length_text})")
     if not any(_numbers_of(table.trials[name]) >= 3 for name in table.swept if name in table.trials):
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2:

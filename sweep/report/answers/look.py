@@ -42,12 +42,12 @@ QUANTITIES = {
 """What each quantity is."""
 
 
-def readings_report(study: str, found: pd.DataFrame) -> RenderableType:
+def readings_report(study: str, readings: pd.DataFrame) -> RenderableType:
     """What a study has readings of."""
     table = Columns()
     for title in ("quantity", "places", "epochs", "what it is"):
         table.add_column(title, flows=title == "what it is")
-    for row in found.to_dict("records"):
+    for row in readings.to_dict("records"):
         what = QUANTITIES.get(row["quantity"], "")
         table.add_row(row["quantity"], _span(row["places"]), _span([*map(str, row["epochs"])]), what)
     return Group(
@@ -55,16 +55,16 @@ def readings_report(study: str, found: pd.DataFrame) -> RenderableType:
         Text(),
         table,
         Text(),
-        Text(f"One of them: sweep look {study} {found['quantity'].iloc[0]}"),
+        Text(f"One of them: sweep look {study} {readings['quantity'].iloc[0]}"),
     )
 
 
-def look_report(found: Look) -> RenderableType:
+def look_report(look: Look) -> RenderableType:
     """One quantity, a row for each place or epoch, a column for each level."""
-    rows = found.rows
+    rows = look.rows
     by_place = rows["place"].nunique() > 1
     keys = ["place"] if by_place else [name for name in ("epoch", "step") if rows[name].nunique() > 1] or ["epoch"]
-    levels = _levels(found)
+    levels = _levels(look)
     table = Columns()
     for name in keys:
         table.add_column(name, "left" if name == "place" else "right")
@@ -81,33 +81,32 @@ def look_report(found: Look) -> RenderableType:
             cells.append(_cell(mine))
         table.add_row(*(str(value) for value in head.values()), *cells)
     place = "" if by_place or not rows["place"].iloc[0] else f", {rows['place'].iloc[0]}"
-    when = f", epoch {found.epoch}" if found.epoch is not None else ""
-    title = Text.assemble((found.quantity, "bold"), f"{place} in study {found.study}{when}")
-    return Group(title, *(Text(line, "dim") for line in _notes(found, len(shown) < len(heads))), Text(), table)
+    when = f", epoch {look.epoch}" if look.epoch is not None else ""
+    title = Text.assemble((look.quantity, "bold"), f"{place} in study {look.study}{when}")
+    return Group(title, *(Text(line, "dim") for line in _notes(look, len(shown) < len(heads))), Text(), table)
 
 
-def look_json(found: Look) -> dict[str, Any]:
+def look_json(look: Look) -> dict[str, Any]:
     """A look as plain values."""
-    rest = {"study": found.study, "quantity": found.quantity, "by": list(found.by), "epochs": list(found.epochs)}
-    return rest | {"rows": records(found.rows)}
+    rest = {"study": look.study, "quantity": look.quantity, "by": list(look.by), "epochs": list(look.epochs)}
+    return rest | {"rows": records(look.rows)}
 
 
-def readings_json(study: str, found: pd.DataFrame) -> dict[str, Any]:
+def readings_json(study: str, readings: pd.DataFrame) -> dict[str, Any]:
     """What a study has readings of, as plain values."""
-    rows = [
-        row | {"epochs": [*map(int, row["epochs"])], "trials": int(row["trials"])} for row in found.to_dict("records")
-    ]
-    return {"study": study, "readings": rows}
+    rows = readings.to_dict("records")
+    plainly = [row | {"epochs": [*map(int, row["epochs"])], "trials": int(row["trials"])} for row in rows]
+    return {"study": study, "readings": plainly}
 
 
-def _levels(found: Look) -> list[tuple[str, pd.DataFrame]]:
+def _levels(look: Look) -> list[tuple[str, pd.DataFrame]]:
     """Each level in words, and its rows."""
-    if not found.by:
-        return [("all trials", found.rows)]
-    groups = found.rows.groupby(list(found.by), sort=False, dropna=False)
+    if not look.by:
+        return [("all trials", look.rows)]
+    groups = look.rows.groupby(list(look.by), sort=False, dropna=False)
     out = []
     for values, part in groups:
-        label = ", ".join(f"{name} {show_value(value)}" for name, value in zip(found.by, values, strict=True))
+        label = ", ".join(f"{name} {show_value(value)}" for name, value in zip(look.by, values, strict=True))
         out.append((label, part))
     return out
 
@@ -124,17 +123,17 @@ def _cell(rows: pd.DataFrame) -> Text:
     return text
 
 
-def _notes(found: Look, thinned: bool) -> list[str]:
-    what = QUANTITIES.get(found.quantity)
+def _notes(look: Look, thinned: bool) -> list[str]:
+    what = QUANTITIES.get(look.quantity)
     out = [what] if what else []
-    most = int(found.rows["n"].max())
+    most = int(look.rows["n"].max())
     if most > 1:
-        told = "of each level" if found.by else "in all; --by NAME tells them apart"
-        out.append(f"median (lowest–highest) over up to {count(most, 'trial')} {told}")
-    if infinite := int(found.rows["infinite"].sum()):
+        where = "of each level" if look.by else "in all; --by NAME tells them apart"
+        out.append(f"median (lowest–highest) over up to {count(most, 'trial')} {where}")
+    if infinite := int(look.rows["infinite"].sum()):
         out.append(f"{count(infinite, 'value')} not finite, of trials that diverged, left out")
-    if found.epoch is not None and len(found.epochs) > 1:
-        others = [epoch for epoch in found.epochs if epoch != found.epoch]
+    if look.epoch is not None and len(look.epochs) > 1:
+        others = [epoch for epoch in look.epochs if epoch != look.epoch]
         out.append(f"also looked at in epoch {_span([*map(str, others)])}: --epoch {others[0]}")
     if thinned:
         out.append(f"{ROWS} rows of more, spread evenly; --json has all")

@@ -21,82 +21,83 @@ if TYPE_CHECKING:
     from sweep.analysis.reaching import Against, Reaching
 
 
-def reaching_report(found: Reaching, top: int) -> RenderableType:
+def reaching_report(reaching: Reaching, top: int) -> RenderableType:
     """The settings, the earliest first; with a hyperparameter's levels compared, the pairs instead."""
-    every = f"every {count(found.every, 'step')}" if found.every else "at the end of epochs"
-    reached = "fell to" if found.metric.endswith("loss") else "reached"
-    told = f": training steps until {found.metric} {reached} {show_metric(found.metric, found.target)}, scored {every}"
-    head = Text.assemble((found.study, "bold"), told)
-    if found.against:
-        return Group(head, *(part for one in found.against for part in (Text(), *_against(one, top))))
-    rows = found.settings.head(top)
-    lines: list[RenderableType] = [Text(), _settings(found, rows), Text()]
-    if len(rows) < len(found.settings):
-        lines.insert(2, Text(f"… and {len(found.settings) - len(rows):,} more (--top N)", "dim"))
+    every = f"every {count(reaching.every, 'step')}" if reaching.every else "at the end of epochs"
+    reached = "fell to" if reaching.metric.endswith("loss") else "reached"
+    target = show_metric(reaching.metric, reaching.target)
+    said = f": training steps until {reaching.metric} {reached} {target}, scored {every}"
+    head = Text.assemble((reaching.study, "bold"), said)
+    if reaching.against:
+        return Group(head, *(part for levels in reaching.against for part in (Text(), *_against(levels, top))))
+    rows = reaching.settings.head(top)
+    lines: list[RenderableType] = [Text(), _settings(reaching, rows), Text()]
+    if len(rows) < len(reaching.settings):
+        lines.insert(2, Text(f"… and {len(reaching.settings) - len(rows):,} more (--top N)", "dim"))
     note = "The median counts never as later than any step; seconds are a share of a program that trains several."
     return Group(head, *lines, Text(note, "dim"))
 
 
-def _settings(found: Reaching, rows: pd.DataFrame) -> Columns:
+def _settings(reaching: Reaching, rows: pd.DataFrame) -> Columns:
     table = Columns()
-    for name in found.swept:
+    for name in reaching.swept:
         table.add_column(name, "right", folds=True)
     several = int(rows["seeds"].max()) > 1
-    titles = ["median" if several else "steps", *(["by seed"] if several else []), "seconds", f"best {found.metric}"]
+    titles = ["median" if several else "steps", *(["by seed"] if several else []), "seconds", f"best {reaching.metric}"]
     for title in titles:
         table.add_column(title, "right", spare={"seconds": 2}.get(title, 0))
     for _, row in rows.iterrows():
         seeds = [" ".join(map(show_steps, row["by_seed"]))] if several else []
         seconds = "–" if math.isinf(row["seconds"]) else show_seconds(row["seconds"])
-        values = [show_value(plain(row[name])) for name in found.swept]
-        table.add_row(*values, show_steps(row["steps"]), *seeds, seconds, show_metric(found.metric, row["best"]))
+        values = [show_value(plain(row[name])) for name in reaching.swept]
+        table.add_row(*values, show_steps(row["steps"]), *seeds, seconds, show_metric(reaching.metric, row["best"]))
     return table
 
 
-def _against(one: Against, top: int) -> list[RenderableType]:
-    first, second = (f"{one.name} {show_value(level)}" for level in (one.first, one.second))
+def _against(levels: Against, top: int) -> list[RenderableType]:
+    first, second = (f"{levels.name} {show_value(level)}" for level in (levels.first, levels.second))
     table = Columns()
-    others = _others(one)
+    others = _others(levels)
     for name in others:
         table.add_column(name, "right", folds=True)
     for title in (first, second, "ratio"):
         table.add_column(title, "right")
-    for _, row in one.cells.head(top).iterrows():
+    for _, row in levels.cells.head(top).iterrows():
         cells = [show_value(plain(row[name])) for name in others]
-        table.add_row(*cells, show_steps(row["first"]), show_steps(row["second"]), _show_ratio(one, row["ratio"]))
-    rest = len(one.cells) - top
+        table.add_row(*cells, show_steps(row["first"]), show_steps(row["second"]), _show_ratio(levels, row["ratio"]))
+    rest = len(levels.cells) - top
     lines: list[RenderableType] = [table]
     lines += [Text(f"… and {rest:,} more (--top N)", "dim")] if rest > 0 else []
-    return [*lines, Text(), *map(Text, sentences(one))]
+    return [*lines, Text(), *map(Text, sentences(levels))]
 
 
-def sentences(one: Against) -> list[str]:
+def sentences(levels: Against) -> list[str]:
     """What the pairs say, in words."""
-    first, second = (f"{one.name} {show_value(level)}" for level in (one.first, one.second))
-    pairs = one.both + one.only_first + one.only_second + one.neither
+    first, second = (f"{levels.name} {show_value(level)}" for level in (levels.first, levels.second))
+    pairs = levels.both + levels.only_first + levels.only_second + levels.neither
     out = [
-        f"Of {count(pairs, 'pair')} (the same seed, all else equal) both got there in {one.both:,}, only {first} in "
-        f"{one.only_first:,}, only {second} in {one.only_second:,}, neither in {one.neither:,}."
+        f"Of {count(pairs, 'pair')} (the same seed, all else equal) both got there in {levels.both:,}, only {first} in "
+        f"{levels.only_first:,}, only {second} in {levels.only_second:,}, neither in {levels.neither:,}."
     ]
-    if not math.isnan(one.ratio):
-        out.append(f"In the median pair of which one got there, {_tell_ratio(first, second, one.ratio)}.")
-    a, b = one.best
-    ends = f"{first} {show_steps(a['steps'])}{_at(one, a)}, {second} {show_steps(b['steps'])}{_at(one, b)}"
+    if not math.isnan(levels.ratio):
+        out.append(f"In the median pair of which one got there, {_tell_ratio(first, second, levels.ratio)}.")
+    a, b = levels.best
+    ends = f"{first} {show_steps(a['steps'])}{_at(levels, a)}, {second} {show_steps(b['steps'])}{_at(levels, b)}"
     both = math.isfinite(a["steps"]) and math.isfinite(b["steps"])
     ratio = f": {_tell_ratio(first, second, a['steps'] / b['steps'])}" if both else ""
     return [*out, f"Each at its best: {ends}{ratio}."]
 
 
-def _others(one: Against) -> list[str]:
+def _others(levels: Against) -> list[str]:
     """The hyperparameters in which the settings of a pair agree."""
-    return [str(name) for name in one.cells if name not in ("pairs", "first", "second", "ratio")]
+    return [str(name) for name in levels.cells if name not in ("pairs", "first", "second", "ratio")]
 
 
-def _at(one: Against, row: pd.Series) -> str:
+def _at(levels: Against, row: pd.Series) -> str:
     """The setting of a level's best, in brackets."""
-    others = _others(one)
-    told = ", ".join(f"{name} {show_value(plain(row[name]))}" for name in others)
-    return f" ({told})" if told and math.isfinite(row["steps"]) else ""
+    others = _others(levels)
+    values = ", ".join(f"{name} {show_value(plain(row[name]))}" for name in others)
+    return f" ({values})" if values and math.isfinite(row["steps"]) else ""
 
 
 def _tell_ratio(first: str, second: str, ratio: float) -> str:
@@ -107,11 +108,11 @@ def _tell_ratio(first: str, second: str, ratio: float) -> str:
     return f"{first} took {ratio:.3g} times the steps of {second}"
 
 
-def _show_ratio(one: Against, ratio: float) -> str:
+def _show_ratio(levels: Against, ratio: float) -> str:
     if math.isnan(ratio):
         return "–"
     if ratio in (0, math.inf):
-        return f"only {show_value(one.first if ratio == 0 else one.second)}"
+        return f"only {show_value(levels.first if ratio == 0 else levels.second)}"
     return f"{ratio:.3g}"
 
 
@@ -120,31 +121,31 @@ def show_steps(steps: float) -> str:
     return "never" if math.isinf(steps) else f"{steps:,.6g}"
 
 
-def reaching_json(found: Reaching) -> dict[str, Any]:
+def reaching_json(reaching: Reaching) -> dict[str, Any]:
     """For scripts: every setting, and the pairs; null is never."""
     return {
-        "study": found.study,
-        "metric": found.metric,
-        "target": found.target,
-        "every": found.every,
-        "settings": [_finite(row) for row in found.settings.drop(columns="setting").to_dict("records")],
+        "study": reaching.study,
+        "metric": reaching.metric,
+        "target": reaching.target,
+        "every": reaching.every,
+        "settings": [_finite(row) for row in reaching.settings.drop(columns="setting").to_dict("records")],
         "against": [
             {
-                "name": one.name,
-                "first": one.first,
-                "second": one.second,
-                **{name: getattr(one, name) for name in ("both", "only_first", "only_second", "neither")},
-                "ratio": _null(one.ratio),
-                "cells": [_finite(row) for row in one.cells.to_dict("records")],
+                "name": levels.name,
+                "first": levels.first,
+                "second": levels.second,
+                **{name: getattr(levels, name) for name in ("both", "only_first", "only_second", "neither")},
+                "ratio": _null(levels.ratio),
+                "cells": [_finite(row) for row in levels.cells.to_dict("records")],
             }
-            for one in found.against
+            for levels in reaching.against
         ],
     }
 
 
 def _finite(row: Mapping[Any, Any]) -> dict[str, Any]:
     plainly = {str(name): plain(value) if not isinstance(value, list) else value for name, value in row.items()}
-    return {name: [_null(one) for one in v] if isinstance(v, list) else _null(v) for name, v in plainly.items()}
+    return {name: [_null(item) for item in v] if isinstance(v, list) else _null(v) for name, v in plainly.items()}
 
 
 def _null(value: Any) -> Any:

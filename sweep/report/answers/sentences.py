@@ -180,10 +180,10 @@ def compared_sizes(metric: str, comparison: Comparison) -> str:
     level, reference = show_value(comparison.level), show_value(comparison.reference)
     spread, parts = comparison.divergence, []
     if spread.uneven:
-        told = (
+        diverged = (
             f"{spread.trials[0]:,} and {spread.trials[1]:,} of {spread.of:,} trials of {level} and {reference} diverged"
         )
-        parts.append(told)
+        parts.append(diverged)
     parts.append(f"{level} wins {comparison.improved:,} of {comparison.n:,} and loses {comparison.worsened:,}")
     parts.append(_size_between(metric, comparison, 1) if comparison.pairs else "")
     parts.append(equals(comparison.p) if comparison.unit == "cells" else "")
@@ -274,9 +274,9 @@ def _depends(effect: Effect) -> list[str]:
             if not comparison.pairs and comparison.divergence.uneven and not all(comparison.divergence.trials):
                 worse = comparison.level if comparison.divergence.trials[0] else comparison.reference
                 lost.setdefault(show_value(worse), []).append(show_value(comparison.at))
-        told = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
-        told += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
-        return [f"It depends on {effect.by}: {', '.join(told)}."] if len(told) > 1 else []
+        parts = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
+        parts += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
+        return [f"It depends on {effect.by}: {', '.join(parts)}."] if len(parts) > 1 else []
     if effect.splits is None:
         return []
     name, share = effect.splits
@@ -422,11 +422,11 @@ def _unequal(effect: Effect) -> list[str]:
 def holds_for(effect: Effect) -> str:
     """What was fixed: the answer says nothing beyond it."""
     fixed = effect.fixed
-    told = {
+    changed = {
         name: v for name, v in fixed.items() if name == "epochs" or name not in TABLE or not is_default(name, v, fixed)
     }
-    shown = ", ".join(f"{name} {show_value(value)}" for name, value in told.items())
-    rest = len(fixed) - len(told)
+    shown = ", ".join(f"{name} {show_value(value)}" for name, value in changed.items())
+    rest = len(fixed) - len(changed)
     parts = [
         *([shown] if shown else []),
         *(
