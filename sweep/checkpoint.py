@@ -78,14 +78,14 @@ def read(path: Path) -> tuple[bytes, Mapping[str, Any]] | None:
 
 def scan(folder: Path) -> list[Saved]:
     """The usable checkpoints of a study, the most advanced first."""
-    found = []
+    usable = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         content = read(path)
         if content is not None:
             about = content[1]
             keys = tuple((str(setting), int(seed)) for setting, seed in about["trials"])
-            found.append(Saved(path, keys, (int(about["epoch"]), int(about["step"]))))
-    return sorted(found, key=lambda saved: saved.position, reverse=True)
+            usable.append(Saved(path, keys, (int(about["epoch"]), int(about["step"]))))
+    return sorted(usable, key=lambda saved: saved.position, reverse=True)
 
 
 def clear(folder: Path) -> None:

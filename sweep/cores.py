@@ -32,20 +32,20 @@ def quota_note(member: Path = _MEMBER, mount: Path = _MOUNT) -> str:
 def cpu_quota(member: Path = _MEMBER, mount: Path = _MOUNT) -> float:
     """CPU seconds a second that every control group above this process allows; infinite without a limit.
 
-    member: the groups of this process, as /proc/self/cgroup has them; mount: where their files are. A group's limit
-    holds for all below it. Within a container the path may be one that only the host sees, so its parents are looked
-    at, up to the mount. See "Control Group v2" (cpu.max) and "CFS Bandwidth Control" (v1) of the Linux kernel's
-    documentation.
+    member: the groups of this process, as /proc/self/cgroup has them; mount: where their
+    files are. A group's limit holds for all below it. Within a container the path may be one
+    that only the host sees, so its parents are looked at, up to the mount. See "Control
+    Group v2" (cpu.max) and "CFS Bandwidth Control" (v1) of the Linux kernel's documentation.
     """
     try:
         lines = member.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return math.inf
-    found = [line.split(":", 2) for line in lines if line.count(":") >= 2]
+    groups = [line.split(":", 2) for line in lines if line.count(":") >= 2]
     return min(
         (
             limit
-            for _, controllers, path in found
+            for _, controllers, path in groups
             for folder in _folders(controllers, path, mount)
             for limit in _limits(folder)
         ),

@@ -71,8 +71,8 @@ Lanes = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Trials that train side by side as one program, at most; by default "
-        "the planner decides. Changes no number.",
+        help="Trials that train side by side as one program, at most; "
+        "by default the planner decides. Changes no number.",
     ),
 ]
 Device = Annotated[
@@ -145,8 +145,8 @@ Reduction = Annotated[
     search_option(
         "--reduction",
         metavar="R",
-        help="A pruner compares again after R times as many epochs; asha and hyperband keep the best of R. "
-        "[dim]\\[default 3][/]",
+        help="A pruner compares again after R times as many epochs; asha "
+        "and hyperband keep the best of R. [dim]\\[default 3][/]",
     ),
 ]
 Minimize = Annotated[
@@ -231,11 +231,11 @@ def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     def wrapped(**values: Any) -> Any:
-        made = {
+        filled = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
-        return command(**values, **made)
+        return command(**values, **filled)
 
     return _sign_values(wrapped, command, parameters)
 
@@ -271,8 +271,8 @@ _RECIPE_FLAGS = {
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "split_seeds": (
         "N",
-        "Train each seed on a split of its own: N seeds, N splits into training "
-        "and validation rows. The test rows stay.",
+        "Train each seed on a split of its own: N seeds, N splits "
+        "into training and validation rows. The test rows stay.",
         "Data and seed",
     ),
     "seeds": ("N", "Repeat every setting with seeds 0 to N - 1.", "Data and seed"),
@@ -284,14 +284,14 @@ _RECIPE_FLAGS = {
     "look": (
         "NAMES",
         "Record while training, changing no number: layers (gradient norm, activations, batch norm of each), curvature "
-        "(the loss's largest), noise (of the gradient, by batch size), gap (training part scored after the epoch), "
-        "or all; `sweep look` shows them.",
+        "(the largest eigenvalue of the loss's Hessian), noise (of the gradient, by batch size), gap (training part "
+        "scored after the epoch), or all; `sweep look` shows them.",
         "Looking inside",
     ),
     "evaluate_every": (
         "N",
-        "Score the validation part every N training steps, too, changing no number; `sweep steps` tells from it when a "
-        "target was reached.",
+        "Score the validation part every N training steps, too, changing "
+        "no number; `sweep steps` tells from it when a target was reached.",
         "Looking inside",
     ),
     "shift": (
@@ -309,8 +309,8 @@ _RECIPE_FLAGS = {
 def with_space(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the recipe argument and one flag for every hyperparameter and recipe key.
 
-    The command's own parameter `flags` receives those that were given, in the order they were typed: the first
-    varies slowest.
+    The command's own parameter `flags` receives those that were
+    given, in the order they were typed: the first varies slowest.
     """
     typed: list[str] = []
 
@@ -325,7 +325,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
     options = {name: (row.flag, "VALUES", _help(row), row.panel) for name, row in TABLE.items()}
     options |= {name: (f"--{name.replace('_', '-')}", *rest) for name, rest in _RECIPE_FLAGS.items()}
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
-    made = [
+    flag_parameters = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -345,7 +345,7 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         typed.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + flag_parameters
     return _sign_values(wrapped, command, parameters)
 
 

@@ -42,18 +42,18 @@ def machine() -> dict[str, Any]:
 def facts(asked: Mapping[str, Any], device: str) -> dict[str, Any]:
     """All that numbers depend on beside the recipe. asked: what only a process with torch knows (instructions,
     threads); device: what trains, such as cpu or cuda:0."""
-    found = versions() | machine() | dict(asked)
-    return found | {"device": found["processor"] if device == "cpu" else _gpu(device)}
+    known = versions() | machine() | dict(asked)
+    return known | {"device": known["processor"] if device == "cpu" else _gpu(device)}
 
 
-def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def alike(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two machines make the same numbers, as far as both are known."""
-    return all(one[name] == other[name] for name in KIND if name in one and name in other)
+    return all(first[name] == other[name] for name in KIND if name in first and name in other)
 
 
 def kind_text(facts: Mapping[str, Any]) -> str:
     """The kind of a machine, in words: torch, the processor or GPU, its vector instructions."""
-    parts = [told.format(facts[name]) for name, told in KIND.items() if name in facts]
+    parts = [wording.format(facts[name]) for name, wording in KIND.items() if name in facts]
     return ", ".join(parts) or "unknown"
 
 

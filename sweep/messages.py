@@ -13,8 +13,8 @@ from sweep.speed import Cost
 
 @dataclass(frozen=True)
 class Loaded:
-    """The host has the data. memory: their bytes; facts: of the machine; classes: rows of each class, where there
-    are data."""
+    """The host has the data. memory: their bytes; facts: of the
+    machine; classes: rows of each class, where there are data."""
 
     fingerprint: str
     memory: int

@@ -143,10 +143,10 @@ def _cnn(make: _Maker, shape: tuple[int, ...], classes: int) -> nn.Sequential:
     assert make.connection != "residual" or make.count("convolutions") % 2 == 0
     for stage in stages:
         if make.connection == "dense":
-            made, channels = _dense_stage(make, channels, last=stage == stages[-1])
+            stage_layers, channels = _dense_stage(make, channels, last=stage == stages[-1])
         else:
-            made, channels = _stage(make, channels, make.count("hidden") * 2**stage)
-        layers += made
+            stage_layers, channels = _stage(make, channels, make.count("hidden") * 2**stage)
+        layers += stage_layers
         height, width = height // 2, width // 2
     return nn.Sequential(*layers, nn.Flatten(), make.dropout(), nn.Linear(channels * height * width, classes))
 
@@ -184,10 +184,10 @@ def initialize(net: nn.Module, setting: Setting, generator: torch.Generator) -> 
     out)) (Glorot & Bengio 2010); normal: standard deviation `init_std`; torch: as torch.nn starts them, weights and
     biases uniform within sqrt(1 / fan in).
 
-    A residual branch that no batch norm ends doubles the variance of what it is added to, under kaiming: after 16
-    blocks it is 65,536 times as large. With the last layer scaled by sqrt(1 / blocks) all of them together make it e
-    times as large at most; with a last layer of 0 each block starts as the identity (Zhang et al. 2019, "Fixup
-    initialization").
+    A residual branch that no batch norm ends doubles the variance of what it is added to,
+    under kaiming: after 16 blocks it is 65,536 times as large. With the last layer scaled by
+    sqrt(1 / blocks) all of them together make it e times as large at most; with a last layer
+    of 0 each block starts as the identity (Zhang et al. 2019, "Fixup initialization").
     """
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -112,9 +112,8 @@ class _Progress:
         return 60 * rate, (self.total - done) / rate if rate else None
 
     def status(self, waiting: str = "") -> list[str]:
-        """How far the run is: trials done, how much of the training, speed (or `waiting`), what is left, the best so
-        far.
-        """
+        """How far the run is: trials done, how much of the training,
+        speed (or `waiting`), what is left, the best so far."""
         rate, left = self.speed()
         share = 100 * (self.done + sum(self.part.values())) / self.total if self.total else 100.0
         parts = [

@@ -53,15 +53,15 @@ class Measurement:
 
 @dataclass
 class Speeds:
-    """Costs by key, of this machine alone. start: by data set, the seconds until its workers are there and the bytes
-    that they share."""
+    """Costs by key, of this machine alone. start: by data set, the
+    seconds until its workers are there and the bytes that they share."""
 
     costs: dict[str, tuple[Cost, ...]] = field(default_factory=dict)
     start: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def choose(self, key: str, most: int) -> Cost | None:
-        """The cost of the best number of lanes up to `most`, measured or `most` itself; the fewest that are within a
-        twentieth of it."""
+        """The cost of the best number of lanes up to `most`, measured or
+        `most` itself; the fewest that are within a twentieth of it."""
         costs = [cost for cost in self.costs.get(key, ()) if cost.lanes < most]
         last = self.at(key, most)
         if last is None:
@@ -71,9 +71,8 @@ class Speeds:
         return next(cost for cost in costs if cost.step <= 1.05 * best)
 
     def covers(self, key: str, lanes: int) -> bool:
-        """Whether it is known which number of lanes up to `lanes` is best: that many were measured, or more got
-        slower.
-        """
+        """Whether it is known which number of lanes up to `lanes`
+        is best: that many were measured, or more got slower."""
         costs = self.costs.get(key)
         if not costs:
             return False
@@ -93,8 +92,8 @@ class Speeds:
 
 
 def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
-    """What two cohorts share if their steps take as long. jobs: workers that train at a time and share caches; kind: of
-    device and arithmetic."""
+    """What two cohorts share if their steps take as long. jobs: workers that
+    train at a time and share caches; kind: of device and arithmetic."""
     full = program.get("batch_size") == "full"
     kept = {name: value for name, value in program.items() if name not in _NO_MATTER or (full and name == "train_size")}
     if full:

@@ -32,9 +32,8 @@ class _Lasting(io.FileIO):
     """A file whose writes never fail."""
 
     def write(self, data: Any) -> int:
-        """Bytes written, or dropped. Waits where a pipe is full, even one that another program has made
-        non-blocking.
-        """
+        """Bytes written, or dropped. Waits where a pipe is full,
+        even one that another program has made non-blocking."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])

@@ -86,9 +86,8 @@ _CALLED = {
     "plot": "draw chart figure",
     "import": "load read",
 }
-"""Names that this tool has, each with what people call it elsewhere: the notes, PyTorch, Keras, scikit-learn,
-Optuna.
-"""
+"""Names that this tool has, each with what people call it
+elsewhere: the notes, PyTorch, Keras, scikit-learn, Optuna."""
 
 _COUNTS = ("n", "num", "nb", "number", "of", "no")
 """Words before a name that say that it is a number: num_layers, n_epochs."""

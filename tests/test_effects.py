@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+import re
 import time
 
 import numpy as np
@@ -522,7 +523,7 @@ def test_the_command_on_a_real_study(sweep):
     text = sweep("effect", "s", "batch-norm", "--by", "lr").stdout
     assert "each comparison (a “cell”) is between settings with the same lr and beta1" in " ".join(text.split())
     assert "At each lr:" in text
-    assert "Holds for: epochs 2; 23 other hyperparameters at their defaults." in " ".join(text.split())
+    assert re.search(r"Holds for: epochs 2; \d+ other hyperparameters at their defaults\.", " ".join(text.split()))
     found = json.loads(sweep("effect", "s", "batch_norm", "lr", "--json", "--metric", "val_accuracy").stdout)
     assert [(one["name"], one["metric"], one["comparisons"][0]["pairs"]) for one in found] == [
         ("batch_norm", "val_accuracy", 6),

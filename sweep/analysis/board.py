@@ -23,10 +23,9 @@ class Board:
 
 
 def leaderboard(table: StudyTable, unfinished: bool = False) -> Board:
-    """Ranks a study's trials: complete ones by the metric (then by number), then pruned ones (those that came furthest
-    first, among equals by it), then diverged; failed ones last, unranked. `unfinished` adds the trials that wait or
-    run.
-    """
+    """Ranks a study's trials: complete ones by the metric (then by number), then
+    pruned ones (those that came furthest first, among equals by it), then diverged;
+    failed ones last, unranked. `unfinished` adds the trials that wait or run."""
     rows = table.trials
     rows = rows if unfinished else rows[~rows["state"].isin(["waiting", "running"])]
     order = pd.DataFrame(

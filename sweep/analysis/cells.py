@@ -1,6 +1,5 @@
-"""Settings as cells: which trials are of one setting, which settings agree on everything else. Needs numpy and
-pandas.
-"""
+"""Settings as cells: which trials are of one setting, which
+settings agree on everything else. Needs numpy and pandas."""
 
 from __future__ import annotations
 
@@ -39,8 +38,8 @@ def comparable(table: StudyTable) -> pd.DataFrame:
 
 def _why_none(table: StudyTable) -> str:
     states = table.trials["state"].value_counts().to_dict()
-    told = ", ".join(f"{number:,} {state}" for state, number in states.items()) or "it has none"
-    return f"no trial is complete with a finite {table.metric}, so there is nothing to compare ({told})"
+    states_text = ", ".join(f"{number:,} {state}" for state, number in states.items()) or "it has none"
+    return f"no trial is complete with a finite {table.metric}, so there is nothing to compare ({states_text})"
 
 
 def combine_codes(columns: Iterable[Codes], n: int) -> Codes:
@@ -54,8 +53,8 @@ def combine_codes(columns: Iterable[Codes], n: int) -> Codes:
 def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
     """A column's values as codes into its levels, in a person's order: off before on, numbers by size, words as they
     come; None, where a setting does not use it, is the code -1."""
-    codes, found = pd.factorize(column, use_na_sentinel=True)
-    levels = list(found)
+    codes, uniques = pd.factorize(column, use_na_sentinel=True)
+    levels = list(uniques)
     words = any(isinstance(level, str) for level in levels)
     order = list(range(len(levels))) if words else sorted(range(len(levels)), key=levels.__getitem__)
     place = np.empty(len(levels) + 1, np.int64)
@@ -75,7 +74,7 @@ def column_of(table: StudyTable, name: str, where: str = "") -> str:
     column = PLANNED_EPOCHS if name == "epochs" and name not in table.swept else name
     if column in table.swept and table.trials[column].nunique() > 1:
         return column
-    varying = [told(n) for n in table.swept if table.trials[n].nunique() > 1]
+    varying = [label_of(n) for n in table.swept if table.trials[n].nunique() > 1]
     choices = f"choose from {', '.join(varying)}" if varying else "nothing varies in it"
     if name == "seed":
         raise UsageError(f"{where}seed: seeds are averaged, not compared; {choices}")
@@ -84,12 +83,12 @@ def column_of(table: StudyTable, name: str, where: str = "") -> str:
         value = present.iloc[0] if len(present) else table.constant.get(name)
         fixed = f"is {show_value(value)} in every trial" if value is not None else "has no value in any trial"
         raise UsageError(
-            f"{where}{told(name)} {fixed} of study {table.name!r}; expected at least two levels; {choices}"
+            f"{where}{label_of(name)} {fixed} of study {table.name!r}; expected at least two levels; {choices}"
         )
     raise unknown("hyperparameter", name, varying, where)
 
 
-def told(column: str) -> str:
+def label_of(column: str) -> str:
     """A column's name as a person knows it."""
     return "epochs" if column == PLANNED_EPOCHS else column
 

@@ -54,10 +54,11 @@ def _axis(axis: Axis) -> str:
     """An axis as its flag takes it."""
     if not isinstance(axis.values, Range):
         return ",".join(map(_value, axis.values))
-    one = axis.values
-    text = f"{one.low!r}:{one.high!r}"
-    text += ":log" if one.log else ""
-    return text + (f":{one.n}" if one.n is not None else f":step={one.step!r}" if one.step is not None else "")
+    span = axis.values
+    text = f"{span.low!r}:{span.high!r}{':log' if span.log else ''}"
+    if span.n is not None:
+        return f"{text}:{span.n}"
+    return text if span.step is None else f"{text}:step={span.step!r}"
 
 
 def _value(value: Value) -> str:

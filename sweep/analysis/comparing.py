@@ -40,9 +40,9 @@ class Common:
     judged: pairing.Comparison
     """The second study (as level) against the first, a setting being a cell."""
     rows: pd.DataFrame
-    """One row per setting: its first trial in each, the swept hyperparameters, the mean of each (NaN where none
-    trained), by how much the second is better with its 95% interval over common seeds, and the trials of each that
-    diverged."""
+    """One row per setting: its first trial in each, the swept hyperparameters, the
+    mean of each (NaN where none trained), by how much the second is better with
+    its 95% interval over common seeds, and the trials of each that diverged."""
 
     @property
     def verdict(self) -> str:
@@ -99,9 +99,9 @@ def compare_studies(
     if (rows["epochs"] / rows["trials"]).nunique() == 1:
         by_epochs = by_epochs.iloc[:0]
     common = [
-        made
+        compared
         for study, table in zip(studies[1:], tables[1:], strict=True)
-        if (made := _common(ledger, studies[0], tables[0], study, table)) is not None
+        if (compared := _common(ledger, studies[0], tables[0], study, table)) is not None
     ]
     return Comparison(
         tables[0].metric,
@@ -158,34 +158,33 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     notes = []
     data = {study.name: study.recipe.data for study in studies}
     if any(table.imported for table in tables) and len(set(data.values())) > 1:
-        told = ", ".join(f"{name} {source}" for name, source in data.items())
-        notes.append(f"data differ: {told}; that both measured the same thing is for you to know")
+        by_study = ", ".join(f"{name} {source}" for name, source in data.items())
+        notes.append(f"data differ: {by_study}; that both measured the same thing is for you to know")
     for name, column in (("epochs", PLANNED_EPOCHS), ("steps", "steps"), ("train_size", "train_size")):
-        found = {table.name: sorted(_values(table, column), key=str) for table in tables}
-        if len({str(values) for values in found.values()}) > 1:
-            told = ", ".join(f"{study} {_words(values)}" for study, values in found.items())
-            notes.append(f"{name} differ: {told}; a longer training is part of what is compared")
+        taken = {table.name: sorted(_values(table, column), key=str) for table in tables}
+        if len({str(values) for values in taken.values()}) > 1:
+            by_study = ", ".join(f"{study} {_words(values)}" for study, values in taken.items())
+            notes.append(f"{name} differ: {by_study}; a longer training is part of what is compared")
     precisions = {study.name: study.recipe.precision for study in studies}
     if len(set(precisions.values())) > 1:
         notes.append(f"precision differs: {', '.join(f'{study} {name}' for study, name in precisions.items())}")
     for study in studies:
         if study.recipe.search:
             notes.append(
-                f"{study.name} is a search: its budgets show what it had after so many of its trials, one course "
-                "without an interval"
+                f"{study.name} is a search: its budgets show what it had "
+                "after so many of its trials, one course without an interval"
             )
     for table in tables:
         if (roles := seed_roles(table)) is not None:
             notes.append(
-                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, its "
-                "budgets draw from "
-                f"{seeds_text(roles.selecting)}, which selected"
+                f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, "
+                f"its budgets draw from {seeds_text(roles.selecting)}, which selected"
             )
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
-                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, failed or "
-                f"{'was' if lost == 1 else 'were'} pruned; in this estimate "
+                f"{table.name}: {lost:,} of {count(len(table.trials), 'trial')} diverged, "
+                f"failed or {'was' if lost == 1 else 'were'} pruned; in this estimate "
                 f"{'it counts' if lost == 1 else 'they count'} as its worst completed trial"
             )
     return notes
@@ -212,10 +211,10 @@ def _row(study: Study, table: StudyTable, swept: Sequence[str]) -> dict[str, Any
     }
 
 
-def _budgets(one: float, all_of_it: int) -> list[int]:
+def _budgets(cost: float, all_of_it: int) -> list[int]:
     """Budgets up to all that the smallest study spent, from what its longest trial takes on."""
-    some = [round(k * one) for k in BUDGETS if one > 0 and k * one < all_of_it]
-    return [*some, all_of_it] if one > 0 else []
+    some = [round(k * cost) for k in BUDGETS if cost > 0 and k * cost < all_of_it]
+    return [*some, all_of_it] if cost > 0 else []
 
 
 def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
@@ -237,9 +236,8 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
 
 
 def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
-    """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such
-    setting.
-    """
+    """Pairs settings that both studies have, on common seeds (and
+    splits) where there are any; None if there is no such setting."""
     longer = any(_values(a, column) != _values(b, column) for column in (PLANNED_EPOCHS, "steps"))
     left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
     both = left.merge(right, on=["text", "seed", "split"], suffixes=("_a", "_b"))
@@ -261,8 +259,8 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
         np.tile(cell, 2), np.repeat([0, 1], len(both)), np.tile(both["seed"], 2), values.ravel(), fair.ravel()
     )
     names = [first.name, second.name]
-    one, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
-    judged = pairing.judge([one])[0]
+    comparison, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
+    judged = pairing.judge([comparison])[0]
     firsts = both.drop_duplicates("text").set_index("text").loc[texts]
     swept = [name for name in dict.fromkeys([*a.swept, *b.swept]) if name in a.trials]
     rows = a.trials.set_index("number").loc[firsts["number_a"], swept].reset_index(names="first")

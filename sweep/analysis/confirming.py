@@ -1,5 +1,5 @@
-"""Confirmation: the best settings on seeds that did not help to select them, and what is left of their lead. Needs
-pandas.
+"""Confirmation: the best settings on seeds that did not help
+to select them, and what is left of their lead. Needs pandas.
 
 Who is first of many is in part the luckiest (the winner's curse), so its selecting score is too good: by 1.485 standard
 deviations of a score on average if the best of nine equals was picked. Fresh seeds know nothing of that.
@@ -49,8 +49,8 @@ class Duel:
     share: float
     """Of the seeds that both finished, those on which the first is better; equal ones count half."""
     improvement: float
-    """The probability that any run of the first is better than any of the second; a diverged run is worse than any
-    other."""
+    """The probability that any run of the first is better than
+    any of the second; a diverged run is worse than any other."""
     p: float
     """Wilcoxon's signed rank, two-sided."""
     apart: bool
@@ -200,12 +200,12 @@ def read_confirmation(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    made = _judge_confirmation(
+    confirmed = _judge_confirmation(
         selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds
     )
-    ended = made.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
-    rows = made.rows.assign(left=len(confirmation.recipe.seeds) - ended)
-    return replace(made, confirmation=confirmation.name, rows=rows, trained=True)
+    ended = confirmed.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
+    rows = confirmed.rows.assign(left=len(confirmation.recipe.seeds) - ended)
+    return replace(confirmed, confirmation=confirmation.name, rows=rows, trained=True)
 
 
 def split_by_seed(
@@ -225,9 +225,8 @@ def split_by_seed(
     again = replace(table, trials=table.trials[~mine & table.trials["setting"].isin(chosen)])
     if again.complete.empty:
         raise UsageError(
-            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a complete trial "
-            "of another seed; "
-            "--top N takes more of them, --per NAME the best of each value"
+            f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a "
+            "complete trial of another seed; --top N takes more of them, --per NAME the best of each value"
         )
     return _judge_confirmation(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
 
@@ -236,8 +235,8 @@ def _judge_confirmation(
     selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
-    told = rank_settings(again, split=False)
-    was, now = _by_setting(selecting, board), _by_setting(again, told)
+    board_again = rank_settings(again, split=False)
+    was, now = _by_setting(selecting, board), _by_setting(again, board_again)
     firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
     values = firsts.reindex(index=chosen, columns=selecting.swept)
     rows = pd.concat([now.reindex(chosen)[["rank", "number"]].astype("Int64"), values], axis=1)
@@ -268,7 +267,7 @@ def _judge_confirmation(
         selected_on=sorted(selecting.trials["seed"].unique().tolist()),
         fresh=list(fresh),
         duel=_duel(again, [code for code in rows.index if rows.loc[code, "n"] > 0], bool(now["tied"].iloc[:2].all())),
-        tests={} if selecting.filtered else told.tests,
+        tests={} if selecting.filtered else board_again.tests,
         trained=False,
         data_splits=again.data_splits,
     )
@@ -325,9 +324,9 @@ def _plain_gaps(both: Floats) -> Floats:
 
 
 def _more(gaps: Floats | None, improvement: float, n: int) -> int | None:
-    """Seeds beyond the n there are that would show how often the first beats the second on a common seed (of the normal
-    distribution with the gaps' mean and spread; without pairs, the probability of improvement). None if no number is
-    likely to."""
+    """Seeds beyond the n there are that would show how often the first beats the
+    second on a common seed (of the normal distribution with the gaps' mean and spread;
+    without pairs, the probability of improvement). None if no number is likely to."""
     from scipy import stats
 
     gamma = improvement

@@ -17,8 +17,8 @@ from sweep.analysis.cells import (
     combine_codes,
     comparable,
     encode_levels,
+    label_of,
     select_finished,
-    told,
 )
 from sweep.analysis.pairing import (
     ALPHA,
@@ -132,7 +132,7 @@ class Effect:
         if not self.comparisons:
             return Comparison(None, self.reference)
         score = dict(zip(self.levels["level"], self.levels["score"], strict=True))
-        return min(self.comparisons, key=lambda one: (one.n == 0, score[one.level]))
+        return min(self.comparisons, key=lambda comparison: (comparison.n == 0, score[comparison.level]))
 
     @property
     def mean(self) -> float:
@@ -167,7 +167,7 @@ class Effect:
     @property
     def verdict(self) -> str:
         """The strongest of the comparisons' verdicts."""
-        verdicts = {one.verdict for one in self.comparisons}
+        verdicts = {comparison.verdict for comparison in self.comparisons}
         order = (SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN)
         return next((verdict for verdict in order if verdict in verdicts), NOT_COMPARABLE)
 
@@ -186,29 +186,30 @@ def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> l
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
-    found = [_effect(table, trials, column, split, roles) for column in columns]
-    overall = iter(judge([one for each in found for one in each.comparisons]))
-    within = iter(judge([one for each in found for one in each.by_comparisons]))
+    answers = [_effect(table, trials, column, split, roles) for column in columns]
+    overall = iter(judge([comparison for each in answers for comparison in each.comparisons]))
+    within = iter(judge([comparison for each in answers for comparison in each.by_comparisons]))
     return [
         replace(
             each,
             comparisons=[next(overall) for _ in each.comparisons],
             by_comparisons=[next(within) for _ in each.by_comparisons],
         )
-        for each in found
+        for each in answers
     ]
 
 
 def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, roles: SeedRoles | None) -> Effect:
     trials = trials[trials[name].notna()].reset_index(drop=True)  # where it means something
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
-        raise UsageError(f"{told(name)}: fewer than two of its levels were trained to the end; nothing to compare")
+        raise UsageError(f"{label_of(name)}: fewer than two of its levels were trained to the end; nothing to compare")
     level, levels = encode_levels(trials[name])
     others = [column for column in table.swept if column != name and column in trials and trials[column].nunique() > 0]
     averaged = [column for column in others if _only_at_some(trials[column], level)]
     matched = [column for column in others if column not in averaged]
     if by in averaged:
-        raise UsageError(f"--by {told(by or '')}: exists at some levels of {told(name)} only; split by another one")
+        where = f"--by {label_of(by or '')}"
+        raise UsageError(f"{where}: exists at some levels of {label_of(name)} only; split by another one")
     codes = {column: encode_levels(trials[column])[0] + 1 for column in others}
     cell = combine_codes([codes[column] for column in matched], len(trials))
     setting = combine_codes([cell, level, *(codes[column] for column in averaged)], len(trials))
@@ -237,22 +238,22 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
     states = table.trials["state"].value_counts().to_dict()
     return Effect(
         study=table.name,
-        name=told(name),
+        name=label_of(name),
         metric=table.metric,
         direction=table.direction,
         levels=board,
         common=common,
         reference=levels[place] if pairs else None,
         why=why,
-        comparisons=[one for one, _ in pairs],
-        by=told(by) if by else None,
+        comparisons=[comparison for comparison, _ in pairs],
+        by=label_of(by) if by else None,
         by_comparisons=_split(sides, first, by, place, levels, table.sign, log) if by and pairs else [],
         differences=_differences(first, [frame for _, frame in pairs]),
         tuned=tuned,
         gap=gap,
         splits=_splits(first, pairs[0][1].dropna(subset="difference")) if len(pairs) == 1 else None,
-        averaged=[told(column) for column in averaged],
-        others=[told(column) for column in matched],
+        averaged=[label_of(column) for column in averaged],
+        others=[label_of(column) for column in matched],
         bucketed=bucketed,
         settings=int(setting.max()) + 1,
         seeds=len(seeds),
@@ -266,7 +267,8 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
 def _few(name: str, levels: list[Any]) -> None:
     if len(levels) > MOST_LEVELS:
         raise UsageError(
-            f"{told(name)} took {len(levels):,} values; at most {MOST_LEVELS} can be compared; narrow it with --where"
+            f"{label_of(name)} took {len(levels):,} values; at most "
+            f"{MOST_LEVELS} can be compared; narrow it with --where"
         )
 
 
@@ -326,7 +328,7 @@ def _reference(name: str, levels: list[Any], board: pd.DataFrame) -> tuple[int, 
     """The place of the level that the others are compared with, and why: of two the default or the first; of more the
     best on average within the cells, on the fair scale, what diverged counted as the worst that trained."""
     if len(levels) == 2:
-        default = TABLE[told(name)].default if told(name) in TABLE else None
+        default = TABLE[label_of(name)].default if label_of(name) in TABLE else None
         return (levels.index(default), "the default") if default in levels else (0, "the first")
     score = board["score"].to_numpy(float)
     return (0, "") if np.isnan(score).all() else (int(np.nanargmin(score)), "the best average")
@@ -338,7 +340,7 @@ def _split(
     """The comparisons at each value of another hyperparameter."""
     codes, values = encode_levels(first[by])
     if len(values) > MOST_LEVELS:
-        raise UsageError(f"--by {told(by)}: took {len(values):,} values; at most {MOST_LEVELS} can be told apart")
+        raise UsageError(f"--by {label_of(by)}: took {len(values):,} values; at most {MOST_LEVELS} can be told apart")
     parts = [(value, sides.take(codes[sides.cell] == code)) for code, value in enumerate(values)]
     others = [other for other in range(len(levels)) if other != place]
     return [compare(part, other, place, levels, sign, log, value)[0] for value, part in parts for other in others]
@@ -346,7 +348,7 @@ def _split(
 
 def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | None:
     """See Effect.splits: eta squared of each other hyperparameter, bias-corrected (epsilon squared, Kelley 1935)."""
-    d, found = pairs["difference"].to_numpy(float), {}
+    d, explained = pairs["difference"].to_numpy(float), {}
     d = d / (np.abs(d).max(initial=0.0) or 1.0)
     total = float(((d - d.mean()) ** 2).sum()) if len(d) else 0.0
     for column in first.columns:
@@ -358,9 +360,9 @@ def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | Non
         if free <= 0 or not total or np.sign(means).min() >= 0 or np.sign(means).max() <= 0:
             continue
         within = total - float((n[known] * (means - d.mean()) ** 2).sum())
-        found[told(column)] = 1 - within / free / (total / (len(d) - 1))
-    best = max(found, key=found.__getitem__, default=None)
-    return (best, found[best]) if best is not None and found[best] > SPLITS else None
+        explained[label_of(column)] = 1 - within / free / (total / (len(d) - 1))
+    best = max(explained, key=explained.__getitem__, default=None)
+    return (best, explained[best]) if best is not None and explained[best] > SPLITS else None
 
 
 def _differences(first: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -380,9 +382,9 @@ def _tune_levels(
     table: StudyTable,
     fresh: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, Gap | None]:
-    """The best setting of each level, and how far apart the best two are. A setting of which a seed diverged is tried,
-    and never the best; nor is one with less than half the seeds of others. fresh: trials of seeds that judge what the
-    others selected."""
+    """The best setting of each level, and how far apart the best two are. A setting of
+    which a seed diverged is tried, and never the best; nor is one with less than half
+    the seeds of others. fresh: trials of seeds that judge what the others selected."""
     value, sign = trials["value"].to_numpy(float), table.sign
     first = np.unique(setting, return_index=True)[1]
     trained = np.bincount(setting)
@@ -404,7 +406,7 @@ def _tune_levels(
             continue
         low, high = bootstrap_mean(judged["value"])
         expected = expected_best(mean[mine], [min(fewest, len(done))], minimize=sign > 0, replacement=False)[0]
-        rest = {told(column): chosen[column].iloc[0] for column in others}
+        rest = {label_of(column): chosen[column].iloc[0] for column in others}
         numbers = {"value": judged["value"].mean(), "low": low, "high": high, "seeds": len(judged)}
         numbers |= {"settings": len(mine), "expected": float(expected)}
         numbers |= {} if fresh is None else {"selected": mean[best] if judged is again else math.nan}

@@ -66,9 +66,9 @@ def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
 def with_front(
     trials: pd.DataFrame, swept: Sequence[str], objectives: Objectives, data: DataInfo | None
 ) -> pd.DataFrame:
-    """Trials with a column `front`, and `parameters` where that is an objective (nothing in it where the data, which
-    the network's size depends on, are not there). Settings with several seeds are on the front by their means, if all
-    seeds are complete."""
+    """Trials with a column `front`, and `parameters` where that is an objective (nothing
+    in it where the data, which the network's size depends on, are not there). Settings
+    with several seeds are on the front by their means, if all seeds are complete."""
     out = trials
     if "parameters" in dict(objectives):
         out = out.assign(parameters=np.nan if data is None else parameter_column(trials, data))

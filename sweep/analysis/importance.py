@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, combine_codes, comparable, encode_levels, told
+from sweep.analysis.cells import Codes, combine_codes, comparable, encode_levels, label_of
 from sweep.analysis.seeds import SeedRoles, seed_roles
 from sweep.analysis.statistics import Floats
 from sweep.analysis.table import StudyTable
@@ -43,8 +43,8 @@ class Importance:
     scale: str
     """Of the metric: "log" or "raw"."""
     shares: pd.DataFrame
-    """Columns name, share, low, high, the largest first: of the variance over settings, or with "ped-anova" of all
-    importance."""
+    """Columns name, share, low, high, the largest first: of the
+    variance over settings, or with "ped-anova" of all importance."""
     pairs: pd.DataFrame
     """Columns first, second, share, low, high: what two do together beyond each alone."""
     interactions: float
@@ -74,8 +74,8 @@ class _Settings:
 
 
 def importance(table: StudyTable, pairs: bool = False, scale: str = "auto") -> Importance:
-    """The importance of every hyperparameter that varies. Raises UsageError: nothing varies, too few settings, a scale
-    that cannot be."""
+    """The importance of every hyperparameter that varies. Raises
+    UsageError: nothing varies, too few settings, a scale that cannot be."""
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES, "--scale: ")
     roles = seed_roles(table)
@@ -122,7 +122,7 @@ def _why_not_exact(settings: _Settings) -> str:
     part = [name for name, codes in zip(settings.names, settings.codes, strict=True) if (codes < 0).any()]
     lost = int(np.isnan(settings.mean).sum())
     if part:
-        return f"{', '.join(map(told, part))} {'is' if len(part) == 1 else 'are'} not part of every setting"
+        return f"{', '.join(map(label_of, part))} {'is' if len(part) == 1 else 'are'} not part of every setting"
     if len(settings.mean) < whole:
         return f"{len(settings.mean):,} of the {whole:,} combinations of the values are there"
     return (
@@ -147,7 +147,7 @@ def _exact(table: StudyTable, settings: _Settings, log: bool, pairs: bool, note:
     without = [_shares(np.delete(common, i, axis=1).mean(axis=1), shape, log, terms) for i in range(n if n > 1 else 0)]
     half = _jackknife(np.array(without))
     low, high = np.clip(share - half, 0, 1), np.clip(share + half, 0, 1)
-    names = [told(name) for name in settings.names]
+    names = [label_of(name) for name in settings.names]
     frame = pd.DataFrame({"term": terms, "share": share, "low": low, "high": high})
     if not without:
         frame[["low", "high"]] = math.nan
@@ -231,15 +231,15 @@ def _estimate(table: StudyTable, settings: _Settings, log: bool, pairs: bool, no
     method = "fanova" if len(known) <= MOST_FANOVA else "ped-anova"
     mean = settings.mean[known]
     value: Floats = table.sign * (np.log(mean) if log else mean)
-    names = [told(name) for name in settings.names]
-    columns = {told(name): _column(settings.rows[name].iloc[known]) for name in settings.names}
+    names = [label_of(name) for name in settings.names]
+    columns = {label_of(name): _column(settings.rows[name].iloc[known]) for name in settings.names}
     rows = [np.arange(len(known))] + [np.sort(rng.permutation(len(known))[: len(known) // 2]) for _ in range(HALVES)]
-    found = pd.DataFrame(importances(columns, value, rows, method))[names].to_numpy(float)  # [1 + halves, names]
+    shares_drawn = pd.DataFrame(importances(columns, value, rows, method))[names].to_numpy(float)  # [1 + halves, names]
     if method == "ped-anova":
-        found = found / np.maximum(found.sum(axis=1, keepdims=True), 1e-300)
-    spread = 1.96 * found[1:].std(axis=0, ddof=1)
-    low, high = np.clip(found[0] - spread, 0, 1), np.clip(found[0] + spread, 0, 1)
-    frame = pd.DataFrame({"name": names, "share": found[0], "low": low, "high": high})
+        shares_drawn = shares_drawn / np.maximum(shares_drawn.sum(axis=1, keepdims=True), 1e-300)
+    spread = 1.96 * shares_drawn[1:].std(axis=0, ddof=1)
+    low, high = np.clip(shares_drawn[0] - spread, 0, 1), np.clip(shares_drawn[0] + spread, 0, 1)
+    frame = pd.DataFrame({"name": names, "share": shares_drawn[0], "low": low, "high": high})
     if pairs:
         note += "; pairs need a whole grid"
     return Importance(
@@ -249,7 +249,7 @@ def _estimate(table: StudyTable, settings: _Settings, log: bool, pairs: bool, no
         "log" if log else "raw",
         frame.sort_values("share", ascending=False, kind="stable", ignore_index=True),
         pd.DataFrame(columns=["first", "second", "share", "low", "high"]),
-        float(1 - found[0].sum()) if method == "fanova" else math.nan,
+        float(1 - shares_drawn[0].sum()) if method == "fanova" else math.nan,
         math.nan,
         len(known),
         settings.value.shape[1],

@@ -152,8 +152,8 @@ def read_results(
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
     renamed = {name: _free_name(name, table) for name in [*names, metric] if _is_taken(name, metric)}
     if renamed:
-        told = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
-        notes.append(f"{told} here: sweep has a column of that name")
+        new_names = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
+        notes.append(f"{new_names} here: sweep has a column of that name")
         table, names = table.rename(columns=renamed), [renamed.get(name, name) for name in names]
         metric = renamed.get(metric, metric)
     values, tests = _metric(table, metric, path, notes), _metric(table, test, path, []) if test else None
@@ -181,8 +181,8 @@ def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
 
 def _told(left_out: dict[str, list[str]]) -> str:
     """What was left out and why, as the end of a sentence."""
-    told = "; ".join(f"{', '.join(columns)} ({reason})" for reason, columns in left_out.items())
-    return f"; left out: {told}; --columns names the hyperparameters" if told else ""
+    reasons = "; ".join(f"{', '.join(columns)} ({reason})" for reason, columns in left_out.items())
+    return f"; left out: {reasons}; --columns names the hyperparameters" if reasons else ""
 
 
 def _without_anything(
@@ -201,10 +201,10 @@ def _melt(
     rows have a seed, each of its repeats is a seed of its own."""
     pattern = re.compile(".*".join(map(re.escape, metric.split("*"))).replace(".*", "(.+)"))
     seed = seed or seed_column(table, metric)
-    found = [n for n in table.columns if pattern.fullmatch(n) and n != seed and _may_measure(table[n])]
-    if not found:
+    repeats = [n for n in table.columns if pattern.fullmatch(n) and n != seed and _may_measure(table[n])]
+    if not repeats:
         raise unknown("column", metric, table.columns, f"{path}: --metric: ")
-    rest = table.drop(columns=found)
+    rest = table.drop(columns=repeats)
     called = metric.replace("*", "").strip("_./ ") or "metric"
     column, before = seed or "seed", [0] * len(table)
     if seed is not None:
@@ -212,14 +212,14 @@ def _melt(
         before = _whole(table[seed], path)
         order = {value: place for place, value in enumerate(sorted(set(before)))}
         before = [order[value] for value in before]
-        notes.append(f"each {seed} has {len(found)} columns {metric}: each is a seed of its own, numbered from 0")
+        notes.append(f"each {seed} has {len(repeats)} columns {metric}: each is a seed of its own, numbered from 0")
     parts = []
-    for place, name in enumerate(found):
+    for place, name in enumerate(repeats):
         part = rest.copy()
         part[called] = table[name]
-        part[column] = pd.Series([one * len(found) + place for one in before], index=table.index, dtype=object)
+        part[column] = pd.Series([number * len(repeats) + place for number in before], index=table.index, dtype=object)
         parts.append(part)
-    notes.append(f"one column per repeat: {', '.join(found)}")
+    notes.append(f"one column per repeat: {', '.join(repeats)}")
     return pd.concat(parts).sort_index(kind="stable"), called, column
 
 
@@ -243,16 +243,15 @@ def _read_states(
         if not known.all():
             line = known.index[~known.to_numpy()][0]
             raise UsageError(
-                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that "
-                "is known, though others there are; "
-                f"--ignore {name} leaves the column out"
+                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is "
+                f"known, though others there are; --ignore {name} leaves the column out"
             )
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
         ended = states != "running"
         counts = states.value_counts()
-        told = ", ".join(f"{n:,} {state}" for state, n in counts.items())
+        counted = ", ".join(f"{n:,} {state}" for state, n in counts.items())
         left = f"; {counts['running']:,} not ended, left out" if "running" in counts else ""
-        notes.append(f"{name} says how trainings ended: {told}{left}")
+        notes.append(f"{name} says how trainings ended: {counted}{left}")
         own = {"rank", "trial", "state", "reason"} <= set(table.columns)
         mine = ["rank", "trial", "reason", "epochs", "seconds", "traceback"] if own else []
         measured = [*METRICS, "best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy"] if own else []

@@ -1,6 +1,5 @@
-"""What was looked at inside a study's trials, by place and epoch, side by side for levels of hyperparameters. Needs
-pandas.
-"""
+"""What was looked at inside a study's trials, by place and epoch,
+side by side for levels of hyperparameters. Needs pandas."""
 
 from __future__ import annotations
 

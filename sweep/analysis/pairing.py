@@ -184,9 +184,10 @@ class Sides:
         n = int(key.max(initial=-1)) + 1
         if n == len(key):
             return self
-        one = self.take(np.unique(key, return_index=True)[1])
+        first_rows = self.take(np.unique(key, return_index=True)[1])
         many = np.bincount(key, minlength=n)
-        return replace(one, value=np.bincount(key, self.value, n) / many, fair=np.bincount(key, self.fair, n) / many)
+        value, fair = (np.bincount(key, values, n) / many for values in (self.value, self.fair))
+        return replace(first_rows, value=value, fair=fair)
 
 
 def compare(
@@ -218,7 +219,7 @@ def compare(
     over_seeds, shared_luck = _over_seeds(a.fair[left][clean], b.fair[right][clean], place[clean], (both % size)[clean])
     paired = count > 0
     p, worse_there = worst_rank_test(sign * x, sign * y, place)
-    one = Comparison(
+    comparison = Comparison(
         levels[level],
         levels[reference],
         at,
@@ -243,7 +244,7 @@ def compare(
         over_seeds=over_seeds,
         shared_luck=shared_luck,
     )
-    return _measure(one, difference[paired], (x - y)[good], place[good]), frame
+    return _measure(comparison, difference[paired], (x - y)[good], place[good]), frame
 
 
 def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTest | None, bool]:
@@ -275,19 +276,19 @@ def _share_luck(d: Floats) -> bool:
     return bool(stats.f.sf(f, seeds - 1, free) <= SHARED_LUCK)
 
 
-def _measure(one: Comparison, cells: Floats, trials: Floats, where: Codes) -> Comparison:
+def _measure(comparison: Comparison, cells: Floats, trials: Floats, where: Codes) -> Comparison:
     """The comparison with its numbers. cells: a difference per pair; trials: one per pair and seed, and of which."""
-    if not one.n:
-        return one
-    score = -one.sign * one.outcomes
+    if not comparison.n:
+        return comparison
+    score = -comparison.sign * comparison.outcomes
     known = np.abs(cells).max(initial=0.0)
     score = np.where(np.abs(score) > 1e-10 * known, score, 0.0)  # what rounding made of equal numbers is none
     ranks = pd.Series(np.abs(score)).rank().to_numpy() * np.sign(score)
-    gaps = -one.sign * trials
+    gaps = -comparison.sign * trials
     wins = int((score > 0).sum()), int((score < 0).sum())
-    side = 1 if wins[0] == one.n else -1 if wins[1] == one.n else 0
+    side = 1 if wins[0] == comparison.n else -1 if wins[1] == comparison.n else 0
     return replace(
-        one,
+        comparison,
         seeds=round(len(trials) / len(cells)) if len(cells) else 0,
         mean=float(cells.mean()) if len(cells) else math.nan,
         median=float(np.median(cells)) if len(cells) else math.nan,
@@ -317,108 +318,108 @@ def judge(family: Sequence[Comparison]) -> list[Comparison]:
     p counts m times: with fewer than `fewest` cells nothing can be shown over cells, and a difference is looked for
     over the seeds of these cells.
     """
-    compared = [one for one in family if one.n]
+    compared = [comparison for comparison in family if comparison.n]
     tests: list[Comparison] = []
-    for one in compared:
-        share = 1 - DIVERGENCE_SHARE if one.divergence.uneven else 1.0
+    for comparison in compared:
+        share = 1 - DIVERGENCE_SHARE if comparison.divergence.uneven else 1.0
         fewest = math.ceil(1 - math.log2(ALPHA * share / len(compared)))
-        tests.append(_choose_test(replace(one, fewest=fewest)))
-    weights = [1 - DIVERGENCE_SHARE if one.divergence.uneven else 1.0 for one in tests]
-    uneven = [i for i, one in enumerate(tests) if one.divergence.uneven]
-    p = np.array([*(one.p for one in tests), *(tests[i].divergence.p for i in uneven)])
+        tests.append(_choose_test(replace(comparison, fewest=fewest)))
+    weights = [1 - DIVERGENCE_SHARE if comparison.divergence.uneven else 1.0 for comparison in tests]
+    uneven = [i for i, comparison in enumerate(tests) if comparison.divergence.uneven]
+    p = np.array([*(comparison.p for comparison in tests), *(tests[i].divergence.p for i in uneven)])
     weight = np.array([*weights, *(DIVERGENCE_SHARE for _ in uneven)])
     adjusted, levels = holm(p, weight), holm_levels(p, weight, ALPHA)
-    shares = benjamini_hochberg([one.p for one in tests])
+    shares = benjamini_hochberg([comparison.p for comparison in tests])
     asked = dict(zip(uneven, adjusted[len(tests) :], strict=True))
     judged = []
-    for i, one in enumerate(tests):
-        divergence = replace(one.divergence, shown=bool(asked.get(i, 1.0) <= ALPHA))
-        one = replace(one, divergence=divergence, p_holm=float(adjusted[i]), p_bh=float(shares[i]))
-        judged.append(_judge(_with_interval(one, float(levels[i])), float(levels[i])))
+    for i, comparison in enumerate(tests):
+        divergence = replace(comparison.divergence, shown=bool(asked.get(i, 1.0) <= ALPHA))
+        comparison = replace(comparison, divergence=divergence, p_holm=float(adjusted[i]), p_bh=float(shares[i]))
+        judged.append(_judge(_with_interval(comparison, float(levels[i])), float(levels[i])))
     done = iter(judged)
-    return [next(done) if one.n else one for one in family]
+    return [next(done) if comparison.n else comparison for comparison in family]
 
 
-def _choose_test(one: Comparison) -> Comparison:
+def _choose_test(comparison: Comparison) -> Comparison:
     """Over cells where there are enough of them, or no seeds; over seeds where there are not; where the cells share
     their seeds' luck, both must show it, so that the larger p counts (Berger 1982)."""
-    cells, seeds = signed_rank(one.outcomes)[1], one.over_seeds
-    few = one.n < one.fewest
-    if seeds is not None and (few or (one.shared_luck and seeds.p > cells)):
-        return replace(one, unit="seeds", p=seeds.p)
-    return replace(one, unit="cells", p=cells)
+    cells, seeds = signed_rank(comparison.outcomes)[1], comparison.over_seeds
+    few = comparison.n < comparison.fewest
+    if seeds is not None and (few or (comparison.shared_luck and seeds.p > cells)):
+        return replace(comparison, unit="seeds", p=seeds.p)
+    return replace(comparison, unit="cells", p=cells)
 
 
-def _with_interval(one: Comparison, level: float) -> Comparison:
+def _with_interval(comparison: Comparison, level: float) -> Comparison:
     """The estimate and interval of the test that judges, at the error `level` at which it does."""
-    test = one.over_seeds
-    if one.n >= one.fewest and one.p <= level:  # where both tests were asked, both show it
-        one = replace(one, unit="cells")
-    if one.unit == "cells" or test is None:
-        typical, low, high = signed_rank_interval(one.outcomes, level, one.p)
-        return replace(one, typical=typical, low=low, high=high)
+    test = comparison.over_seeds
+    if comparison.n >= comparison.fewest and comparison.p <= level:  # where both tests were asked, both show it
+        comparison = replace(comparison, unit="cells")
+    if comparison.unit == "cells" or test is None:
+        typical, low, high = signed_rank_interval(comparison.outcomes, level, comparison.p)
+        return replace(comparison, typical=typical, low=low, high=high)
     ends = test.mean, *test.interval(level)
-    if not one.log:
-        return replace(one, typical=ends[0], low=ends[1], high=ends[2])
+    if not comparison.log:
+        return replace(comparison, typical=ends[0], low=ends[1], high=ends[2])
     with np.errstate(over="ignore"):
         typical, low, high = map(float, np.exp(ends))
-    return replace(one, typical=typical, low=low, high=high, scale="ratio")
+    return replace(comparison, typical=typical, low=low, high=high, scale="ratio")
 
 
-def _judge(one: Comparison, level: float) -> Comparison:
+def _judge(comparison: Comparison, level: float) -> Comparison:
     """The verdict, from what is shown of the metric and of divergence."""
-    seeds, cells = _count_needed(one, level)
-    one = replace(one, needed_seeds=seeds, needed_cells=cells)
-    shown, diverges, side = one.p_holm <= ALPHA, one.divergence.shown, _side(one)
-    if shown and not (diverges and one.divergence.direction != side):
-        return replace(one, direction=side, verdict=SHOWN if one.n >= one.fewest else SHOWN_HERE)
-    if shown or (diverges and _leans_against(one)):
-        return replace(one, verdict=DEPENDS)
+    seeds, cells = _count_needed(comparison, level)
+    comparison = replace(comparison, needed_seeds=seeds, needed_cells=cells)
+    shown, diverges, side = comparison.p_holm <= ALPHA, comparison.divergence.shown, _side(comparison)
+    if shown and not (diverges and comparison.divergence.direction != side):
+        return replace(comparison, direction=side, verdict=SHOWN if comparison.n >= comparison.fewest else SHOWN_HERE)
+    if shown or (diverges and _leans_against(comparison)):
+        return replace(comparison, verdict=DEPENDS)
     if diverges:
-        return replace(one, direction=one.divergence.direction, verdict=SHOWN_HERE)
-    few = one.n < one.fewest and (one.unit == "cells" or one.unanimous)
-    return replace(one, verdict=TOO_FEW if few else NOT_SHOWN)
+        return replace(comparison, direction=comparison.divergence.direction, verdict=SHOWN_HERE)
+    few = comparison.n < comparison.fewest and (comparison.unit == "cells" or comparison.unanimous)
+    return replace(comparison, verdict=TOO_FEW if few else NOT_SHOWN)
 
 
-def _side(one: Comparison) -> int:
+def _side(comparison: Comparison) -> int:
     """Whom the test that judged favours: 1 the level, -1 the reference."""
-    if one.unit == "cells" or one.over_seeds is None:
-        return one.direction
-    return int(np.sign(-one.sign * one.over_seeds.mean))
+    if comparison.unit == "cells" or comparison.over_seeds is None:
+        return comparison.direction
+    return int(np.sign(-comparison.sign * comparison.over_seeds.mean))
 
 
-def _leans_against(one: Comparison) -> bool:
+def _leans_against(comparison: Comparison) -> bool:
     """Whether the side that diverges more does better where as many trained, more than chance would have it."""
-    trained = one.outcomes[np.isfinite(one.outcomes)]
-    if len(trained) < 6 and one.over_seeds is not None:
-        side = np.sign(-one.sign * one.over_seeds.mean)
-        return bool(side == -one.divergence.direction and one.over_seeds.p <= ALPHA)
-    side = np.sign(-one.sign * np.median(trained)) if len(trained) else 0
-    return bool(side == -one.divergence.direction and signed_rank(trained)[1] <= ALPHA)
+    trained = comparison.outcomes[np.isfinite(comparison.outcomes)]
+    if len(trained) < 6 and comparison.over_seeds is not None:
+        side = np.sign(-comparison.sign * comparison.over_seeds.mean)
+        return bool(side == -comparison.divergence.direction and comparison.over_seeds.p <= ALPHA)
+    side = np.sign(-comparison.sign * np.median(trained)) if len(trained) else 0
+    return bool(side == -comparison.divergence.direction and signed_rank(trained)[1] <= ALPHA)
 
 
-def _count_needed(one: Comparison, level: float) -> tuple[float, float]:
+def _count_needed(comparison: Comparison, level: float) -> tuple[float, float]:
     """Seeds per setting, and cells, with which the mean difference seen would lie far enough from 0 to be shown at
     `level` with chance `POWER`: z(1 - level / 2) + z(POWER) standard errors (Cohen 1988, section 2.4).
 
-    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n; over seeds alone it is the
-    spread of their differences / S. NaN: more than `MOST_NEEDED`, or not by this alone, since the cells differ too much
-    among themselves.
+    The variance of a mean over n cells of S seeds each is (between + seed_sd^2 / S) / n;
+    over seeds alone it is the spread of their differences / S. NaN: more than
+    `MOST_NEEDED`, or not by this alone, since the cells differ too much among themselves.
     """
     from scipy import stats
 
     reach = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))
-    if one.unit == "seeds" and one.over_seeds is not None:
-        test = one.over_seeds
+    if comparison.unit == "seeds" and comparison.over_seeds is not None:
+        test = comparison.over_seeds
         needed = test.sd / abs(test.mean) * reach if test.mean else math.inf  # its root
         return (math.ceil(needed**2) if needed <= math.sqrt(MOST_NEEDED) else math.nan), math.nan
-    if one.pairs < 2 or one.mean == 0 or not math.isfinite(one.mean + one.sd):
+    if comparison.pairs < 2 or comparison.mean == 0 or not math.isfinite(comparison.mean + comparison.sd):
         return math.nan, math.nan
-    unit = max(abs(one.mean), one.sd)
-    target, between = (one.mean / unit / reach) ** 2, (one.sd / unit) ** 2
-    many = max(math.ceil(between / target), one.fewest) if between <= MOST_NEEDED * target else math.nan
-    within = (one.seed_sd / unit) ** 2 if one.seed_sd < 1e100 * unit else math.nan
-    if math.isnan(within) or one.n < one.fewest or not one.seeds:
+    unit = max(abs(comparison.mean), comparison.sd)
+    target, between = (comparison.mean / unit / reach) ** 2, (comparison.sd / unit) ** 2
+    many = max(math.ceil(between / target), comparison.fewest) if between <= MOST_NEEDED * target else math.nan
+    within = (comparison.seed_sd / unit) ** 2 if comparison.seed_sd < 1e100 * unit else math.nan
+    if math.isnan(within) or comparison.n < comparison.fewest or not comparison.seeds:
         return math.nan, many
-    room = one.pairs * target - max(0.0, between - within / one.seeds)
+    room = comparison.pairs * target - max(0.0, between - within / comparison.seeds)
     return (math.ceil(within / room) if room > 0 and within <= MOST_NEEDED * room else math.nan), many

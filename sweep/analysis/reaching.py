@@ -1,6 +1,5 @@
-"""Steps to a target: when trials first reached a value of a metric; "never" is an answer, later than any step. Needs
-numpy, pandas.
-"""
+"""Steps to a target: when trials first reached a value of a metric;
+"never" is an answer, later than any step. Needs numpy, pandas."""
 
 from __future__ import annotations
 
@@ -39,8 +38,8 @@ class Against:
     only_second: int
     neither: int
     ratio: float
-    """The median over pairs of first to second, those in which one alone got there as infinity or 0; NaN if none
-    did."""
+    """The median over pairs of first to second, those in which
+    one alone got there as infinity or 0; NaN if none did."""
     best: tuple[pd.Series, pd.Series]
     """Of each level the row of `Reaching.settings` that got there first, in the median over its seeds."""
 

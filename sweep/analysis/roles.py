@@ -1,6 +1,5 @@
-"""What each column of anyone's table is: a hyperparameter, a run's name, a time, a result, how far a run got. Needs
-pandas.
-"""
+"""What each column of anyone's table is: a hyperparameter, a
+run's name, a time, a result, how far a run got. Needs pandas."""
 
 from __future__ import annotations
 
@@ -136,9 +135,8 @@ class Roles:
 
 
 def tool_of(table: pd.DataFrame) -> tuple[str, str] | None:
-    """The tool that wrote a table and how it begins the names of hyperparameters; None if it is of no tool that is
-    known.
-    """
+    """The tool that wrote a table and how it begins the names of
+    hyperparameters; None if it is of no tool that is known."""
     for tool, prefix, mark in TOOLS:
         if mark in table and any(str(name).startswith(prefix) for name in table):
             return tool, prefix
@@ -201,11 +199,11 @@ def last_epochs(
         return np.ones(len(table), bool)
     epoch = min(far, key=lambda name: EPOCH_NAMES.index(name.lower()))
     run = next((name for name in names if name.lower() in _RUN_NAMES and name not in used), None)
-    found = _trainings(table, [run], epoch) if run else _trainings_by_setting(table, rest, seed, epoch)
-    if found is None:
+    trainings = _trainings(table, [run], epoch) if run else _trainings_by_setting(table, rest, seed, epoch)
+    if trainings is None:
         roles.leave_out(FAR, [n for n in far if n in roles.hyperparameters and table[n].nunique(dropna=False) > 1])
         return np.ones(len(table), bool)
-    codes, measured = found
+    codes, measured = trainings
     if run:
         measured = [name for name in rest if (table[name].map(repr).groupby(codes).nunique() > 1).any()]
     last = (table[epoch].groupby(codes).transform("max") == table[epoch]).to_numpy(bool)
@@ -243,8 +241,8 @@ def _trainings_by_setting(
     for dropped in range(len(numbers) + 1):
         measured = numbers[:dropped]
         kept = [name for name in names if name not in measured]
-        if found := _trainings(table, [*kept, seed], epoch, first=True):
-            return found[0], measured
+        if trainings := _trainings(table, [*kept, seed], epoch, first=True):
+            return trainings[0], measured
     return _trainings(table, [*names, seed], epoch)
 
 

@@ -43,11 +43,10 @@ class SeedRoles:
 
 
 def seed_roles(table: StudyTable) -> SeedRoles | None:
-    """Tells selecting seeds from fresh ones, whatever condition the table meets: by all trials of its study, in
-    whatever state. None where all settings share their seeds or the pattern is another: no common seed, settings that
-    lack seeds (an interrupted grid), half of the settings on more seeds; or where the table has no number on one of the
-    two sides.
-    """
+    """Tells selecting seeds from fresh ones, whatever condition the table meets: by all trials
+    of its study, in whatever state. None where all settings share their seeds or the pattern
+    is another: no common seed, settings that lack seeds (an interrupted grid), half of the
+    settings on more seeds; or where the table has no number on one of the two sides."""
     trials = table.trials if table.unfiltered is None else table.unfiltered
     there = trials[["setting", "seed"]].drop_duplicates()
     settings = there["setting"].nunique()
@@ -71,9 +70,8 @@ def seed_roles(table: StudyTable) -> SeedRoles | None:
 
 
 def _place(roles: SeedRoles, whole: StudyTable) -> float:
-    """The mean place of the chosen settings on the selecting seeds, from 0 (best) to 1; one without a number is
-    last.
-    """
+    """The mean place of the chosen settings on the selecting
+    seeds, from 0 (best) to 1; one without a number is last."""
     selected = roles.select(whole)
     means = (whole.sign * selected.complete.groupby("setting")[whole.metric].mean()).reindex(
         selected.trials["setting"].unique()

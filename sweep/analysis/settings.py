@@ -48,12 +48,12 @@ class SettingsBoard:
     table: StudyTable
     """What it is of."""
     rows: pd.DataFrame
-    """One row per setting. Columns: rank (empty where it has none), number (its first trial), the swept ones, n
-    (complete trials), mean, low, high (95% interval of the mean; NaN with one seed), best, worst, sd (over seeds),
-    diverged, failed, pruned (trials), tied (whether it cannot be told from the first; False where nothing is judged),
-    then means of other metrics. With `roles` also selected and selected_n (mean and complete trials on the selecting
-    seeds) and again (whether it was run again: then all else is of the fresh seeds alone, and its rank is among
-    those)."""
+    """One row per setting. Columns: rank (empty where it has none), number (its first trial), the
+    swept ones, n (complete trials), mean, low, high (95% interval of the mean; NaN with one seed),
+    best, worst, sd (over seeds), diverged, failed, pruned (trials), tied (whether it cannot be told
+    from the first; False where nothing is judged), then means of other metrics. With `roles` also
+    selected and selected_n (mean and complete trials on the selecting seeds) and again (whether it
+    was run again: then all else is of the fresh seeds alone, and its rank is among those)."""
     selected: pd.Series | None
     """The first row, if it has a complete trial."""
     tests: dict[str, tuple[float, float, float]]
@@ -78,9 +78,9 @@ class SettingsBoard:
         return rows[rows["n"] > 0]
 
     def told_from_first(self, place: int) -> bool | None:
-        """Whether the setting at a place of the order (0 is the first) can be told from the first; None where that is
-        not judged: no setting has two seeds, nothing else has as few lost trials, it was not run again on fresh
-        seeds."""
+        """Whether the setting at a place of the order (0 is the first) can be told
+        from the first; None where that is not judged: no setting has two seeds,
+        nothing else has as few lost trials, it was not run again on fresh seeds."""
         rows = self.compared
         if not self.tied or not 0 < place < len(rows):
             return None
@@ -88,11 +88,10 @@ class SettingsBoard:
 
     @property
     def noisy(self) -> pd.Series:
-        """By row, whether it cannot be told from the first, though a better one can: its seeds differ too much to
-        tell.
-        """
-        told = ~self.rows["tied"] & self.rows.index.isin(self.compared.index)
-        return self.rows["tied"] & told.cummax()
+        """By row, whether it cannot be told from the first, though
+        a better one can: its seeds differ too much to tell."""
+        apart = ~self.rows["tied"] & self.rows.index.isin(self.compared.index)
+        return self.rows["tied"] & apart.cummax()
 
 
 def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = True) -> SettingsBoard:
@@ -138,9 +137,9 @@ def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     rows["tied"] = False
     if selected_code is not None:
         rivals = rows.index[(rows["_group"] == 0) & (rows["_lost"] == rows["_lost"].iloc[0])]
-        told = _told(complete, table.metric, table.sign, rivals, selected_code)
-        if told is not None:
-            rows.loc[rivals, "tied"] = ~told
+        apart = _told(complete, table.metric, table.sign, rivals, selected_code)
+        if apart is not None:
+            rows.loc[rivals, "tied"] = ~apart
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
     rows.insert(0, "rank", rank)
     expected = [] if table.adaptive else _expected(rows, table)
@@ -236,22 +235,21 @@ def _told(
     shift = np.where(shared, effect["median"], 0.0)[seeds]
     mean = np.bincount(code, y - shift, len(rivals)) / n
     square = np.bincount(code, (y - shift - mean[code]) ** 2, len(rivals)).astype(float)
-    keeps = np.where(shared, 1 - 1 / effect["size"].where(shared, 2.0), 1.0)[
-        seeds
-    ]  # of a seed's freedom, once it is taken out
+    left = np.where(shared, 1 - 1 / effect["size"].where(shared, 2.0), 1.0)  # of a seed's freedom, once it is taken out
+    keeps = left[seeds]
     variance, freedom = _variances(square, (n - 1.0) * (np.bincount(code, keeps, len(rivals)) / n), mean)
     place = int(pd.Index(rivals).get_indexer([best])[0])
     error = np.sqrt(variance / n + variance[place] / n[place])
     gap = np.maximum(mean - mean[place], 0.0)  # one that is ahead on this scale is no worse
     t = np.divide(gap, error, out=np.where(gap > 0, np.inf, 0.0), where=error > 0)
     p = 2 * stats.t.sf(t, np.minimum(freedom, freedom[place])) * (len(rivals) - 1)
-    told: np.ndarray[Any, np.dtype[np.bool_]] = p < LEVEL
+    apart: np.ndarray[Any, np.dtype[np.bool_]] = p < LEVEL
     worst, best_seed = np.full(len(rivals), -np.inf), np.full(len(rivals), np.inf)
     np.maximum.at(worst, code, plain)
     np.minimum.at(best_seed, code, plain)
-    told |= (n >= ENOUGH) & (n[place] >= ENOUGH) & (best_seed > worst[place])
-    told[place] = False
-    return told
+    apart |= (n >= ENOUGH) & (n[place] >= ENOUGH) & (best_seed > worst[place])
+    apart[place] = False
+    return apart
 
 
 def _variances(square: Floats, freedom: Floats, mean: Floats) -> tuple[Floats, Floats]:
@@ -277,8 +275,8 @@ def _expected(rows: pd.DataFrame, table: StudyTable) -> list[tuple[int, float]]:
         return []
     worst = whole.max() if table.direction == "minimize" else whole.min()
     budgets = [k for k in BUDGETS if k <= len(finished)]
-    found = expected_best(whole.fillna(worst), budgets, minimize=table.direction == "minimize")
-    return list(zip(budgets, found.tolist(), strict=True))
+    bests = expected_best(whole.fillna(worst), budgets, minimize=table.direction == "minimize")
+    return list(zip(budgets, bests.tolist(), strict=True))
 
 
 def _left_out(complete: pd.DataFrame, table: StudyTable, rows: pd.DataFrame, best: Any) -> tuple[float, float] | None:

@@ -30,9 +30,9 @@ def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Floats:
 def holm_levels(p: ArrayLike, weights: ArrayLike | None = None, alpha: float = 0.05) -> Floats:
     """The error at which Holm's procedure tests each hypothesis [m]: p is at most that if and only if it is rejected.
 
-    Hypotheses are tested from the smallest p / weight on, each with its share of the error among those still left; from
-    the first one that is kept, all that are left have the share they have there. An interval at that error agrees with
-    the verdict.
+    Hypotheses are tested from the smallest p / weight on, each with its share of the
+    error among those still left; from the first one that is kept, all that are left
+    have the share they have there. An interval at that error agrees with the verdict.
 
     >>> holm_levels([0.01, 0.04, 0.03]).round(4).tolist()
     [0.0167, 0.025, 0.025]
@@ -130,10 +130,10 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     """The pseudo-median of paired differences [n] and the interval that the signed-rank test gives at the error `level`
     (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2 and 3.3): all shifts that the test does not reject.
 
-    The averages of any two differences (each with itself, too) in order, counted from both ends as far as the test's
-    distribution reaches `level` / 2. p: the test's own, of no shift; it decides where ties leave it open whether 0
-    belongs to the interval. An end is infinite where the test rejects no shift that way, or infinite differences reach
-    that far.
+    The averages of any two differences (each with itself, too) in order, counted from both
+    ends as far as the test's distribution reaches `level` / 2. p: the test's own, of no
+    shift; it decides where ties leave it open whether 0 belongs to the interval. An end is
+    infinite where the test rejects no shift that way, or infinite differences reach that far.
 
     >>> [round(end, 2) for end in signed_rank_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 0.05, 0.03125)]
     [0.35, 0.1, 0.6]

@@ -162,9 +162,9 @@ def is_loss(metric: str) -> bool:
 def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, replacement: bool = True) -> Floats:
     """The expected best of k values drawn from `values` [n], for each k of `budgets` [m]: [m].
 
-    Sum over sorted v of v_i (F(v_i)^k - F(v_(i-1))^k) (Dodge et al. 2019, "Show your work", equation 8); without
-    replacement F^k becomes C(i, k) / C(n, k), and a budget over n has no answer (NaN). NaN values count as nothing
-    drawn.
+    Sum over sorted v of v_i (F(v_i)^k - F(v_(i-1))^k) (Dodge et al. 2019, "Show
+    your work", equation 8); without replacement F^k becomes C(i, k) / C(n, k),
+    and a budget over n has no answer (NaN). NaN values count as nothing drawn.
 
     >>> expected_best([0.5, 0.4, 0.3], [1, 2, 3]).round(4).tolist()
     [0.4, 0.3556, 0.3333]
@@ -215,9 +215,9 @@ def interquartile_mean(values: ArrayLike) -> float:
 def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats, Floats]:
     """Variances of many samples, each drawn towards what is usual among them, and their degrees of freedom [S], [S].
 
-    From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear models and empirical Bayes", section
-    6): an inverse chi-square prior fitted to the log variances; no sample has more degrees of freedom than all
-    together.
+    From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear
+    models and empirical Bayes", section 6): an inverse chi-square prior fitted to
+    the log variances; no sample has more degrees of freedom than all together.
 
     >>> [part.round(2).tolist() for part in moderated_variances([1.0, 2.0, 9.0], [4, 4, 4])]
     [[0.46, 0.58, 1.44], [8.15, 8.15, 8.15]]

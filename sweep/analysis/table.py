@@ -75,9 +75,8 @@ class StudyTable:
         return f"{running:,} {was} left running by a process that ended in the middle (killed, or its machine stopped)"
 
     def named(self, metric: str) -> str:
-        """A metric by its name, which knows whether it is in percent (see `InPercent`): decided by all of its values
-        here.
-        """
+        """A metric by its name, which knows whether it is in percent
+        (see `InPercent`): decided by all of its values here."""
         if not self.imported or metric not in self.trials:
             return metric
         everything = self.trials if self.unfiltered is None else self.unfiltered
@@ -169,9 +168,8 @@ def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
 def _explain_units(trials: pd.DataFrame, metric: str) -> str:
     first, second, *_ = trials["loss"].dropna().unique()
     return (
-        f"--metric {metric}: {metric} of loss {first} is in other units than that of "
-        f"{second}, so they cannot be compared; "
-        f"expected --metric val_accuracy, or trials of one loss: --where loss={first}"
+        f"--metric {metric}: {metric} of loss {first} is in other units than that of {second}, so they "
+        f"cannot be compared; expected --metric val_accuracy, or trials of one loss: --where loss={first}"
     )
 
 

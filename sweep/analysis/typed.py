@@ -1,6 +1,5 @@
-"""Anyone's table of results as typed columns: every cell is read as it was written, each column has one type. Needs
-pandas.
-"""
+"""Anyone's table of results as typed columns: every cell is read
+as it was written, each column has one type. Needs pandas."""
 
 from __future__ import annotations
 
@@ -55,8 +54,10 @@ def read_table(path: Path) -> Typed:
     except UsageError:
         raise
     except Exception as error:  # pandas, pyarrow and gzip have a dozen kinds; each says in its text what is wrong
-        told = str(error).splitlines()[0].removeprefix("Error tokenizing data. C error: ").strip() if str(error) else ""
-        raise UsageError(f"{path}: cannot be read as a table of results: {told or type(error).__name__}") from None
+        reason = (
+            str(error).splitlines()[0].removeprefix("Error tokenizing data. C error: ").strip() if str(error) else ""
+        )
+        raise UsageError(f"{path}: cannot be read as a table of results: {reason or type(error).__name__}") from None
 
 
 def _text(path: Path, name: str) -> Typed:
@@ -103,9 +104,8 @@ def _text(path: Path, name: str) -> Typed:
 
 
 def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:
-    """DVC's rows that are experiments; its ! means that there is no such file. kind: the column that says what a row
-    is.
-    """
+    """DVC's rows that are experiments; its ! means that there is
+    no such file. kind: the column that says what a row is."""
     baseline = cells[kind] == "baseline"
     if baseline.any():
         notes.append(f"{count(int(baseline.sum()), 'row')} of DVC's workspace and branches, no trainings: left out")
@@ -147,25 +147,25 @@ def _parquet(path: Path) -> Typed:
     table = parquet.read_table(path)
     notes, columns = [], {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        told = _flat_name(name)
-        if told in columns:
-            raise UsageError(f"{path}: two columns are called {told!r}")
+        flat = _flat_name(name)
+        if flat in columns:
+            raise UsageError(f"{path}: two columns are called {flat!r}")
         cells = [_scalar(cell) for cell in column.to_pylist()]
         if any(
             isinstance(cell, str) and not isinstance(raw, str)
             for cell, raw in zip(cells, column.to_pylist(), strict=True)
             if isinstance(raw, list | dict)
         ):
-            notes.append(f"{told} holds lists or tables: each is taken as its text")
-        columns[told] = _one_type(cells)
+            notes.append(f"{flat} holds lists or tables: each is taken as its text")
+        columns[flat] = _one_type(cells)
     columns = {name: cells for name, cells in columns.items() if not name.startswith("__index_level_")}
     return Typed(_frame(columns, pd.RangeIndex(2, table.num_rows + 2, name="line")), tuple(notes))
 
 
 def _flat_name(name: str) -> str:
     """A column's name; of several levels, which pandas writes as the text of a tuple, joined."""
-    found = re.findall(r"'((?:[^'\\]|\\.)*)'", name) if name.startswith("('") and name.endswith(")") else []
-    return "_".join(part for part in found if part) if found else name.strip()
+    parts = re.findall(r"'((?:[^'\\]|\\.)*)'", name) if name.startswith("('") and name.endswith(")") else []
+    return "_".join(part for part in parts if part) if parts else name.strip()
 
 
 def _scalar(value: Any) -> Any:

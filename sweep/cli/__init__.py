@@ -65,9 +65,8 @@ def main() -> None:
 
 
 def _raise_again(lost: Any) -> None:
-    """Ctrl-C that comes within a callback, as imports have them, ends nothing: Python only remarks on it. So it comes
-    again.
-    """
+    """Ctrl-C that comes within a callback, as imports have them,
+    ends nothing: Python only remarks on it. So it comes again."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 0.01)
@@ -102,9 +101,8 @@ def _run() -> Any:
 
 
 def _damage() -> str:
-    """A line about the ledger that was open, if it has rows that cannot be read; else what happened is our own
-    fault.
-    """
+    """A line about the ledger that was open, if it has rows
+    that cannot be read; else what happened is our own fault."""
     ledger = sys.modules.get("sweep.ledger")
     return ledger.damage_line() if ledger else ""
 
@@ -153,5 +151,5 @@ def _fail(text: str, code: int) -> int:
 
 def _short(text: str, most: int = 2000, word: int = 400) -> str:
     """A line that can be read: of very long words, and of a very long text, the beginning and the end."""
-    text = re.sub(rf"\S{{{word},}}", lambda found: f"{found[0][:100]}…{found[0][-50:]}", text)
+    text = re.sub(rf"\S{{{word},}}", lambda match: f"{match[0][:100]}…{match[0][-50:]}", text)
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"

@@ -38,8 +38,8 @@ def effect(
 
     with Ledger(asked.results) as ledger:
         table = asked_table(ledger, ledger.study(study), asked)
-    found = effects(table, names, by)
-    say([effect_json(one) for one in found] if as_json else effect_report(found))
+    answers = effects(table, names, by)
+    say([effect_json(answer) for answer in answers] if as_json else effect_report(answers))
 
 
 @app.command(rich_help_panel="Ask")
@@ -67,8 +67,8 @@ def importance(
 
     with Ledger(asked.results) as ledger:
         table = asked_table(ledger, ledger.study(study), asked)
-    found = ask(table, pairs, scale)
-    say(importance_json(found) if as_json else importance_report(found))
+    shares = ask(table, pairs, scale)
+    say(importance_json(shares) if as_json else importance_report(shares))
 
 
 @app.command(rich_help_panel="Ask")
@@ -100,8 +100,8 @@ def steps(
 
     metric = asked.metric or "val_accuracy"
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        reached = reach(ledger, found, asked_table(ledger, found, replace(asked, metric=None)), metric, target, by)
+        stored = ledger.study(study)
+        reached = reach(ledger, stored, asked_table(ledger, stored, replace(asked, metric=None)), metric, target, by)
     say(reaching_json(reached) if as_json else reaching_report(reached, top))
 
 
@@ -120,10 +120,10 @@ def check(
     from sweep.report.answers import check_json, check_report
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        table = asked_table(ledger, found, asked)
-        epochs, kinds = ledger.epochs(found), ledger.kinds(found)
-    remarks, rest = read(table, epochs, found.recipe, found.classes, kinds), unread(table, epochs, found.classes)
+        stored = ledger.study(study)
+        table = asked_table(ledger, stored, asked)
+        epochs, kinds = ledger.epochs(stored), ledger.kinds(stored)
+    remarks, rest = read(table, epochs, stored.recipe, stored.classes, kinds), unread(table, epochs, stored.classes)
     if as_json:
         say(check_json(table, remarks, rest))
     else:
@@ -164,8 +164,8 @@ def look(
     from sweep.report.answers.look import look_json, look_report, readings_json, readings_report
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        table, readings = asked_table(ledger, found, asked), ledger.readings(found)
+        stored = ledger.study(study)
+        table, readings = asked_table(ledger, stored, asked), ledger.readings(stored)
     if quantity is None:
         listed = list_readings(table, readings)
         say(readings_json(study, listed) if as_json else readings_report(study, listed))

@@ -44,8 +44,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Hyperparameter sweeps of small neural networks: many trials train as one program, none is lost, none is "
-    "trained twice.",
+    help="Hyperparameter sweeps of small neural networks: many trials "
+    "train as one program, none is lost, none is trained twice.",
     epilog="A first run: [bold]sweep grid --lr 0.1,0.01,0.001 --batch-norm on,off[/]",
 )
 
@@ -99,9 +99,8 @@ def run_options(running: Running) -> Options:
 
 
 def show_run(summary: Summary, results: Path, name: str) -> NoReturn:
-    """Shows the leaderboard of a study that has run, unless the user interrupted it, and leaves with the run's exit
-    code.
-    """
+    """Shows the leaderboard of a study that has run, unless the
+    user interrupted it, and leaves with the run's exit code."""
     from sweep.analysis import leaderboard, rank_settings, study_table
     from sweep.ledger import Ledger
     from sweep.report import settings_report

@@ -46,7 +46,8 @@ class Choice:
             min=1,
             max=100_000,
             metavar="N",
-            help="Fresh seeds for each, the next after the study's largest; more later go on. [dim]\\[default 10][/]",
+            help="Fresh seeds for each setting, the next after the study's largest; a larger number later adds some. "
+            "[dim]\\[default 10][/]",
         ),
     ] = None
     seed: Annotated[
@@ -97,12 +98,12 @@ def confirm(
     from sweep.ledger import Ledger
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        if found.recipe.imported or choice.selected_on is not None:
-            made, code = _split(ledger, found, choice, asked), 0
+        stored = ledger.study(study)
+        if stored.recipe.imported or choice.selected_on is not None:
+            confirmation, code = _split(ledger, stored, choice, asked), 0
         else:
-            made, code = _train_confirmation(ledger, found, choice, asked, name, data, running)
-        _tell(made, code, as_json)
+            confirmation, code = _train_confirmation(ledger, stored, choice, asked, name, data, running)
+        _tell(confirmation, code, as_json)
 
 
 def _split(ledger: Ledger, study: Study, choice: Choice, asked: Asked) -> Confirmation:
@@ -132,21 +133,21 @@ def _train_confirmation(
     how = choice.seeds, choice.top, choice.per, choice.seed, ranked
     with open_confirmation(ledger, study, name, seen, *how) as again:
         summary = train_rest(ledger, again, seen, options)
-    made = read_confirmation(ledger, study, ledger.study(name), *ranked)
+    confirmation = read_confirmation(ledger, study, ledger.study(name), *ranked)
     if summary.stopped == "interrupted":
         raise typer.Exit(summary.exit_code)
-    return made, summary.exit_code
+    return confirmation, summary.exit_code
 
 
-def _tell(made: Confirmation, code: int, as_json: bool) -> NoReturn:
+def _tell(confirmation: Confirmation, code: int, as_json: bool) -> NoReturn:
     from sweep.report.confirm import confirmation_record, confirmation_report
 
     if as_json:
-        say(confirmation_record(made))
+        say(confirmation_record(confirmation))
     else:
-        if made.trained:
+        if confirmation.trained:
             say("")  # below the progress
-        say(confirmation_report(made))
+        say(confirmation_report(confirmation))
     raise typer.Exit(code)
 
 
@@ -168,9 +169,9 @@ def compare(
     from sweep.report.confirm import comparison_record, comparison_report
 
     with Ledger(results) as ledger:
-        found = [ledger.study(name) for name in studies]
-        made = compare_studies(ledger, found, metric, direction)
-        mixed = ledger.mixed(*found)
-    say(comparison_record(made) if as_json else comparison_report(made, top))
+        stored = [ledger.study(name) for name in studies]
+        comparison = compare_studies(ledger, stored, metric, direction)
+        mixed = ledger.mixed(*stored)
+    say(comparison_record(comparison) if as_json else comparison_report(comparison, top))
     if mixed and not as_json:
         say(f"\n{mixed}")

@@ -24,5 +24,5 @@ def dashboard(
     from sweep.study import dashboard as serve
 
     with Ledger(results) as ledger:
-        found = ledger.study(study)
-        serve(ledger, found, host, port, lambda url: print(f"{study} is served on {url} (Ctrl-C stops)", flush=True))
+        stored = ledger.study(study)
+        serve(ledger, stored, host, port, lambda url: print(f"{study} is served on {url} (Ctrl-C stops)", flush=True))

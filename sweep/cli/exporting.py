@@ -40,9 +40,8 @@ class Targets:
         typer.Option(
             "--tensorboard",
             metavar="DIR",
-            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its epochs as "
-            "scalars, its setting as HParams "
-            "(pip install tensorboard).",
+            help="Write DIR/STUDY for TensorBoard instead: one run per trial, its "
+            "epochs as scalars, its setting as HParams (pip install tensorboard).",
         ),
     ] = None
 
@@ -114,9 +113,9 @@ def _to_tensorboard(study: str, asked: Asked, everything: bool, folder: str) -> 
     from sweep.wording import count
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        board = leaderboard(asked_table(ledger, found, asked), everything)
-        written = export_tensorboard(found, board, ledger.epochs(found), folder)
+        stored = ledger.study(study)
+        board = leaderboard(asked_table(ledger, stored, asked), everything)
+        written = export_tensorboard(stored, board, ledger.epochs(stored), folder)
     print(f"wrote {count(written, 'trial')} to {folder}; tensorboard --logdir {folder}")
 
 
@@ -127,12 +126,12 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
     from sweep.report.files import save_text
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        if mixed := ledger.mixed(found):
+        stored = ledger.study(study)
+        if mixed := ledger.mixed(stored):
             print(f"sweep: {mixed}", file=sys.stderr)
-        table = asked_table(ledger, found, asked)
-        instead = ledger.epochs(found) if rows.curves else ledger.readings(found) if rows.readings else None
-        tests = further_tests(ledger.readings(found)) if rows.test else None
+        table = asked_table(ledger, stored, asked)
+        instead = ledger.epochs(stored) if rows.curves else ledger.readings(stored) if rows.readings else None
+        tests = further_tests(ledger.readings(stored)) if rows.test else None
     if _for_paper(output):
         from sweep.report.latex import latex_table
 

@@ -57,7 +57,7 @@ def import_table(
         typer.Option(
             "--columns",
             metavar="COLUMNS",
-            help="The hyperparameters: a,b. [dim]\\[default what no other flag names and nothing speaks against][/]",
+            help="The hyperparameters: a,b. [dim]\\[default every other column that can be one][/]",
         ),
     ] = None,
     test: Annotated[
@@ -95,10 +95,10 @@ def import_table(
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if ledger.find(name) is not None:
             raise UsageError(f"study {name!r} exists; give --study another name, or `sweep rm {name}`")
-        found = ledger.add_results(name, read.recipe, read.rows)
+        stored = ledger.add_results(name, read.recipe, read.rows)
     for note in read.notes:
         print(f"sweep: {note}", file=sys.stderr)
-    trials, settings, seeds = found.trials, read.settings, len(found.recipe.seeds)
+    trials, settings, seeds = stored.trials, read.settings, len(stored.recipe.seeds)
     print(f"{name}: imported {count(trials, 'trial')} of {count(settings, 'setting')}, {count(seeds, 'seed')}\n")
     say(import_report(read))
     print(f"\nMore: sweep show {name}")

@@ -215,8 +215,8 @@ def layer(
 ) -> None:
     """Run one layer, loss or z-score on given numbers, in float64, by the code that trains; nothing is recorded.
 
-    batch_norm shows μ, σ², both outputs and the running statistics; an activation its derivative; a loss its gradient;
-    zscore a data set's columns. For example: sweep layer batch_norm --rows "1,2;3,5;4,1"
+    batch_norm shows its statistics and both outputs, an activation its derivative, a loss its gradient.
+    For example: sweep layer batch_norm --rows "1,2;3,5;4,1" --scale 10
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -253,8 +253,8 @@ def _numbers(given: Given) -> Numbers:
 
     ways = [name for name in ("rows", "input", "randn") if getattr(given, name) is not None]
     if len(ways) != 1:
-        found = " and ".join(f"--{name}" for name in ways) or "none"
-        raise UsageError(f"numbers: {found} given; expected one of --rows, --input, --randn")
+        named = " and ".join(f"--{name}" for name in ways) or "none"
+        raise UsageError(f"numbers: {named} given; expected one of --rows, --input, --randn")
     if given.array is not None and given.input is None:
         raise UsageError(f"--array {given.array}: expected with --input FILE")
     if given.rows is not None:

@@ -51,11 +51,11 @@ def show(
 
     rows = None if everything else top
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        table = asked_table(ledger, found, asked)
+        stored = ledger.study(study)
+        table = asked_table(ledger, stored, asked)
         ranked = rank_settings(table, everything)
-        fresh = None if trials else find_fresh_score(ledger, found, ranked)
-        mixed, machines = ledger.mixed(found), {"machines": trained_on(ledger.kinds(found))}
+        fresh = None if trials else find_fresh_score(ledger, stored, ranked)
+        mixed, machines = ledger.mixed(stored), {"machines": trained_on(ledger.kinds(stored))}
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | machines)
     board = None
@@ -70,9 +70,8 @@ def show(
 
 
 def trained_on(kinds: Sequence[Sequence[Sitting]]) -> list[dict[str, Any]]:
-    """The kinds of machines that trained a study's trials, as plain values: more than one, and last digits may
-    differ.
-    """
+    """The kinds of machines that trained a study's trials, as
+    plain values: more than one, and last digits may differ."""
     return [
         {"kind": kind[0].kind, "torch": kind[0].facts.get("torch"), "trials": sum(sitting.trials for sitting in kind)}
         for kind in kinds
@@ -112,11 +111,11 @@ def trial(
     from sweep.report import records, trial_report
 
     with Ledger(results) as ledger:
-        found = ledger.study(study)
-        row, setting = ledger.trial(found, number)
-        epochs = ledger.epochs(found, number).drop(columns="trial")
-        readings = ledger.readings(found, number)
-        sitting = next((one for one in ledger.sittings(found) if one.number == row.get("sitting")), None)
+        stored = ledger.study(study)
+        row, setting = ledger.trial(stored, number)
+        epochs = ledger.epochs(stored, number).drop(columns="trial")
+        readings = ledger.readings(stored, number)
+        sitting = next((other for other in ledger.sittings(stored) if other.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
     more: dict[str, Any] = {}
@@ -125,10 +124,10 @@ def trial(
 
         more = next(iter(records(further_tests(readings))), {})
     if as_json:
-        told = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
-        if found.recipe.of_function:
-            told["end"] = {one["place"]: one["value"] for one in records(readings)}
-        say(told | {"curve": records(epochs)})
+        shown = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
+        if stored.recipe.of_function:
+            shown["end"] = {reading["place"]: reading["value"] for reading in records(readings)}
+        say(shown | {"curve": records(epochs)})
     else:
-        ends = readings if found.recipe.of_function else None
+        ends = readings if stored.recipe.of_function else None
         say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends))

@@ -127,7 +127,7 @@ def plan(
         bool,
         running_option(
             "--measure/--no-measure",
-            help="Measure on this machine, for a few seconds, what is not remembered yet.",
+            help="Measure what trainings cost on this machine where that is not known yet (a few seconds).",
         ),
     ] = True,
     as_json: Json = False,
@@ -209,8 +209,8 @@ def resume(
     with Ledger(results) as ledger:
         ledger.study(study)
         with ledger.lock(study):
-            found = follow_data(ledger, ledger.study(study), data)
+            stored = follow_data(ledger, ledger.study(study), data)
             if data_dir:
-                found = dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, data_dir=data_dir))
-            summary = train_rest(ledger, found, watcher(console(stderr=True)), options)
+                stored = dataclasses.replace(stored, recipe=dataclasses.replace(stored.recipe, data_dir=data_dir))
+            summary = train_rest(ledger, stored, watcher(console(stderr=True)), options)
     show_run(summary, results, study)

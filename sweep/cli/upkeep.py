@@ -31,11 +31,11 @@ def reproduce(
     from sweep.report import reproduction_report
 
     with Ledger(results) as ledger:
-        found = studies.follow_data(ledger, ledger.study(study), data)
-        outcome = studies.reproduce(ledger, found, number)
+        stored = studies.follow_data(ledger, ledger.study(study), data)
+        outcome = studies.reproduce(ledger, stored, number)
     if as_json:
-        told = {"identical": outcome.difference is None, "same_kind_of_machine": outcome.alike}
-        say({"study": study, **vars(outcome), **told})
+        words = {"identical": outcome.difference is None, "same_kind_of_machine": outcome.alike}
+        say({"study": study, **vars(outcome), **words})
     else:
         say(reproduction_report(outcome))
     raise typer.Exit(0 if outcome.difference is None else 1)
@@ -75,9 +75,9 @@ def remove(
     from sweep.wording import count
 
     with Ledger(results) as ledger:
-        found = ledger.study(study)
+        stored = ledger.study(study)
         with ledger.lock(study):
-            if not yes and not typer.confirm(f"Remove study {study!r} with {count(found.trials, 'trial')}?"):
+            if not yes and not typer.confirm(f"Remove study {study!r} with {count(stored.trials, 'trial')}?"):
                 raise SweepError(f"study {study!r} is kept")
-            ledger.remove(found)
+            ledger.remove(stored)
     print(f"removed {study}")

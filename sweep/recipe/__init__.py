@@ -1,5 +1,5 @@
-"""A recipe: what to sweep, on which data, with which seeds; from TOML, flags or the ledger. Needs hyperparameters,
-space.
+"""A recipe: what to sweep, on which data, with which seeds;
+from TOML, flags or the ledger. Needs hyperparameters, space.
 
 axes      the values of one hyperparameter: one, a list, a range
 listed    settings that are listed one by one

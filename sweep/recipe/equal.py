@@ -1,6 +1,5 @@
-"""Values that mean the same training are trained once: near-equal numbers, sizes that are the whole part. Needs
-space.
-"""
+"""Values that mean the same training are trained once: near-equal
+numbers, sizes that are the whole part. Needs space."""
 
 from __future__ import annotations
 
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
     from sweep.data import DataInfo
 
 SAME = 1e-9
-"""Numbers that differ by less than this share are one: 0.3 and 0.30000000000000004. Imported tables are read so,
-too.
-"""
+"""Numbers that differ by less than this share are one: 0.3
+and 0.30000000000000004. Imported tables are read so, too."""
 
 
 def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:

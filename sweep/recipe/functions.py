@@ -1,5 +1,5 @@
-"""What a recipe is where its model is a function: no data, one metric, steps instead of epochs. Needs hyperparameters,
-the plain keys."""
+"""What a recipe is where its model is a function: no data, one metric,
+steps instead of epochs. Needs hyperparameters, the plain keys."""
 
 from __future__ import annotations
 

@@ -80,9 +80,8 @@ class Recipe:
         return replace(self, axes=axes_of(settings), settings=tuple(settings), search=None, **changes)
 
     def listed(self, name: str) -> tuple[Value, ...]:
-        """The values of a hyperparameter as far as they are named: its default if it is not there, none of an open
-        range.
-        """
+        """The values of a hyperparameter as far as they are named:
+        its default if it is not there, none of an open range."""
         axis = next((axis for axis in self.axes if axis.name == name), None)
         if axis is None:
             return (TABLE[name].default,)
@@ -192,9 +191,8 @@ class Recipe:
         one = not self.settings and len({*self._ends("warmup_epochs")}) == len({*self._ends("epochs")}) == 1
         where = "" if one or len(self.settings) == 1 else "where it is, "
         return [
-            f"a warm-up of {show_value(warmup)} epochs is longer than a training of "
-            f"{epoch:,}: {where}the learning rate "
-            "never reaches its value"
+            f"a warm-up of {show_value(warmup)} epochs is longer than a training "
+            f"of {epoch:,}: {where}the learning rate never reaches its value"
         ]
 
     def _ends(self, name: str) -> tuple[float, ...]:
@@ -239,9 +237,8 @@ class Recipe:
 
 
 def _told(name: str, value: object) -> str:
-    """A part of the identity in words; one value of a hyperparameter without its list, the default where none is
-    given.
-    """
+    """A part of the identity in words; one value of a hyperparameter
+    without its list, the default where none is given."""
     if value is None:
         return f"{show_value(TABLE[name].default)} (the default)" if name in TABLE else "not given"
     if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict):

@@ -22,8 +22,8 @@ METRICS: dict[str, str] = {
 """The metrics a study may be ranked on, each with its direction. None of them is on test data (promise 6)."""
 
 VALUE = "value"
-"""The one metric of a study of functions: the function where the path ended. It is made small, unless the recipe says
-otherwise."""
+"""The one metric of a study of functions: the function where the
+path ended. It is made small, unless the recipe says otherwise."""
 
 DIRECTIONS = ("minimize", "maximize")
 

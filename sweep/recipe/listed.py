@@ -33,17 +33,17 @@ def listed_settings(listed: Sequence[Mapping[str, Value]], axes: Sequence[Axis],
     for axis in axes:
         if axis.swept:
             raise UsageError(
-                f"{where}settings are listed one by one, so {axis.name} cannot be swept beside them; give it one "
-                "value, or one in each"
+                f"{where}settings are listed one by one, so {axis.name} cannot "
+                "be swept beside them; give it one value, or one in each"
             )
         if any(axis.name in values for values in listed):
             raise UsageError(f"{where}{axis.name} is given in a setting and for all of them; give it once")
     fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in axes}  # type: ignore[index]
-    made = (canonical({**fixed, **values}) for values in listed)
-    return tuple({setting_key(setting): setting for setting in made}.values())
+    settings = (canonical({**fixed, **values}) for values in listed)
+    return tuple({setting_key(setting): setting for setting in settings}.values())
 
 
 def axes_of(settings: Sequence[Setting]) -> tuple[Axis, ...]:
     """Each hyperparameter with the values that occur."""
     values = {row.name: tuple(dict.fromkeys(s[row.name] for s in settings if row.name in s)) for row in IN_SETTING}
-    return tuple(Axis(name, found) for name, found in values.items() if found)
+    return tuple(Axis(name, taken) for name, taken in values.items() if taken)

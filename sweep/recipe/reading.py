@@ -149,9 +149,8 @@ def _check_units(recipe: Recipe) -> None:
     metric = next((name for name in ranked if name.endswith("_loss")), None)
     if len(losses) > 1 and metric is not None:
         raise UsageError(
-            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different "
-            "losses is in different "
-            "units and cannot be ranked; expected metric = val_accuracy, or one loss"
+            f"loss = {', '.join(map(str, losses))} with metric = {metric}: the {metric} of different losses "
+            "is in different units and cannot be ranked; expected metric = val_accuracy, or one loss"
         )
 
 
@@ -194,8 +193,8 @@ def _check_budget(entries: Mapping[str, tuple[Any, str]]) -> None:
     """Raises UsageError where both steps and epochs are to decide how long a trial trains."""
     if all(name in entries for name in BUDGETS) and entries["steps"][0] not in (0, [0]):
         raise UsageError(
-            f"{entries['steps'][1]}steps and epochs both given; expected one of them: training steps in all, or passes "
-            "over the training part"
+            f"{entries['steps'][1]}steps and epochs both given; expected one "
+            "of them: training steps in all, or passes over the training part"
         )
 
 

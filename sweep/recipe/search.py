@@ -120,17 +120,17 @@ def aim_metric(plain: dict[str, Any]) -> dict[str, Any]:
     search: Search = plain["search"]
     if not search.objectives:
         return plain
-    told, ways = ", ".join(f"{way} {name}" for name, way in search.objectives), dict(search.objectives)
+    listed, ways = ", ".join(f"{way} {name}" for name, way in search.objectives), dict(search.objectives)
     if len(ways) < len(search.objectives):
-        raise UsageError(f"objectives {told}: one of them is given twice")
+        raise UsageError(f"objectives {listed}: one of them is given twice")
     ranked = [name for name in ways if name in METRICS]
     if not ranked:
         raise UsageError(
-            f"objectives {told}: trials are ranked on one of {', '.join(METRICS)}; expected one of those too"
+            f"objectives {listed}: trials are ranked on one of {', '.join(METRICS)}; expected one of those too"
         )
     metric = plain.get("metric", ranked[0])
     if metric not in ways:
-        raise UsageError(f"metric = {metric}: not among the objectives ({told}); give one of those, or none")
+        raise UsageError(f"metric = {metric}: not among the objectives ({listed}); give one of those, or none")
     if plain.get("direction", ways[metric]) != ways[metric]:
         raise UsageError(f"direction = {plain['direction']}: the objectives say {ways[metric]} {metric}")
     several = search.objectives if len(ways) > 1 else ()

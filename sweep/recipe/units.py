@@ -1,6 +1,5 @@
-"""What a metric is measured in, told by its name: an accuracy is a share of 1 unless it is an `InPercent`. Needs
-nothing.
-"""
+"""What a metric is measured in, told by its name: an accuracy
+is a share of 1 unless it is an `InPercent`. Needs nothing."""
 
 from __future__ import annotations
 

@@ -76,9 +76,9 @@ class Columns:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines, for the width that there is."""
         width = options.max_width
-        columns, told, left = _fit_words(self._columns, width, console)
-        if told:
-            yield Text(f"in all of these: {', '.join(told)}", "dim")
+        columns, same_in_all, left = _fit_words(self._columns, width, console)
+        if same_in_all:
+            yield Text(f"in all of these: {', '.join(same_in_all)}", "dim")
         if _fits(columns, width):
             yield from _lines([column.titles for column in columns], columns, "bold", bottom=True)
             for place, style in enumerate(self._rows):
@@ -129,22 +129,22 @@ def _fit_words(columns: list[_Column], width: int, console: Console) -> tuple[li
         return columns, [], []
     columns = [_break_words(column) for column in columns]
     left: list[str] = []
-    for column in sorted((column for column in columns if column.spare), key=lambda one: -one.spare):
+    for column in sorted((column for column in columns if column.spare), key=lambda other: -other.spare):
         if not _fits(columns, width):
-            columns = [one for one in columns if one is not column]
+            columns = [kept for kept in columns if kept is not column]
             left.append(_title(column))
-    told: list[str] = []
+    same_in_all: list[str] = []
     if not _fits(columns, width):
         same = [column for column in columns if column.folds and _alike(column)]
         columns = [column for column in columns if column not in same]
-        told = [f"{_title(column)} {column.cells[0][0].plain}" for column in same]
+        same_in_all = [f"{_title(column)} {column.cells[0][0].plain}" for column in same]
     stacked, high = columns, 1
     while not _fits(stacked, width) and high < len(columns):
         high += 1
         stacked = _stack_words(columns, high)
     if not _fits(stacked, width):
-        return columns, told, left
-    return _flowing(stacked, width, console), told, left
+        return columns, same_in_all, left
+    return _flowing(stacked, width, console), same_in_all, left
 
 
 def _alike(column: _Column) -> bool:

@@ -65,9 +65,8 @@ def write(path: Path, target: str, content: bytes) -> None:
 
 
 def one_kind_a_column(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as Parquet can hold it: a column of several kinds (32 and "full"), or of numbers too long for it, as
-    text.
-    """
+    """The table as Parquet can hold it: a column of several kinds
+    (32 and "full"), or of numbers too long for it, as text."""
 
     def text(cell: Any) -> Any:
         return None if missing(cell) else cell if isinstance(cell, str) else str(plain(cell))

@@ -18,7 +18,7 @@ def import_report(read: Results) -> Table:
     recipe = read.recipe
     imported = recipe.imported
     assert imported is not None
-    told = [
+    lines = [
         ("metric", f"{recipe.metric}, {'less' if recipe.direction == 'minimize' else 'more'} is better"),
         ("test metric", imported.test or ""),
         ("seeds", read.seed or "no column: trials of one setting are numbered as they come"),
@@ -30,9 +30,9 @@ def import_report(read: Results) -> Table:
         ),
     ]
     if read.left_out:
-        told.append(("", "--columns a,b names the hyperparameters, --ignore a,b what is none"))
+        lines.append(("", "--columns a,b names the hyperparameters, --ignore a,b what is none"))
     table = Table.grid(padding=(0, 2, 0, 0))
-    for title, words in told:
+    for title, words in lines:
         if words:
             table.add_row(Text(title, "dim"), Text(words))
     return table

@@ -26,9 +26,9 @@ def escape(text: str) -> str:
 
 
 def latex_table(board: SettingsBoard) -> str:
-    """A tabular of the settings in rank order: mean with its 95% interval over seeds, the first in bold, those that
-    cannot be told from it marked. Means and intervals only: test scores of the selected setting stand below, unless
-    filtered."""
+    """A tabular of the settings in rank order: mean with its 95% interval over seeds,
+    the first in bold, those that cannot be told from it marked. Means and intervals
+    only: test scores of the selected setting stand below, unless filtered."""
     lost = [state for state in ("diverged", "pruned", "failed") if board.rows[state].any()]
     names = [*board.table.swept, board.table.metric, "95\\% interval", "seeds", *lost]
     heads = [name if "\\" in name else escape(name) for name in names]

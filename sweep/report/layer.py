@@ -93,14 +93,14 @@ def _statistics_table(norm: BatchNorm, plain: bool) -> Columns:
 
 
 def _tell_alone(norm: BatchNorm, x: Any) -> str:
-    told = (
+    text = (
         f"Row 0 alone in evaluation differs from row 0 in the batch by {norm.alone_evaluation:g}: the running "
         "statistics do not know who is beside it."
     )
     if norm.alone_training is None:
-        return told
+        return text
     change = f"without row {len(x) - 1} in the batch, row 0 changes by up to {short(norm.alone_training)}"
-    return f"{told} In training they do: {change}."
+    return f"{text} In training they do: {change}."
 
 
 def _scaled_table(scaled: Sequence[Scaled]) -> RenderableType:
@@ -201,49 +201,49 @@ def _tell_loss(kind: str, x: Any, result: Loss) -> list[str]:
     return out
 
 
-def zscore_report(name: str, found: Standardised, shape: Sequence[int]) -> RenderableType:
+def zscore_report(name: str, inputs: Standardised, shape: Sequence[int]) -> RenderableType:
     """The statistics of inputs, and the curvature that each way of scaling leaves."""
     table = Columns()
     table.add_column("")
     for title in ("numbers", "least", "most", "mean", "std (1/m)", "mean after", "std after"):
         table.add_column(title, justify="right")
-    for column in found.columns[:MOST_ROWS]:
+    for column in inputs.columns[:MOST_ROWS]:
         ends = (f"{column.least:.6g}", f"{column.most:.6g}", _exact(column.mean), _exact(column.std))
         after = (_small(column.mean_after), _exact(column.std_after))
         table.add_row(column.name, f"{column.numbers:,}", *ends, *after)
-    said = f"{count(found.rows, 'row')} of {' x '.join(map(str, shape))}"
-    if found.dropped:
-        said += f", {count(found.dropped, 'column')} left out that hardly vary"
+    said = f"{count(inputs.rows, 'row')} of {' x '.join(map(str, shape))}"
+    if inputs.dropped:
+        said += f", {count(inputs.dropped, 'column')} left out that hardly vary"
     parts: list[RenderableType] = [Text.assemble(("zscore", "bold"), f" of {name}: {said}"), Text(), table]
-    if len(found.columns) > MOST_ROWS:
-        parts.append(Text(f"… and {len(found.columns) - MOST_ROWS:,} more; --json has all", "dim"))
+    if len(inputs.columns) > MOST_ROWS:
+        parts.append(Text(f"… and {len(inputs.columns) - MOST_ROWS:,} more; --json has all", "dim"))
     if len(shape) > 1:
         parts.append(Text("Images have one mean and one standard deviation a channel, not one a pixel.", "dim"))
-    elif found.rows <= MOST_ROWS:
-        parts += _titled("z = (x - mean) / std", found.z)
+    elif inputs.rows <= MOST_ROWS:
+        parts += _titled("z = (x - mean) / std", inputs.z)
     parts += [Text(), Text("What that does to least squares (a linear layer with a bias, squared error)", "bold")]
-    parts += [_surface_table(found), *map(Text, _tell_surfaces(found))]
+    parts += [_surface_table(inputs), *map(Text, _tell_surfaces(inputs))]
     return Group(*parts)
 
 
-def _surface_table(found: Standardised) -> Columns:
+def _surface_table(inputs: Standardised) -> Columns:
     table = Columns()
     for title in ("inputs", ""):
         table.add_column(title)
     for title in ("steepest λ", "flattest λ", "condition", "lr below", "steps"):
         table.add_column(title, justify="right")
-    for surface in found.surfaces:
+    for surface in inputs.surfaces:
         numbers = (surface.largest, surface.smallest, surface.condition, surface.lr_limit)
         table.add_row(surface.name, surface.about, *(f"{value:.4g}" for value in numbers), f"{surface.steps:,}")
     return table
 
 
-def _tell_surfaces(found: Standardised) -> list[str]:
+def _tell_surfaces(inputs: Standardised) -> list[str]:
     out = [
         "condition: steepest over flattest curvature, 1 at best. lr below: gradient descent with more diverges. "
         "steps: at the best lr, until a millionth of the loss above its least is left in every direction."
     ]
-    if flat := max(surface.flat for surface in found.surfaces):
+    if flat := max(surface.flat for surface in inputs.surfaces):
         out.append(f"Left out: {count(flat, 'direction')} at most in which the inputs do not vary at all.")
     return out
 

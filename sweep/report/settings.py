@@ -115,16 +115,16 @@ def show_interval(metric: str, low: Any, high: Any) -> str:
 
 def show_ranks(ranks: Sequence[int], runs: int = 4) -> str:
     """Ranks in words, runs of them as such: rank 2, ranks 2–4 and 7, ranks 2, 4, 6 and others."""
-    found = []
+    ranges = []
     for _, group in itertools.groupby(enumerate(ranks), lambda pair: pair[1] - pair[0]):
         run = [rank for _, rank in group]
         if len(run) == 2:
-            found += [f"{run[0]:,}", f"{run[1]:,}"]
+            ranges += [f"{run[0]:,}", f"{run[1]:,}"]
         else:
-            found.append(f"{run[0]:,}" if len(run) == 1 else f"{run[0]:,}–{run[-1]:,}")
-    if len(found) > runs:
-        found = [*found[: runs - 1], "others"]
-    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+            ranges.append(f"{run[0]:,}" if len(run) == 1 else f"{run[0]:,}–{run[-1]:,}")
+    if len(ranges) > runs:
+        ranges = [*ranges[: runs - 1], "others"]
+    listed = " and ".join([", ".join(ranges[:-1]), ranges[-1]] if len(ranges) > 1 else ranges)
     return f"{'rank' if len(ranks) == 1 else 'ranks'} {listed}"
 
 
@@ -143,8 +143,8 @@ def _tell_selected(board: SettingsBoard) -> Text:
     line.append(f" ({spread}, {count(int(best['n']), kind)})" if spread != "–" else f" (one {kind})")
     if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
-    told = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
-    return line.append(f", on test data {', '.join(told)}." if told else ".")
+    scores = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
+    return line.append(f", on test data {', '.join(scores)}." if scores else ".")
 
 
 def _score(name: str, score: tuple[float, float, float]) -> str:
@@ -177,9 +177,9 @@ def _again(board: SettingsBoard) -> str:
     of = f"{there:,} of {len(board.rows):,}"
     were, these = ("was", "it is") if there == 1 else ("were", "these are")
     return (
-        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} run again on {fresh}: "
-        f"{these} ranked first, on the fresh seeds "
-        "alone, since the score that selected is in part luck. The others have that score only."
+        f"All settings share {seeds_text(roles.selecting)}, which selected; {of} {were} "
+        f"run again on {fresh}: {these} ranked first, on the fresh seeds alone, since "
+        "the score that selected is in part luck. The others have that score only."
     )
 
 
@@ -203,13 +203,13 @@ def _ties(board: SettingsBoard) -> str:
             f"The first is better than {'every other setting' if len(rows) > 2 else 'the other setting'} ({how}).{few}"
         )
     noisy = board.noisy
-    told = []
+    parts = []
     if near := board.rows.loc[board.rows["tied"] & ~noisy, "rank"].tolist()[1:]:
-        told.append(f"≈ {show_ranks(near)} cannot be told from the best")
+        parts.append(f"≈ {show_ranks(near)} cannot be told from the best")
     if far := board.rows.loc[noisy, "rank"].tolist():
         is_ = "is" if len(far) == 1 else "are"
-        told.append(f"{show_ranks(far) if told else show_ranks(far).capitalize()} {is_} too noisy to tell (?)")
-    return f"{'; '.join(told)} ({how}).{few}"
+        parts.append(f"{show_ranks(far) if parts else show_ranks(far).capitalize()} {is_} too noisy to tell (?)")
+    return f"{'; '.join(parts)} ({how}).{few}"
 
 
 def _lost(board: SettingsBoard) -> str:
@@ -219,16 +219,16 @@ def _lost(board: SettingsBoard) -> str:
     if not lost or lost == len(rows):
         return ""
     return (
-        f"{count(lost, 'setting')} diverged for some seeds: {'it ranks' if lost == 1 else 'they rank'} after all that "
-        "never did."
+        f"{count(lost, 'setting')} diverged for some seeds: "
+        f"{'it ranks' if lost == 1 else 'they rank'} after all that never did."
     )
 
 
 def _expected(board: SettingsBoard) -> str:
     if len(board.expected) < 2:
         return ""
-    told = " · ".join(f"k={k:,} {show_metric(board.table.metric, value)}" for k, value in board.expected)
-    return f"Had you tried only k of these settings, picked blindly, the best would average: {told}"
+    averages = " · ".join(f"k={k:,} {show_metric(board.table.metric, value)}" for k, value in board.expected)
+    return f"Had you tried only k of these settings, picked blindly, the best would average: {averages}"
 
 
 def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
@@ -236,23 +236,23 @@ def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
     best, metric = board.selected, board.table.metric
     if best is None or (board.rows["n"] > 0).sum() < 2:
         return ""
-    told = []
+    parts = []
     if board.left_out is not None:
         seeds, (claimed, held) = int(best["n"]), board.left_out
         kind = "seeds" if board.roles is None else "fresh seeds"
         some = f"one of the 2 {kind}" if seeds == 2 else f"{seeds - 1} of the {seeds} {kind}"
+        those = "it" if seeds == 2 else "those"
         left = "the other" if seeds == 2 else f"the {_ORDINALS[seeds - 3]}" if seeds <= 10 else "the one left out"
-        told.append(
-            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on "
-            f"{'it' if seeds == 2 else 'those'} "
-            f"and {show_metric(metric, held)} on {left} ({_worse(board, claimed, held)})"
+        parts.append(
+            f"the setting that is best on {some} scores {show_metric(metric, claimed)} on {those} and "
+            f"{show_metric(metric, held)} on {left} ({_worse(board, claimed, held)})"
         )
     first = [f"{show_metric(metric, best['mean'])} here"]
     if board.roles is not None and not missing(best["selected"]):
         then = f"{show_metric(metric, best['selected'])} when selected"
         first = [
-            f"{then}, {show_metric(metric, best['mean'])} on fresh seeds "
-            f"({_worse(board, best['selected'], best['mean'])})"
+            f"{then}, {show_metric(metric, best['mean'])} on fresh "
+            f"seeds ({_worse(board, best['selected'], best['mean'])})"
         ]
     if fresh is not None:
         mean, low, high, seeds = fresh
@@ -264,8 +264,8 @@ def _luck(board: SettingsBoard, fresh: Fresh | None) -> str:
         mean = board.tests[twin][0]
         first.append(f"{show_metric(metric, mean)} on test data ({_worse(board, best['mean'], mean)})")
     if len(first) > 1 or board.roles is not None:
-        told.append(f"the first has {', '.join(first)}")
-    return f"How much was luck: {'; '.join(told)}." if told else ""
+        parts.append(f"the first has {', '.join(first)}")
+    return f"How much was luck: {'; '.join(parts)}." if parts else ""
 
 
 def _worse(board: SettingsBoard, before: float, after: float) -> str:
@@ -279,8 +279,8 @@ def _worse(board: SettingsBoard, before: float, after: float) -> str:
 def settings_json(
     board: SettingsBoard, table: pd.DataFrame, study: str, top: int | None, fresh: Fresh | None
 ) -> dict[str, Any]:
-    """The board, and its exported `table`, as plain values; test scores of the selected setting alone, and not among
-    some."""
+    """The board, and its exported `table`, as plain values; test
+    scores of the selected setting alone, and not among some."""
     rows = records(table if top is None else table.head(top))
     chosen = None if board.selected is None else records(table.head(1))[0]
     if chosen is not None:

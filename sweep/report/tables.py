@@ -113,9 +113,8 @@ def unselected(study: StudyTable) -> Text:
 
 
 def waiting_lines(study: StudyTable) -> list[Text]:
-    """How many trials are not on the board, since they are not trained to their end; those that had come to an earlier
-    one too.
-    """
+    """How many trials are not on the board, since they are not trained
+    to their end; those that had come to an earlier one too."""
     waiting = study.trials[study.trials["state"].isin(["waiting", "running"])]
     if not len(waiting):
         return []
@@ -235,9 +234,8 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
         f"{search.sampler} in {count(math.ceil(plan.trials / size), 'generation')} of {size:,}",
         f"at most {count(most, 'epoch')}"
         + ("" if search.pruner == "none" else f"; {search.pruner} prunes after {search.min_epochs} and more"),
-        f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the ends of the "
-        "space: a generation "
-        f"has about {count(plan.cohorts[0].trials, 'trial')} of each",
+        f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the "
+        f"ends of the space: a generation has about {count(plan.cohorts[0].trials, 'trial')} of each",
     ]
     return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
 

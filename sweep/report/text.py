@@ -45,8 +45,8 @@ def signed_gap(name: str, value: Any) -> str:
 
 
 def short(value: float, sign: str = "", digits: int = 4) -> str:
-    """A number of a loss's size: 0.0471, 4.71e-05, 1.234e+09; never minus zero. sign: "+" for a difference, with one on
-    every number."""
+    """A number of a loss's size: 0.0471, 4.71e-05, 1.234e+09; never
+    minus zero. sign: "+" for a difference, with one on every number."""
     size, least = abs(value), 10.0**-digits * (1 if sign else 10)
     if size >= 1000:
         return f"{value:{sign}.4g}"
@@ -89,8 +89,8 @@ def covers(data_splits: int) -> str:
         return "Intervals cover what varies between seeds: where paths start, the noise of their gradients."
     if not data_splits:
         return (
-            "Intervals cover what varied between the seeds of the imported table; it does not say whether the "
-            "data split did."
+            "Intervals cover what varied between the seeds of the "
+            "imported table; it does not say whether the data split did."
         )
     if data_splits == 1:
         return (
@@ -98,9 +98,8 @@ def covers(data_splits: int) -> str:
             "--split-seeds 5 covers other splits, too."
         )
     return (
-        "Intervals cover what varies between seeds and between splits: each seed trained "
-        "on its own split into training "
-        "and validation rows. The test rows are the same in all."
+        "Intervals cover what varies between seeds and between splits: each seed trained on "
+        "its own split into training and validation rows. The test rows are the same in all."
     )
 
 

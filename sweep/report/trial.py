@@ -144,9 +144,8 @@ def reproduction_report(outcome: Reproduction) -> RenderableType:
         kind = f"Of the machine that trained it, the ledger does not know: {', '.join(unknown)}."
     elif outcome.difference:
         kind = (
-            f"This machine is of the kind that trained it ({kind_text(now)}), so it should "
-            "have been the same: the data "
-            "set's files, sweep itself, or a library's build has changed."
+            f"This machine is of the kind that trained it ({kind_text(now)}), so it should have "
+            "been the same: the data set's files, sweep itself, or a library's build has changed."
         )
     else:
         kind = f"This machine is of the kind that trained it ({kind_text(now)})."

@@ -1,5 +1,5 @@
-"""The search: settings asked of one of Optuna's samplers, results told to it. Needs optuna, which no other package
-imports.
+"""The search: settings asked of one of Optuna's samplers,
+results told to it. Needs optuna, which no other package imports.
 
 spaces    the space as Optuna sees it
 samplers  one of Optuna's samplers for each asking
@@ -11,7 +11,7 @@ forests   importance where no grid is whole
 storages  a study written to one of Optuna's storages
 """
 
-from sweep.search.asking import AGAIN, AskTell, objectives, told
+from sweep.search.asking import AGAIN, AskTell, mean_for_sampler, objectives
 from sweep.search.pruners import FEWEST, Pruner, check_pruner
 from sweep.search.samplers import check_sampler
 from sweep.search.spaces import distributions, finite_grid
@@ -28,10 +28,10 @@ __all__ = [
     "check_sampler",
     "distributions",
     "finite_grid",
+    "mean_for_sampler",
     "objectives",
     "read_enqueued",
     "serve_dashboard",
-    "told",
     "warm_results",
     "write_optuna",
 ]

@@ -27,9 +27,8 @@ from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
 AGAIN = 20
-"""Settings known before that the sampler asks in a row until, in a finite space, the first one not yet asked is
-taken.
-"""
+"""Settings known before that the sampler asks in a row until,
+in a finite space, the first one not yet asked is taken."""
 
 
 MOST_AGAIN = 1000
@@ -64,7 +63,7 @@ class AskTell:
         self.results: dict[str, dict[int, Result]] = {}  # by setting and seed
         self.flying: list[tuple[Asked, str]] = []  # asked in this generation, not told yet
         if self.search.sampler in SEQUENCES:  # takes its sequence's dimensions from the first trial: all that may vary
-            first = {name: first_of(one) for name, one in self.distributions.items()}
+            first = {name: first_of(distribution) for name, distribution in self.distributions.items()}
             self._add(first, None, TrialState.PRUNED)
         for values, value in self.search.warm:
             self._add({**self.fixed, **values}, self.worst if value is None else (value,))
@@ -182,18 +181,18 @@ class AskTell:
     def _pruned(self, key: str) -> int:
         """The epochs after which a setting was pruned, 0 if it was not: one that only got no further seeds, or that
         diverged, is told as what it is."""
-        found = self.results.get(key, {}).values()
-        if any(one.state == "diverged" for one in found):
+        results = self.results.get(key, {}).values()
+        if any(result.state == "diverged" for result in results):
             return 0
-        return max((one.epochs for one in found if one.state == "pruned"), default=0)
+        return max((result.epochs for result in results if result.state == "pruned"), default=0)
 
     def _values(self, key: str) -> tuple[float, ...] | None:
         """What the sampler is told of a setting, one number an objective."""
         results = list(self.results.get(key, {}).values())
-        value = told(results, self.worst[0])
+        value = mean_for_sampler(results, self.worst[0])
         if value is None or not self.search.objectives:
             return None if value is None else (value,)
-        if any(one.state == "diverged" for one in results):
+        if any(result.state == "diverged" for result in results):
             return self.worst
         return tuple(self._objective(place, results) for place in range(len(self.aims)))
 
@@ -202,13 +201,17 @@ class AskTell:
         if name == "parameters":
             assert self.data is not None
             return float(parameter_count(results[0].trial.setting, self.data))
-        values = [one.value if name == self.metric else one.others[name] for one in results]
+        values = [result.value if name == self.metric else result.others[name] for result in results]
         finite = [value for value in values if value is not None]
         return statistics.fmean(finite) if len(finite) == len(values) else self.worst[place]
 
     def _params(self, setting: Mapping[str, Value]) -> dict[str, Value]:
         """What varies of a setting, in the sampler's own numbers."""
-        return {name: own(one, setting[name]) for name, one in self.distributions.items() if name in setting}
+        return {
+            name: own(distribution, setting[name])
+            for name, distribution in self.distributions.items()
+            if name in setting
+        }
 
     def _add(
         self,
@@ -242,7 +245,7 @@ def objectives(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return several or ((recipe.metric, recipe.direction),)
 
 
-def told(results: Sequence[Result], worst: float) -> float | None:
+def mean_for_sampler(results: Sequence[Result], worst: float) -> float | None:
     """What a sampler is told of a setting: the mean over the seeds it was trained with; `worst`, which is worse than
     anything finished, if one of them diverged; None if one of them failed."""
     begun = [result for result in results if result.epochs or result.state != "pruned"]

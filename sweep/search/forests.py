@@ -1,6 +1,5 @@
-"""Importance where no grid is whole: Optuna's fANOVA and PED-ANOVA. Needs optuna, which only the search imports beside
-it.
-"""
+"""Importance where no grid is whole: Optuna's fANOVA and PED-ANOVA.
+Needs optuna, which only the search imports beside it."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Pruner:
         settings, scores = (np.concatenate(pair) for pair in zip(past, self._scores(values(since)), strict=True))
         before = np.searchsorted(settings, first // self.seeds)
         self.past[rung] = first - first % self.seeds, settings[:before], scores[:before]
-        brackets = np.array([self.bracket(one) for one in settings]) if self.ends else np.zeros(len(settings))
+        brackets = np.array([self.bracket(setting) for setting in settings]) if self.ends else np.zeros(len(settings))
         stay: set[int] = set()
         for bracket in set(brackets.tolist()):
             mine = brackets == bracket
@@ -81,23 +81,26 @@ class Pruner:
         return [number for number in numbers if number // self.seeds not in stay]
 
     def worse(self, settings: Iterable[int], values: Values, count: int) -> list[int]:
-        """Those of the settings that are worse than the best so far on the first `count` seeds, by Optuna's
-        WilcoxonPruner (signed-rank test of the seeds' differences); values: of all trials that were trained to their
-        end."""
+        """Those of the settings that are worse than the best so far on the first
+        `count` seeds, by Optuna's WilcoxonPruner (signed-rank test of the seeds'
+        differences); values: of all trials that were trained to their end."""
         known: dict[int, dict[int, float]] = {}
         for number, value in values.items():
             setting, seed = divmod(number, self.seeds)
             if seed < count:
                 known.setdefault(setting, {})[seed] = math.inf if value is None else self.sign * value
-        whole = [one for one, found in known.items() if len(found) == count]
-        if not whole:
+        means = [
+            (statistics.fmean(by_seed.values()), setting) for setting, by_seed in known.items() if len(by_seed) == count
+        ]
+        if not means:
             return []
-        best = known[min(whole, key=lambda one: (statistics.fmean(known[one].values()), one))]
-        return [one for one in settings if one in known and known[one] != best and _worse(known[one], best)]
+        best = known[min(means)[1]]
+        rivals = (setting for setting in settings if setting in known)
+        return [setting for setting in rivals if known[setting] != best and _worse(known[setting], best)]
 
     def _scores(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """The settings, by number, and what each is judged by, less is better: the mean over its seeds, infinite if one
-        diverged."""
+        """The settings, by number, and what each is judged by, less is
+        better: the mean over its seeds, infinite if one diverged."""
         settings = np.fromiter(values, dtype=np.int64, count=len(values)) // self.seeds
         scores = [math.inf if value is None else self.sign * value for value in values.values()]
         there, place, counts = np.unique(settings, return_inverse=True, return_counts=True)

@@ -41,20 +41,24 @@ def check_sampler(recipe: Recipe) -> None:
     if name == "cmaes":
         if recipe.search.objectives:
             raise UsageError("--sampler cmaes: takes one objective; choose tpe, gp, random, qmc or halton for several")
-        ranges = [key for key, one in distributions(recipe).items() if not isinstance(one, CategoricalDistribution)]
+        ranges = [
+            key
+            for key, distribution in distributions(recipe).items()
+            if not isinstance(distribution, CategoricalDistribution)
+        ]
         always = [key for key in ranges if not TABLE[key].when]
         if len(always) < 2:
             others = ", ".join(name for name in recipe.swept if name not in always)
             raise UsageError(
                 "--sampler cmaes: needs at least two ranges that are always active, given "
-                f"{', '.join(always) or 'none'}"
-                f"{f' (not {others})' if others else ''}; choose tpe for lists and conditions"
+                f"{', '.join(always) or 'none'}{f' (not {others})' if others else ''}; "
+                "choose tpe for lists and conditions"
             )
 
 
 def sampler_for(search: Search, number: int, grouped: bool) -> optuna.samplers.BaseSampler:
-    """One of Optuna's samplers, for an asking by its number. Its draws come from the search's seed and that number
-    alone.
+    """One of Optuna's samplers, for an asking by its number.
+    Its draws come from the search's seed and that number alone.
 
     grouped: whether TPE is to find out which hyperparameters occur together, which `whole_space` may tell it instead.
     """
@@ -87,7 +91,7 @@ def whole_space(recipe: Recipe) -> Space | None:
     space = distributions(recipe)
     if recipe.search.sampler != "tpe" or any(conditional(recipe, TABLE[name]) for name in space):
         return None
-    return {name: one for name, one in sorted(space.items()) if not one.single()}
+    return {name: distribution for name, distribution in sorted(space.items()) if not distribution.single()}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sweep.errors import UsageError
 from sweep.hyperparameters import IN_SETTING, TABLE, Value
 from sweep.recipe import Recipe
-from sweep.search.asking import told
+from sweep.search.asking import mean_for_sampler
 from sweep.search.spaces import contains, distributions, words_of
 from sweep.space import Result, setting_key
 
@@ -16,10 +16,9 @@ from sweep.space import Result, setting_key
 def warm_results(
     recipe: Recipe, other: Recipe, results: Iterable[Result], name: str
 ) -> tuple[tuple[dict[str, Value], float | None], ...]:
-    """What another study's finished trials say of this search's space: (values of what varies, metric) of each setting,
-    the metric None where it diverged. Raises UsageError if it is over other hyperparameters, or nothing of it is
-    inside.
-    """
+    """What another study's finished trials say of this search's space: (values of
+    what varies, metric) of each setting, the metric None where it diverged. Raises
+    UsageError if it is over other hyperparameters, or nothing of it is inside."""
     if recipe.search and recipe.search.objectives:
         raise UsageError(f"--from {name}: gives a sampler one metric; with several objectives there is no such start")
     there, here = set(other.swept), set(recipe.swept)
@@ -43,11 +42,11 @@ def warm_results(
                 expected = fixed.get(row.name, row.default_for(setting))
                 if setting[row.name] != expected:
                     raise UsageError(
-                        f"--from {name}: its numbers do not compare: {row.name} = {setting[row.name]} there, "
-                        f"{expected} here"
+                        f"--from {name}: its numbers do not compare: {row.name} "
+                        f"= {setting[row.name]} there, {expected} here"
                     )
         values = {key: setting[key] for key in spread if key in setting}
-        value = told(group, math.inf)
+        value = mean_for_sampler(group, math.inf)
         if value is not None and all(contains(spread[key], item) for key, item in values.items()):
             out.append((values, value if math.isfinite(value) else None))
     if not out:
@@ -56,9 +55,8 @@ def warm_results(
 
 
 def read_enqueued(recipe: Recipe, texts: Iterable[str]) -> tuple[dict[str, Value], ...]:
-    """The settings of `--enqueue 'lr=0.001,beta1=0.9'`; what a text does not name, the sampler chooses. Raises
-    UsageError.
-    """
+    """The settings of `--enqueue 'lr=0.001,beta1=0.9'`; what a
+    text does not name, the sampler chooses. Raises UsageError."""
     spread = distributions(recipe)
     out = []
     for text in texts:

@@ -20,9 +20,8 @@ from sweep.search.spaces import Space, first_of
 
 
 class Asked:
-    """A trial without a result. Its values are suggested one by one; the sampler is not asked for those that are
-    given.
-    """
+    """A trial without a result. Its values are suggested one by
+    one; the sampler is not asked for those that are given."""
 
     def __init__(
         self,
@@ -51,9 +50,9 @@ class Asked:
         """Ends the trial. epochs: after which it was pruned, 0 if it was not."""
         if epochs and values:
             self._storage.set_trial_intermediate_value(self._id, epochs, values[0])
-        told = None if values is None else list(values)
-        self._sampler.after_trial(self._study, self._trial, state, told)
-        self._storage.set_trial_state_values(self._id, state, told)
+        objective_values = None if values is None else list(values)
+        self._sampler.after_trial(self._study, self._trial, state, objective_values)
+        self._storage.set_trial_state_values(self._id, state, objective_values)
 
     @property
     def _trial(self) -> FrozenTrial:

@@ -1,5 +1,5 @@
-"""The study: the only loop. Asks for trials, plans them, has them trained, records. Needs plan, workers, ledger,
-search.
+"""The study: the only loop. Asks for trials, plans them, has
+them trained, records. Needs plan, workers, ledger, search.
 
 watching     who is told what a run does
 opening      a study by its name: made, opened, grown or refused

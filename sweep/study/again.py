@@ -39,8 +39,8 @@ class Reproduction:
 def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
     """Trains one finished trial again, alone, from its setting and seed in the ledger. Nothing is recorded.
 
-    Raises UsageError if the trial has not finished or the data are not those it was trained on, SweepError if the
-    training breaks off.
+    Raises UsageError if the trial has not finished or the data are not
+    those it was trained on, SweepError if the training breaks off.
     """
     check_trains(study)
     row, setting = ledger.trial(study, number)
@@ -51,7 +51,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
             f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
         )
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
-    then = next((one.facts for one in ledger.sittings(study) if one.number == row["sitting"]), {})
+    then = next((sitting.facts for sitting in ledger.sittings(study) if sitting.number == row["sitting"]), {})
     now: dict[str, Any] = {}
     records: list[EpochRecord] = []
     until = row["epochs"] if row["state"] == "pruned" else None
@@ -65,8 +65,8 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                         now = dict(message.facts)
                     case Ready(worker) if not records:
                         pool.give(worker, unit)
-                    case Trained(_, made):
-                        records += made
+                    case Trained(_, trained):
+                        records += trained
                     case Failed() | OutOfMemory() | Died():
                         raise SweepError(f"trial {number} broke off: {message.reason}")
                     case Done() | Stopped():
@@ -82,14 +82,14 @@ def _check_data(study: Study, loaded: Loaded) -> None:
 
 
 def _first_difference(
-    stored: Sequence[Mapping[Any, Any]], made: list[EpochRecord]
+    stored: Sequence[Mapping[Any, Any]], trained: list[EpochRecord]
 ) -> tuple[int, str, object, object] | None:
-    for old, new in zip(stored, made, strict=False):
+    for old, new in zip(stored, trained, strict=False):
         for name, value in old.items():
             again = getattr(new, name)
             # The ledger keeps no number where one was not finite.
             if value != again and not (value != value and not math.isfinite(again)):
                 return new.epoch, name, value, again
-    if len(stored) != len(made):
-        return min(len(stored), len(made)) + 1, "epochs", len(stored), len(made)
+    if len(stored) != len(trained):
+        return min(len(stored), len(trained)) + 1, "epochs", len(stored), len(trained)
     return None

@@ -47,10 +47,9 @@ def generations(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher) 
 
 
 def make_pruned_training(loop: Loop, data: DataInfo) -> Callable[[list[Trial], Make], None]:
-    """What trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay
-    are planned anew. What it decides follows from recorded values alone, so it comes out the same after an
-    interruption.
-    """
+    """What trains a generation from one comparison to the next; at each, the pruner's
+    losers leave, and those that stay are planned anew. What it decides follows from
+    recorded values alone, so it comes out the same after an interruption."""
     from sweep.search import Pruner
 
     pruner = Pruner(loop.study.recipe, data)
@@ -68,10 +67,10 @@ class _Generation:
     def train(self, numbers: Iterable[int], until: int | None = None) -> bool:
         """Trains some of them, at most `until` an epoch; whether to go on."""
         loop = self.loop
-        made = self.make([self.alive[number] for number in numbers], checkpoint.scan(loop.folder))
-        loop.train([replace(unit, until=until) for unit in made])
+        units = self.make([self.alive[number] for number in numbers], checkpoint.scan(loop.folder))
+        loop.train([replace(unit, until=until) for unit in units])
         results = loop.ledger.results(loop.study, self.first)
-        waiting = {one.trial.number for one in results if one.state == "waiting"}
+        waiting = {result.trial.number for result in results if result.state == "waiting"}
         self.alive = {number: trial for number, trial in self.alive.items() if number in waiting}
         return not loop.stopping
 

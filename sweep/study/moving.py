@@ -24,17 +24,15 @@ def follow_data(ledger: Ledger, study: Study, path: str | None = None) -> Study:
         return study
     if not same_data(study, moved):
         raise UsageError(
-            f"--data {path}: other data than those of study {study.name!r} (fingerprint {study.data}, from "
-            f"{study.recipe.data}); "
-            "its numbers would not compare"
+            f"--data {path}: other data than those of study {study.name!r} (fingerprint "
+            f"{study.data}, from {study.recipe.data}); its numbers would not compare"
         )
     return ledger.move_data(study, moved)
 
 
 def same_data(study: Study, path: str) -> bool:
-    """Whether a file holds the rows that a study was trained on, split alike; of a study that has none yet, any
-    does.
-    """
+    """Whether a file holds the rows that a study was trained
+    on, split alike; of a study that has none yet, any does."""
     return study.data is None or load(path, None, study.recipe.split_seed).fingerprint() == study.data
 
 

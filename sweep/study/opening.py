@@ -24,8 +24,8 @@ def check_name(name: str) -> str:
     """The name of a study. Raises UsageError unless it is letters, digits, dots, dashes and underscores."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"study name {name!r}: expected letters, digits, '.', '-' and '_' (at most 100), no path; results go "
-            "to --results"
+            f"study name {name!r}: expected letters, digits, '.', '-' "
+            "and '_' (at most 100), no path; results go to --results"
         )
     return name
 
@@ -66,8 +66,8 @@ def check_trains(study: Study) -> None:
 def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: Watcher) -> Iterator[Study]:
     """The study of that name: a new one, or the one there if it is of the same recipe or one that this one includes.
 
-    Raises UsageError, with the difference, if it is of another. A new one whose data turn out to be unreadable is
-    taken back.
+    Raises UsageError, with the difference, if it is of another.
+    A new one whose data turn out to be unreadable is taken back.
     """
     if plan.folded:
         watcher.note(fold_text(plan))
@@ -95,9 +95,9 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
         )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
-            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds, "
-            "epochs or steps of the same data, split and loss), not change; give --study another name, or "
-            f"`sweep rm {name}`"
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it "
+            "can grow (more values, seeds, epochs or steps of the same data, split "
+            f"and loss), not change; give --study another name, or `sweep rm {name}`"
         )
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
@@ -118,9 +118,9 @@ def _watch(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> St
     ended = sum(ledger.counts(study)[state] for state in FINISHED)
     if ended:
         watcher.note(
-            f"{study.name}: {count(ended, 'finished trial')} stay{'s' if ended == 1 else ''} as "
-            f"{'it was' if ended == 1 else 'they were'} watched, since nothing is trained twice; another --study "
-            "watches all"
+            f"{study.name}: {count(ended, 'finished trial')} "
+            f"stay{'s' if ended == 1 else ''} as {'it was' if ended == 1 else 'they were'} "
+            "watched, since nothing is trained twice; another --study watches all"
         )
     if ended == study.trials:
         return study
@@ -136,6 +136,5 @@ def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
     anew = ", from the start" if now[0] == "steps" else ""
     return (
         f"{study.name}: trained for more {now[0]}{anew}, its {count(ended, 'finished trial')} "
-        f"{'leaves' if ended == 1 else 'leave'} "
-        "the leaderboard until that is done; another --study keeps both"
+        f"{'leaves' if ended == 1 else 'leave'} the leaderboard until that is done; another --study keeps both"
     )

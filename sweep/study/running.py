@@ -130,7 +130,7 @@ def _take_stock(
     ledger.mark(study, [*failed, *running], "waiting", "interrupted")
     done = sum(states[state] for state in FINISHED) + states["failed"] - len(failed)
     begun = ledger.begun(study)
-    courses = {key for one in saved for key in one.keys}
+    courses = {key for file in saved for key in file.keys}
     waiting = (key for key, (_, state) in known.items() if courses and state in ("running", "waiting"))
     resumable = sum(checkpoint.course(json.loads(setting), seed) in courses for setting, seed in waiting)
     return Start(done, begun, resumable, study.trials - done - begun, ledger.rows(study) - len(known), study.trials)

@@ -53,8 +53,8 @@ def measure_costs(
 ) -> None:
     """Has workers measure, adds what they find to `speeds` and remembers it. A measurement that breaks off is left out.
 
-    ready: workers that are, now and afterwards; other: is given the messages that say something else; stop: ends it
-    early.
+    ready: workers that are, now and afterwards; other: is given
+    the messages that say something else; stop: ends it early.
     """
     waiting, ready = list(wanted), [] if ready is None else ready
     out, found, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()

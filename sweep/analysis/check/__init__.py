@@ -35,9 +35,8 @@ __all__ = ["Remark", "check", "unread"]
 
 _Finder = Callable[[Reading], Iterator[Remark]]
 ON_SELECTING_SEEDS: tuple[_Finder, ...] = (edges, curve_ends, did_nothing)
-"""What compares all settings with one another: where some were run again, on the seeds that all have (see
-sweep.analysis.seeds).
-"""
+"""What compares all settings with one another: where some were run
+again, on the seeds that all have (see sweep.analysis.seeds)."""
 
 
 def check(

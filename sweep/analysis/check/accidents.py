@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import plain_value, told
+from sweep.analysis.cells import label_of, plain_value
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import BLAME, PERMUTATIONS
 from sweep.hyperparameters import TABLE, show_value
@@ -42,13 +42,13 @@ def diverged(reading: Reading) -> Iterator[Remark]:
         name, shares = causes[0]
         shown = [f"{100 * share:.3g}% at {label}" for label, share in shares.items() if share > 0]
         none = [label for label, share in shares.items() if share == 0]
-        text += f"; {told(name)} explains it best: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
-        text += f" (also {' and '.join(told(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
-        numbers["by"] = {told(other): found for other, found in causes}
+        text += f"; {label_of(name)} explains it best: {', '.join(shown)}{f'; none at {_some(none)}' if none else ''}"
+        text += f" (also {' and '.join(label_of(other) for other, _ in causes[1:])})" if len(causes) > 1 else ""
+        numbers["by"] = {label_of(other): levels for other, levels in causes}
     elif separated := _find_separation(reading, lost):
         name, level = separated
-        text += f": all that have {told(name)} {level} and no other, though so few settings cannot rule out chance"
-        numbers["separated"] = {told(name): level}
+        text += f": all that have {label_of(name)} {level} and no other, though so few settings cannot rule out chance"
+        numbers["separated"] = {label_of(name): level}
     elif most := _most_at(reading, lost):
         text += f"; most at {most}, though so few settings cannot rule out chance"
     kept = "" if reading.table.imported else f"sweep show {reading.table.name} --where state=diverged"
@@ -56,19 +56,18 @@ def diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _most_at(reading: Reading, lost: pd.Series) -> str:
-    """The value whose trials diverged most, beside the others: batch_norm off (12 of 36, else 0 of 36); empty for
-    none.
-    """
-    found = []
+    """The value whose trials diverged most, beside the others:
+    batch_norm off (12 of 36, else 0 of 36); empty for none."""
+    candidates = []
     for name in reading.table.swept:
         column = reading.trials[name] if name in reading.trials else pd.Series(dtype=object)
         for level in column.dropna().unique() if column.nunique() <= 12 else []:
             side = (column == level).to_numpy(bool)
             a, n, b, m = int(lost[side].sum()), int(side.sum()), int(lost[~side].sum()), int((~side).sum())
             if n and m and a / n > b / m:
-                words = f"{told(name)} {show_value(plain_value(level))} ({a:,} of {n:,}, else {b:,} of {m:,})"
-                found.append((a / n - b / m, words))
-    return max(found)[1] if found else ""
+                words = f"{label_of(name)} {show_value(plain_value(level))} ({a:,} of {n:,}, else {b:,} of {m:,})"
+                candidates.append((a / n - b / m, words))
+    return max(candidates)[1] if candidates else ""
 
 
 def all_diverged(reading: Reading) -> Iterator[Remark]:
@@ -94,9 +93,8 @@ def all_diverged(reading: Reading) -> Iterator[Remark]:
 
 
 def _rates(reading: Reading) -> list[float]:
-    """The learning rates that were tried, from the smallest; none where an imported study has no column of numbers
-    `lr`.
-    """
+    """The learning rates that were tried, from the smallest; none
+    where an imported study has no column of numbers `lr`."""
     if "lr" in reading.trials:
         return sorted({float(rate) for rate in reading.trials["lr"] if is_number(rate)})
     rate = reading.table.constant.get("lr")
@@ -116,8 +114,8 @@ def all_pruned(reading: Reading) -> Iterator[Remark]:
     pruned = int((reading.table.trials["state"] == "pruned").sum())
     if pruned:
         text = (
-            f"{count(pruned, 'trial')} {'was' if pruned == 1 else 'were'} pruned and none is complete, so "
-            "nothing can be compared"
+            f"{count(pruned, 'trial')} {'was' if pruned == 1 else 'were'} "
+            "pruned and none is complete, so nothing can be compared"
         )
         yield Remark("pruned", text, {"pruned": pruned}, "")
 
@@ -137,7 +135,7 @@ def _causes(reading: Reading, lost: pd.Series) -> list[tuple[str, dict[str, floa
         return []
     rng = np.random.default_rng(0)
     shuffled = np.vstack([y, rng.permuted(np.tile(y, (PERMUTATIONS, 1)), axis=1)])
-    found = []
+    causes = []
     for name in names:
         labels = _levels(firsts[name])
         codes, levels = pd.factorize(labels)
@@ -150,8 +148,8 @@ def _causes(reading: Reading, lost: pd.Series) -> list[tuple[str, dict[str, floa
         if p * len(names) <= BLAME:
             tells = 1 - (1 - between[0] / total) * (n - 1) / (n - k)
             by = lost.groupby(_levels(reading.trials[name])).mean().sort_values(ascending=False, kind="stable")
-            found.append((tells, name, {str(level): float(share) for level, share in by.items()}))
-    return [(name, by) for _, name, by in sorted(found, key=lambda one: -one[0])]
+            causes.append((tells, name, {str(level): float(share) for level, share in by.items()}))
+    return [(name, by) for _, name, by in sorted(causes, key=lambda cause: -cause[0])]
 
 
 def _find_separation(reading: Reading, lost: pd.Series) -> tuple[str, str] | None:

@@ -68,8 +68,8 @@ def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterato
         return
     gain, length = float(np.median(gains)), int(constant or max(map(len, curves)))
     text = (
-        f"still improving at the last epoch: {100 * still:.3g}% {of}, by {reading.show(gain)} over the last fifth of "
-        f"{length} epochs"
+        f"still improving at the last epoch: {100 * still:.3g}% {of}, by "
+        f"{reading.show(gain)} over the last fifth of {length} epochs"
     )
     numbers = {"share": still, "gain": gain, "epochs": length}
     longer = {"steps": [2 * steps]} if steps else {"epochs": [2 * length]}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.analysis.cells import combine_codes, encode_levels, plain_value, told
+from sweep.analysis.cells import combine_codes, encode_levels, label_of, plain_value
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
@@ -48,10 +48,10 @@ class _Edge:
 
 
 def edges(reading: Reading) -> Iterator[Remark]:
-    """The end of a range is remarked on where it is better than the next value inward by the test of `sweep effect`
-    (all ends judged together), where every run gets better all the way to it, or where the best settings crowd there:
-    seldom in noise. Where a factor with few values is swept, each of them is looked at by itself: its best may lie at
-    another end."""
+    """The end of a range is remarked on where it is better than the next value inward by the
+    test of `sweep effect` (all ends judged together), where every run gets better all the way
+    to it, or where the best settings crowd there: seldom in noise. Where a factor with few
+    values is swept, each of them is looked at by itself: its best may lie at another end."""
     settings = reading.settings[reading.settings["mean"].notna()]
     if reading.recipe is not None and reading.recipe.search is not None:
         yield from _edge_of_search(reading, settings, reading.recipe)
@@ -62,18 +62,18 @@ def edges(reading: Reading) -> Iterator[Remark]:
     ]
     parts: list[tuple[tuple[str, Any] | None, pd.DataFrame]] = [(None, settings)]
     parts += [((name, level), part) for name in factors for level, part in settings.groupby(name, sort=False)]
-    found = [edge for among, part in parts for name in numbers if (edge := _edge_of(reading, part, name, among))]
-    judged = judge([edge.comparison for edge in found])
+    candidates = [edge for among, part in parts for name in numbers if (edge := _edge_of(reading, part, name, among))]
+    judged = judge([edge.comparison for edge in candidates])
     said: set[tuple[str, Any]] = set()
     remarks = []
-    for edge, comparison in zip(found, judged, strict=True):
+    for edge, comparison in zip(candidates, judged, strict=True):
         better = comparison.better == edge.best and comparison.p_holm <= ALPHA / 2  # the end was chosen for being best
-        if not (better or _falls_to_the_end(reading, edge, len(found)) or edge.chance < 1 / EDGE_CHANCE):
+        if not (better or _falls_to_the_end(reading, edge, len(candidates)) or edge.chance < 1 / EDGE_CHANCE):
             continue
         if (edge.name, edge.best) not in said:
             said.add((edge.name, edge.best))
             remarks.append(_remark(reading, edge))
-    yield from sorted(remarks, key=lambda one: -one.numbers["gap"])
+    yield from sorted(remarks, key=lambda remark: -remark.numbers["gap"])
 
 
 def _counts(column: pd.Series) -> bool:
@@ -102,9 +102,9 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
 
 
 def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) -> Iterator[Remark]:
-    """The best of a search lies in the outermost `NEAR` of a range (in the logarithm if that is how it is searched),
-    and so do most of the best five: more than chance makes of it at `ALPHA`, over all ends of its ranges
-    (Bonferroni)."""
+    """The best of a search lies in the outermost `NEAR` of a range (in the
+    logarithm if that is how it is searched), and so do most of the best five: more
+    than chance makes of it at `ALPHA`, over all ends of its ranges (Bonferroni)."""
     top = settings.head(5)
     if len(settings) < 4 * len(top):
         return
@@ -113,25 +113,25 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
         for axis in recipe.axes
         if isinstance(axis.values, Range) and axis.values.open and all(map(is_number, top.get(axis.name, [None])))
     ]
-    for axis, one in ranges:
-        scale = math.log if one.log else float
-        low, high = scale(one.low), scale(one.high)
+    for axis, span in ranges:
+        scale = math.log if span.log else float
+        low, high = scale(span.low), scale(span.high)
         asked = settings[axis.name][settings[axis.name].map(is_number)].astype(float)
         places = (asked.map(scale) - low) / (high - low)
         for end, way, there in (("lower", "lower", places <= NEAR), ("upper", "higher", places >= 1 - NEAR)):
             near = there.loc[top.index]
-            ends = [one.low, one.high] if end == "upper" else [one.high, one.low]
+            ends = [span.low, span.high] if end == "upper" else [span.high, span.low]
             if not near.iloc[0] or near.mean() <= MOST:
                 continue
             if reading.table.adaptive:  # where it asked is a finding too: against asking everywhere alike
-                chance = _crowding(int(near.sum()), len(top), _share_near(one, TABLE[axis.name].kind == "int", end))
+                chance = _crowding(int(near.sum()), len(top), _share_near(span, TABLE[axis.name].kind == "int", end))
             else:
                 chance = float(there.mean()) * _chance(
                     int(near.sum()) - 1, len(there) - 1, int(there.sum()) - 1, len(top) - 1
                 )
             if chance > ALPHA / (2 * len(ranges)):
                 continue
-            beyond = next_values(axis.name, [_inward(one, end == "upper"), ends[1]])
+            beyond = next_values(axis.name, [_inward(span, end == "upper"), ends[1]])
             if not beyond:
                 continue
             value = plain_value(top[axis.name].iloc[0])
@@ -151,16 +151,16 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
             yield Remark("edge", text, numbers, reading.widen(axis.name, beyond[:1]))
 
 
-def _share_near(one: Range, whole: bool, end: str) -> float:
+def _share_near(span: Range, whole: bool, end: str) -> float:
     """The share of what is asked everywhere alike that lies in the outermost `NEAR` of a range: of whole
     numbers, each of which has the half above and below it, there may be few."""
-    scale = math.log if one.log else float
-    low, high = scale(one.low), scale(one.high)
+    scale = math.log if span.log else float
+    low, high = scale(span.low), scale(span.high)
     if not whole:
         return NEAR
     reach = NEAR * (high - low)
-    first, last = scale(one.low - 0.5), scale(one.high + 0.5)
-    back = math.exp if one.log else float
+    first, last = scale(span.low - 0.5), scale(span.high + 0.5)
+    back = math.exp if span.log else float
     if end == "lower":
         return (scale(math.floor(back(low + reach) + 1e-9) + 0.5) - first) / (last - first)
     return (last - scale(math.ceil(back(high - reach) - 1e-9) - 0.5)) / (last - first)
@@ -173,11 +173,11 @@ def _crowding(there: int, top: int, share: float) -> float:
     return share * float(stats.binom(top - 1, share).sf(there - 2))
 
 
-def _inward(one: Range, upper: bool) -> float:
+def _inward(span: Range, upper: bool) -> float:
     """A tenth of a range's end in the logarithm, half its width otherwise: as far as it is widened."""
-    if one.log:
-        return one.high / 10 if upper else one.low * 10
-    return (one.low + one.high) / 2
+    if span.log:
+        return span.high / 10 if upper else span.low * 10
+    return (span.low + span.high) / 2
 
 
 def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[str, Any] | None) -> _Edge | None:
@@ -188,7 +188,7 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
     if not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
         return None
     low = best[name] == levels[0]
-    further = next_values(told(name), levels[::-1] if low else levels)
+    further = next_values(label_of(name), levels[::-1] if low else levels)
     inward = settings[settings[name] == (levels[1] if low else levels[-2])]
     if not further or inward.empty:
         return None
@@ -219,18 +219,18 @@ def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple
 def _remark(reading: Reading, edge: _Edge) -> Remark:
     low = edge.best == edge.levels[0]
     end, way = ("lowest", "lower") if low else ("highest", "higher")
-    where = f" with {told(edge.among[0])} {show_value(edge.among[1])}" if edge.among is not None else ""
-    text = f"the best {told(edge.name)}{where}, {show_value(edge.best)}, is the {end} that was tried"
+    where = f" with {label_of(edge.among[0])} {show_value(edge.among[1])}" if edge.among is not None else ""
+    text = f"the best {label_of(edge.name)}{where}, {show_value(edge.best)}, is the {end} that was tried"
     text += f"; its best is ahead of {show_value(edge.inward)}'s by {reading.show(edge.gap)}"
     there, top = edge.there
     text += f", and {there} of the best {top} settings have it" if edge.chance < 1 / EDGE_CHANCE else ""
     text += f": try {way}, {' and '.join(map(show_value, edge.further))}"
-    numbers = {"name": told(edge.name), "value": edge.best, "edge": end, "gap": edge.gap, "try": edge.further}
+    numbers = {"name": label_of(edge.name), "value": edge.best, "edge": end, "gap": edge.gap, "try": edge.further}
     numbers |= {"top": top, "top_there": there, "chance": edge.chance}
     if edge.among is not None:
-        numbers["among"] = {told(edge.among[0]): edge.among[1]}
+        numbers["among"] = {label_of(edge.among[0]): edge.among[1]}
     more = [*edge.levels, *edge.further] if not low else [*edge.further[::-1], *edge.levels]
-    return Remark("edge", text, numbers, reading.grow(**{told(edge.name): more}))
+    return Remark("edge", text, numbers, reading.grow(**{label_of(edge.name): more}))
 
 
 def _chance(there: int, settings: int, having: int, top: int) -> float:
@@ -241,8 +241,8 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
 
 
 def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
-    """The next two values beyond the last, in the steps of a range: multiplied or
-    added; halfway to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
+    """The next two values beyond the last, in the steps of a range: multiplied or added; halfway
+    to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
     row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
     if name == "depth":
@@ -266,9 +266,8 @@ def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
 
 
 def _multiplied(levels: list[float]) -> bool:
-    """Whether a range goes in factors: it spans one of eight or more, or each value is the same multiple of the
-    last.
-    """
+    """Whether a range goes in factors: it spans one of eight
+    or more, or each value is the same multiple of the last."""
     if levels[0] <= 0:
         return False
     steps = [b / a for a, b in pairwise(levels)]

@@ -1,6 +1,5 @@
-"""Remarks on what cannot be told from luck: the first setting from the second, a hyperparameter from none. Needs
-pandas.
-"""
+"""Remarks on what cannot be told from luck: the first setting
+from the second, a hyperparameter from none. Needs pandas."""
 
 from __future__ import annotations
 
@@ -28,8 +27,8 @@ def too_few_seeds(reading: Reading) -> Iterator[Remark]:
     """The first setting cannot be told from the second, as the board of `sweep show` judges it (its ≈); where it does
     not judge, as with one seed, the gap is small."""
     board = rank_settings(reading.table)
-    rows, told = board.compared, board.told_from_first(1)
-    if board.selected is None or len(rows) < 2 or told:
+    rows, apart = board.compared, board.told_from_first(1)
+    if board.selected is None or len(rows) < 2 or apart:
         return
     first, second = rows.iloc[0], rows.iloc[1]
     scale = 100 if isinstance(reading.table.metric, InPercent) else 1
@@ -39,8 +38,8 @@ def too_few_seeds(reading: Reading) -> Iterator[Remark]:
     d = reading.table.sign * (values[1] - values[0]).dropna().to_numpy(float)
     kind = "seed" if board.roles is None else "fresh seed"
     numbers: dict[str, Any] = {"gap": gap, "seeds": len(d)}
-    if told is None or len(d) < 2:
-        if told is None and gap >= (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
+    if apart is None or len(d) < 2:
+        if apart is None and gap >= (ONE_SEED_GAP_POINTS if reading.accuracy else ONE_SEED_GAP):
             return
         only = f"one {kind}" if board.seeds == 1 else f"at most one {kind} in common"
         text = f"{only}: the first setting is ahead of the second by {reading.show(gap)}, which may be luck"
@@ -91,22 +90,25 @@ def did_nothing(reading: Reading) -> Iterator[Remark]:
     bests = {name: _bests(reading, name) for name in table.swept if name in reading.settings}
     for name in (name for name, best in bests.items() if float(best.max() - best.min()) <= band):
         try:
-            found = effect(table, name)
+            answer = effect(table, name)
         except UsageError:
             continue
-        pairs = [one for one in found.comparisons if one.n >= one.fewest and one.unit == "cells"]
-        if not pairs or len(pairs) < len(found.comparisons) or any(sum(one.divergence.trials) for one in pairs):
+        pairs = answer.comparisons
+        if not all(pair.n >= pair.fewest and pair.unit == "cells" for pair in pairs):
             continue
-        ends = [end for one in pairs for end in (one.low, one.high)]
+        if not pairs or any(sum(pair.divergence.trials) for pair in pairs):
+            continue
+        ends = [end for pair in pairs for end in (pair.low, pair.high)]
         if max(map(abs, ends)) > band:
             continue
         low, high = min(ends), max(ends)
         text = (
-            f"{found.name} did nothing: between its levels {_range(reading, low, high)} on average, within "
+            f"{answer.name} did nothing: between its levels {_range(reading, low, high)} on average, within "
             f"{_band(reading, band)} of no difference"
         )
-        numbers = {"name": found.name, "low": low, "high": high, "band": band, "cells": min(one.n for one in pairs)}
-        yield Remark("nothing", text, numbers, f"sweep effect {table.name} {found.name}")
+        cells = min(pair.n for pair in pairs)
+        numbers = {"name": answer.name, "low": low, "high": high, "band": band, "cells": cells}
+        yield Remark("nothing", text, numbers, f"sweep effect {table.name} {answer.name}")
 
 
 def _bests(reading: Reading, name: str) -> pd.Series:

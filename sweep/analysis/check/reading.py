@@ -75,17 +75,16 @@ class Reading:
         return axis.values.points(row) if isinstance(axis.values, Range) else axis.values
 
     def widen(self, name: str, beyond: Sequence[float]) -> str:
-        """The command that adds values beyond those of an axis: to a grid's list, or to the ends of a search's
-        range.
-        """
+        """The command that adds values beyond those of an axis:
+        to a grid's list, or to the ends of a search's range."""
         recipe = self.recipe
-        axis = next((one for one in recipe.axes if one.name == name), None) if recipe is not None else None
+        axis = next((other for other in recipe.axes if other.name == name), None) if recipe is not None else None
         if recipe is None or axis is None or not isinstance(axis.values, Range) or not axis.values.open:
             there = self._values(axis, name)
             return self.grow(**{name: [*there, *(value for value in beyond if value not in there)]})
         low, high = min(axis.values.low, *beyond), max(axis.values.high, *beyond)
         wider = replace(axis, values=replace(axis.values, low=low, high=high))
-        axes = tuple(wider if one is axis else one for one in recipe.axes)
+        axes = tuple(wider if other is axis else other for other in recipe.axes)
         return grow_command(self.table.name, replace(recipe, axes=axes), {}, len(self.table.trials))
 
 

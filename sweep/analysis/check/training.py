@@ -44,11 +44,11 @@ def guessing(reading: Reading) -> Iterator[Remark]:
 def one_class(reading: Reading) -> Iterator[Remark]:
     """One class is nearly all of the training rows."""
     classes = reading.classes
-    told = "" if classes is None else mostly_one(classes.train)
-    if classes is None or not told:
+    balance = "" if classes is None else mostly_one(classes.train)
+    if classes is None or not balance:
         return
     label, chance = classes.guessing()
-    text = f"{told}, {_percent(chance)} on the validation rows; accuracy says little here, the loss says more"
+    text = f"{balance}, {_percent(chance)} on the validation rows; accuracy says little here, the loss says more"
     numbers = {"share": max(classes.train) / sum(classes.train), "class": label, "guessing": chance}
     loss = f"sweep show {reading.table.name} --metric val_loss" if reading.accuracy else ""
     yield Remark("classes", text, numbers, loss)
@@ -61,7 +61,7 @@ def no_rows(reading: Reading) -> Iterator[Remark]:
         return
     sizes = _sizes(reading)
     by_size = {size: classes.missing(size) for size in sizes}
-    size, without = max(by_size.items(), key=lambda one: len(one[1]))
+    size, without = max(by_size.items(), key=lambda item: len(item[1]))
     if not without:
         return
     where = f"with train_size {size}, " if not classes.missing() else ""
@@ -85,9 +85,9 @@ def warm_ups(reading: Reading) -> Iterator[Remark]:
     if reading.recipe is None or not {"warmup_epochs", PLANNED_EPOCHS} <= {*trials}:
         return
     cut = int((trials["warmup_epochs"].astype(float) > trials[PLANNED_EPOCHS].astype(float)).sum())
-    for told in reading.recipe.long_warmup() if cut else ():
+    for warning in reading.recipe.long_warmup() if cut else ():
         of = f" ({cut:,} of {count(len(trials), 'trial')})"
-        yield Remark("warmup", told + of, {"trials": cut}, "")
+        yield Remark("warmup", warning + of, {"trials": cut}, "")
 
 
 def machines(reading: Reading) -> Iterator[Remark]:

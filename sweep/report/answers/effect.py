@@ -71,9 +71,9 @@ def footnote(effect: Effect) -> str:
 def _legend(effect: Effect, comparisons: list[Comparison]) -> list[Text]:
     """What the signs in a table of comparisons mean."""
     out = []
-    if any(one.scale == "ratio" for one in comparisons):
+    if any(comparison.scale == "ratio" for comparison in comparisons):
         out.append(f"×0.5: half the {effect.metric} of {show_value(effect.reference)}.")
-    if any(one.verdict == SHOWN_HERE or one.unit == "seeds" for one in comparisons):
+    if any(comparison.verdict == SHOWN_HERE or comparison.unit == "seeds" for comparison in comparisons):
         out.append(
             "Where there are too few cells for a small p, seeds are compared, and “here” is about these cells only."
         )
@@ -114,7 +114,8 @@ def _level_table(effect: Effect) -> Columns:
 
 def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
     table = Columns()
-    at, two = any(one.at is not None for one in comparisons), len({str(one.level) for one in comparisons}) == 1
+    at = any(comparison.at is not None for comparison in comparisons)
+    two = len({str(comparison.level) for comparison in comparisons}) == 1
     unit = scale(effect.metric)[1].strip()
     headers = [
         *([effect.by or ""] if at else []),
@@ -129,18 +130,17 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
         table.add_column(name, "right", flows=name == "95% interval")
     table.add_column("", flows=True)
     reference = show_value(effect.reference)
-    for one in comparisons:
-        level = show_value(one.level)
-        cells = [*([show_value(one.at)] if at else []), f"{level} – {reference}" if two else level]
-        finite = math.isfinite(one.typical)
-        cells.append(
-            show_size(effect.metric, one.scale if finite else "difference", one.typical if finite else one.mean)
-        )
-        bounded = math.isfinite(one.low) or math.isfinite(one.high)
-        cells.append(show_sizes(effect.metric, one.scale, one.low, one.high) if bounded else "–")
-        cells.append(_over(one))
-        cells += [f"{one.improved:,} of {one.n:,}" if one.n else "–", show_p(one.p_holm)]
-        better = show_value(one.better)
+    for comparison in comparisons:
+        level = show_value(comparison.level)
+        cells = [*([show_value(comparison.at)] if at else []), f"{level} – {reference}" if two else level]
+        finite = math.isfinite(comparison.typical)
+        size = (comparison.scale, comparison.typical) if finite else ("difference", comparison.mean)
+        cells.append(show_size(effect.metric, *size))
+        bounded = math.isfinite(comparison.low) or math.isfinite(comparison.high)
+        cells.append(show_sizes(effect.metric, comparison.scale, comparison.low, comparison.high) if bounded else "–")
+        cells.append(_over(comparison))
+        cells += [f"{comparison.improved:,} of {comparison.n:,}" if comparison.n else "–", show_p(comparison.p_holm)]
+        better = show_value(comparison.better)
         verdict = {
             SHOWN: f"{better} better",
             SHOWN_HERE: f"{better} better here",
@@ -148,18 +148,18 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
             TOO_FEW: "too few to tell",
             NOT_COMPARABLE: "not comparable",
         }
-        said = [verdict.get(one.verdict, "not shown"), lost_short(one)]
-        said = said[1:] if one.verdict == TOO_FEW and not one.pairs and one.n else said
-        decided = one.verdict in (SHOWN, SHOWN_HERE)
+        said = [verdict.get(comparison.verdict, "not shown"), lost_short(comparison)]
+        said = said[1:] if comparison.verdict == TOO_FEW and not comparison.pairs and comparison.n else said
+        decided = comparison.verdict in (SHOWN, SHOWN_HERE)
         table.add_row(*cells, "; ".join(part for part in said if part), style="" if decided else "dim")
     return table
 
 
-def _over(one: Comparison) -> str:
+def _over(comparison: Comparison) -> str:
     """What a comparison was judged over."""
-    if one.unit == "seeds" and one.over_seeds is not None:
-        return count(len(one.over_seeds.x), "seed")
-    return count(one.n, "cell") if one.n else "–"
+    if comparison.unit == "seeds" and comparison.over_seeds is not None:
+        return count(len(comparison.over_seeds.x), "seed")
+    return count(comparison.n, "cell") if comparison.n else "–"
 
 
 def _tuned_table(effect: Effect) -> Columns:
@@ -209,9 +209,9 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "matched": effect.others,
         "averaged": effect.averaged,
         "levels": records(effect.levels),
-        "comparisons": [record_comparison(one) for one in effect.comparisons],
+        "comparisons": [record_comparison(comparison) for comparison in effect.comparisons],
         "by": effect.by,
-        "by_comparisons": [record_comparison(one) for one in effect.by_comparisons],
+        "by_comparisons": [record_comparison(comparison) for comparison in effect.by_comparisons],
         "tuned": records(effect.tuned),
         "gap": None if effect.gap is None else {name: plain(value) for name, value in vars(effect.gap).items()},
         "covers": covers(effect.data_splits) if effect.seeds > 1 else None,
@@ -219,14 +219,14 @@ def effect_json(effect: Effect) -> dict[str, Any]:
     }
 
 
-def record_comparison(one: Comparison) -> dict[str, Any]:
+def record_comparison(comparison: Comparison) -> dict[str, Any]:
     """A comparison as plain values; an end that is open is null."""
     left_out = ("divergence", "lost", "outcomes", "over_seeds", "sign", "log")
-    out: dict[str, Any] = {name: plain(value) for name, value in vars(one).items() if name not in left_out}
-    sides, spread = ("level", "reference", "both"), one.divergence
-    out["share_improved"] = one.improved / one.n if one.n else None
-    out["better"] = plain(one.better)
-    out["lost"] = dict(zip(sides, one.lost, strict=True))
+    out: dict[str, Any] = {name: plain(value) for name, value in vars(comparison).items() if name not in left_out}
+    sides, spread = ("level", "reference", "both"), comparison.divergence
+    out["share_improved"] = comparison.improved / comparison.n if comparison.n else None
+    out["better"] = plain(comparison.better)
+    out["lost"] = dict(zip(sides, comparison.lost, strict=True))
     out["diverged"] = {
         "cells": dict(zip(sides, spread.cells, strict=False)),
         "trials": dict(zip(sides, spread.trials, strict=False)),
@@ -234,5 +234,5 @@ def record_comparison(one: Comparison) -> dict[str, Any]:
         "p": plain(spread.p),
         "shown": spread.shown,
     }
-    out["over"] = _over(one)
+    out["over"] = _over(comparison)
     return out

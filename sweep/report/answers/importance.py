@@ -19,62 +19,61 @@ if TYPE_CHECKING:
     from sweep.analysis.importance import Importance
 
 
-def importance_report(found: Importance) -> RenderableType:
+def importance_report(importance: Importance) -> RenderableType:
     """The answer to `sweep importance`."""
-    over = f"{count(found.settings, 'setting')}" + (
-        f" x {count(found.seeds, 'seed')}" if found.method == "exact" else ""
-    )
-    largest = max(
-        [*found.shares["share"].astype(float), *(found.pairs["share"].astype(float) if len(found.pairs) else []), 1e-12]
-    )
-    head = Text.assemble("What explains ", (found.metric, "bold"), f" in study {found.study}, {over}")
+    over = count(importance.settings, "setting")
+    if importance.method == "exact":
+        over += f" x {count(importance.seeds, 'seed')}"
+    frames = [frame for frame in (importance.shares, importance.pairs) if len(frame)]
+    largest = max([1e-12, *(share for frame in frames for share in frame["share"].astype(float))])
+    head = Text.assemble("What explains ", (importance.metric, "bold"), f" in study {importance.study}, {over}")
     parts: list[RenderableType] = [
         head,
-        Text(importance_method(found), "dim"),
+        Text(importance_method(importance), "dim"),
         Text(),
-        _share_table(found.shares, ["name"], largest),
+        _share_table(importance.shares, ["name"], largest),
     ]
-    if len(found.pairs):
+    if len(importance.pairs):
         parts += [
             Text(),
             Text("Two together, beyond each alone:", "bold"),
-            _share_table(found.pairs, ["first", "second"], largest),
+            _share_table(importance.pairs, ["first", "second"], largest),
         ]
-    return Group(*parts, Text(), *(Text(sentence) for sentence in importance_sentences(found)))
+    return Group(*parts, Text(), *(Text(sentence) for sentence in importance_sentences(importance)))
 
 
-def importance_method(found: Importance) -> str:
+def importance_method(importance: Importance) -> str:
     """How it was found, in words."""
-    of = f"{'log ' if found.scale == 'log' else ''}{found.metric}"
-    if found.method == "exact":
+    of = f"{'log ' if importance.scale == 'log' else ''}{importance.metric}"
+    if importance.method == "exact":
         return f"exact shares of the variance of {of} over a whole grid of seed means (functional ANOVA)"
-    if found.method == "fanova":
-        return f"estimated shares of the variance of {of} (fANOVA of a random forest), since {found.note}"
-    return f"what sets the best tenth by {found.metric} apart (PED-ANOVA, as shares of 1), since {found.note}"
+    if importance.method == "fanova":
+        return f"estimated shares of the variance of {of} (fANOVA of a random forest), since {importance.note}"
+    return f"what sets the best tenth by {importance.metric} apart (PED-ANOVA, as shares of 1), since {importance.note}"
 
 
-def importance_sentences(found: Importance) -> list[str]:
+def importance_sentences(importance: Importance) -> list[str]:
     """What must be known beside the shares."""
     out = []
-    if (roles := found.roles) is not None:
+    if (roles := importance.roles) is not None:
         again = f"{count(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
         shared = f"Over {seeds_text(roles.selecting)}, which all settings share"
         out.append(f"{shared}; {again} on {seeds_text(roles.fresh)}, left out here.")
-    if not math.isnan(found.interactions):
-        noise = f". Seed-to-seed noise: {found.noise:.4f} of the total" if not math.isnan(found.noise) else ""
+    if not math.isnan(importance.interactions):
+        noise = f". Seed-to-seed noise: {importance.noise:.4f} of the total" if not math.isnan(importance.noise) else ""
         out.append(
-            f"Single hyperparameters explain {1 - max(found.interactions, 0.0):.4f}, combinations "
-            f"{max(found.interactions, 0.0):.4f}{noise}."
+            f"Single hyperparameters explain {1 - max(importance.interactions, 0.0):.4f}, combinations "
+            f"{max(importance.interactions, 0.0):.4f}{noise}."
         )
     out.append(
-        f"Intervals (95%) are over {found.interval}."
-        if found.interval
+        f"Intervals (95%) are over {importance.interval}."
+        if importance.interval
         else "One seed gives no interval: --seeds 3 would."
     )
-    if len(found.shares) == 1:
+    if len(importance.shares) == 1:
         out.append(
-            f"{found.shares['name'].iloc[0]} alone varies, so all of it is its share; sweep effect says which "
-            "value is better."
+            f"{importance.shares['name'].iloc[0]} alone varies, so all of "
+            "it is its share; sweep effect says which value is better."
         )
     out.append("Shares depend on the ranges you chose: a wider range gets a larger share.")
     return out
@@ -97,8 +96,8 @@ def _share_table(frame: pd.DataFrame, names: list[str], largest: float) -> Colum
     return table
 
 
-def importance_json(found: Importance) -> dict[str, Any]:
+def importance_json(importance: Importance) -> dict[str, Any]:
     """An importance as plain values."""
-    frames = {"shares": records(found.shares), "pairs": records(found.pairs)}
-    rest = {name: plain(value) for name, value in vars(found).items() if name not in frames}
-    return rest | frames | {"text": [importance_method(found), *importance_sentences(found)]}
+    frames = {"shares": records(importance.shares), "pairs": records(importance.pairs)}
+    rest = {name: plain(value) for name, value in vars(importance).items() if name not in frames}
+    return rest | frames | {"text": [importance_method(importance), *importance_sentences(importance)]}

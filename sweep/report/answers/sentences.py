@@ -35,138 +35,135 @@ def headline(effect: Effect) -> str:
     name = effect.name
     if effect.bucketed or not effect.comparisons:
         return (
-            f"Not comparable: {name} took so many values that hardly any two settings agree on everything else; "
-            "its ranges are below."
+            f"Not comparable: {name} took so many values that hardly any "
+            "two settings agree on everything else; its ranges are below."
         )
-    if all(one.n == 0 for one in effect.comparisons):
+    if all(comparison.n == 0 for comparison in effect.comparisons):
         return f"Not comparable: {_explain_no_pairs(effect)}"
     return _two_levels(effect, effect.first) if len(effect.comparisons) == 1 else _many_levels(effect)
 
 
-def _two_levels(effect: Effect, one: Comparison) -> str:
-    a, b = (show_value(side) for side in _sides(one, one.direction))
+def _two_levels(effect: Effect, comparison: Comparison) -> str:
+    a, b = (show_value(side) for side in _sides(comparison, comparison.direction))
     verdict = {
         SHOWN: f"{effect.name} {a} is better than {b}",
-        SHOWN_HERE: f"{effect.name} {a} is better than {b} in {_these(one)}",
+        SHOWN_HERE: f"{effect.name} {a} is better than {b} in {_these(comparison)}",
         DEPENDS: f"Which of {effect.name} {a} and {b} is better depends on the cell",
-        TOO_FEW: f"Too few {'cells' if one.unit == 'cells' else 'seeds'} to tell {effect.name} {a} from {b}",
+        TOO_FEW: f"Too few {'cells' if comparison.unit == 'cells' else 'seeds'} to tell {effect.name} {a} from {b}",
         NOT_SHOWN: f"No difference shown between {effect.name} {a} and {b}",
-    }[one.verdict]
-    diverged, won, trained = _divergence(effect, one), _won(one), _where_trained(effect, one)
+    }[comparison.verdict]
+    diverged, won, trained = _divergence(effect, comparison), _won(comparison), _where_trained(effect, comparison)
     if not diverged:
-        return f"{verdict}: {'; '.join(part for part in (won, _size(effect, one, one.direction)) if part)}."
-    if one.verdict == SHOWN_HERE and one.p_holm > LEVEL:  # divergence alone decides
+        parts = (won, _size(effect, comparison, comparison.direction))
+        return f"{verdict}: {'; '.join(part for part in parts if part)}."
+    if comparison.verdict == SHOWN_HERE and comparison.p_holm > LEVEL:  # divergence alone decides
         rest = f"; {trained}, which shows no difference" if trained else ""
         return f"{effect.name} {a} is better than {b}: {diverged}{rest}."
-    if one.verdict in (TOO_FEW, NOT_SHOWN):
+    if comparison.verdict in (TOO_FEW, NOT_SHOWN):
         said = f"{diverged[0].upper()}{diverged[1:]}"
-        if one.verdict == TOO_FEW:
+        if comparison.verdict == TOO_FEW:
             return f"{said}. {f'Too few cells to say more: {trained}' if trained else 'Too few trials to say more'}."
         return f"{said}. Over all cells, {verdict[0].lower()}{verdict[1:]}: {won}; {trained}."
     return f"{verdict}: {'; '.join(part for part in (diverged, won, trained) if part)}."
 
 
-def _sides(one: Comparison, direction: int) -> tuple[Any, Any]:
+def _sides(comparison: Comparison, direction: int) -> tuple[Any, Any]:
     """The level that a direction favours, and the other one."""
-    return (one.level, one.reference) if direction >= 0 else (one.reference, one.level)
+    return (comparison.level, comparison.reference) if direction >= 0 else (comparison.reference, comparison.level)
 
 
-def _these(one: Comparison) -> str:
-    return "this cell" if one.n == 1 else f"these {one.n:,} cells"
+def _these(comparison: Comparison) -> str:
+    return "this cell" if comparison.n == 1 else f"these {comparison.n:,} cells"
 
 
-def _won(one: Comparison) -> str:
+def _won(comparison: Comparison) -> str:
     """How many cells the better level wins, and p if that is of all cells."""
-    if one.n < 2:
+    if comparison.n < 2:
         return ""
-    won = one.improved if one.direction > 0 else one.worsened if one.direction else max(one.improved, one.worsened)
-    text = f"{show_value(_sides(one, one.direction)[0])} wins {won:,} of {one.n:,} cells ({100 * won / one.n:.4g}%)"
-    return f"{text}, {_p(one)}" if one.unit == "cells" else text
+    n, direction = comparison.n, comparison.direction
+    won = max(comparison.improved, comparison.worsened)
+    if direction:
+        won = comparison.improved if direction > 0 else comparison.worsened
+    text = f"{show_value(_sides(comparison, direction)[0])} wins {won:,} of {n:,} cells ({100 * won / n:.4g}%)"
+    return f"{text}, {_p(comparison)}" if comparison.unit == "cells" else text
 
 
-def _p(one: Comparison) -> str:
-    over = f" over {len(one.over_seeds.x)} seeds" if one.unit == "seeds" and one.over_seeds is not None else ""
-    return f"{equals(one.p_holm)}{' (Holm)' if one.p_holm != one.p else ''}{over}"
+def _p(comparison: Comparison) -> str:
+    test = comparison.over_seeds if comparison.unit == "seeds" else None
+    over = f" over {len(test.x)} seeds" if test is not None else ""
+    return f"{equals(comparison.p_holm)}{' (Holm)' if comparison.p_holm != comparison.p else ''}{over}"
 
 
-def _divergence(effect: Effect, one: Comparison) -> str:
-    """Where which side diverged: off diverged at 2 of 5 values of lr (6 of 15 trials), on at none: on is better
-    there.
-    """
-    spread = one.divergence
+def _divergence(effect: Effect, comparison: Comparison) -> str:
+    """Where which side diverged: off diverged at 2 of 5 values
+    of lr (6 of 15 trials), on at none: on is better there."""
+    spread = comparison.divergence
     if not spread.uneven:
         return ""
-    sides = zip(spread.cells, spread.trials, (one.level, one.reference), strict=True)
+    sides = zip(spread.cells, spread.trials, (comparison.level, comparison.reference), strict=True)
     (n, lost, worse), (m, others, better) = sorted(sides, key=lambda side: -side[0])
     worse, better = show_value(worse), show_value(better)
-    if one.n == 1:
+    if comparison.n == 1:
         return (
-            f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, {better} on {others or 'none'}: {better} is "
-            "better there"
+            f"{worse} diverged on {lost:,} of {count(spread.of, 'seed')}, "
+            f"{better} on {others or 'none'}: {better} is better there"
         )
-    at, of = "in", count(one.n, "cell")
+    at, of = "in", count(comparison.n, "cell")
     if len(effect.others) == 1:
-        at, of = "at", f"{one.n:,} values of {effect.others[0]}"
-    trials = f" ({lost:,} of {count(spread.of, 'trial')})" if spread.of > one.n else ""
+        at, of = "at", f"{comparison.n:,} values of {effect.others[0]}"
+    trials = f" ({lost:,} of {count(spread.of, 'trial')})" if spread.of > comparison.n else ""
     if not m:
         more, none = ("", "none") if not others else (" more often", f"none more often ({others:,} of {spread.of:,})")
         return f"{worse} diverged{more} {at} {n:,} of {of}{trials}, {better} {at} {none}: {better} is better there"
-    return (
-        f"{worse} diverged more often {at} {n:,} of {of}{trials}, {better} {at} "
-        f"{m:,} ({others:,} of {spread.of:,} trials): "
-        "the other one is better there"
-    )
+    less = f"{better} {at} {m:,} ({others:,} of {spread.of:,} trials)"
+    return f"{worse} diverged more often {at} {n:,} of {of}{trials}, {less}: the other one is better there"
 
 
-def _where_trained(effect: Effect, one: Comparison) -> str:
+def _where_trained(effect: Effect, comparison: Comparison) -> str:
     """Who is ahead in the cells where as many trained on both sides."""
-    wins = one.improved - one.divergence.cells[1], one.worsened - one.divergence.cells[0]
-    cells = one.n - sum(one.divergence.cells)
-    if not cells or not one.pairs:
+    wins = comparison.improved - comparison.divergence.cells[1], comparison.worsened - comparison.divergence.cells[0]
+    cells = comparison.n - sum(comparison.divergence.cells)
+    if not cells or not comparison.pairs:
         return ""
-    side = 1 if wins[0] > wins[1] else -1 if wins[0] < wins[1] else one.direction
-    if one.unit == "seeds" and one.over_seeds is not None and one.over_seeds.mean:
-        side = 1 if one.sign * one.over_seeds.mean < 0 else -1
-    ahead = (
-        f"{show_value(_sides(one, side)[0])} wins {wins[0] if side > 0 else wins[1]:,} of {cells:,}, "
-        if cells > 1
-        else ""
-    )
-    where = "both trained" if cells == one.pairs else "neither diverged more often"
-    return (
-        f"where {where} ({cells:,} of {one.n:,}), "
-        f"{ahead}{_size_between(effect.metric, one, side, _mean_there(effect, one))}"
-    )
+    side = 1 if wins[0] > wins[1] else -1 if wins[0] < wins[1] else comparison.direction
+    if comparison.unit == "seeds" and comparison.over_seeds is not None and comparison.over_seeds.mean:
+        side = 1 if comparison.sign * comparison.over_seeds.mean < 0 else -1
+    won = wins[0] if side > 0 else wins[1]
+    ahead = f"{show_value(_sides(comparison, side)[0])} wins {won:,} of {cells:,}, " if cells > 1 else ""
+    where = "both trained" if cells == comparison.pairs else "neither diverged more often"
+    size = _size_between(effect.metric, comparison, side, _mean_there(effect, comparison))
+    return f"where {where} ({cells:,} of {comparison.n:,}), {ahead}{size}"
 
 
-def _mean_there(effect: Effect, one: Comparison) -> float:
-    """The mean difference over the cells in which neither side diverged more; NaN if the levels' means are not over
-    those.
-    """
-    cells = one.n - sum(one.divergence.cells)
+def _mean_there(effect: Effect, comparison: Comparison) -> float:
+    """The mean difference over the cells in which neither side diverged more; NaN if the means are of others."""
+    cells = comparison.n - sum(comparison.divergence.cells)
     means = effect.levels.set_index("level")["mean"]
-    if len(effect.comparisons) != 1 or cells != effect.common or cells == one.pairs:
+    if len(effect.comparisons) != 1 or cells != effect.common or cells == comparison.pairs:
         return math.nan
-    return float(means[one.level] - means[one.reference])
+    return float(means[comparison.level] - means[comparison.reference])
 
 
-def _size(effect: Effect, one: Comparison, side: int) -> str:
+def _size(effect: Effect, comparison: Comparison, side: int) -> str:
     """How far a side is ahead (1 the level, -1 the reference), with the interval of the test that judged."""
-    return _size_between(effect.metric, one, side) if one.pairs else ""
+    return _size_between(effect.metric, comparison, side) if comparison.pairs else ""
 
 
-def _size_between(metric: str, one: Comparison, side: int, there: float = math.nan) -> str:
+def _size_between(metric: str, comparison: Comparison, side: int, there: float = math.nan) -> str:
     """there: the mean difference, level minus reference, over the cells that are spoken of, if not over all pairs."""
-    a, b = map(show_value, _sides(one, side))
-    p = f", {_p(one)}" if one.unit == "seeds" else ""
-    if one.scale == "ratio":
-        typical, low, high = (one.typical, one.low, one.high) if side >= 0 else _inverse(one)
+    a, b = map(show_value, _sides(comparison, side))
+    p = f", {_p(comparison)}" if comparison.unit == "seeds" else ""
+    typical, low, high = comparison.typical, comparison.low, comparison.high
+    if comparison.scale == "ratio":
+        typical, low, high = (typical, low, high) if side >= 0 else _inverse(comparison)
         spread = f"95%: {show_ratio(low)} to {show_ratio(high)}"
         return f"{metric} with {a} is {show_ratio(typical)} times that with {b} ({spread}{p})"
-    typical, low, high = (one.typical, one.low, one.high) if side >= 0 else (-one.typical, -one.high, -one.low)
-    how = "typically " if one.unit == "cells" and one.n > 1 else ""
-    if not math.isfinite(typical) or (one.unit == "cells" and one.divergence.uneven):  # the interval is of all cells
-        mean = one.mean if math.isnan(there) else there
+    if side < 0:
+        typical, low, high = -typical, -high, -low
+    how = "typically " if comparison.unit == "cells" and comparison.n > 1 else ""
+    of_all_cells = comparison.unit == "cells" and comparison.divergence.uneven  # the interval is
+    if not math.isfinite(typical) or of_all_cells:
+        mean = comparison.mean if math.isnan(there) else there
         typical, low, high, how = (mean if side >= 0 else -mean), math.nan, math.nan, "on average "
     up = typical > 0
     ends = (low, high) if up else (-high, -low)
@@ -177,24 +174,26 @@ def _size_between(metric: str, one: Comparison, side: int, there: float = math.n
     return f"{metric} with {a} is {how}{'higher' if up else 'lower'} by {by}{beside}"
 
 
-def compared_sizes(metric: str, one: Comparison) -> str:
+def compared_sizes(metric: str, comparison: Comparison) -> str:
     """The level against the reference in one clause, where nothing else is said of them: who diverged, who wins how
     many cells, by how much."""
-    level, reference = show_value(one.level), show_value(one.reference)
-    spread, parts = one.divergence, []
+    level, reference = show_value(comparison.level), show_value(comparison.reference)
+    spread, parts = comparison.divergence, []
     if spread.uneven:
         told = (
             f"{spread.trials[0]:,} and {spread.trials[1]:,} of {spread.of:,} trials of {level} and {reference} diverged"
         )
         parts.append(told)
-    parts.append(f"{level} wins {one.improved:,} of {one.n:,} and loses {one.worsened:,}")
-    parts.append(_size_between(metric, one, 1) if one.pairs else "")
-    return "; ".join(part for part in parts if part) + (f"; {equals(one.p)}" if one.unit == "cells" else "")
+    parts.append(f"{level} wins {comparison.improved:,} of {comparison.n:,} and loses {comparison.worsened:,}")
+    parts.append(_size_between(metric, comparison, 1) if comparison.pairs else "")
+    parts.append(equals(comparison.p) if comparison.unit == "cells" else "")
+    return "; ".join(part for part in parts if part)
 
 
-def _inverse(one: Comparison) -> tuple[float, float, float]:
+def _inverse(comparison: Comparison) -> tuple[float, float, float]:
     """A ratio and its interval from the other side."""
-    low, typical, high = (math.inf if value == 0 else 1 / value for value in (one.high, one.typical, one.low))
+    ends = (comparison.high, comparison.typical, comparison.low)
+    low, typical, high = (math.inf if value == 0 else 1 / value for value in ends)
     return typical, low, high
 
 
@@ -202,16 +201,18 @@ def _many_levels(effect: Effect) -> str:
     """The reference against every other level, by verdict."""
     reference = show_value(effect.reference)
     by_verdict: dict[str, list[Comparison]] = {}
-    for one in effect.comparisons:
-        kind = one.verdict if one.verdict not in (SHOWN, SHOWN_HERE) else "better" if one.direction > 0 else "worse"
-        by_verdict.setdefault(kind, []).append(one)
-    here = any(one.verdict == SHOWN_HERE for one in effect.comparisons)
-    here = here and all(one.verdict != SHOWN for one in effect.comparisons)
+    for comparison in effect.comparisons:
+        kind = comparison.verdict
+        if kind in (SHOWN, SHOWN_HERE):
+            kind = "better" if comparison.direction > 0 else "worse"
+        by_verdict.setdefault(kind, []).append(comparison)
+    here = any(comparison.verdict == SHOWN_HERE for comparison in effect.comparisons)
+    here = here and all(comparison.verdict != SHOWN for comparison in effect.comparisons)
     parts = []
     if "worse" in by_verdict:
         parts.append(f"{effect.name} {reference} is better than {_named(by_verdict['worse'])}")
     if "better" in by_verdict:
-        levels = join_words(show_value(one.level) for one in by_verdict["better"])
+        levels = join_words(show_value(comparison.level) for comparison in by_verdict["better"])
         parts.append(
             f"{effect.name} {levels} {'is' if len(by_verdict['better']) == 1 else 'are'} better than {reference}"
         )
@@ -229,7 +230,7 @@ def _many_levels(effect: Effect) -> str:
     of = f"{effect.name} {reference}, which has {effect.why},"
     only = [kind for kind in rest if kind in by_verdict]
     if only == [NOT_SHOWN]:
-        levels = ", ".join(show_value(one.level) for one in effect.comparisons)
+        levels = ", ".join(show_value(comparison.level) for comparison in effect.comparisons)
         return f"No difference shown between {of} and the others ({levels})."
     return f"Nothing is shown to be better or worse than {of.removesuffix(',')}: {'; '.join(said)}."
 
@@ -237,23 +238,24 @@ def _many_levels(effect: Effect) -> str:
 def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
     """Levels in a list; those that diverge more than the reference say where."""
     names = []
-    for one in comparisons:
-        n = one.divergence.cells[0]
-        lost = f" (diverged in {n:,} of {count(one.n, 'cell')})" if n else ""
-        ahead = one.improved if one.direction > 0 else one.worsened
-        one_side = one.verdict == TOO_FEW and one.unanimous and one.direction < 0 and one.n > 1
+    for comparison in comparisons:
+        n = comparison.divergence.cells[0]
+        lost = f" (diverged in {n:,} of {count(comparison.n, 'cell')})" if n else ""
+        ahead = comparison.improved if comparison.direction > 0 else comparison.worsened
+        unanimous = comparison.unanimous and comparison.n > 1
+        one_side = unanimous and comparison.verdict == TOO_FEW and comparison.direction < 0
         lost = f" (which loses all {ahead:,} cells)" if one_side and not lost else lost
-        names.append(f"{show_value(one.level)}{lost}")
+        names.append(f"{show_value(comparison.level)}{lost}")
     return join_words(names, word)
 
 
 def sentences(effect: Effect) -> list[str]:
     """The answer and what must be known beside it."""
     out = [headline(effect)]
-    for one in effect.comparisons if len(effect.comparisons) == 1 else []:
-        out += _beside(effect, one)
+    for comparison in effect.comparisons if len(effect.comparisons) == 1 else []:
+        out += _beside(effect, comparison)
     if len(effect.comparisons) > 1:
-        most = max(effect.comparisons, key=lambda one: one.n)
+        most = max(effect.comparisons, key=lambda comparison: comparison.n)
         if 0 < most.n < most.fewest:
             out.append(_too_few(most, len(effect.comparisons)))
         out += _advise_many(effect)
@@ -264,14 +266,14 @@ def _depends(effect: Effect) -> list[str]:
     """Whether the answer is another one at other values of a second hyperparameter."""
     if effect.by_comparisons:
         sides: dict[str, list[str]] = {}
-        for one in effect.by_comparisons:
-            if one.verdict in (SHOWN, SHOWN_HERE):
-                sides.setdefault(show_value(one.better), []).append(show_value(one.at))
+        for comparison in effect.by_comparisons:
+            if comparison.verdict in (SHOWN, SHOWN_HERE):
+                sides.setdefault(show_value(comparison.better), []).append(show_value(comparison.at))
         lost: dict[str, list[str]] = {}
-        for one in effect.by_comparisons:
-            if not one.pairs and one.divergence.uneven and not all(one.divergence.trials):
-                worse = one.level if one.divergence.trials[0] else one.reference
-                lost.setdefault(show_value(worse), []).append(show_value(one.at))
+        for comparison in effect.by_comparisons:
+            if not comparison.pairs and comparison.divergence.uneven and not all(comparison.divergence.trials):
+                worse = comparison.level if comparison.divergence.trials[0] else comparison.reference
+                lost.setdefault(show_value(worse), []).append(show_value(comparison.at))
         told = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
         told += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
         return [f"It depends on {effect.by}: {', '.join(told)}."] if len(told) > 1 else []
@@ -282,91 +284,93 @@ def _depends(effect: Effect) -> list[str]:
     return [f"Which one is better depends on {name} ({explains}): ask again with --by {name}."]
 
 
-def _beside(effect: Effect, one: Comparison) -> list[str]:
-    out, level, reference = [], show_value(one.level), show_value(one.reference)
-    spread, (a, b, both) = one.divergence, one.lost
-    if one.n and (a or b):
+def _beside(effect: Effect, comparison: Comparison) -> list[str]:
+    out, level, reference = [], show_value(comparison.level), show_value(comparison.reference)
+    spread, (a, b, both) = comparison.divergence, comparison.lost
+    if comparison.n and (a or b):
         parts = [
-            f"in {n:,} of {count(one.n, 'comparison')} {lost} diverged and {won} trained: "
+            f"in {n:,} of {count(comparison.n, 'comparison')} {lost} diverged and {won} trained: "
             f"{'that counts' if n == 1 else 'those count'} for {won}"
             for n, lost, won in ((a, level, reference), (b, reference, level))
             if n
         ]
         text = "; ".join(parts)
-        there = one.pairs if math.isnan(_mean_there(effect, one)) else effect.common
-        over = "the other" if there == one.pairs else "those where neither diverged more often:"
-        rest = f" The mean difference is over {over} {there:,}." if one.pairs else ""
+        there = comparison.pairs if math.isnan(_mean_there(effect, comparison)) else effect.common
+        over = "the other" if there == comparison.pairs else "those where neither diverged more often:"
+        rest = f" The mean difference is over {over} {there:,}." if comparison.pairs else ""
         out.append(f"{text[0].upper()}{text[1:]}.{rest}")
     if both:
         out.append(f"In {count(both, 'cell')} both diverged: {'a tie' if both == 1 else 'ties'}.")
     if spread.shown:
         worse = reference if spread.direction > 0 else level
         out.append(
-            f"In the cells in which trials diverged, {worse} is worse than chance "
-            "explains, diverged trials ranked last "
-            f"(exact rank test, {equals(spread.p)})."
+            f"In the cells in which trials diverged, {worse} is worse than chance explains, diverged trials "
+            f"ranked last (exact rank test, {equals(spread.p)})."
         )
-    if one.unmatched and one.n:
-        verb = "has one side only and is" if one.unmatched == 1 else "have one side only and are"
-        out.append(f"{count(one.unmatched, 'more cell')} {verb} not compared.")
-    if one.unit == "seeds" and one.n == 1:
+    if comparison.unmatched and comparison.n:
+        verb = "has one side only and is" if comparison.unmatched == 1 else "have one side only and are"
+        out.append(f"{count(comparison.unmatched, 'more cell')} {verb} not compared.")
+    if comparison.unit == "seeds" and comparison.n == 1:
         out.append("There is one cell, so this is about its seeds and holds for this setting alone.")
-    elif 0 < one.n < one.fewest:
-        out.append(_too_few(one))
-    elif one.unit == "seeds":
+    elif 0 < comparison.n < comparison.fewest:
+        out.append(_too_few(comparison))
+    elif comparison.unit == "seeds":
         out.append(
             "The same seeds are lucky in many cells at once, so the cells are no independent sample: "
             "a difference must hold over the seeds, too, and that test judges here."
         )
-    if one.unit == "cells" and one.pairs == one.n and one.mean * one.typical < 0:
+    if comparison.unit == "cells" and comparison.pairs == comparison.n and comparison.mean * comparison.typical < 0:
         out.append(
             f"A few cells pull the mean the other way: on average {effect.metric} with {level} is "
-            f"{'higher' if one.mean > 0 else 'lower'} by "
-            f"{show_difference(effect.metric, abs(one.mean), False)}{scale(effect.metric)[1]}."
+            f"{'higher' if comparison.mean > 0 else 'lower'} by "
+            f"{show_difference(effect.metric, abs(comparison.mean), False)}{scale(effect.metric)[1]}."
         )
-    if one.verdict in (NOT_SHOWN, TOO_FEW):
-        out.append(_settle(one))
+    if comparison.verdict in (NOT_SHOWN, TOO_FEW):
+        out.append(_settle(comparison))
     return out
 
 
-def _too_few(one: Comparison, family: int = 1) -> str:
+def _too_few(comparison: Comparison, family: int = 1) -> str:
     """That so few cells cannot show anything by the signed-rank test, and what was judged instead."""
-    least = show_p(min(1.0, 2.0 ** (1 - one.n) * family))
+    least = show_p(min(1.0, 2.0 ** (1 - comparison.n) * family))
     held = f" ({family} comparisons, Holm)" if family > 1 else ""
-    agreed = (
-        "one cell cannot say"
-        if one.n == 1
-        else f"even if {'both' if one.n == 2 else f'all {one.n}'} agreed, p could not fall below {least}{held}"
-    )
-    text = f"Too few cells to generalise: {agreed}; {one.fewest} cells are needed."
-    if one.unit == "seeds" and one.over_seeds is not None:
-        text += f" So this is judged over the {len(one.over_seeds.x)} seeds, and is about {_these(one)} only."
+    agreed = "one cell cannot say"
+    if comparison.n > 1:
+        all_ = "both" if comparison.n == 2 else f"all {comparison.n}"
+        agreed = f"even if {all_} agreed, p could not fall below {least}{held}"
+    text = f"Too few cells to generalise: {agreed}; {comparison.fewest} cells are needed."
+    if comparison.unit == "seeds" and comparison.over_seeds is not None:
+        seeds = len(comparison.over_seeds.x)
+        text += f" So this is judged over the {seeds} seeds, and is about {_these(comparison)} only."
     return text
 
 
-def _settle(one: Comparison) -> str:
+def _settle(comparison: Comparison) -> str:
     """What would settle a question that is open."""
-    if one.n < 2 and one.seeds < 3:
+    if comparison.n < 2 and comparison.seeds < 3:
         return "A single pair of settings with so few seeds says nothing about chance: repeat with --seeds 5."
-    seeds, cells = one.needed_seeds, one.needed_cells
-    now = one.seeds if one.unit == "cells" or one.over_seeds is None else len(one.over_seeds.x)
-    if one.unit == "seeds" and not math.isnan(seeds):
+    seeds, cells = comparison.needed_seeds, comparison.needed_cells
+    test = None if comparison.unit == "cells" else comparison.over_seeds
+    now = comparison.seeds if test is None else len(test.x)
+    if comparison.unit == "seeds" and not math.isnan(seeds):
         seeds = max(seeds, now + 1, 5)
-    elif one.verdict == TOO_FEW and now < 3:
+    elif comparison.verdict == TOO_FEW and now < 3:
         return f"{count(now, 'seed')} per setting cannot say it either: repeat with --seeds 5."
     parts = [f"{seeds:,.0f} seeds per setting (you have {now})"] if seeds > now else []
-    parts += [f"{max(cells, one.n + 1):,.0f} cells (you have {one.n})"] if not math.isnan(cells) else []
+    parts += [f"{max(cells, comparison.n + 1):,.0f} cells (you have {comparison.n})"] if not math.isnan(cells) else []
     if not parts:
         return "If there is a difference, it is too small or too uneven for more of the same to settle."
     return f"If this difference is real, about {' or '.join(parts)} would give an 80% chance of showing it."
 
 
 def _advise_many(effect: Effect) -> list[str]:
-    open_ = [one for one in effect.comparisons if one.verdict in (NOT_SHOWN, TOO_FEW) and one.n]
+    undecided = (NOT_SHOWN, TOO_FEW)
+    open_ = [comparison for comparison in effect.comparisons if comparison.verdict in undecided and comparison.n]
     if not open_:
         return []
-    one = min(open_, key=lambda one: one.p)
-    return [f"{effect.name} {show_value(one.level)}: {_settle(one)[0].lower()}{_settle(one)[1:]}"]
+    nearest = min(open_, key=lambda comparison: comparison.p)
+    advice = _settle(nearest)
+    return [f"{effect.name} {show_value(nearest.level)}: {advice[0].lower()}{advice[1:]}"]
 
 
 def _explain_no_pairs(effect: Effect) -> str:

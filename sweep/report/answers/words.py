@@ -88,8 +88,8 @@ def show_sizes(metric: str, kind: str, low: float, high: float) -> str:
     return interval(metric, low, high)
 
 
-def lost_short(one: Comparison) -> str:
+def lost_short(comparison: Comparison) -> str:
     """What diverged on which side, in trials: off diverged (6 of 15), on diverged (1 of 15)."""
-    spread = one.divergence
-    sides = ((spread.trials[0], one.level), (spread.trials[1], one.reference))
+    spread = comparison.divergence
+    sides = ((spread.trials[0], comparison.level), (spread.trials[1], comparison.reference))
     return ", ".join(f"{show_value(side)} diverged ({n:,} of {spread.of:,})" for n, side in sides if n)

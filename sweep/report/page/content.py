@@ -68,7 +68,7 @@ def content(report: Report) -> dict[str, Any]:
     board = report.board
     specs: dict[str, Any] = {}
     asked = _effects(report, specs)
-    found = _importance(report, specs)
+    shares = _importance(report, specs)
     figures, failed = _figures(report, specs)
     remarks = _try(lambda: check(table, report.epochs, study.recipe, study.classes, report.kinds))
     values: dict[str, Any] = {
@@ -77,7 +77,7 @@ def content(report: Report) -> dict[str, Any]:
         "lead": _lead(study, table, board),
         "answer": _answer(board, table, report.fresh),
         "effects": asked,
-        "importance": found,
+        "importance": shares,
         "checks": {
             "each": remarks or [],
             "none": "Nothing stands out." if remarks == [] else "Not checked: nothing is complete.",
@@ -121,8 +121,8 @@ def _lead(study: Study, table: StudyTable, board: SettingsBoard) -> str:
     seeds = int(table.trials["seed"].nunique())
     swept = ", ".join(table.swept) or "nothing"
     parts = [
-        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, {count(seeds, 'seed')} "
-        f"({', '.join(counted)})",
+        f"{count(len(table.trials), 'trial')} of {count(len(board.rows), 'setting')}, "
+        f"{count(seeds, 'seed')} ({', '.join(counted)})",
         f"on {study.recipe.data}",
         f"over {swept}",
     ]
@@ -212,10 +212,8 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
     if board.tied > 1:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    told = show_measured(board, rows)
-    columns |= {
-        title: cells for title, cells in told.items() if title not in ("val_loss", "val_accuracy", "train_loss")
-    }
+    beside = ("val_loss", "val_accuracy", "train_loss")
+    columns |= {title: cells for title, cells in show_measured(board, rows).items() if title not in beside}
     columns |= {state: [str(value) for value in rows[state]] for state in lost}
     cells = [list(row) for row in zip(*columns.values(), strict=True)]
     return {"caption": "The best settings", "columns": list(columns), "rows": cells, "text": [], "bold": True}
@@ -233,22 +231,21 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     each = _try(lambda: effects(table, names)) or _comparable(table, names)
     if not each:
         return None
-    drawn = [one.name for one in each if any(comparison.pairs for comparison in one.comparisons)]
+    drawn = [effect.name for effect in each if any(comparison.pairs for comparison in effect.comparisons)]
     figures = []
     if drawn:
         picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
         figures = [_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
-    about = (
-        "Settings that differ in one hyperparameter alone are paired, seeds averaged first; p values are adjusted "
-        "together (Holm). "
-    )
-    about += f"{footnote(each[0])}{f' Not compared here: {left} more.' if left else ''}"
-    told = [
-        {"name": one.name, "verdict": one.verdict, "shown": one.verdict.startswith("shown"), "lines": _said(one)}
-        for one in each
-    ]
-    return {"about": about, "each": told, "figures": figures}
+    paired = "Settings that differ in one hyperparameter alone are paired, seeds averaged first"
+    about = f"{paired}; p values are adjusted together (Holm). {footnote(each[0])}"
+    about += f" Not compared here: {left} more." if left else ""
+    return {"about": about, "each": list(map(_record_answer, each)), "figures": figures}
+
+
+def _record_answer(effect: Effect) -> dict[str, Any]:
+    verdict = effect.verdict
+    return {"name": effect.name, "verdict": verdict, "shown": verdict.startswith("shown"), "lines": _said(effect)}
 
 
 def _comparable(table: StudyTable, names: Sequence[str]) -> list[Effect]:
@@ -257,17 +254,17 @@ def _comparable(table: StudyTable, names: Sequence[str]) -> list[Effect]:
     return effects(table, good) if good else []
 
 
-def _said(one: Effect) -> list[str]:
-    return list(dict.fromkeys([headline(one), *sentences(one), *tuned_sentences(one)]))
+def _said(effect: Effect) -> list[str]:
+    return list(dict.fromkeys([headline(effect), *sentences(effect), *tuned_sentences(effect)]))
 
 
 def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        found = importance(report.table)
-        picture = pictures.importance_picture(report.table, report.study.recipe.data, found)
+        shares = importance(report.table)
+        picture = pictures.importance_picture(report.table, report.study.recipe.data, shares)
     except SweepError as error:
         return {"lines": [f"Not told: {error}."], "figure": None} if report.table.swept else None
-    lines = [importance_method(found), *importance_sentences(found)]
+    lines = [importance_method(shares), *importance_sentences(shares)]
     return {"lines": lines, "figure": _figure(picture, specs)}
 
 
@@ -383,8 +380,11 @@ def _trained_here(kind: Sequence[Sitting]) -> str:
 def _facts(kind: Sequence[Sitting]) -> list[tuple[str, str]]:
     """What the sittings of a kind had, each fact once, with all values that it took (several hosts, say)."""
     names = dict.fromkeys(name for sitting in kind for name in sitting.facts)
-    taken = {name: dict.fromkeys(show_value(one.facts[name]) for one in kind if name in one.facts) for name in names}
-    return [(name, ", ".join(values)) for name, values in taken.items()]
+
+    def values_of(name: str) -> str:
+        return ", ".join(dict.fromkeys(show_value(sitting.facts[name]) for sitting in kind if name in sitting.facts))
+
+    return [(name, values_of(name)) for name in names]
 
 
 def _again(study: Study, kinds: Sequence[Sequence[Sitting]]) -> dict[str, Any]:
@@ -405,7 +405,7 @@ def _again(study: Study, kinds: Sequence[Sequence[Sitting]]) -> dict[str, Any]:
         f"sweep reproduce {study.name} N trains trial N again, alone, and compares every epoch.",
     ]
     lines += [f"Data fingerprint {study.data}."] if study.data else []
-    lines += [f"{told[0].upper()}{told[1:]}." for told in ([mixing(kinds)] if len(kinds) > 1 else [])]
+    lines += [f"{mixture[0].upper()}{mixture[1:]}." for mixture in ([mixing(kinds)] if len(kinds) > 1 else [])]
     return {
         "lines": lines,
         "recipe": recipe_text(study.recipe.to_dict()),

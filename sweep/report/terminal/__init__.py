@@ -1,5 +1,5 @@
-"""Pictures in the terminal: braille curves and dots, bars, a heat map, in few columns and without colour too. Needs
-rich.
+"""Pictures in the terminal: braille curves and dots, bars, a
+heat map, in few columns and without colour too. Needs rich.
 
 canvas  a plane of braille dots
 planes  pictures of two numbers: curves, isolation, budget, Pareto front

@@ -151,9 +151,9 @@ def parallel(picture: Picture, width: int) -> RenderableType:
         table.add_row(str(int(rank)), *cells)
     rest = int((marks.drop_duplicates("setting")["rank"].fillna(99) > 10).sum())
     gone = int((marks.drop_duplicates("setting")["state"] == "diverged").sum())
-    told = f"… and {rest:,} more setting{'' if rest == 1 else 's'}"
-    told += f", {gone:,} of them diverged ({CROSS})" if gone else ""
-    more = [Text(told, "dim")] if rest else []
+    rest_text = f"… and {rest:,} more setting{'' if rest == 1 else 's'}"
+    rest_text += f", {gone:,} of them diverged ({CROSS})" if gone else ""
+    more = [Text(rest_text, "dim")] if rest else []
     return Group(
         Text("left low, right high; on the last axis right is best", "dim"),
         table,
