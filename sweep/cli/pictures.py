@@ -23,6 +23,7 @@ KINDS = {
     "importance": "each hyperparameter's share of the metric's variance",
     "budget": "the best to expect of k settings picked blindly",
     "pareto": "the metric against what it costs (parameters, seconds, …)",
+    "boundary": "what a trial's network answers over data of two columns (it is trained again)",
 }
 
 
@@ -58,6 +59,10 @@ def plot(
     top: Annotated[
         int, typer.Option("--top", min=1, max=5, metavar="N", help="Curves: how many of the best are named.")
     ] = 5,
+    trial: Annotated[
+        int | None,
+        typer.Option("--trial", min=0, metavar="N", help="Boundary: of which trial; by default the selected one."),
+    ] = None,
     theme: Annotated[
         str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
     ] = "light",
@@ -66,7 +71,7 @@ def plot(
 ) -> None:
     """Draw a study: to a file, or as text in the terminal.
 
-    curves, isolation, heatmap, parallel, effect, importance, budget, pareto.
+    curves, isolation, heatmap, parallel, effect, importance, budget, pareto, boundary.
     """
     from sweep.errors import UsageError, unknown
     from sweep.ledger import Ledger
@@ -75,10 +80,15 @@ def plot(
         if study in KINDS:
             raise UsageError(f"the study comes first: sweep plot {kind} {study}")
         raise unknown("kind of picture", kind, KINDS)
+    if trial is not None and kind != "boundary":
+        raise UsageError(f"--trial {trial}: for a boundary; {kind} draws all trials")
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
-        picture = _picture(ledger, found, table, kind, names or [], top)
+        if kind == "boundary":
+            picture = _boundary(ledger, found, table, names or [], trial)
+        else:
+            picture = _picture(ledger, found, table, kind, names or [], top)
     if as_json:
         from sweep.report.files import picture_records
 
@@ -92,6 +102,21 @@ def plot(
 
         save_picture(picture, output, theme)
         print(f"wrote {output}")
+
+
+def _boundary(ledger: Ledger, study: Study, table: StudyTable, names: list[str], trial: int | None) -> Picture:
+    from sweep.analysis import leaderboard, pictures
+    from sweep.errors import UsageError
+    from sweep.study import answer_plane
+
+    if names:
+        raise UsageError(f"boundary draws one trial, --trial N; given {', '.join(names)}")
+    if trial is None:
+        selected = leaderboard(table).selected
+        if selected is None:
+            raise UsageError(f"study {study.name!r}: no trial is complete, so none can be drawn")
+        trial = int(selected["trial"])
+    return pictures.boundary_picture(table, study.recipe.data, answer_plane(ledger, study, trial))
 
 
 def _picture(ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int) -> Picture:

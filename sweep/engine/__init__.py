@@ -17,6 +17,6 @@ streams     the random streams of a seed
 
 from sweep.engine.measuring import measure, resident_memory
 from sweep.engine.program import Program
-from sweep.engine.training import Saver, Training
+from sweep.engine.training import Saver, Training, train_alone
 
-__all__ = ["Program", "Saver", "Training", "measure", "resident_memory"]
+__all__ = ["Program", "Saver", "Training", "measure", "resident_memory", "train_alone"]
