@@ -162,7 +162,10 @@ def plain(records) -> list[dict]:
     ids=["mlp", "cnn", "steps"],
 )
 def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_path, shape):
-    """Stopped after a random step, taken up with some of its lanes, in another order, dropout on: no bit differs."""
+    """Stopped after a random step, taken up with some of its lanes, in another order, dropout on, looked at: no bit
+    differs.
+    """
+    watch = Watch(("layers", "gap"), (2, 3))
     draw = random.Random(0)
     settings = [
         canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, "label_noise": p, **shape})
@@ -173,7 +176,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         Trial(number, setting, seed) for number, (seed, setting) in enumerate(itertools.product((0, 1), settings))
     ]
     whole = {trial.number: [] for trial in trials}
-    for records in Training(trials, digits):
+    for records in Training(trials, digits, watch=watch):
         for record in records:
             whole[record.number] += plain([record])
     for attempt in range(4):
@@ -184,6 +187,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
             digits,
             Saver(tmp_path / str(attempt), "data"),
             lambda c=calls, s=stop: "now" if next(c) >= s else "",
+            watch=watch,
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
@@ -192,7 +196,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         [saved] = checkpoint.scan(tmp_path / str(attempt))
         members = draw.sample(trials, 5)
         resumed = {trial.number: [] for trial in members}
-        for records in Training(members, digits, Saver(tmp_path / "other", "data", saved.path)):
+        for records in Training(members, digits, Saver(tmp_path / "other", "data", saved.path), watch=watch):
             for record in records:
                 resumed[record.number] += plain([record])
         assert resumed == {trial.number: whole[trial.number] for trial in members}

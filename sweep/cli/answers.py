@@ -1,4 +1,4 @@
-"""Commands that answer: effect, importance, steps, check. Needs typer."""
+"""Commands that answer: effect, importance, steps, check, look. Needs typer."""
 
 from __future__ import annotations
 
@@ -129,3 +129,47 @@ def check(
     else:
         for part in check_report(table, remarks, rest):
             say(part)
+
+
+@app.command(rich_help_panel="Ask")
+@group_flags
+def look(
+    *,
+    study: StudyName,
+    quantity: Annotated[
+        str | None,
+        typer.Argument(metavar="[QUANTITY]", help="Such as grad_norm; without it, what there is.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAMES", help="Hyperparameters whose levels are told apart; by default all."),
+    ] = None,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", metavar="N", help="The epoch, where there are several places.")
+    ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option("--place", metavar="NAME", help="Over the epochs at one place, such as 'layer 1'."),
+    ] = None,
+    asked: Asked,
+    as_json: Json = False,
+) -> None:
+    """Look inside trained networks: what was recorded with --look, by layer or epoch, levels side by side.
+
+    For example: sweep look deep grad_norm --by batch_norm --epoch 1
+    """
+    from sweep.analysis.looks import list_readings
+    from sweep.analysis.looks import look as ask
+    from sweep.ledger import Ledger
+    from sweep.report.answers.look import look_json, look_report, readings_json, readings_report
+
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        table, readings = asked_table(ledger, found, asked), ledger.readings(found)
+    if quantity is None:
+        listed = list_readings(table, readings)
+        say(readings_json(study, listed) if as_json else readings_report(study, listed))
+        return
+    names = None if by is None else [name for name in by.split(",") if name.strip()]
+    answer = ask(table, readings, quantity, names, epoch, place)
+    say(look_json(answer) if as_json else look_report(answer))

@@ -225,7 +225,7 @@ class Source:
         if size > len(self.train[1]):
             raise UsageError(f"train_size = {size}: {self.info.name} has {len(self.train[1])} training rows")
         train = self.train[0][:size], self.train[1][:size]
-        shift, scale = _statistics(train[0], normalize)
+        shift, scale = statistics(train[0], normalize)
         parts = []
         plain = [(*part, 1.0, 0.0) for part in (train, self.val, self.test, *self.tests.values())]
         for x, y, a, b in [*plain, *((*self.test, one.scale, one.offset) for one in self.shifts)]:
@@ -248,7 +248,7 @@ def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int
     return DataInfo(name, shape, classes, train - val, val, test)
 
 
-def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
+def statistics(x: Array, normalize: str) -> tuple[Array, Array]:
     """What to subtract and divide by, float64: one pair per channel for images, one a feature for flat rows. What does
     not vary, or by no more than rounding makes of it, is divided by 1."""
     axes = (0, 2, 3) if x.ndim == 4 else (0,)

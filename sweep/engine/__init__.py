@@ -13,6 +13,7 @@ program     lowers a one-trial net to lanes, trains steps and epochs, evaluates,
 measuring   what steps and evaluations cost at several numbers of lanes
 training    a unit of work from start or checkpoint to end: records, divergence, checkpoints
 streams     the random streams of a seed
+bench       one layer or loss on given numbers
 """
 
 from sweep.engine.measuring import measure, resident_memory
