@@ -283,8 +283,9 @@ def test_seeds_draw_starts_from_the_box_alike_for_every_setting(sweep, tmp_path)
     assert len(np.unique(points[0].round(6))) == 8
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_and_resumed_it_is_as_if_never_interrupted(sweep, tmp_path):
-    space = ("--function", "rosenbrock", "--lr", "1e-4:1:log:40", "--noise", 0.1, "--seeds", 5, "--steps", 3000)
+    space = ("--function", "rosenbrock", "--lr", "1e-4:1:log:20", "--noise", 0.1, "--seeds", 5, "--steps", 1000)
     sweep("grid", *space, "--study", "whole", "--jobs", 1, "--lanes", 7)
     process = start(tmp_path, "grid", *space, "--study", "cut", "--jobs", 2, "--lanes", 5)
     database = tmp_path / "results/sweep.db"
