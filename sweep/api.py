@@ -253,7 +253,7 @@ def train(
 
         plan = plan_search(recipe, data, trials)
         check_sampler(recipe)
-        check_pruner(recipe)
+        check_pruner(recipe, data)
         notes = _search_notes(recipe, plan, trials)
     for note in [*(f"data: {note}" for note in data.notes), *notes]:
         watcher.note(note)

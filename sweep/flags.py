@@ -263,7 +263,8 @@ def _sign_values(
 _RECIPE_FLAGS = {
     "data": (
         "NAME|FILE.npz",
-        "Data set: digits, mnist, fashion-mnist, cifar10, or an .npz with x_train y_train x_test y_test.",
+        "Data set: digits, mnist, fashion-mnist, cifar10; circles, moons, spirals, gaussians (in the plane); or an "
+        ".npz with x_train y_train x_test y_test.",
         "Data and seed",
     ),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
@@ -285,6 +286,18 @@ _RECIPE_FLAGS = {
         "Record while training, changing no number: layers (gradient norm, activations, batch norm of each), curvature "
         "(the loss's largest), noise (of the gradient, by batch size), gap (training part scored after the epoch), "
         "or all; `sweep look` shows them.",
+        "Looking inside",
+    ),
+    "evaluate_every": (
+        "N",
+        "Score the validation part every N training steps, too, changing no number; `sweep steps` tells from it when a "
+        "target was reached.",
+        "Looking inside",
+    ),
+    "shift": (
+        "NAME=FORMULA",
+        "Score further test sets, too: the test part with each number x (before standardising) as the formula says, "
+        "such as contrast=0.5x,bright=x+6. Shown beside the test score, never selected on.",
         "Looking inside",
     ),
     "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),

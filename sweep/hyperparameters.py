@@ -293,7 +293,8 @@ _ROWS = (
     Hyperparameter("batch_size", "int", 64, TRAINING, "program",
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
-                   'a larger minibatch makes fewer steps. A last minibatch of one row is left out. '
+                   'a larger minibatch makes fewer steps, unless `steps` says how many. '
+                   'A last minibatch of one row is left out. '
                    'A function has no rows: there it divides the `noise`, and is 1 by default.',
                    low=1, words=("full",), default_with={("model", "function"): 1}, unless={"noise": (0.0,)}),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
@@ -335,6 +336,11 @@ _ROWS = (
                    "Training steps in all, instead of epochs, whatever the batch size; 0: epochs decide. "
                    "A function has no epochs: 100 by default.",
                    low=0, high=1_000_000_000, default_with={("model", "function"): 100}, late=True),
+    Hyperparameter("label_noise", "float", 0.0, DATA, "lane",
+                   "Share of the training rows whose label is replaced by one of all classes at random (the right one "
+                       "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
+                       "are then of noisy labels; validation and test rows keep theirs.",
+                   low=0, high=1, unless=_FUNCTION, late=True),
     Hyperparameter("function", "text", "square", FUNCTION, "program",
                    "What the point goes down: "
                    + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())

@@ -54,7 +54,7 @@ class _Progress:
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         metric = self.study.recipe.metric
         running = sum(not outcome.state for outcome in outcomes)
-        self.part[worker] = running * outcomes[0].epoch / int(unit.trials[0].setting.get("epochs", 1))
+        self.part[worker] = running * outcomes[0].epoch / unit.epochs
         for outcome in outcomes:
             if outcome.state:
                 self.done += 1
@@ -190,7 +190,7 @@ class LiveWatcher(_Progress):
             rows.add_row(
                 Text(f"  {name}", "cyan"),
                 trials,
-                f"epoch {epoch} of {setting.get('epochs', 1)}",
+                f"epoch {epoch} of {unit.epochs}",
                 Text(sparkline(list(losses)), "yellow"),
                 loss,
             )

@@ -138,6 +138,20 @@ LOOKS = ("layers", "curvature", "noise", "gap")
 
 
 @dataclass(frozen=True)
+class Shift:
+    """A further test set: the rows of the test part as scale * x + offset, before they are standardised."""
+
+    name: str
+    scale: float
+    offset: float
+
+    @property
+    def text(self) -> str:
+        """As it is written: 0.5x+6."""
+        return f"{self.scale!r}x{self.offset:+}"
+
+
+@dataclass(frozen=True)
 class Watch:
     """What is measured while trials train, beside the numbers of every epoch. It changes none of them."""
 
@@ -146,6 +160,10 @@ class Watch:
     noise; the gap between training and validation part."""
     epochs: tuple[int, ...] = ()
     """At which epochs to look; empty: at each."""
+    every: int = 0
+    """Training steps after which the validation part is scored, again and again; 0: at the end of an epoch alone."""
+    shifts: tuple[Shift, ...] = ()
+    """Further test sets, scored when the test part is."""
 
     def looks(self, name: str, epoch: int) -> bool:
         """Whether to look at something at an epoch."""
@@ -197,6 +215,22 @@ class EpochRecord:
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""
         return replace(self, test_loss=loss, test_accuracy=accuracy)
+
+
+def epoch_steps(rows: int, batch_size: int) -> int:
+    """Training steps of a pass over so many rows. A last minibatch of one row is left out, with batch norm or without:
+    it has no variance of one row."""
+    return rows // batch_size + (rows % batch_size > 1)
+
+
+def total_steps(setting: Setting, each: int) -> int:
+    """Training steps of a trial, where an epoch has `each`: its `steps`, or those of its epochs."""
+    return int(setting.get("steps", 0)) or int(setting["epochs"]) * each
+
+
+def total_epochs(setting: Setting, each: int) -> int:
+    """Epochs of a trial, where one has `each` steps; the last ends with the last step, in its middle perhaps."""
+    return -(-total_steps(setting, each) // each)
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

@@ -21,7 +21,7 @@ from typing import Any
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
 
-_NO_MATTER = {"epochs", "normalize", "bn_eps", "bn_momentum", "nesterov", "train_size"}
+_NO_MATTER = {"epochs", "steps", "normalize", "bn_eps", "bn_momentum", "nesterov", "train_size"}
 """What decides a program, but not how long a step of it takes; train_size does where the batch is full."""
 
 

@@ -46,6 +46,7 @@ _CALLED = {
     "normalize": "normalise normalization normalisation standardize standardise standardization scaling scaler "
     "preprocessing input_normalization",
     "train_size": "training_size train_rows train_samples training_set_size rows",
+    "label_noise": "noise noisy_labels random_labels label_corruption corruption label_flip flip",
     "seed": "random_seed random_state rng_seed manual_seed rng",
     # keys of a recipe
     "data": "dataset data_set",

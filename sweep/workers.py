@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -247,11 +247,12 @@ class _Stock:
             requests.append(request)
             if request.functions:
                 return fingerprint(name for name, _ in request.functions), {}
-            self.source = load(request.name, request.data_dir, request.split_seed)
+            loaded = load(request.name, request.data_dir, request.split_seed)
+            self.source = replace(loaded, shifts=request.watch.shifts)
             first = request.splits[0]
-            bytes_each = sum(
-                4 * math.prod(part[0].shape) for part in (self.source.train, self.source.val, self.source.test)
-            )
+            source = self.source
+            tests = [source.test] * (1 + len(source.shifts)) + list(source.tests.values())
+            bytes_each = sum(4 * math.prod(part[0].shape) for part in (source.train, source.val, *tests))
             room = max(1, SPLITS_BYTES // bytes_each)
             wanted = [(form, split) for form in request.forms for split in request.splits]
             ready = [one for place, one in enumerate(wanted) if one[1] == first or place < room]

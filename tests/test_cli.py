@@ -257,3 +257,24 @@ def test_a_million_points_are_planned_at_once(sweep):
     everywhere = ["--batch-norm", "on", "--bn-eps", "1e-6:1e-2:1000", "--bn-momentum", "0.01:1:1000"]
     plan = json.loads(sweep("plan", *everywhere, "--json").stdout)
     assert (plan["trials"], plan["cohort_count"], len(plan["cohorts"])) == (1_000_000, 1_000_000, 1000)
+
+
+def test_further_tests_are_shown_and_never_ranked_on(sweep):
+    flags = ["--batch-norm", "on", "--epochs", 2, "--study", "shifted"]
+    sweep("grid", *flags, "--shift", "contrast=0.5x, bright=x+6", "--evaluate-every", 10)
+    sweep("grid", *flags[:-1], "plain")
+    told = sweep("trial", "shifted", 0, "--test").stdout
+    assert re.search(r"test_accuracy_bright: \d", told)
+    assert re.search(r"test_accuracy_contrast_batch_statistics: \d", told)
+    assert "bright" not in sweep("trial", "shifted", 0).stdout
+    heads = [sweep("export", name, "--test", "-o", "-").stdout.splitlines() for name in ("shifted", "plain")]
+    assert "test_loss_contrast" in heads[0][0].split(",")
+    curves = [sweep("export", name, "--curves", "-o", "-").stdout for name in ("shifted", "plain")]
+    assert [re.sub(r",[^,]*$", "", line) for line in curves[0].splitlines()] == [
+        re.sub(r",[^,]*$", "", line) for line in curves[1].splitlines()
+    ]
+    assert "nothing is selected on test data" in sweep("show", "shifted", "--metric", "test_accuracy_bright", code=2).stderr
+    told = sweep("grid", *flags, "--lr", 0.1, "--shift", "dark=x-6", code=2).stderr
+    assert "exists with another recipe" in told
+    again = sweep("grid", *flags, "--shift", "dark=x-6").stderr
+    assert "1 finished trial stays as it was watched, since nothing is trained twice" in again

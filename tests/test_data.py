@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.data import KNOWN, DataInfo, Source, classes_from_dict, describe, load
+from sweep.data import KNOWN, DataInfo, Part, Source, classes_from_dict, describe, load
+from sweep.data.toys import CENTRES, TOYS
 from sweep.errors import SweepError, UsageError
+from sweep.space import Shift
 from tests.conftest import SHARED
 
 MNIST = SHARED / "MNIST" / "raw"
@@ -64,6 +66,26 @@ def test_digits_are_scikit_learns():
 
 
 # The split
+
+
+def test_toys_are_scikit_learns():
+    from sklearn.datasets import make_blobs, make_circles, make_moons
+
+    expected = {
+        "circles": make_circles(1000, noise=0.1, factor=0.5, random_state=0, shuffle=False),
+        "moons": make_moons(1000, noise=0.2, random_state=0, shuffle=False),
+        "gaussians": make_blobs(1000, centers=CENTRES, cluster_std=1.0, random_state=0, shuffle=False),
+    }
+    for name, (x, y) in expected.items():
+        made, labels = TOYS[name][0]()
+        assert made.tobytes() == x.tobytes()
+        assert labels.tolist() == y.tolist()
+    arms, labels = TOYS["spirals"][0]()
+    assert sorted(map(tuple, -arms[labels == 0])) != sorted(map(tuple, arms[labels == 1]))  # noise of its own
+    assert np.bincount(labels).tolist() == [500, 500]
+    for name in TOYS:
+        source = load(name, None, 0)
+        assert source.info == describe(name) == DataInfo(name, (2,), len(np.unique(TOYS[name][0]()[1])), 600, 200, 200)
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 4), (3, 4, 6), (5, 6, 3)])
@@ -547,11 +569,11 @@ def test_a_missing_file_and_an_unknown_name(tmp_path):
 
 
 def test_describe_agrees_with_what_is_loaded(npz):
-    for name in ("digits", npz()):
+    for name in ("digits", "moons", npz()):
         info, source = describe(name), load(name, None, 0)
         assert source.info == info
         assert (len(source.train[1]), len(source.val[1]), len(source.test[1])) == (info.train, info.val, info.test)
-    assert set(KNOWN) == {"digits", "mnist", "fashion-mnist", "cifar10"}
+    assert set(KNOWN) == {"digits", "mnist", "fashion-mnist", "cifar10", *TOYS}
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="no real MNIST beside the repository")
@@ -588,3 +610,39 @@ def test_the_classes_are_counted_in_each_part():
     label, chance = counts.guessing()
     assert chance == source.val[1].tolist().count(label) / len(source.val[1]) == max(counts.val) / sum(counts.val)
     assert classes_from_dict(json.loads(json.dumps(counts.to_dict()))) == counts
+
+
+def test_further_test_sets_are_the_files_own_or_shifts_of_the_test_part(npz):
+    """Standardised by the training part like any other; a shift is of the numbers as they came."""
+    draw = np.random.default_rng(1)
+    more = draw.normal(3, 2, (7, 5))
+    name = npz(x_test_winter=more, y_test_winter=np.arange(7) % 3)
+    assert describe(name).tests == ("winter",)
+    plain = load(name, None, 0)
+    source = replace(plain, shifts=(Shift("both", 0.5, 6.0),))
+    split = source.split("zscore", "all")
+    mean, sd = source.train[0].mean(0), source.train[0].std(0)
+    assert list(split.tests) == ["winter", "both"]
+    np.testing.assert_allclose(split.tests["winter"].x, (more - mean) / sd, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(split.tests["both"].x, (0.5 * arrays()["x_test"] + 6 - mean) / sd, rtol=1e-5, atol=1e-6)
+    assert split.tests["both"].y.tolist() == split.test.y.tolist()
+    bare = load(npz(), None, 0)
+    assert source.fingerprint() == plain.fingerprint() != bare.fingerprint()
+    assert all(
+        torch.equal(a.x, b.x)
+        for a, b in zip(vars(bare.split("zscore", "all")).values(), vars(split).values(), strict=True)
+        if isinstance(a, Part)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"x_test_winter": np.ones((7, 5))}, "no array y_test_winter"),
+        ({"x_test_winter": np.ones((7, 4)), "y_test_winter": np.arange(7) % 3}, "rows of x_train are [5], of"),
+        ({"x_test_winter": np.ones((7, 5)), "y_test_winter": np.arange(7)}, "y_test_winter holds label 3"),
+    ],
+)
+def test_a_bad_further_test_set_is_refused(npz, changes, words):
+    with pytest.raises(UsageError, match=words.replace("[", r"\[")):
+        load(npz(**changes), None, 0)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_NAMES = (
     *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
-    *("effect", "importance", "check", "confirm", "compare", "plot", "report", "reproduce", "doctor", "rm"),
+    *("effect", "importance", "check", "confirm", "compare", "plot", "layer", "report", "reproduce", "doctor", "rm"),
 )
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST is not beside the repository")
 

@@ -18,7 +18,7 @@ from scipy import stats
 
 from sweep.analysis.effects import effect, effects
 from sweep.analysis.pairing import Sides, compare, judge
-from sweep.analysis.statistics import holm
+from sweep.analysis.significance import holm
 from sweep.errors import UsageError
 from sweep.report.answers import effect_json, effect_report, headline, sentences
 from tests.tables import PROTEIN, grid, protein, table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,6 +13,8 @@ from sweep import nets
 from sweep.data import Part, Split
 from sweep.engine import Program, Training
 from sweep.engine.images import Form
+from sweep.engine.noise import Noise
+from sweep.engine.optimizers import learning_rates
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
@@ -255,7 +257,9 @@ def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     values = [
         dict(zip(("lr", "momentum", "dropout", "weight_decay", "grad_clip"), row, strict=True)) for row in lane_values
     ]
-    settings = [canonical({"epochs": 2, "beta1": 0.5, **row, **shape}) for row in values][:33]
+    noise = itertools.cycle((0.0, 0.3, 0.1, 0.0))
+    settings = [canonical({"epochs": 2, "beta1": 0.5, "label_noise": next(noise), **row, **shape}) for row in values]
+    settings = settings[:33]
     settings += settings[: 33 - len(settings)]
     seeds = [lane % 3 for lane in range(33)]
     order = sorted(range(33), key=lambda lane: seeds[lane])
@@ -471,3 +475,85 @@ def test_bf16_rounds_the_products_and_nothing_else(digits, model, connection):
     assert rounded.val_loss[1] == alone.val_loss[0]
     assert rounded.val_loss != exact.val_loss
     assert rounded.val_loss == pytest.approx(exact.val_loss, rel=0.05)
+
+
+def test_label_noise_is_training_on_labels_that_were_replaced(digits):
+    """Of a share of the rows, by any class, the same rows whatever else the lane has, and those of a smaller share
+    among them; the validation part is not touched."""
+    split = small(digits, 300, torch.float32)
+    shares, seeds = (0.0, 0.3, 1.0, 0.3), (3, 3, 3, 4)
+    put = [
+        Noise(seed, [share], split.train.y, 10).put(split.train.y, torch.arange(300))[0]
+        for share, seed in zip(shares, seeds, strict=True)
+    ]
+    assert torch.equal(put[0], split.train.y)
+    kept = [int((labels == split.train.y).sum()) for labels in put]
+    assert kept == pytest.approx([300, 300 - 0.3 * 270, 30, 300 - 0.3 * 270], abs=20)
+    changed = put[1] != split.train.y
+    assert torch.equal(put[2][changed], put[1][changed])
+    assert not torch.equal(put[1], put[3])
+    assert min(torch.bincount(put[2], minlength=10)) > 10
+    settings = [canonical({"lr": 0.01, "epochs": 2, "label_noise": share}) for share in shares]
+    together = records(settings, list(seeds), split)
+    for lane, labels in enumerate(put):
+        replaced = Split(Part(split.train.x, labels), split.val, split.test, 10)
+        assert records([canonical({"lr": 0.01, "epochs": 2})], [seeds[lane]], replaced)[0] == together[lane]
+
+
+def test_steps_of_whole_epochs_are_those_epochs_and_a_last_one_may_be_short(digits):
+    """By 64 an epoch of these rows has 3 steps; 6 are two epochs to the bit, 8 are two and two thirds."""
+    split = small(digits, 180, torch.float32)
+
+    def trained(**length) -> list[dict]:
+        setting = canonical({"lr": 0.05, "optimizer": "sgd", "momentum": 0.9, "dropout": 0.2, **length})
+        return records([setting], [5], split)[0]
+
+    assert trained(steps=6, lr_schedule="cosine") == trained(epochs=2, lr_schedule="cosine")
+    last, whole = trained(steps=8), trained(epochs=3)
+    assert len(last) == 3
+    assert last[:2] == whole[:2]
+    program = Program([canonical({"lr": 0.05, "optimizer": "sgd", "momentum": 0.9, "dropout": 0.2})], [5], split)
+    for epoch, steps in ((1, 3), (2, 3), (3, 2)):
+        program.begin_epoch(epoch)
+        for _ in range(steps):
+            program.train_step()
+    loss, accuracy = program.evaluate(split.val)
+    assert (last[-1]["val_loss"], last[-1]["val_accuracy"]) == (repr(loss[0]), repr(accuracy[0]))
+    assert last[-1]["train_loss"] == repr((program.sums["loss"] / program.seen).item())
+    rates = learning_rates([canonical({"steps": 8, "lr_schedule": "cosine"})], 0, 8, 3)[:, 0].tolist()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8)
+    for rate in rates:
+        assert rate == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("shape", [{}, {"model": "cnn", "hidden": 3}, {"connection": "residual"}])
+def test_further_tests_are_scored_by_moving_averages_and_by_their_own_statistics(digits, shape):
+    """As a plain module in evaluation and in training mode has them; no other number changes."""
+    split = small(digits, 96, torch.float64)
+    shifted = Part(split.test.x * 0.5 + 0.7, split.test.y)
+    further = replace(split, tests={"shifted": shifted})
+    setting = canonical({"lr": 0.01, "epochs": 2, "dropout": 0.3, "batch_norm": True, **shape})
+    training = Training([Trial(0, setting, 1), Trial(1, {**setting, "lr": 0.1}, 1)], further)
+    training.program = Program([setting, {**setting, "lr": 0.1}], [1, 1], further, dtype=torch.float64)
+    (*_, (last, _)) = training
+    read = {(one.place, one.quantity): one.value for one in last.readings}
+    net = nets.build(setting, tuple(split.train.x.shape[1:]), 10).double()
+    net.load_state_dict(training.program.lane(0), strict=False)
+    for place, part in (("test", split.test), ("shifted", shifted)):
+        with torch.no_grad():
+            for module in net.modules():
+                module.train(False)
+            logits = net(part.x)
+            assert read[place, "test_accuracy"] == (logits.argmax(1) == part.y).double().mean().item()
+            expected = nn.functional.cross_entropy(logits, part.y).item()
+            assert read[place, "test_loss"] == pytest.approx(expected, rel=1e-10)
+            for module in net.modules():
+                module.train(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d))
+            before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            own = (net(part.x).argmax(1) == part.y).double().mean().item()
+            net.load_state_dict(before)
+            assert read[place, "test_accuracy, batch statistics"] == own
+    assert read["test", "test_loss"] == last.test_loss

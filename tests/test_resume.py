@@ -10,7 +10,7 @@ import re
 import resource
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ import torch
 from sweep import checkpoint
 from sweep.engine import Saver, Training
 from sweep.hyperparameters import canonical
-from sweep.space import Trial
+from sweep.space import Trial, Watch
 from tests.conftest import runner
 from tests.processes import alive, family, finished, inject_defect, kill, numbers, query, start, table, wait_for
 
@@ -154,14 +154,21 @@ def plain(records) -> list[dict]:
 
 @pytest.mark.parametrize(
     "shape",
-    [{"batch_norm": True, "hidden": 9}, {"model": "cnn", "hidden": 3, "depth": 2, "optimizer": "rmsprop"}],
-    ids=["mlp", "cnn"],
+    [
+        {"batch_norm": True, "hidden": 9},
+        {"model": "cnn", "hidden": 3, "depth": 2, "optimizer": "rmsprop"},
+        {"steps": 80, "lr_schedule": "cosine"},
+    ],
+    ids=["mlp", "cnn", "steps"],
 )
 def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_path, shape):
-    """Stopped after a random step, taken up with some of its lanes, in another order, dropout on: no bit differs."""
+    """Stopped after a random step, taken up with some of its lanes, in another order, dropout on, looked at: no bit
+    differs.
+    """
+    watch = Watch(("layers", "gap"), (2, 3))
     draw = random.Random(0)
     settings = [
-        canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, **shape})
+        canonical({"lr": lr, "dropout": p, "epochs": 3, "momentum": 0.5, "batch_size": 32, "label_noise": p, **shape})
         for lr in (0.1, 0.003)
         for p in (0.0, 0.4)
     ]
@@ -169,17 +176,18 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         Trial(number, setting, seed) for number, (seed, setting) in enumerate(itertools.product((0, 1), settings))
     ]
     whole = {trial.number: [] for trial in trials}
-    for records in Training(trials, digits):
+    for records in Training(trials, digits, watch=watch):
         for record in records:
             whole[record.number] += plain([record])
     for attempt in range(4):
-        calls, stop = itertools.count(), draw.randrange(1, 3 * 34)
+        calls, stop = itertools.count(), draw.randrange(1, int(settings[0]["steps"]) or 3 * 34)
         torch.manual_seed(attempt)
         training = Training(
             trials,
             digits,
             Saver(tmp_path / str(attempt), "data"),
             lambda c=calls, s=stop: "now" if next(c) >= s else "",
+            watch=watch,
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
@@ -188,7 +196,7 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bits(digits, tmp_pat
         [saved] = checkpoint.scan(tmp_path / str(attempt))
         members = draw.sample(trials, 5)
         resumed = {trial.number: [] for trial in members}
-        for records in Training(members, digits, Saver(tmp_path / "other", "data", saved.path)):
+        for records in Training(members, digits, Saver(tmp_path / "other", "data", saved.path), watch=watch):
             for record in records:
                 resumed[record.number] += plain([record])
         assert resumed == {trial.number: whole[trial.number] for trial in members}
@@ -332,6 +340,17 @@ def test_more_epochs_under_a_schedule_train_again(sweep):
     assert "(0 from a checkpoint)" in sweep("grid", *flags, "--epochs", 9, "--study", "g").stderr
     sweep("grid", *flags, "--epochs", 9, "--study", "whole")
     assert numbers(sweep, "g") == numbers(sweep, "whole")
+
+
+def test_more_steps_train_again_from_the_start(sweep):
+    """The last epoch of fewer steps ended in its middle, so nothing can go on from there."""
+    sweep("grid", "--steps", 20, "--study", "grown")
+    again = sweep("grid", "--steps", 30, "--study", "grown")
+    assert "trained for more steps, from the start" in again.stderr
+    sweep("grid", "--steps", 30, "--study", "new")
+    assert numbers(sweep, "grown") == numbers(sweep, "new")
+    assert "steps: 30 there, 20 here" in sweep("grid", "--steps", 20, "--study", "grown", code=2).stderr
+    assert "epochs" in sweep("grid", "--epochs", 30, "--study", "grown", code=2).stderr
 
 
 def test_an_incomparable_change_is_refused_with_the_difference(sweep):
@@ -565,3 +584,36 @@ def test_reproduce_says_identical_or_the_first_difference(sweep, tmp_path):
     assert "torch" in shown
     assert json.loads(sweep("reproduce", "r", 2, "--json").stdout)["identical"] is True
     assert finished(tmp_path / "results" / "sweep.db") == 4
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_scoring_within_epochs_changes_no_bit_and_outlasts_a_stop(digits, tmp_path, every):
+    """Readings at every so many steps of the whole training, those at an epoch's end its own numbers, the same after a
+    stop and whatever the company; without them no other number differs."""
+    settings = [canonical({"lr": lr, "steps": 40, "batch_norm": True, "dropout": 0.2}) for lr in (0.003, 0.1)]
+    trials = [Trial(number, setting, 3) for number, setting in enumerate(settings)]
+    watched, whole = Watch(every=every), {}
+    for records in Training(trials, digits, watch=watched):
+        for record in records:
+            whole.setdefault(record.number, []).append(record)
+    alone = [record for (record,) in Training(trials[1:], digits, watch=watched)]
+    assert plain(alone) == plain(whole[1])
+    bare = [record for (record,) in Training(trials[1:], digits)]
+    assert plain(bare) == plain([replace(record, readings=()) for record in alone])
+    read = [one for record in alone for one in record.readings]
+    assert [one.step for one in read[::2]] == [*range(every, 41, every)]
+    if every == 1:
+        losses = {one.step: one.value for one in read if one.quantity == "val_loss"}
+        assert [losses[step] for step in (17, 34, 40)] == [record.val_loss for record in alone]
+    calls = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweep.engine.training.ASK_SECONDS", 0.0)
+        stopped = Training(
+            trials, digits, Saver(tmp_path, "data"), lambda: "now" if next(calls) > 25 else "", watch=watched
+        )
+        list(stopped)
+    [saved] = checkpoint.scan(tmp_path)
+    resumed = [
+        record for (record,) in Training(trials[1:], digits, Saver(tmp_path / "b", "data", saved.path), watch=watched)
+    ]
+    assert plain(resumed) == plain(whole[1])

@@ -650,7 +650,7 @@ def test_without_optuna_dashboard_the_command_says_how_to_get_it(sweep, tmp_path
 
 def pruner(name: str, seeds: int = 1, direction: str = "minimize", epochs: int = 9, **search) -> Pruner:
     flags = {"lr": "1e-4:1:log", "seeds": str(seeds), "epochs": str(epochs), "direction": direction}
-    return Pruner(load_recipe(None, flags, {"pruner": name, **search}))
+    return Pruner(load_recipe(None, flags, {"pruner": name, **search}), describe("digits"))
 
 
 def losers(one: Pruner, numbers: Iterable[int], values: dict[int, float | None]) -> list[int]:

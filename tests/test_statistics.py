@@ -12,24 +12,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from sweep.analysis import statistics
-from sweep.analysis.statistics import (
-    MANY,
+from sweep.analysis import significance, statistics
+from sweep.analysis.significance import (
     benjamini_hochberg,
-    bootstrap_mean,
-    bootstrap_means,
     compare_seeds,
-    expected_best,
-    fair_scale,
     holm,
     holm_levels,
-    interquartile_mean,
-    is_loss,
     probability_of_improvement,
     seeds_needed,
     signed_rank,
     signed_rank_interval,
     worst_rank_test,
+)
+from sweep.analysis.statistics import (
+    MANY,
+    bootstrap_mean,
+    bootstrap_means,
+    expected_best,
+    fair_scale,
+    interquartile_mean,
+    is_loss,
 )
 
 WIDEN = {n: np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975) for n in range(2, 5001)}
@@ -215,5 +217,6 @@ def test_holms_weights_and_the_levels_that_go_with_them():
 
 
 def test_the_examples_of_the_docstrings():
-    result = doctest.testmod(statistics)
-    assert (result.failed, result.attempted > 15) == (0, True)
+    results = [doctest.testmod(room) for room in (statistics, significance)]
+    assert [result.failed for result in results] == [0, 0]
+    assert sum(result.attempted for result in results) > 15

@@ -85,7 +85,7 @@ def watched(done, total, trained, seconds, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now)
     study = SimpleNamespace(name="s", recipe=SimpleNamespace(metric="val_loss", direction="minimize"))
     watcher.started(study, SimpleNamespace(total=total, done=0, retried=0))
-    unit = SimpleNamespace(trials=[SimpleNamespace(setting={"epochs": 10})] * 4)
+    unit = SimpleNamespace(trials=[None] * 4, epochs=10)
     watcher.epoch(0, unit, tuple(record(n, trained) for n in range(4)))
     watcher.done = done
     monkeypatch.setattr("time.monotonic", lambda: now + seconds)

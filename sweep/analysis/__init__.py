@@ -1,27 +1,30 @@
 """Numbers in, numbers out: what a study's trials say. Needs pandas and scipy.
 
-table       a study as one table, which every analysis reads
-conditions  the trials that meet a condition
-board       the leaderboard of trials: ranked, one selected
-settings    the leaderboard of settings: seeds averaged, ties, expected best, optimism
-seeds       which seeds selected, which are fresh
-front       the Pareto front of several objectives
-statistics  what the analyses share
-cells       which trials are of one setting
-pairing     two levels compared in the cells that have both
-effects     what a hyperparameter does
-importance  which hyperparameters explain the metric
-check       what an experienced colleague would remark
-pictures    the numbers behind every picture
-commands    commands to run next, as one would type them
-confirming  settings on fresh seeds
-comparing   studies side by side
-roles       what each column of anyone's table is
-importing   anyone's table of results, read as a study
+table         a study as one table, which every analysis reads
+conditions    the trials that meet a condition
+board         the leaderboard of trials: ranked, one selected
+settings      the leaderboard of settings: seeds averaged, ties, expected best, optimism
+seeds         which seeds selected, which are fresh
+front         the Pareto front of several objectives
+statistics    means, scales and intervals that the analyses share
+significance  tests that they share, and corrections for many
+cells         which trials are of one setting
+pairing       two levels compared in the cells that have both
+effects       what a hyperparameter does
+looks         what was looked at inside trials
+importance    which hyperparameters explain the metric
+reaching      steps until a target, or never
+check         what an experienced colleague would remark
+pictures      the numbers behind every picture
+commands      commands to run next, as one would type them
+confirming    settings on fresh seeds
+comparing     studies side by side
+roles         what each column of anyone's table is
+importing     anyone's table of results, read as a study
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard
-from sweep.analysis.conditions import test_columns
+from sweep.analysis.conditions import further_tests, test_columns
 from sweep.analysis.effects import Effect, effect, effects
 from sweep.analysis.front import parameter_column, pareto
 from sweep.analysis.settings import Fresh, SettingsBoard, fresh_score, rank_settings, settings_table
@@ -38,6 +41,7 @@ __all__ = [
     "effect",
     "effects",
     "fresh_score",
+    "further_tests",
     "leaderboard",
     "parameter_column",
     "pareto",

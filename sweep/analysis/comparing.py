@@ -160,7 +160,7 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     if any(table.imported for table in tables) and len(set(data.values())) > 1:
         told = ", ".join(f"{name} {source}" for name, source in data.items())
         notes.append(f"data differ: {told}; that both measured the same thing is for you to know")
-    for name, column in (("epochs", PLANNED_EPOCHS), ("train_size", "train_size")):
+    for name, column in (("epochs", PLANNED_EPOCHS), ("steps", "steps"), ("train_size", "train_size")):
         found = {table.name: sorted(_values(table, column), key=str) for table in tables}
         if len({str(values) for values in found.values()}) > 1:
             told = ", ".join(f"{study} {_words(values)}" for study, values in found.items())
@@ -240,7 +240,7 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
     """Pairs settings that both studies have, on common seeds (and splits) where there are any; None if there is no such
     setting.
     """
-    longer = _values(a, PLANNED_EPOCHS) != _values(b, PLANNED_EPOCHS)
+    longer = any(_values(a, column) != _values(b, column) for column in (PLANNED_EPOCHS, "steps"))
     left, right = _by_text(ledger, first, a, longer), _by_text(ledger, second, b, longer)
     both = left.merge(right, on=["text", "seed", "split"], suffixes=("_a", "_b"))
     seeds = len(both) > 0
@@ -283,11 +283,11 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
 
 def _by_text(ledger: Ledger, study: Study, table: StudyTable, longer: bool) -> pd.DataFrame:
     """The trials that were trained to their end: number, seed, split, value (NaN where it diverged), and their setting
-    as it is stored; without its epochs if the studies train for `longer` or shorter."""
+    as it is stored; without its epochs and steps if the studies train for `longer` or shorter."""
     trained = select_finished(table)
     text = setting_texts(ledger, study, trained)
     if longer:
-        text = text.str.replace(r'"epochs":\d+,?', "", regex=True)
+        text = text.str.replace(r',?"(epochs|steps)":\d+', "", regex=True)
     split = trained["seed"].map(study.recipe.split_of)
     names = ["number", "seed", "value"]
     return trained[names].assign(split=split, text=text)

@@ -106,6 +106,23 @@ def _compare(column: pd.Series, symbol: str, value: Any, where: str) -> pd.Serie
     return column.map(meets).astype(bool)
 
 
+def further_tests(readings: pd.DataFrame) -> pd.DataFrame:
+    """What trials scored on further test sets, of `Reader.readings`: one row per trial, one column per score, such as
+    test_accuracy_contrast, and test_accuracy_contrast_batch_statistics where batch norm took the set's own."""
+    tests = readings[readings["quantity"].str.startswith("test_")]
+    named = tests[["place", "quantity"]].drop_duplicates().itertuples(index=False)
+    columns = {(place, quantity): _column(str(place), str(quantity)) for place, quantity in named}
+    column = pd.Series([columns[key] for key in zip(tests["place"], tests["quantity"], strict=True)], tests.index)
+    wide = tests.assign(column=column).pivot_table("value", "trial", "column", sort=False)
+    return wide.rename_axis(columns=None).drop(columns=["test_loss", "test_accuracy"], errors="ignore")
+
+
+def _column(place: str, quantity: str) -> str:
+    """A further test score as a column; those on the test part itself have names of their own already."""
+    name, _, how = quantity.partition(", ")
+    return "_".join([name, *([place] if place != "test" else []), *how.split()])
+
+
 def test_columns(trials: pd.DataFrame) -> list[str]:
     """The columns that hold scores on test data."""
     return [name for name in trials.columns if str(name).startswith("test_")]

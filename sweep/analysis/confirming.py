@@ -18,14 +18,8 @@ import pandas as pd
 from sweep.analysis.cells import FINISHED, setting_texts
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import SettingsBoard, rank_settings
-from sweep.analysis.statistics import (
-    Floats,
-    bootstrap_mean,
-    interquartile_mean,
-    probability_of_improvement,
-    seeds_needed,
-    signed_rank,
-)
+from sweep.analysis.significance import probability_of_improvement, seeds_needed, signed_rank
+from sweep.analysis.statistics import Floats, bootstrap_mean, interquartile_mean
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE

@@ -35,7 +35,8 @@ from sweep.analysis.pairing import (
     judge,
 )
 from sweep.analysis.seeds import SeedRoles, seed_roles
-from sweep.analysis.statistics import bootstrap_mean, by_ratio, compare_seeds, expected_best, fair_scale
+from sweep.analysis.significance import compare_seeds
+from sweep.analysis.statistics import bootstrap_mean, by_ratio, expected_best, fair_scale
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE

@@ -22,18 +22,17 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import Codes, combine_codes
-from sweep.analysis.statistics import (
-    Floats,
+from sweep.analysis.significance import (
     SeedTest,
     benjamini_hochberg,
     compare_seeds,
-    deviation,
     holm,
     holm_levels,
     signed_rank,
     signed_rank_interval,
     worst_rank_test,
 )
+from sweep.analysis.statistics import Floats, deviation
 
 ALPHA = 0.05
 """The chance of any wrong call among the comparisons that are judged together."""

@@ -8,6 +8,7 @@ answers    effect, importance, check
 confirm    confirm, compare
 importing  import
 pictures   plot, report
+layer      one layer, loss or z-score on given numbers
 dashboard  a study in the browser
 upkeep     reproduce, doctor, rm
 """
@@ -26,7 +27,10 @@ from sweep.errors import Interrupted, SweepError, UsageError, unknown
 from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
-_MODULES = ("train", "read", "exporting", "answers", "confirm", "pictures", "importing", "dashboard", "upkeep")
+_MODULES = (
+    *("train", "read", "exporting", "answers", "confirm", "pictures", "layer"),
+    *("importing", "dashboard", "upkeep"),
+)
 
 
 def __getattr__(name: str) -> Any:

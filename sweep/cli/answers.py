@@ -1,4 +1,4 @@
-"""Commands that answer: effect, importance, check. Needs typer."""
+"""Commands that answer: effect, importance, steps, check, look. Needs typer."""
 
 from __future__ import annotations
 
@@ -73,6 +73,40 @@ def importance(
 
 @app.command(rich_help_panel="Ask")
 @group_flags
+def steps(
+    *,
+    study: StudyName,
+    target: Annotated[
+        float, typer.Option("--target", metavar="VALUE", help="What to reach: of an accuracy 0.9 is 90%, a loss falls.")
+    ],
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", help="Compare the values of this hyperparameter, by seed and setting."),
+    ] = None,
+    asked: Asked,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Rows at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Say after how many training steps each setting first reached a target, or that it never did.
+
+    Of val_accuracy unless --metric says otherwise. What was trained with --evaluate-every N was looked at every N
+    steps, anything else at the end of its epochs. For example: sweep steps bn --target 0.9 --by batch_norm
+    """
+    from dataclasses import replace
+
+    from sweep.analysis.reaching import reach
+    from sweep.ledger import Ledger
+    from sweep.report.answers import reaching_json, reaching_report
+
+    metric = asked.metric or "val_accuracy"
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        reached = reach(ledger, found, asked_table(ledger, found, replace(asked, metric=None)), metric, target, by)
+    say(reaching_json(reached) if as_json else reaching_report(reached, top))
+
+
+@app.command(rich_help_panel="Ask")
+@group_flags
 def check(
     *,
     study: StudyName,
@@ -95,3 +129,47 @@ def check(
     else:
         for part in check_report(table, remarks, rest):
             say(part)
+
+
+@app.command(rich_help_panel="Ask")
+@group_flags
+def look(
+    *,
+    study: StudyName,
+    quantity: Annotated[
+        str | None,
+        typer.Argument(metavar="[QUANTITY]", help="Such as grad_norm; without it, what there is.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAMES", help="Hyperparameters whose levels are told apart; by default all."),
+    ] = None,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", metavar="N", help="The epoch, where there are several places.")
+    ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option("--place", metavar="NAME", help="Over the epochs at one place, such as 'layer 1'."),
+    ] = None,
+    asked: Asked,
+    as_json: Json = False,
+) -> None:
+    """Look inside trained networks: what was recorded with --look, by layer or epoch, levels side by side.
+
+    For example: sweep look deep grad_norm --by batch_norm --epoch 1
+    """
+    from sweep.analysis.looks import list_readings
+    from sweep.analysis.looks import look as ask
+    from sweep.ledger import Ledger
+    from sweep.report.answers.look import look_json, look_report, readings_json, readings_report
+
+    with Ledger(asked.results) as ledger:
+        found = ledger.study(study)
+        table, readings = asked_table(ledger, found, asked), ledger.readings(found)
+    if quantity is None:
+        listed = list_readings(table, readings)
+        say(readings_json(study, listed) if as_json else readings_report(study, listed))
+        return
+    names = None if by is None else [name for name in by.split(",") if name.strip()]
+    answer = ask(table, readings, quantity, names, epoch, place)
+    say(look_json(answer) if as_json else look_report(answer))

@@ -52,7 +52,12 @@ class Rows:
     """What a file is to hold: trials unless said otherwise."""
 
     everything: Annotated[bool, typer.Option("--all", help="Trials that wait or run too.")] = False
-    test: Annotated[bool, typer.Option("--test", help="Add test_loss and test_accuracy of every trial.")] = False
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test", help="Add test_loss and test_accuracy of every trial, and its scores on further test sets."
+        ),
+    ] = False
     settings: Annotated[
         bool, typer.Option("--settings", help="Export one row per setting, seeds averaged, instead of one per trial.")
     ] = False
@@ -60,11 +65,17 @@ class Rows:
         bool, typer.Option("--curves", help="Export the epochs of every trial instead of the leaderboard.")
     ] = False
 
+    readings: Annotated[
+        bool, typer.Option("--readings", help="Export what --look and its like recorded, instead of the leaderboard.")
+    ] = False
+
     def check(self, output: str) -> None:
         """Raises UsageError for flags that exclude each other, or that a paper's table has no room for."""
-        if not (self.curves or self.test):
+        if self.curves and self.readings:
+            raise UsageError("--curves and --readings both given; expected one of them")
+        if not (self.curves or self.test or self.readings):
             return
-        more = "--curves" if self.curves else "--test"
+        more = "--curves" if self.curves else "--readings" if self.readings else "--test"
         if self.settings:
             raise UsageError(f"--settings and {more} both given; expected one of them")
         if _for_paper(output):
@@ -110,7 +121,7 @@ def _to_tensorboard(study: str, asked: Asked, everything: bool, folder: str) -> 
 
 
 def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
-    from sweep.analysis import csv_columns, leaderboard, rank_settings, settings_table
+    from sweep.analysis import csv_columns, further_tests, leaderboard, rank_settings, settings_table
     from sweep.ledger import Ledger
     from sweep.report import export_table
     from sweep.report.files import save_text
@@ -120,7 +131,8 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
         if mixed := ledger.mixed(found):
             print(f"sweep: {mixed}", file=sys.stderr)
         table = asked_table(ledger, found, asked)
-        epochs = ledger.epochs(found) if rows.curves else None
+        instead = ledger.epochs(found) if rows.curves else ledger.readings(found) if rows.readings else None
+        tests = further_tests(ledger.readings(found)) if rows.test else None
     if _for_paper(output):
         from sweep.report.latex import latex_table
 
@@ -129,10 +141,11 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
         export_table(settings_table(rank_settings(table, rows.everything)), output)
     else:
         board = leaderboard(table, rows.everything)
-        if epochs is None:
-            export_table(board.rows[csv_columns(board, rows.test)], output)
+        if instead is None:
+            chosen = board.rows[csv_columns(board, rows.test)]
+            export_table(chosen if tests is None else chosen.join(tests, on="trial"), output)
         else:
-            export_table(epochs[epochs["trial"].isin(board.rows["trial"])], output)
+            export_table(instead[instead["trial"].isin(board.rows["trial"])], output)
 
 
 def _for_paper(output: str) -> bool:

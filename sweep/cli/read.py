@@ -102,7 +102,9 @@ def trial(
     study: StudyName,
     number: Annotated[int, typer.Argument(metavar="N", min=0, help="The trial's number.")],
     results: Results = DEFAULT_RESULTS,
-    test: Annotated[bool, typer.Option("--test", help="Show its test score too.")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Show its test score too, and those on further test sets.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show one trial: setting, state and learning curve."""
@@ -113,14 +115,21 @@ def trial(
         found = ledger.study(study)
         row, setting = ledger.trial(found, number)
         epochs = ledger.epochs(found, number).drop(columns="trial")
-        ends = ledger.readings(found, number) if found.recipe.of_function else None
+        readings = ledger.readings(found, number) if test or found.recipe.of_function else None
         sitting = next((one for one in ledger.sittings(found) if one.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
+    more: dict[str, Any] = {}
+    ends = readings if found.recipe.of_function else None
+    if readings is not None and ends is None and len(readings):
+        from sweep.analysis import further_tests
+
+        more = next(iter(records(further_tests(readings))), {})
     if as_json:
+        row |= more
         told = {"study": study, **row, "machine": sitting and sitting.facts, "setting": setting}
         if ends is not None:
             told["end"] = {one["place"]: one["value"] for one in records(ends)}
         say(told | {"curve": records(epochs)})
     else:
-        say(trial_report(row, setting, epochs, test, console().width, sitting, ends))
+        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends))

@@ -2,7 +2,10 @@
 
 sources  the sets that are known by name, and a person's own; described, loaded, split, standardised
 classes  how many rows each class has
+toys     circles, moons, spirals, gaussians: rows in the plane
 npz      a person's own arrays, from an .npz file
+numbers  a few numbers that are typed, or in a file of another kind
+scaling  what scaling does to inputs
 """
 
 from sweep.data.classes import MOSTLY, Classes, classes_from_dict, mostly_one

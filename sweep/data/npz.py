@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "test": (("x_test", "test_x", "test_images", "test_data"), ("y_test", "test_y", "test_labels")),
 }
 """What rows and labels of each part are called: sweep's and Keras's names, MedMNIST's, and their kin; in any case."""
-EXPECTED = "expected arrays x_train, y_train, x_test, y_test (and x_val, y_val if you have a validation part)"
+EXPECTED = (
+    "expected arrays x_train, y_train, x_test, y_test (and x_val, y_val if you have a validation part; x_test_NAME, "
+    "y_test_NAME for a further test set)"
+)
 FEWEST = {"train": 12, "val": 2, "test": 1}
 """Rows that a part must have: one of everything that is split from the training rows."""
 MOST_CLASSES = 1000
@@ -81,8 +86,13 @@ def _load(path: Path, values: bool) -> tuple[dict[str, Array], dict[str, Array]]
         raise UsageError(f"{path}: cannot be read: {reason}; {EXPECTED} of numbers") from None
 
 
+def further_tests(parts: Iterable[str]) -> dict[str, str]:
+    """The further test sets among parts, each part by its set's name."""
+    return {part.removeprefix("test_"): part for part in parts if part.startswith("test_")}
+
+
 def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The names of rows and labels of each part that the file has."""
+    """The names of rows and labels of each part that the file has; test_NAME is a further test set."""
     by_word = {name.lower(): name for name in reversed(there)}
     found: list[dict[str, str]] = [{}, {}]
     for part, names in NAMES.items():
@@ -90,11 +100,17 @@ def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str,
             name = next((by_word[choice] for choice in choices if choice in by_word), None)
             if name is not None:
                 found[kind][part] = name
+    for name in there:
+        further = re.fullmatch(r"([xy])_(test_[A-Za-z0-9_-]{1,40})", name)
+        if further:
+            found["xy".index(further[1])][further[2]] = name
     missing = [
         f"{kind}_{part}" for part in ("train", "test") for kind, at in zip("xy", found, strict=True) if part not in at
     ]
     if ("val" in found[0]) != ("val" in found[1]):
         missing.append(f"{'y' if 'val' in found[0] else 'x'}_val")
+    alone = further_tests(sorted(found[0].keys() ^ found[1].keys())).values()
+    missing += [f"{'y' if part in found[0] else 'x'}_{part}" for part in alone]
     if missing:
         raise UsageError(f"{path}: no array {', '.join(missing)}; {EXPECTED}, found {', '.join(there) or 'none'}")
     return found[0], found[1]
@@ -108,8 +124,9 @@ def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None
             f"{path}: x_{part} is {x.dtype} {list(x.shape)}; expected numbers [N, D], [N, H, W], [N, C, H, W] or "
             "[N, H, W, C]"
         )
-    if len(x) < FEWEST[part] or 0 in x.shape:
-        raise UsageError(f"{path}: x_{part} is {list(x.shape)}; expected at least {FEWEST[part]} rows, none empty")
+    fewest = FEWEST[part.partition("_")[0]]
+    if len(x) < fewest or 0 in x.shape:
+        raise UsageError(f"{path}: x_{part} is {list(x.shape)}; expected at least {fewest} rows, none empty")
     if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "uifbUS":
         hint = (
             "; one column per class (one-hot): give the number of the class, y.argmax(1)" if _one_hot(y, len(x)) else ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.util
 import math
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
-from sweep.data.npz import Arrays, brief, images, read_npz
+from sweep.data.npz import Arrays, brief, further_tests, images, read_npz
+from sweep.data.toys import ROWS, TOYS
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
+from sweep.space import Shift
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +48,8 @@ class DataInfo:
     """
     notes: tuple[str, ...] = ()
     """What the reader should know: how labels and channels were read, a class that is nearly everything."""
+    tests: tuple[str, ...] = ()
+    """Names of further test sets."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,17 @@ class Split:
     val: Part
     test: Part
     classes: int
+    tests: Mapping[str, Part] = field(default_factory=dict)
+    """Further test sets."""
 
     def to(self, device: str) -> Split:
         """The same on a device."""
-        train, val, test = (Part(part.x.to(device), part.y.to(device)) for part in (self.train, self.val, self.test))
-        return Split(train, val, test, self.classes)
+
+        def move(part: Part) -> Part:
+            return Part(part.x.to(device), part.y.to(device))
+
+        train, val, test = map(move, (self.train, self.val, self.test))
+        return Split(train, val, test, self.classes, {name: move(part) for name, part in self.tests.items()})
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ KNOWN: dict[str, _Known] = {
     "cifar10": _Known(
         (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
     ),
+    **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
 }
 
 
@@ -119,20 +131,22 @@ def is_file(name: str) -> bool:
 
 def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     rows = {part: len(labels) for part, labels in arrays.y.items()}
-    if "val" in rows:
-        return DataInfo(
-            name, arrays.shape, arrays.classes, rows["train"], rows["val"], rows["test"], False, arrays.notes
-        )
     info = _info(name, arrays.shape, arrays.classes, rows["train"], rows["test"])
-    return replace(info, notes=arrays.notes)
+    if "val" in rows:
+        info = replace(info, train=rows["train"], val=rows["val"], splits=False)
+    return replace(info, notes=arrays.notes, tests=tuple(further_tests(rows)))
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     """Reads a data set (downloading it on first use) and splits it. Raises UsageError, one line."""
     val: tuple[Array, Array] | None = None
     test: tuple[Array, Array] | None = None
+    tests: dict[str, tuple[Array, Array]] = {}
     if name == "digits":
         x, y = _digits()
+        info = describe(name)
+    elif name in TOYS:
+        x, y = TOYS[name][0]()
         info = describe(name)
     elif name in KNOWN:
         (x, y), test = _torchvision(name, data_dir)
@@ -145,6 +159,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
         x, y = arrays.x["train"], arrays.y["train"]
         test = arrays.x["test"], arrays.y["test"]
         val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
+        tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_tests(arrays.x).items()}
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]
@@ -152,7 +167,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     if val is None:
         rows, order = order[: info.val], order[info.val :]
         val = x[rows], y[rows]
-    return Source(info, (x[order], y[order]), val, test, split_seed)
+    return Source(info, (x[order], y[order]), val, test, split_seed, tests)
 
 
 @dataclass(frozen=True)
@@ -165,11 +180,15 @@ class Source:
     test: tuple[Array, Array]
     seed: int = 0
     """The seed that split it."""
+    tests: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    """Further test sets of the file."""
+    shifts: tuple[Shift, ...] = ()
+    """Further test sets that are made of the test part."""
 
     def fingerprint(self) -> str:
         """A checksum of every row and label of every part: the same data split the same way have the same."""
         crc = 0
-        for x, y in (self.train, self.val, self.test):
+        for x, y in (self.train, self.val, self.test, *self.tests.values()):
             for array in (x, y):
                 crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
         return f"{crc:08x}"
@@ -199,21 +218,24 @@ class Source:
         """What `standardised` gave, as tensors in the same memory."""
         import torch
 
-        train, val, test = (Part(torch.from_numpy(rows), torch.from_numpy(labels)) for rows, labels in parts)
-        return Split(train, val, test, self.info.classes)
+        train, val, test, *more = (Part(torch.from_numpy(rows), torch.from_numpy(labels)) for rows, labels in parts)
+        names = [*self.tests, *(shift.name for shift in self.shifts)]
+        return Split(train, val, test, self.info.classes, dict(zip(names, more, strict=True)))
 
     def standardised(self, normalize: str, train_size: int | str) -> list[tuple[Array, Array]]:
-        """The parts for `split`, without torch: rows float32, labels int64."""
+        """The parts for `split`, further test sets last, without torch: rows float32, labels int64."""
         size = len(self.train[1]) if isinstance(train_size, str) else train_size
         if size > len(self.train[1]):
             raise UsageError(f"train_size = {size}: {self.info.name} has {len(self.train[1])} training rows")
         train = self.train[0][:size], self.train[1][:size]
-        shift, scale = _statistics(train[0], normalize)
+        shift, scale = statistics(train[0], normalize)
         parts = []
-        for x, y in (train, self.val, self.test):
+        plain = [(*part, 1.0, 0.0) for part in (train, self.val, self.test, *self.tests.values())]
+        for x, y, a, b in [*plain, *((*self.test, one.scale, one.offset) for one in self.shifts)]:
             rows = np.empty((len(x), *self.info.shape), dtype=np.float32)
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
-                rows[start : start + 1024] = (x[start : start + 1024] - shift) / scale
+                piece = x[start : start + 1024]
+                rows[start : start + 1024] = ((piece if (a, b) == (1, 0) else a * piece + b) - shift) / scale
             parts.append((rows, y.astype(np.int64)))
         return parts
 
@@ -229,7 +251,7 @@ def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int
     return DataInfo(name, shape, classes, train - val, val, test)
 
 
-def _statistics(x: Array, normalize: str) -> tuple[Array, Array]:
+def statistics(x: Array, normalize: str) -> tuple[Array, Array]:
     """What to subtract and divide by, float64: one pair per channel for images, one a feature for flat rows. What does
     not vary, or by no more than rounding makes of it, is divided by 1."""
     axes = (0, 2, 3) if x.ndim == 4 else (0,)

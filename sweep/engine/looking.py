@@ -1,9 +1,9 @@
 """A look inside a lane's network: each layer's gradient, activations and batch norm, the loss's curvature, the
 gradient's noise, the generalisation gap. Needs program.
 
-A look never touches the program: it runs the plain one-trial module of `nets`, with the lane's numbers, by autograd in
-float64 on the CPU, dropout off and batch norm on the batch's own statistics, as in training. So it changes no number of
-the training, and what it finds of a lane does not depend on its neighbours.
+A look never touches the program: it runs the plain one-trial module of `nets` with the lane's numbers, by autograd on
+the CPU, in float64 (an mlp's) or float32 (a cnn's), dropout off and batch norm on the batch's own statistics, as in
+training. So it changes no number of the training, and what it finds of a lane does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from sweep.engine.program import Metrics, Program
 from sweep.engine.streams import stream
 from sweep.space import Reading, Watch
 
-LOOK_ROWS = 2_000
+LOOK_ROWS = {"mlp": 2_000, "cnn": 500}
 """Training rows that stand for the training part in curvature and noise: the first so many."""
 
+LOOK_DTYPE = {"mlp": torch.float64, "cnn": torch.float32}
+"""What a look computes in: convolutions in float64 take five times as long where they are differentiated twice."""
+
 LANCZOS_STEPS = 30
-"""Products with the Hessian for its largest eigenvalue: ample for the largest alone (Ghorbani et al. 2019)."""
+"""Products with the Hessian for its largest eigenvalue, at most: ample for that one (Ghorbani et al. 2019)."""
+
+SETTLED = 1e-5
+"""Relative change of that eigenvalue in a step, below which it is found."""
 
 NOISE_SIZES = (1, 4, 16, 64, 256, 1024)
 """Rows of the minibatches whose gradients are compared with that of all rows."""
@@ -48,7 +54,7 @@ def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
 def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
     """Of each lane, the training part scored after the epoch, in evaluation mode, and how much worse the validation
     part is: gap_loss = validation - training loss, gap_accuracy = training - validation accuracy."""
-    step = program.epoch * program.epoch_steps
+    step = program.before + program.step
     losses, accuracies = program.evaluate(program.split.train)
     for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
         found = {
@@ -65,11 +71,12 @@ class _Net:
 
     def __init__(self, program: Program, lane: int) -> None:
         self.setting, self.seed, self.epoch = program.settings[lane], program.seeds[lane], program.epoch
-        self.step = (program.epoch - 1) * program.epoch_steps
+        self.step = program.before
         train = program.split.train
         self.module = nets.build(self.setting, tuple(train.x.shape[1:]), program.split.classes)
         self.module.load_state_dict({name: tensor.cpu() for name, tensor in program.lane(lane).items()}, strict=False)
-        self.module.double().train()
+        kind = str(self.setting["model"])
+        self.module.to(LOOK_DTYPE[kind]).train()
         for module in self.module.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
@@ -78,8 +85,9 @@ class _Net:
         self.parameters = list(self.module.parameters())
         run = next(place for place, ((_, end), _) in enumerate(program.runs) if lane < end)
         first = program.orders[run][: program.batch_size].to(train.x.device)
-        self.first = train.x[first].cpu().double(), train.y[first].cpu()
-        self.rows = train.x[:LOOK_ROWS].cpu().double(), train.y[:LOOK_ROWS].cpu()
+        self.first = train.x[first].cpu().to(LOOK_DTYPE[kind]), train.y[first].cpu()
+        rows = slice(LOOK_ROWS[kind])
+        self.rows = train.x[rows].cpu().to(LOOK_DTYPE[kind]), train.y[rows].cpu()
         self.norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.module.modules())
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
@@ -93,6 +101,11 @@ class _Net:
 
     def reading(self, place: str, quantity: str, value: float) -> Reading:
         return Reading(self.step, place, quantity, value)
+
+    def spread(self, place: str, name: str, values: Tensor) -> Iterator[Reading]:
+        """Mean and standard deviation of some values."""
+        yield self.reading(place, f"{name}_mean", float(values.mean()))
+        yield self.reading(place, f"{name}_sd", float(values.std(correction=0)))
 
 
 def _squared_error(outputs: Tensor, y: Tensor) -> Tensor:
@@ -127,7 +140,8 @@ def _look_at_layers(net: _Net) -> Iterator[Reading]:
     """By layer, on the epoch's first minibatch: the gradient's L2 norm (weights and bias); mean and deviation of what
     the activation reads and gives; mean and deviation over units of batch norm's scale and shift, and the means of
     its moving averages."""
-    layers = list(_places(net.module))
+    *layers, (_, last) = _places(net.module)
+    layers.append(("output", last))
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -143,13 +157,11 @@ def _look_at_layers(net: _Net) -> Iterator[Reading]:
             yield net.reading(place, "grad_norm", math.sqrt(squares))
         elif isinstance(module, _ACTIVATIONS):
             for name, values in zip(("preactivation", "activation"), seen[module], strict=True):
-                yield net.reading(place, f"{name}_mean", float(values.mean()))
-                yield net.reading(place, f"{name}_sd", float(values.std(correction=0)))
+                yield from net.spread(place, name, values)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             for name, values in (("gamma", module.weight), ("beta", module.bias)):
                 if values is not None:
-                    yield net.reading(place, f"{name}_mean", float(values.mean()))
-                    yield net.reading(place, f"{name}_sd", float(values.std(correction=0)))
+                    yield from net.spread(place, name, values.detach())
             assert module.running_mean is not None
             assert module.running_var is not None
             yield net.reading(place, "running_mean", float(module.running_mean.mean()))
@@ -162,8 +174,8 @@ def _look_at_curvature(net: _Net) -> Iterator[Reading]:
     flat = torch.cat([part.reshape(-1) for part in gradient])
 
     def product(vector: Tensor) -> Tensor:
-        parts = torch.autograd.grad(flat @ vector, net.parameters, retain_graph=True)
-        return torch.cat([part.reshape(-1) for part in parts])
+        parts = torch.autograd.grad(flat @ vector.to(flat.dtype), net.parameters, retain_graph=True)
+        return torch.cat([part.reshape(-1) for part in parts]).double()
 
     start = torch.randn(len(flat), dtype=torch.float64, generator=stream(net.seed, "look", net.epoch))
     yield net.reading("", "curvature", largest_eigenvalue(product, start))
@@ -171,13 +183,21 @@ def _look_at_curvature(net: _Net) -> Iterator[Reading]:
 
 def largest_eigenvalue(product: Callable[[Tensor], Tensor], start: Tensor, steps: int = LANCZOS_STEPS) -> float:
     """The largest eigenvalue of a symmetric matrix that is known by its products with vectors [P], by Lanczos'
-    iteration with full orthogonalisation (Golub & Van Loan, Matrix Computations, 10.1). NaN where one is not finite."""
+    iteration with full orthogonalisation (Golub & Van Loan, Matrix Computations, 10.1), until two steps have changed
+    it by less than SETTLED. NaN where a product is not finite."""
     basis, diagonal, beside = [start / start.norm()], list[float](), list[float]()
+    largest = [math.inf, math.inf]
     for _ in range(min(steps, len(start))):
         vector = product(basis[-1])
         if not bool(vector.isfinite().all()):
             return math.nan
         diagonal.append(float(vector @ basis[-1]))
+        small = torch.diag(torch.tensor(diagonal, dtype=start.dtype))
+        for place, value in enumerate(beside):
+            small[place, place + 1] = small[place + 1, place] = value
+        largest.append(float(torch.linalg.eigvalsh(small)[-1]))
+        if all(abs(largest[-1] - before) <= SETTLED * abs(largest[-1]) for before in largest[-3:-1]):
+            break
         known = torch.stack(basis)
         for _ in range(2):  # once leaves rounding behind
             vector = vector - known.T @ (known @ vector)
@@ -186,11 +206,7 @@ def largest_eigenvalue(product: Callable[[Tensor], Tensor], start: Tensor, steps
             break
         beside.append(length)
         basis.append(vector / length)
-    size = len(diagonal)
-    small = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    for place, value in enumerate(beside[: size - 1]):
-        small[place, place + 1] = small[place + 1, place] = value
-    return float(torch.linalg.eigvalsh(small)[-1])
+    return largest[-1]
 
 
 def _look_at_noise(net: _Net) -> Iterator[Reading]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sweep.engine.parameters import Parameters
 from sweep.hyperparameters import Setting
+from sweep.space import total_steps
 
 
 def column(settings: Sequence[Setting], name: str, absent: float = 0.0) -> Tensor:
@@ -30,7 +31,7 @@ def learning_rates(settings: Sequence[Setting], first: int, steps: int, epoch_st
     curves: dict[tuple[str, int, float], list[float]] = {}
     factors = []
     for setting in settings:
-        total = int(setting["epochs"]) * epoch_steps
+        total = total_steps(setting, epoch_steps)
         curve = str(setting["lr_schedule"]), total, float(setting["warmup_epochs"]) * epoch_steps
         if curve not in curves:
             curves[curve] = [schedule_factor(*curve, step) for step in range(first, first + steps)]

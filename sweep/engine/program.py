@@ -19,10 +19,12 @@ from sweep.engine.blocks import Dense, Residual
 from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
+from sweep.engine.noise import Noise
 from sweep.engine.optimizers import OPTIMIZERS, column
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
+from sweep.space import epoch_steps
 
 EVALUATION_ROWS = 500
 """Rows of one piece of an mlp's evaluation; no sum may depend on the number of lanes, so it is a constant."""
@@ -73,10 +75,7 @@ class Program:
         self.loss = LOSSES[str(first["loss"])]
         self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
         self.layers = self._lower()
-        last_rows = rows % self.batch_size
-        # Every row once an epoch; a last minibatch of one row is left out, with batch norm or without (it has no
-        # variance of one row).
-        self.epoch_steps = rows // self.batch_size + (last_rows > 1)
+        self.epoch_steps = epoch_steps(rows, self.batch_size)
         self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.parameters, self.epoch_steps)
         self._use_lanes()
 
@@ -85,6 +84,11 @@ class Program:
         """The number of lanes, L."""
         return len(self.settings)
 
+    @property
+    def before(self) -> int:
+        """Steps made before this epoch."""
+        return (self.epoch - 1) * self.epoch_steps
+
     def lane(self, index: int) -> dict[str, Tensor]:
         """One lane's parameters and buffers, by their names in the one-trial module."""
         return {name: block.value[index] for name, block in (self.parameters.blocks | self.buffers).items()}
@@ -92,13 +96,15 @@ class Program:
     def train_epoch(self, epoch: int) -> Metrics:
         """Trains epoch `epoch` (from 1) and evaluates on the validation part."""
         self.begin_epoch(epoch)
-        while self.step < self.epoch_steps:
+        while self.step < self.end:
             self.train_step()
         return self.end_epoch()
 
     def begin_epoch(self, epoch: int) -> None:
         """Stands at the first step of an epoch (from 1)."""
         self.epoch, self.step, self.seen = epoch, 0, 0
+        left = int(self.settings[0].get("steps", 0)) - self.before
+        self.end = left if 0 < left < self.epoch_steps else self.epoch_steps  # the steps of this epoch
         for total in self.sums.values():
             total.zero_()
         self.dropouts = [stream(seed, "dropout", epoch) for _, seed in self.runs]
@@ -160,7 +166,7 @@ class Program:
             rows = slice(self.step * self.batch_size, end * self.batch_size)
             picks = [order[rows].to(self.split.train.x.device) for order in self.orders]
             self.rows = [self._rows(self.split.train.x.index_select(0, pick)) for pick in picks]
-            self.labels = self._spread([self.split.train.y[pick] for pick in picks])
+            self.labels = self._labels(picks)
         start = (self.step - self.gathered.start) * self.batch_size
         piece = slice(start, start + self.batch_size)
         spans = tuple(span for span, _ in self.runs)
@@ -169,16 +175,28 @@ class Program:
     def end_epoch(self) -> Metrics:
         """What the epoch's steps gave, and an evaluation on the validation part."""
         loss, correct = self.sums["loss"] / self.seen, self.sums["correct"] / self.seen
-        norm = self.sums["norm"] / math.ceil(self.epoch_steps / NORM_EVERY)
+        norm = self.sums["norm"] / math.ceil(self.end / NORM_EVERY)
         return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
 
-    def evaluate(self, part: Part) -> tuple[list[float], list[float]]:
-        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode."""
+    def evaluate_on_its_own(self, part: Part) -> tuple[list[float], list[float]]:
+        """The same, with each piece's own statistics in batch norm instead of the moving averages, which stay."""
+        kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.dropout.any
+        self.dropout.any = False
+        scores = self.evaluate(part, training=True)
+        self.dropout.any = drops
+        for name, block in self.buffers.items():
+            block.value.copy_(kept[name])
+        return scores
+
+    def evaluate(self, part: Part, training: bool = False) -> tuple[list[float], list[float]]:
+        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode (or training mode)."""
         loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
         for start in range(0, len(part.y), self.evaluation_rows):
             piece = slice(start, start + self.evaluation_rows)
             labels = part.y[piece].to(self.device).expand(self.lanes, -1)
-            logits = self._forward(Batch(((0, self.lanes),), (self._rows(part.x[piece]),)), training=False)
+            rows = self._rows(part.x[piece])
+            batch = Batch(((0, self.lanes),), (rows.clone() if training else rows,))  # training may write over it
+            logits = self._forward(batch, training)
             row_loss, _ = self.loss(logits, targets(labels, self.split.classes, None, self.dtype))
             loss += row_loss.sum(1)
             correct += (logits.max(1).indices == labels).sum(1)
@@ -236,6 +254,11 @@ class Program:
         for seed, run in groupby(range(self.lanes), key=lambda lane: self.seeds[lane]):
             members = list(run)
             self.runs.append(((members[0], members[-1] + 1), seed))
+        shares = column(self.settings, "label_noise").tolist()
+        self.noises: list[Noise] = []
+        if any(shares):
+            labels, classes = self.split.train.y, self.split.classes
+            self.noises = [Noise(seed, shares[a:b], labels, classes) for (a, b), seed in self.runs]
 
     def _lower(self) -> list[layers.Layer]:
         """The lane forms of the one-trial net's layers, with every lane's own initial weights."""
@@ -322,9 +345,11 @@ class Program:
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)
 
-    def _spread(self, labels: list[Tensor]) -> Tensor:
-        """One row of labels [B] for each run of lanes -> [L, B]."""
-        rows = [y.expand(b - a, -1) for ((a, b), _), y in zip(self.runs, labels, strict=True)]
+    def _labels(self, picks: list[Tensor]) -> Tensor:
+        """The labels of the rows [B] picked for each run of lanes -> [L, B]."""
+        rows = [self.split.train.y[pick].expand(b - a, -1) for ((a, b), _), pick in zip(self.runs, picks, strict=True)]
+        if self.noises:
+            rows = [noise.put(y, pick) for noise, y, pick in zip(self.noises, rows, picks, strict=True)]
         return torch.cat(rows).to(self.device)
 
     def _clip(self) -> Tensor:

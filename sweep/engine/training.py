@@ -19,7 +19,7 @@ from sweep import checkpoint
 from sweep.data import Split
 from sweep.engine import looking
 from sweep.engine.program import Metrics, Program
-from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch
+from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch, total_epochs
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
 """Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
@@ -71,7 +71,8 @@ class Training:
     ) -> None:
         self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
         self.device, self.precision, self.watch = device, precision, watch
-        self.epochs = int(trials[0].setting["epochs"])
+        self.program = self._new_program()
+        self.epochs = total_epochs(trials[0].setting, self.program.epoch_steps)
         self.until = min(until or self.epochs, self.epochs)
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
@@ -84,7 +85,6 @@ class Training:
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[list[EpochRecord]]:
-        self.program = self._new_program()
         resumed = self._resume()
         yield from list(self.history)
         if not resumed:
@@ -93,8 +93,9 @@ class Training:
         while self.trials and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
             self._look()
-            while self.program.step < self.program.epoch_steps:
+            while self.program.step < self.program.end:
                 self.program.train_step()
+                self._score()
                 if self._pause(begin) == "now":
                     self._stop(time.perf_counter() - begin)
                     return
@@ -115,9 +116,32 @@ class Training:
 
     def _look(self) -> None:
         """At an epoch's start: what is to be seen of each lane's network then."""
-        if self.program.step or not self.watch.look:
+        if not self.program.step:
+            self._readings = [looking.at_start(self.program, lane, self.watch) for lane in range(self.program.lanes)]
+
+    def _score(self) -> None:
+        """After a step: every so many, the validation part. A lane whose loss is not finite has no score any more."""
+        made = self.program.before + self.program.step
+        if not self.watch.every or made % self.watch.every:
             return
-        self._readings = [looking.at_start(self.program, lane, self.watch) for lane in range(self.program.lanes)]
+        for lane, scores in enumerate(zip(*self.program.evaluate(self.split.val), strict=True)):
+            if all(map(math.isfinite, scores)):
+                named = zip(("val_loss", "val_accuracy"), scores, strict=True)
+                self._readings[lane] += [Reading(made, "", name, value) for name, value in named]
+
+    def _test(self) -> list[list[Reading]]:
+        """At the end, of each lane: the further test sets beside the test part; where there is batch norm with each
+        set's own statistics, too."""
+        program, made = self.program, self.program.before + self.program.step
+        out: list[list[Reading]] = [[] for _ in self.trials]
+        for place, part in {"test": self.split.test, **self.split.tests}.items():
+            loss, accuracy = program.evaluate(part)
+            found = {"test_loss": loss, "test_accuracy": accuracy}
+            if program.buffers:
+                found["test_accuracy, batch statistics"] = program.evaluate_on_its_own(part)[1]
+            for lane, readings in enumerate(out):
+                readings += [Reading(made, place, name, values[lane]) for name, values in found.items()]
+        return out
 
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
         program, last = self.program, self.program.epoch == self.epochs
@@ -126,6 +150,7 @@ class Training:
             for lane, found in enumerate(looking.gaps(program, metrics)):
                 self._readings[lane] += found
         tested = program.evaluate(self.split.test) if last else None
+        further = self._test() if last and self.split.tests else [[] for _ in self.trials]
         seconds = (time.perf_counter() - begin) / len(self.trials)
         records = []
         for lane, trial in enumerate(self.trials):
@@ -139,15 +164,15 @@ class Training:
                     **values,
                     seconds=seconds,
                     state=state,
-                    readings=tuple(self._readings[lane]) if self._readings else (),
+                    readings=(*self._readings[lane], *(further[lane] if state == "complete" else ())),
                 ).tested(*test)
             )
-        self._readings = []
         return records
 
     def _go_on(self, records: list[EpochRecord]) -> None:
         """Drops the lanes that have ended and stands at the next epoch."""
         kept = [lane for lane, record in enumerate(records) if record.state != "diverged"]
+        self._readings = [[] for _ in kept]
         if kept and len(kept) < len(records):
             self.program.keep(kept)
         self.trials = [self.trials[lane] for lane in kept]
@@ -228,7 +253,7 @@ class Training:
             tensors = safetensors.torch.load(body)
             history = tensors.pop("history")[:, lanes].tolist()
             readings = [[row[lane] for lane in lanes] for row in about["readings"]]
-            looked = [about["looked"][lane] for lane in lanes if about["looked"]]
+            looked = [about["looked"][lane] for lane in lanes]
             self.program.restore(tensors, lanes, about["epoch"], about["step"], about["seen"])
         except (KeyError, IndexError, RuntimeError, ValueError, safetensors.SafetensorError):
             self.program = self._new_program()

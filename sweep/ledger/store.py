@@ -56,14 +56,16 @@ class Ledger(Reader):
             )
 
     def grow(self, study: Study, recipe: Recipe, trials: int) -> Study:
-        """Gives a study a recipe that includes its own. Trials whose epochs it raises wait to be trained further; a
-        diverged one stays diverged where more epochs cannot change what came before (a constant learning rate)."""
-        before, after = study.recipe.fixed_epochs(), recipe.fixed_epochs()
+        """Gives a study a recipe that includes its own. Trials whose epochs or steps it raises wait to be trained
+        further; a diverged one stays diverged where more epochs cannot change what came before (a constant learning
+        rate)."""
+        before, after = study.recipe.budget(), recipe.budget()
         raised = []
         if before is not None and after is not None and before != after:
             for (setting, _), (number, state) in self.known(study).items():
-                values = json.loads(setting) | {"epochs": after}
-                over = state == "diverged" and values["lr_schedule"] == "constant"
+                name, end = after
+                values = json.loads(setting) | {name: end}
+                over = state == "diverged" and name == "epochs" and values["lr_schedule"] == "constant"
                 raised.append((setting_key(values), state if over else "waiting", study.id, number))
         with self._transaction():
             change = "UPDATE studies SET recipe = ?, trials = ?, finished = NULL WHERE id = ?"

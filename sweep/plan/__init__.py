@@ -17,7 +17,7 @@ from sweep.plan.forecast import (
     plan_search,
     plan_to_dict,
 )
-from sweep.plan.sizes import DECIDES_FIT, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, epochs_of, parameter_count
 from sweep.plan.times import makespan
 from sweep.plan.units import Unit, units
 
@@ -27,6 +27,7 @@ __all__ = [
     "Plan",
     "Unit",
     "corners",
+    "epochs_of",
     "fold_text",
     "makespan",
     "measurements",

@@ -11,9 +11,11 @@ from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
 from sweep.recipe import Recipe
+from sweep.space import epoch_steps, total_epochs
 
 DECIDES_FIT = (
-    "optimizer", "model", "function", "steps", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
+    "optimizer", "model", "function", "steps",
+    "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
 )  # fmt: skip
 """What decides whether a network fits the data."""
 
@@ -124,6 +126,18 @@ def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
     size, batch = program["train_size"], program["batch_size"]
     rows = data.train if isinstance(size, str) else int(size)
     return rows, rows if isinstance(batch, str) else min(int(batch), rows)
+
+
+def epoch_steps_of(program: Setting, data: DataInfo) -> int:
+    """Training steps of an epoch."""
+    return epoch_steps(*rows_of(program, data))
+
+
+def epochs_of(program: Setting, data: DataInfo) -> int:
+    """Epochs that a trial is trained, where `steps` decide too; a path is one."""
+    if program["model"] == "function":
+        return 1
+    return total_epochs(program, epoch_steps_of(program, data))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterable
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
-from sweep.plan.sizes import layers_of, rows_of
+from sweep.plan.sizes import epoch_steps_of, epochs_of, layers_of, rows_of
+from sweep.space import total_steps
 from sweep.speed import Cost
 
 MULTIPLY_ADDS = 10e9
@@ -21,9 +21,8 @@ PATH_STEP = 5_000.0
 
 def trial_seconds(program: Setting, data: DataInfo, cost: Cost) -> float:
     """What one trial takes a worker: its steps, a validation after each epoch, and the test."""
-    rows, size = rows_of(program, data)
-    steps = rows // size + (rows % size > 1)
-    return int(program["epochs"]) * (steps * cost.step + data.val * cost.row) + data.test * cost.row
+    steps = total_steps(program, epoch_steps_of(program, data))
+    return steps * cost.step + (epochs_of(program, data) * data.val + data.test) * cost.row
 
 
 def makespan(durations: Iterable[float], workers: int) -> float:
@@ -38,7 +37,6 @@ def relative_cost(program: Setting, data: DataInfo) -> float:
     """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
     if program["model"] == "function":
         return float(program["steps"]) * PATH_STEP
-    rows, size = rows_of(program, data)
-    steps = math.ceil(rows / size)
     work = sum(layer.work for layer in layers_of(program, data))
-    return int(program["epochs"]) * (3.0 * rows * work + steps * 500_000)
+    steps = total_steps(program, epoch_steps_of(program, data))
+    return steps * (3.0 * rows_of(program, data)[1] * work + 500_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
 from sweep.hyperparameters import PROGRAM, Setting
-from sweep.plan.sizes import activation_count, parameter_count, rows_of
+from sweep.plan.sizes import activation_count, epochs_of, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, relative_cost, trial_seconds
 from sweep.space import Trial, program_key
 from sweep.speed import Speeds, cost_key
@@ -48,6 +48,8 @@ class Unit:
     """From 1."""
     checkpoint: Path | None = None
     """Where some of it has been trained already."""
+    epochs: int = 0
+    """Of each of its trials; for telling how far it is."""
     until: int | None = None
     """The epoch after which it stops, to be gone on with, if not the last."""
 
@@ -87,12 +89,13 @@ def units(
     for (_, split, place), members in cohorts.items():
         program = {name: value for name, value in members[0].setting.items() if name in PROGRAM}
         members.sort(key=lambda trial: (trial.seed, trial.number))
+        epochs = epochs_of(program, data)
         sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])
         one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
         ends = list(itertools.accumulate(sizes))
         for end, size in zip(ends, sizes, strict=True):
-            out.append((one * size, Unit(tuple(members[end - size : end]), split, checkpoint=place)))
+            out.append((one * size, Unit(tuple(members[end - size : end]), split, checkpoint=place, epochs=epochs)))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
 

@@ -28,6 +28,8 @@ def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:
     """
     if recipe.splits and not data.splits:
         raise UsageError(f"split_seeds: {data.name} has validation rows of its own, so there is one split only")
+    if twice := [shift.name for shift in recipe.watch.shifts if shift.name in data.tests]:
+        raise UsageError(f"shift: {data.name} has a test set {twice[0]} of its own; expected another name")
     if recipe.settings or recipe.imported:
         return recipe
     notes: list[str] = []

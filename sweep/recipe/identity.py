@@ -17,8 +17,12 @@ from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
 
-WATCHED = ("look", "look_epochs")
+WATCHED = ("look", "look_epochs", "evaluate_every", "shift")
 """The keys that say what to watch; they decide no number."""
+
+BUDGETS = ("steps", "epochs")
+"""What says how long a trial trains; the first, unless it is 0."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -109,6 +113,8 @@ class Recipe:
             **({"precision": self.precision} if self.precision != "float32" else {}),
             **({"look": list(self.watch.look)} if self.watch.look else {}),
             **({"look_epochs": list(self.watch.epochs)} if self.watch.epochs else {}),
+            **({"evaluate_every": self.watch.every} if self.watch.every else {}),
+            **({"shift": {shift.name: shift.text for shift in self.watch.shifts}} if self.watch.shifts else {}),
             "seeds": list(self.seeds),
             **({"split_seeds": list(self.splits)} if self.splits else {}),
             "metric": self.metric,
@@ -172,9 +178,12 @@ class Recipe:
         if self.of_function:
             return []
         if self.settings:
-            pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in self.settings}
+            told = (setting for setting in self.settings if "epochs" in setting)
+            pairs = {(float(setting["warmup_epochs"]), int(setting["epochs"])) for setting in told}
             cut = sorted(pair for pair in pairs if pair[0] > pair[1])
         else:
+            if any(self._ends("steps")):
+                return []  # how many epochs they are is for the data to say
             warmups, epochs = ({*self._ends(name)} for name in ("warmup_epochs", "epochs"))
             cut = sorted((warmup, int(epoch)) for warmup in warmups for epoch in epochs if warmup > epoch)
         if not cut:
@@ -194,14 +203,11 @@ class Recipe:
         values = (TABLE[name].default,) if axis is None else axis.values
         return (values.low, values.high) if isinstance(values, Range) else tuple(float(value) for value in values)
 
-    def fixed_epochs(self) -> Value | None:
-        """The number of epochs, if it is not swept and there are any."""
-        if self.of_function:
-            return None
-        axis = next((axis for axis in self.axes if axis.name == "epochs"), None)
-        if axis is None:
-            return TABLE["epochs"].default
-        return None if axis.swept else axis.values[0]  # type: ignore[index]
+    def budget(self) -> tuple[str, int] | None:
+        """How long every trial trains: ("epochs", 10) or ("steps", 500); None where that is swept."""
+        swept = any(axis.swept for axis in self.axes if axis.name in BUDGETS)
+        ends = [] if swept else [(name, int(self._ends(name)[0])) for name in BUDGETS]
+        return next(((name, end) for name, end in ends if end), None)
 
     def includes(self, smaller: Recipe) -> bool:
         """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
@@ -222,8 +228,8 @@ class Recipe:
             row = TABLE[name]
             defaults = {row.default} | {v for (n, of), v in row.default_with.items() if of in theirs.get(n, ())}
             old, new = set(theirs.get(name, defaults)), set(mine.get(name, defaults))
-            if name == "epochs" and len(old) == len(new) == 1:
-                if int(*new) < int(*old):
+            if name in BUDGETS and len(old) == len(new) == 1:
+                if int(*new) < int(*old) or (not int(*old)) != (not int(*new)):
                     return False
             elif not new >= old or (name == "loss" and new != old):
                 return False

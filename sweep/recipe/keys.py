@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
 from sweep.recipe.listed import check_listed
-from sweep.space import LOOKS, Grid
+from sweep.space import LOOKS, Grid, Shift
 
 METRICS: dict[str, str] = {
     "val_loss": "minimize",
@@ -38,6 +38,8 @@ RECIPE_KEYS = (
     "precision",
     "look",
     "look_epochs",
+    "evaluate_every",
+    "shift",
     "seeds",
     "metric",
     "direction",
@@ -114,6 +116,38 @@ def _look_epochs(key: str, value: object, where: str) -> tuple[int, ...]:
     return tuple(sorted(set(epochs)))
 
 
+def _every(key: str, value: object, where: str) -> int:
+    """Training steps; 0 is never."""
+    steps = int(value) if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20 else value
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps < 2**31:
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected a whole number of training steps, such as 10")
+    return steps
+
+
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_SHIFT = re.compile(rf"([+-]?{_NUMBER})?\s*\*?\s*x\s*([+-]\s*{_NUMBER})?", re.IGNORECASE)
+
+
+def _shifts(key: str, value: object, where: str) -> tuple[Shift, ...]:
+    """Further test sets: a table of names with what becomes of a number x, or as a flag has it, NAME=0.5x+6,…"""
+    expected = "expected NAME=FORMULA with a formula of x, such as contrast=0.5x,bright=x+6"
+    pairs = [part.partition("=")[::2] for part in value.split(",")] if isinstance(value, str) else value
+    pairs = list(pairs.items()) if isinstance(pairs, Mapping) else pairs
+    if not isinstance(pairs, list) or not pairs:
+        raise UsageError(f"{where}{key} = {show_given(value)}: {expected}")
+    found: dict[str, Shift] = {}
+    for given, formula in pairs:
+        name = str(given).strip()
+        match = _SHIFT.fullmatch(formula.strip()) if isinstance(formula, str) else None
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", name) or match is None or name in (*found, "test"):
+            raise UsageError(
+                f"{where}{key} = {show_given(value)}: {expected}; each name once, of letters and digits, not test"
+            )
+        offset = (match[2] or "0").replace(" ", "")
+        found[name] = Shift(name, float(match[1] or 1), float(offset))
+    return tuple(found.values())
+
+
 MOST_SEEDS = 100_000
 
 
@@ -138,6 +172,8 @@ CHECKS = {
     "precision": one_of(PRECISIONS),
     "look": _looks,
     "look_epochs": _look_epochs,
+    "evaluate_every": _every,
+    "shift": _shifts,
     "seeds": _seeds,
     "metric": one_of(tuple(METRICS)),
     "direction": one_of(DIRECTIONS),

@@ -19,6 +19,9 @@ def check_listed(key: str, value: object, where: str) -> list[dict[str, Value]]:
     for name in (name for item in value for name in item):
         if name not in known:
             raise unknown("hyperparameter", name, known, f"{where}{key}: ")
+    for item in value:
+        if item.get("steps") and "epochs" in item:
+            raise UsageError(f"{where}{key}: steps and epochs both given in one setting; expected one of them")
     try:
         return [{name: TABLE[name].check(given) for name, given in item.items()} for item in value]
     except UsageError as error:

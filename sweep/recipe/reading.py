@@ -11,7 +11,7 @@ from typing import Any
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
-from sweep.recipe.identity import Recipe
+from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.functions import fit_functions
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
@@ -98,6 +98,7 @@ def _build(
     search: Mapping[str, Any] | None = None,
 ) -> Recipe:
     entries = _with_flags(_entries(table, file, text), flags)
+    _check_budget(entries)
     plain, axes = _check_entries(entries)
     if "settings" in plain:
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
@@ -138,7 +139,7 @@ def _watch(plain: dict[str, Any], entries: Mapping[str, tuple[Any, str]]) -> Wat
     if epochs and "look" not in plain:
         where = entries["look_epochs"][1]
         raise UsageError(f"{where}look_epochs says when to look; expected look, too: what to look at")
-    return Watch(plain.pop("look", ()), epochs)
+    return Watch(plain.pop("look", ()), epochs, plain.pop("evaluate_every", 0), plain.pop("shift", ()))
 
 
 def _check_units(recipe: Recipe) -> None:
@@ -176,6 +177,8 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -
     """The entries of a recipe, and the flags, which win over them."""
     if "seed" in flags or "seeds" in flags:  # a flag for one wins over the other of the recipe
         entries = {key: entry for key, entry in entries.items() if key not in ("seed", "seeds")}
+    if len(given := [name for name in BUDGETS if name in flags]) == 1:  # as one for epochs does over steps
+        entries = {key: entry for key, entry in entries.items() if key not in BUDGETS or key in given}
     for key, text in flags.items():
         if key in TABLE:
             entries[key] = (parse_flag(TABLE[key], text), f"{TABLE[key].flag}: ")
@@ -185,6 +188,15 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -
     if "seed" in entries and "seeds" in entries:
         raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")
     return entries
+
+
+def _check_budget(entries: Mapping[str, tuple[Any, str]]) -> None:
+    """Raises UsageError where both steps and epochs are to decide how long a trial trains."""
+    if all(name in entries for name in BUDGETS) and entries["steps"][0] not in (0, [0]):
+        raise UsageError(
+            f"{entries['steps'][1]}steps and epochs both given; expected one of them: training steps in all, or passes "
+            "over the training part"
+        )
 
 
 def _check_entries(entries: Mapping[str, tuple[Any, str]]) -> tuple[dict[str, Any], list[Axis]]:

@@ -7,6 +7,7 @@ settings     the leaderboard of settings
 confirm      a confirmation, a comparison of studies
 answers      effects, importance, remarks (imported when one is asked)
 trial        one trial, trained again or not; what the doctor found
+layer        one layer, loss or z-score on given numbers (imported when one is asked)
 files        CSV, Parquet, JSON, Markdown
 latex        a table for a paper
 tensorboard  event files

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, show_value
-from sweep.plan import fold_text
+from sweep.plan import epochs_of, fold_text
 from sweep.recipe import of_unit
 from sweep.report.columns import Columns
 from sweep.report.text import (
@@ -228,8 +228,7 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
     """What a search would ask and train, in words: what it asks is not known before."""
     search = recipe.search
     assert search is not None
-    epochs = [int(cohort.program["epochs"]) for cohort in plan.cohorts if "epochs" in cohort.program]
-    most = max(epochs, default=0) * plan.trials
+    most = max((epochs_of(cohort.program, plan.data) for cohort in plan.cohorts), default=0) * plan.trials
     size = search.in_flight * plan.seeds
     lines = [
         f": {count(plan.trials, 'trial')} = {count(plan.settings, 'setting')} x {count(plan.seeds, 'seed')}, asked of "

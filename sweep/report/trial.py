@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -44,9 +44,11 @@ def trial_report(
     test: bool,
     width: int,
     sitting: Sitting | None = None,
+    tests: Mapping[str, float] | None = None,
     ends: pd.DataFrame | None = None,
 ) -> RenderableType:
-    """One trial: its setting, state, numbers and learning curve; of a path down a function, where it ended."""
+    """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets;
+    ends: of a path down a function, where it ended."""
     parts: list[RenderableType] = [
         Text.assemble(
             ("trial ", "bold"),
@@ -93,6 +95,8 @@ def trial_report(
     if test:
         scores = test_scores({name: value for name, value in row.items() if name.startswith("test_")}, "")
         parts.append(Text(f"on test data: {scores or 'no score'}"))
+        accuracies = {name: value for name, value in (tests or {}).items() if "accuracy" in name}
+        parts += [Text(f"{name}: {show_metric('test_accuracy', value)}") for name, value in accuracies.items()]
     if sitting:
         trained = f"Trained with {sitting.kind}, in the sitting of {sitting.started}."
         parts += [Text(), Text(trained, "dim")]

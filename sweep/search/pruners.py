@@ -17,10 +17,12 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from sweep.data import DataInfo
 from sweep.errors import UsageError
+from sweep.plan import DECIDES_FIT, corners, epochs_of
 from sweep.recipe import Recipe
 from sweep.search.samplers import quietly
-from sweep.space import Range, Trial
+from sweep.space import Trial
 from sweep.wording import count
 
 FEWEST = 4
@@ -38,18 +40,19 @@ Values = Mapping[int, float | None]
 class Pruner:
     """The pruner of a search. A setting with several seeds is judged by their mean, and its seeds leave together."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, data: DataInfo) -> None:
         assert recipe.search is not None
         self.search, self.seeds, self.direction = recipe.search, len(recipe.seeds), recipe.direction
         self.sign = 1.0 if recipe.direction == "minimize" else -1.0
-        shares = _shares(recipe) if self.search.pruner == "hyperband" else []
+        self.data = data
+        shares = _shares(recipe, data) if self.search.pruner == "hyperband" else []
         self.ends = list(itertools.accumulate(shares))[:-1]  # of the brackets, in [0, 1]
         self.past: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}  # by rung: the trials before that number
 
     def rungs(self, trial: Trial) -> list[int]:
         """The epochs after which a trial may be pruned: in bracket b, the first b are left out."""
         out, epochs = [], self.search.min_epochs * self.search.reduction ** self.bracket(trial.number // self.seeds)
-        while epochs < int(trial.setting["epochs"]):
+        while epochs < epochs_of(trial.setting, self.data):
             out.append(epochs)
             epochs *= self.search.reduction
         return out
@@ -122,26 +125,25 @@ def _worse(mine: Mapping[int, float], best: Mapping[int, float]) -> bool:
         return pruner.prune(study, frozen(mine, TrialState.RUNNING))
 
 
-def _shares(recipe: Recipe) -> list[float]:
+def _shares(recipe: Recipe, data: DataInfo) -> list[float]:
     """The share of settings in each of Hyperband's brackets, those that are pruned from the first rung on foremost:
     so that every bracket gets about the same number of epochs."""
     assert recipe.search is not None
     least, reduction, count = recipe.search.min_epochs, recipe.search.reduction, 1
-    while least * reduction**count <= most_epochs(recipe):
+    while least * reduction**count <= most_epochs(recipe, data):
         count += 1
     budgets = [math.ceil(count * reduction**left / (left + 1)) for left in reversed(range(count))]
     return [budget / sum(budgets) for budget in budgets]
 
 
-def most_epochs(recipe: Recipe) -> int:
+def most_epochs(recipe: Recipe, data: DataInfo) -> int:
     """The most epochs that a trial of the recipe may have."""
-    axis = next((axis for axis in recipe.axes if axis.name == "epochs"), None)
-    if axis is not None and isinstance(axis.values, Range):
-        return int(axis.values.high)
-    return max(int(value) for value in recipe.listed("epochs"))
+    groups = corners(recipe).grid.census.groups
+    programs = (program for group in groups for program in group.programs("epochs", "steps", *DECIDES_FIT))
+    return max(epochs_of(program, data) for program in programs)
 
 
-def check_pruner(recipe: Recipe) -> None:
+def check_pruner(recipe: Recipe, data: DataInfo) -> None:
     """Raises UsageError if the pruner cannot work in this search."""
     search = recipe.search
     assert search is not None
@@ -156,6 +158,6 @@ def check_pruner(recipe: Recipe) -> None:
                 f"{len(recipe.seeds)}, expected --seeds {FEWEST + 1} or more"
             )
         return
-    most = most_epochs(recipe)
+    most = most_epochs(recipe, data)
     if search.min_epochs > most:
         raise UsageError(f"--min-epochs {search.min_epochs}: trials have {count(most, 'epoch')}; expected at most that")

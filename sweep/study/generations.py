@@ -46,14 +46,14 @@ def generations(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher) 
         asking.tell(ledger.results(study, trials[0].number))
 
 
-def make_pruned_training(loop: Loop) -> Callable[[list[Trial], Make], None]:
+def make_pruned_training(loop: Loop, data: DataInfo) -> Callable[[list[Trial], Make], None]:
     """What trains a generation from one comparison to the next; at each, the pruner's losers leave, and those that stay
     are planned anew. What it decides follows from recorded values alone, so it comes out the same after an
     interruption.
     """
     from sweep.search import Pruner
 
-    pruner = Pruner(loop.study.recipe)
+    pruner = Pruner(loop.study.recipe, data)
     way = _seed_by_seed if pruner.search.pruner == "wilcoxon" else _rung_by_rung
     return lambda window, make: way(_Generation(loop, window, make), pruner)
 

@@ -12,6 +12,7 @@ from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.plan import Plan, fold_text
 from sweep.recipe import Recipe
+from sweep.space import UNWATCHED
 from sweep.study.moving import same_data
 from sweep.study.watching import Watcher
 from sweep.wording import count
@@ -94,8 +95,9 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
         )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
-            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds or "
-            f"epochs of the same data, split and loss), not change; give --study another name, or `sweep rm {name}`"
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); it can grow (more values, seeds, "
+            "epochs or steps of the same data, split and loss), not change; give --study another name, or "
+            f"`sweep rm {name}`"
         )
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
@@ -106,17 +108,34 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
             watcher.note(longer)
         watcher.note(f"{name} grows: {'; '.join(difference)}")
         study = ledger.grow(study, recipe, plan.trials)
+    elif recipe.watch not in (UNWATCHED, study.recipe.watch):
+        study = _watch(ledger, study, recipe, watcher)
     yield study
 
 
-def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
-    """What more epochs than a study has do to the numbers that are there; empty where they touch none."""
+def _watch(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> Study:
+    """The study, its trials that are left watched as a recipe of the same trials says."""
     ended = sum(ledger.counts(study)[state] for state in FINISHED)
-    before, now = study.recipe.fixed_epochs(), recipe.fixed_epochs()
-    if not ended or before is None or now is None or int(now) <= int(before):
+    if ended:
+        watcher.note(
+            f"{study.name}: {count(ended, 'finished trial')} stay{'s' if ended == 1 else ''} as "
+            f"{'it was' if ended == 1 else 'they were'} watched, since nothing is trained twice; another --study "
+            "watches all"
+        )
+    if ended == study.trials:
+        return study
+    return ledger.grow(study, replace(study.recipe, watch=recipe.watch), study.trials)
+
+
+def _longer(ledger: Ledger, study: Study, recipe: Recipe) -> str:
+    """What more epochs or steps than a study has do to the numbers that are there; empty where they touch none."""
+    ended = sum(ledger.counts(study)[state] for state in FINISHED)
+    before, now = study.recipe.budget(), recipe.budget()
+    if not ended or before is None or now is None or now == before:
         return ""
+    anew = ", from the start" if now[0] == "steps" else ""
     return (
-        f"{study.name}: trained for more epochs, its {count(ended, 'finished trial')} "
+        f"{study.name}: trained for more {now[0]}{anew}, its {count(ended, 'finished trial')} "
         f"{'leaves' if ended == 1 else 'leave'} "
         "the leaderboard until that is done; another --study keeps both"
     )

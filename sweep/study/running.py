@@ -90,9 +90,8 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
             speeds = recall()
             with Pool(devices, data_request(study.recipe, folder, options.keep)) as pool:
                 loop = Loop(ledger, study, watcher, pool, interrupts, deadline)
-                train = (
-                    make_pruned_training(loop) if study.recipe.search and study.recipe.search.pruner != "none" else None
-                )
+                prunes = study.recipe.search is not None and study.recipe.search.pruner != "none"
+                train = make_pruned_training(loop, data) if prunes else None
                 if options.lanes is None and not study.recipe.search:
                     loop.measure(measurements(study.recipe, data, jobs, speeds, WORTH_SECONDS, kind), speeds)
                 for window in windows:

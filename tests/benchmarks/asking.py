@@ -26,6 +26,7 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
+from sweep.data import describe
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from sweep.search import AskTell, Pruner
@@ -61,7 +62,7 @@ def sweeps(sampler: str, history: int, trials: int, folder: Path) -> float:
             made = [Trial(first + place, one.setting, 0) for place, one in enumerate(asking.ask(16)[: history - first])]
             ledger.add(study, made)
             ledger.record(study, [record(one, epoch) for one in made for epoch in (*RUNGS, EPOCHS)])
-        asking, pruner = AskTell(recipe, ledger.results(study)), Pruner(recipe)
+        asking, pruner = AskTell(recipe, ledger.results(study)), Pruner(recipe, describe(recipe.data))
         done, since = 0, None
         while done < trials + WARM:
             if done >= WARM and since is None:

@@ -63,7 +63,8 @@ def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterato
     clear = float(np.mean(gains)) > CLEAR * error / math.sqrt(n)
     still = float(np.mean(np.array(gains) >= least)) if clear else 0.0
     constant = reading.table.constant.get("epochs")
-    if still < MOST or "max_epochs" in reading.table.swept:
+    steps = reading.table.constant.get("steps")
+    if still < MOST or {"max_epochs", "steps"} & {*reading.table.swept}:
         return
     gain, length = float(np.median(gains)), int(constant or max(map(len, curves)))
     text = (
@@ -71,7 +72,8 @@ def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterato
         f"{length} epochs"
     )
     numbers = {"share": still, "gain": gain, "epochs": length}
-    yield Remark("improving", text, numbers, reading.grow(epochs=[2 * length]))
+    longer = {"steps": [2 * steps]} if steps else {"epochs": [2 * length]}
+    yield Remark("improving", text, numbers, reading.grow(**longer))
 
 
 def _overfitting(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:

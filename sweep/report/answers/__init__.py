@@ -5,11 +5,13 @@ sentences   an effect in sentences
 effect      the answer to `sweep effect`
 importance  the answer to `sweep importance`
 check       the answer to `sweep check`
+reaching    the answer to `sweep steps`
 """
 
 from sweep.report.answers.check import check_json, check_report
 from sweep.report.answers.effect import effect_json, effect_report, footnote, record_comparison
 from sweep.report.answers.importance import importance_json, importance_method, importance_report, importance_sentences
+from sweep.report.answers.reaching import reaching_json, reaching_report
 from sweep.report.answers.sentences import compared_sizes, headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import scale, show_difference, show_p
 
@@ -26,6 +28,8 @@ __all__ = [
     "importance_method",
     "importance_report",
     "importance_sentences",
+    "reaching_json",
+    "reaching_report",
     "record_comparison",
     "scale",
     "sentences",

@@ -1,0 +1,115 @@
+"""Steps to a target: known curves, "never", pairs, bad input; MNIST as ORACLES.md has it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from sweep.analysis import study_table
+from sweep.analysis.reaching import reach
+from sweep.ledger import Ledger
+from sweep.recipe import load_recipe
+from sweep.space import Reading
+from tests.conftest import SHARED
+from tests.made import record
+
+REACHED = {
+    (0.1, True): (20, 30, 60),
+    (0.1, False): (40, 60, None),
+    (0.3, True): (10, None, None),
+    (0.3, False): (None, None, 30),
+}
+"""The step at which each seed is at 90%, by lr and batch norm."""
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """A study whose validation accuracy is 0.5, and from a known step on 0.9, scored every 10 steps of 60."""
+    recipe = load_recipe(None, {"lr": "0.1,0.3", "batch_norm": "on,off", "seeds": "3", "steps": "60"})
+    with Ledger(tmp_path / "results", create=True) as ledger:
+        study = ledger.create("known", recipe, 12)
+        trials = list(recipe.grid.trials())
+        ledger.add(study, trials)
+        for trial in trials:
+            step = REACHED[float(trial.setting["lr"]), bool(trial.setting["batch_norm"])][trial.seed] or 99
+            for epoch in range(1, 5):
+                made = [made for made in range(10, 61, 10) if 17 * (epoch - 1) < made <= min(60, 17 * epoch)]
+                values = [Reading(one, "", "val_accuracy", 0.9 if one >= step else 0.5) for one in made]
+                last = "complete" if epoch == 4 else None
+                accuracy = 0.9 if min(60, 17 * epoch) >= step else 0.5
+                told = {"val_accuracy": accuracy, "seconds": 1.7, "readings": tuple(values)}
+                ledger.record(study, [record(trial.number, epoch, state=last, **told)])
+    return tmp_path / "results"
+
+
+def test_never_is_later_than_any_step(known):
+    with Ledger(known) as ledger:
+        study = ledger.study("known")
+        found = reach(ledger, study, study_table(ledger, study), "val_accuracy", 0.9, "batch_norm")
+        ends = reach(ledger, study, study_table(ledger, study), "train_accuracy", 0.75, None)
+    steps = {(row["lr"], row["batch_norm"]): row for _, row in found.settings.iterrows()}
+    for key, expected in REACHED.items():
+        assert steps[key]["by_seed"] == [one or math.inf for one in expected]
+        assert steps[key]["reached"] == sum(map(bool, expected))
+        assert steps[key]["steps"] == sorted(one or math.inf for one in expected)[1]
+    assert found.every == 10
+    assert steps[0.1, True]["seconds"] == pytest.approx(1.7 + 1.7 * 13 / 17)  # 30 steps, 17 an epoch
+    [one] = found.against
+    assert (one.first, one.second) == (False, True)
+    assert (one.both, one.only_first, one.only_second, one.neither) == (2, 1, 2, 1)
+    assert one.ratio == 2.0  # of 2, 2, never / 60, never / 10, 30 / never
+    assert one.cells["ratio"].tolist()[0] == 2.0  # medians 60 and 30
+    assert math.isnan(one.cells["ratio"].tolist()[1])  # never and never
+    assert [best["steps"] for best in one.best] == [60, 30]
+    assert ends.settings["steps"].tolist() == [17] * 4  # at the end of the first epoch, where it was looked at
+    assert ends.every == 0
+
+
+@pytest.mark.usefixtures("known")
+def test_the_command_says_never(sweep):
+    told = sweep("steps", "known", "--target", 0.9).stdout
+    assert "val_accuracy reached 90.00%, scored every 10 steps" in told
+    assert "10 never never" in told
+    told = sweep("steps", "known", "--target", 0.9, "--by", "batch-norm").stdout
+    assert "Of 6 pairs (the same seed, all else equal) both got there in 2" in told
+    read = json.loads(sweep("steps", "known", "--target", 0.9, "--json").stdout)
+    assert [row["steps"] for row in read["settings"]] == [30, 60, None, None]
+    one = json.loads(sweep("steps", "known", "--target", 0.9, "--where", "lr=0.1", "--json").stdout)
+    assert len(one["settings"]) == 2
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--target", 90), "--target 90: expected an accuracy above 0, up to 1"),
+        (("--target", 0.9, "--metric", "test_accuracy"), "--metric test_accuracy"),
+        (("--target", 0.9, "--by", "hidden"), "--by: hidden is 64 in every trial"),
+        (("--target", "soon"), "valid number"),
+        ((), "--target"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(sweep, flags, words):
+    told = sweep("steps", "known", *flags, code=2).stderr
+    assert words in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (SHARED / "MNIST").exists(), reason="no real MNIST beside the repository")
+def test_steps_to_90_percent_on_mnist(sweep):
+    """ORACLES.md: relu at lr 0.1 takes 110, 100, 90 steps without batch norm, 80, 90, 80 with it; at 0.01 it takes
+    over 350."""
+    data = ["--data", "mnist", "--data-dir", SHARED, "--train-size", 10000]
+    shape = ["--hidden", 100, "--depth", 3, "--batch-size", 60, "--optimizer", "sgd"]
+    flags = [*data, *shape, "--lr", "0.1,0.01", "--batch-norm", "off,on", "--steps", 200, "--evaluate-every", 10]
+    sweep("grid", *flags, "--study", "relu")
+    rows = json.loads(sweep("steps", "relu", "--target", 0.9, "--json").stdout)["settings"]
+    steps = {(row["lr"], row["batch_norm"]): row["steps"] for row in rows}
+    assert 60 <= steps[0.1, False] <= 150
+    assert 50 <= steps[0.1, True] <= 130
+    assert steps[0.01, False] is None
+    assert steps[0.01, True] is None
