@@ -201,8 +201,9 @@ def _of_functions(parameter: str) -> Mapping[str, tuple[Value, ...]]:
 
 # fmt: off
 _ROWS = (
-    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "What turns gradients into steps; sgd with a full batch is plain gradient descent. "
-                   "newton (on functions only) divides the gradient by the second derivative; its lr is 1, less damps it.",
+    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program",
+                   "What turns gradients into steps; sgd with a full batch is plain gradient descent. newton (on "
+                   "functions only) divides the gradient by the second derivative; its lr is 1, less damps it.",
                    choices=("adam", "adamw", "sgd", "rmsprop", "adagrad", "newton")),
     Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane",
                    "Learning rate α, the length of a step; try factors of ten: 0.1,0.01,0.001.", low=0, open_low=True,

@@ -187,7 +187,7 @@ def test_paths_are_those_of_torch_optim(name):
         point = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True)
         optimizer = OPTIMIZERS[name]([point], setting)
         schedule = {
-            "constant": lambda step: 1.0,
+            "constant": lambda _: 1.0,
             "cosine": lambda step: 0.5 * (1 + math.cos(math.pi * step / 200)),
             "step": lambda step: 0.1 ** ((step >= 100) + (step >= 150)),
         }[setting["lr_schedule"]]
@@ -299,9 +299,7 @@ def test_killed_in_the_middle_and_resumed_it_is_as_if_never_interrupted(sweep, t
 
 
 def test_a_function_of_ones_own(sweep, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import torch\n\n\ndef bowl(x, y):\n    return (x - 1) ** 2 + torch.cosh(y)\n\n\ndef any_of(*x):\n    return sum(x)\n"
-    )
+    (tmp_path / "mine.py").write_text("import torch\n\n\ndef bowl(x, y):\n    return (x - 1) ** 2 + torch.cosh(y)\n")
     sweep("grid", "--function", "mine.py:bowl", "--optimizer", "newton", "--start", "3:2", "--study", "own")
     assert "x1 1, x2 0" in sweep("trial", "own", 0).stdout.replace("x2 -0", "x2 0")
     (tmp_path / "mine.py").write_text("def bowl(x, y):\n    return x * y\n")

@@ -11,9 +11,9 @@ from typing import Any
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
+from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
-from sweep.recipe.functions import fit_functions
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
 from sweep.recipe.listed import axes_of, listed_settings
 from sweep.recipe.search import aim_metric, read_search

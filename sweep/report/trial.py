@@ -107,7 +107,8 @@ def trial_report(
 
 def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:
     """Where a path ended: its point, the function there, the length of its slope; nothing while it has not."""
-    told = [f"{place} {value:.12g}" for place, value in zip(ends["place"], ends["value"], strict=True) if value == value]
+    point = zip(ends["place"], ends["value"], strict=True)
+    told = [f"{place} {value:.12g}" for place, value in point if value == value]
     if not told or not len(epochs) or row["value"] is None:
         return []
     slope = epochs["grad_norm"].iloc[-1]
