@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -250,6 +251,53 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
     (records,) = list(PathTraining(trials))
     assert [record.state for record in records] == ["complete", "diverged"]
     assert records[1].reason == "left every bound at step 142"
+
+
+# sweep function
+
+
+def looked(sweep, *args: object) -> dict:
+    return json.loads(sweep("function", *args, "--json").stdout)
+
+
+def test_a_function_is_looked_at(sweep):
+    """Statements 47 to 51, 60, 62 to 65."""
+    (tanh,) = looked(sweep, "tanh", "--at", "4")["points"]
+    assert tanh["gradient"] == pytest.approx([1 - math.tanh(4) ** 2], abs=1e-12)
+    assert looked(sweep, "sigmoid")["shape"]["least"] < 0
+    square = looked(sweep, "square", "--at", "4,-1,0")
+    assert square["jensen"] == pytest.approx(np.var([4, -1, 0]), abs=1e-12)
+    assert square["shape"]["convex"]
+    cosine = looked(sweep, "cosine", "--box=-1:1")["shape"]
+    assert (cosine["least"], cosine["above"]) == pytest.approx((-(math.pi**2), 2.0), abs=1e-9)
+    root = looked(sweep, "root", "--box=-1:1")["shape"]
+    assert root["intervals"]
+    assert not root["convex"]
+    assert root["above"] == pytest.approx(0.25, abs=1e-3)
+    mse, entropy = (looked(sweep, f"softmax_{loss}", "--box=-3:3,-3:3")["shape"] for loss in ("mse", "cross_entropy"))
+    assert mse["least"] < -0.4
+    assert entropy["least"] > -1e-9
+    assert entropy["convex"]
+    bowl = ("quadratic", "--q1", 1, "--q2", 1, "--at", "0.5:0.5", "--constraint", "sum")
+    assert looked(sweep, *bowl)["points"][0]["multiplier"] == -1
+    (point,) = looked(sweep, *bowl, "--penalty", 100)["points"]
+    assert point["condition"] == pytest.approx(201)
+    assert point["newton"] == pytest.approx([100 / 201] * 2, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("squre",), ["'squre'", "FILE.py:NAME"]),
+        (("beale", "--at", "1"), ["start = 1", "beale takes 2 numbers"]),
+        (("square", "--box", "2:1"), ["--box 2:1", "LOW:HIGH"]),
+        (("square", "--c", "0"), ["c = 0", "> 0"]),
+    ],
+)
+def test_looking_refuses_in_one_line(refused, args, words):  # noqa: F811
+    line = refused("function", *args)
+    for word in words:
+        assert word in line
 
 
 # Studies
