@@ -1,4 +1,4 @@
-"""The functions that paths of gradient descent can go down: names, formulas, boxes; a user's own in FILE.py. Needs errors.
+"""The functions that a point can go down: names, formulas, boxes; a user's own in FILE.py. Needs errors.
 
 Only words and numbers: what computes them is in `functions`.
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sweep.errors import UsageError, unknown
 
@@ -80,7 +81,7 @@ def read_start(given: object) -> str | None:
     """A start as settings have it: "seed", or the point's numbers with : between them; None for what is none."""
     if given == "seed":
         return "seed"
-    parts = given.split(":") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
+    parts: Any = given.split(":") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
     try:
         if not parts or any(isinstance(part, bool) or not abs(float(part)) < 1e100 for part in parts):
             return None

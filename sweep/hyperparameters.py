@@ -201,8 +201,9 @@ def _of_functions(parameter: str) -> Mapping[str, tuple[Value, ...]]:
 
 # fmt: off
 _ROWS = (
-    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program", "What turns gradients into steps; sgd with a full batch is plain gradient descent. "
-                   "newton (on functions only) divides the gradient by the second derivative; its lr is 1, less damps it.",
+    Hyperparameter("optimizer", "choice", "adam", OPTIMIZER, "program",
+                   "What turns gradients into steps; sgd with a full batch is plain gradient descent. newton (on "
+                   "functions only) divides the gradient by the second derivative; its lr is 1, less damps it.",
                    choices=("adam", "adamw", "sgd", "rmsprop", "adagrad", "newton")),
     Hyperparameter("lr", "float", 0.001, OPTIMIZER, "lane",
                    "Learning rate α, the length of a step; try factors of ten: 0.1,0.01,0.001.", low=0, open_low=True,
@@ -294,7 +295,7 @@ _ROWS = (
                    'Rows of a minibatch: 1 is stochastic, "full" plain gradient descent. Epochs, not steps, are '
                        'kept equal: '
                    'a larger minibatch makes fewer steps, unless `steps` says how many. '
-                       'A last minibatch of one row is left out. '
+                   'A last minibatch of one row is left out. '
                    'A function has no rows: there it divides the `noise`, and is 1 by default.',
                    low=1, words=("full",), default_with={("model", "function"): 1}, unless={"noise": (0.0,)}),
     Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
@@ -340,7 +341,7 @@ _ROWS = (
                    "Share of the training rows whose label is replaced by one of all classes at random (the right one "
                        "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
                        "are then of noisy labels; validation and test rows keep theirs.",
-                   low=0, high=1, late=True),
+                   low=0, high=1, unless=_FUNCTION, late=True),
     Hyperparameter("function", "text", "square", FUNCTION, "program",
                    "What the point goes down: "
                    + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())

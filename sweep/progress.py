@@ -52,13 +52,13 @@ class _Progress:
             self.note(f"{study.name}: {state}")
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
-        metric = self.study.recipe.metric
         running = sum(not outcome.state for outcome in outcomes)
         self.part[worker] = running * outcomes[0].epoch / unit.epochs
+        column = self.study.recipe.metric_column
         for outcome in outcomes:
             if outcome.state:
                 self.done += 1
-                value = float(getattr(outcome, self.study.recipe.metric_column))
+                value = float(getattr(outcome, column))
                 if outcome.state == "complete" and (self.best is None or self.sign * value < self.sign * self.best[0]):
                     self.best = value, outcome.number
 

@@ -347,8 +347,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
     from sweep.engine import measure
 
-    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here, but for a
-    # path, whose numbers are all there is to see.
+    # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here, but for
+    # a path, whose numbers are all there is to see.
     torch.set_flush_denormal(not stock.functions)
     stock.use(worker)
     try:

@@ -78,6 +78,8 @@ def plain_optimizer(setting: dict, net: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.SGD(
                 parameters, lr=lr, momentum=setting["momentum"], nesterov=setting["nesterov"], weight_decay=decay
             )
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, lr=lr, eps=setting["eps"], weight_decay=decay)
         case _:
             return torch.optim.RMSprop(
                 parameters,
@@ -139,6 +141,7 @@ CASES = [
     *itertools.product(
         ("adam", "adamw", "sgd", "nesterov", "rmsprop"), ("cross_entropy", "mse"), ("mlp", "cnn"), BATCH_NORM, ("relu",)
     ),
+    *itertools.product(("adagrad",), ("cross_entropy",), ("mlp",), BATCH_NORM, ("tanh",)),
     *itertools.product(("adam",), ("cross_entropy",), ("mlp", "cnn"), BATCH_NORM, ("tanh", "sigmoid", "gelu")),
     ("sgd", "cross_entropy", "mlp", "no affine", "sigmoid"),
     *itertools.product(("adam", "sgd"), ("mse_logits",), ("mlp", "cnn"), ("off",), ("relu",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -187,7 +188,7 @@ def test_paths_are_those_of_torch_optim(name):
         point = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True)
         optimizer = OPTIMIZERS[name]([point], setting)
         schedule = {
-            "constant": lambda step: 1.0,
+            "constant": lambda _: 1.0,
             "cosine": lambda step: 0.5 * (1 + math.cos(math.pi * step / 200)),
             "step": lambda step: 0.1 ** ((step >= 100) + (step >= 150)),
         }[setting["lr_schedule"]]
@@ -252,6 +253,53 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
     assert records[1].reason == "left every bound at step 142"
 
 
+# sweep function
+
+
+def looked(sweep, *args: object) -> dict:
+    return json.loads(sweep("function", *args, "--json").stdout)
+
+
+def test_a_function_is_looked_at(sweep):
+    """Statements 47 to 51, 60, 62 to 65."""
+    (tanh,) = looked(sweep, "tanh", "--at", "4")["points"]
+    assert tanh["gradient"] == pytest.approx([1 - math.tanh(4) ** 2], abs=1e-12)
+    assert looked(sweep, "sigmoid")["shape"]["least"] < 0
+    square = looked(sweep, "square", "--at", "4,-1,0")
+    assert square["jensen"] == pytest.approx(np.var([4, -1, 0]), abs=1e-12)
+    assert square["shape"]["convex"]
+    cosine = looked(sweep, "cosine", "--box=-1:1")["shape"]
+    assert (cosine["least"], cosine["above"]) == pytest.approx((-(math.pi**2), 2.0), abs=1e-9)
+    root = looked(sweep, "root", "--box=-1:1")["shape"]
+    assert root["intervals"]
+    assert not root["convex"]
+    assert root["above"] == pytest.approx(0.25, abs=1e-3)
+    mse, entropy = (looked(sweep, f"softmax_{loss}", "--box=-3:3,-3:3")["shape"] for loss in ("mse", "cross_entropy"))
+    assert mse["least"] < -0.4
+    assert entropy["least"] > -1e-9
+    assert entropy["convex"]
+    bowl = ("quadratic", "--q1", 1, "--q2", 1, "--at", "0.5:0.5", "--constraint", "sum")
+    assert looked(sweep, *bowl)["points"][0]["multiplier"] == -1
+    (point,) = looked(sweep, *bowl, "--penalty", 100)["points"]
+    assert point["condition"] == pytest.approx(201)
+    assert point["newton"] == pytest.approx([100 / 201] * 2, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("squre",), ["'squre'", "FILE.py:NAME"]),
+        (("beale", "--at", "1"), ["start = 1", "beale takes 2 numbers"]),
+        (("square", "--box", "2:1"), ["--box 2:1", "LOW:HIGH"]),
+        (("square", "--c", "0"), ["c = 0", "> 0"]),
+    ],
+)
+def test_looking_refuses_in_one_line(refused, args, words):  # noqa: F811
+    line = refused("function", *args)
+    for word in words:
+        assert word in line
+
+
 # Studies
 
 GRID = ("--function", "square", "--optimizer", "sgd", "--lr", "0.05,0.2,1.1,1e20", "--start", "10,-5", "--steps", 10)
@@ -283,8 +331,9 @@ def test_seeds_draw_starts_from_the_box_alike_for_every_setting(sweep, tmp_path)
     assert len(np.unique(points[0].round(6))) == 8
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_and_resumed_it_is_as_if_never_interrupted(sweep, tmp_path):
-    space = ("--function", "rosenbrock", "--lr", "1e-4:1:log:40", "--noise", 0.1, "--seeds", 5, "--steps", 3000)
+    space = ("--function", "rosenbrock", "--lr", "1e-4:1:log:20", "--noise", 0.1, "--seeds", 5, "--steps", 1000)
     sweep("grid", *space, "--study", "whole", "--jobs", 1, "--lanes", 7)
     process = start(tmp_path, "grid", *space, "--study", "cut", "--jobs", 2, "--lanes", 5)
     database = tmp_path / "results/sweep.db"
@@ -298,9 +347,7 @@ def test_killed_in_the_middle_and_resumed_it_is_as_if_never_interrupted(sweep, t
 
 
 def test_a_function_of_ones_own(sweep, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import torch\n\n\ndef bowl(x, y):\n    return (x - 1) ** 2 + torch.cosh(y)\n\n\ndef any_of(*x):\n    return sum(x)\n"
-    )
+    (tmp_path / "mine.py").write_text("import torch\n\n\ndef bowl(x, y):\n    return (x - 1) ** 2 + torch.cosh(y)\n")
     sweep("grid", "--function", "mine.py:bowl", "--optimizer", "newton", "--start", "3:2", "--study", "own")
     assert "x1 1, x2 0" in sweep("trial", "own", 0).stdout.replace("x2 -0", "x2 0")
     (tmp_path / "mine.py").write_text("def bowl(x, y):\n    return x * y\n")

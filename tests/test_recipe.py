@@ -67,7 +67,8 @@ def test_every_hyperparameter_is_a_key_and_a_flag(read):
         word = ("on" if value else "off") if isinstance(value, bool) else str(value)
         from_file, from_flag = read(f"[space]\n{name} = {text}"), load_recipe(None, {name: word})
         assert from_file == from_flag
-        assert from_file == (Recipe(seeds=(0,)) if name == "seed" else Recipe((Axis(name, (value,)),)))
+        if name != "function":  # which says more: see test_functions
+            assert from_file == (Recipe(seeds=(0,)) if name == "seed" else Recipe((Axis(name, (value,)),)))
 
 
 def test_no_recipe_at_all_is_every_default():
@@ -200,7 +201,7 @@ BAD = {
     "hidden = 'wide'": ["line 1", 'hidden = "wide"', "whole number"],
     "batch_norm = 1": ["line 1", "batch_norm = 1", "expected on or off"],
     "nesterov = [true, 'no']": ["line 1", 'nesterov = "no"'],
-    "optimizer = 'adagrad'": ["line 1", 'optimizer = "adagrad"', "adam, adamw, sgd, rmsprop"],
+    "optimizer = 'adadelta'": ["line 1", 'optimizer = "adadelta"', "adam, adamw, sgd, rmsprop"],
     "optimizer = 1": ["line 1", "optimizer = 1", "adam, adamw, sgd, rmsprop"],
     "batch_size = 'half'": ["line 1", 'batch_size = "half"', '"full"'],
     "train_size = 'full'": ["line 1", 'train_size = "full"', '"all"'],
@@ -294,7 +295,7 @@ def test_a_bad_recipe_is_refused(read, text, words):
     message = refusal(read, text)
     missing = [word for word in words if word not in message]
     assert not missing, message
-    assert len(message) < 500
+    assert len(message) < 600
 
 
 BAD_FLAGS = [
@@ -350,7 +351,7 @@ def test_a_bad_flag_is_refused(flags, words):
     message = refusal(load_recipe, None, flags)
     missing = [word for word in words if word not in message]
     assert not missing, message
-    assert len(message) < 500
+    assert len(message) < 600
 
 
 def test_a_bad_flag_is_named_once():
@@ -527,7 +528,9 @@ def values_of(name: str) -> st.SearchStrategy:
     if row.kind == "bool":
         return st.booleans()
     if row.kind == "choice":
-        return st.sampled_from(row.choices)
+        return st.sampled_from([choice for choice in row.choices if choice != "function"])  # it decides on other keys
+    if name == "start":
+        return st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=3).map(row.check)
     low, high = max(row.low, -1e12), min(row.high, 1e12)
     numbers = (
         st.integers(int(low), int(high))
@@ -540,7 +543,9 @@ def values_of(name: str) -> st.SearchStrategy:
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     axes = []
-    for name in draw(st.lists(st.sampled_from([name for name in TABLE if name != "seed"]), max_size=5, unique=True)):
+    for name in draw(
+        st.lists(st.sampled_from([name for name in TABLE if name not in ("seed", "function")]), max_size=5, unique=True)
+    ):
         row = TABLE[name]
         if row.kind in ("float", "int") and draw(st.booleans()):
             kind = int if row.kind == "int" else float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -131,11 +132,13 @@ def study_table(
         unfiltered=trials if where else None,
         data_splits=_splits(study.recipe),
         where=where,
-        ends=tuple(map(str, trials.columns[trials.columns.str.fullmatch(r"x\d*")]))
-        if study.recipe.of_function
-        else None,
+        ends=_ends(trials) if study.recipe.of_function else None,
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
+
+
+def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(str(name) for name in trials.columns if re.fullmatch(r"x\d*", str(name)))
 
 
 def _splits(recipe: Recipe) -> int:

@@ -9,6 +9,7 @@ confirm    confirm, compare
 importing  import
 pictures   plot, report
 layer      one layer, loss or z-score on given numbers
+function   one function at given points
 dashboard  a study in the browser
 upkeep     reproduce, doctor, rm
 """
@@ -28,7 +29,7 @@ from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
 _MODULES = (
-    *("train", "read", "exporting", "answers", "confirm", "pictures", "layer"),
+    *("train", "read", "exporting", "answers", "confirm", "pictures", "layer", "function"),
     *("importing", "dashboard", "upkeep"),
 )
 

@@ -24,6 +24,7 @@ KINDS = {
     "budget": "the best to expect of k settings picked blindly",
     "look": "what --look recorded, by layer or epoch; names: the quantity, then hyperparameters",
     "pareto": "the metric against what it costs (parameters, seconds, …)",
+    "boundary": "what a trial's network answers over data of two columns (it is trained again)",
 }
 
 
@@ -62,6 +63,10 @@ def plot(
     epoch: Annotated[
         int | None, typer.Option("--epoch", metavar="N", help="Look: at which epoch; by default the last.")
     ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option("--trial", min=0, metavar="N", help="Boundary: of which trial; by default the selected one."),
+    ] = None,
     theme: Annotated[
         str, typer.Option("--theme", metavar="NAME", help="Of .png and .svg: light or dark; .html follows the reader.")
     ] = "light",
@@ -70,7 +75,7 @@ def plot(
 ) -> None:
     """Draw a study: to a file, or as text in the terminal.
 
-    curves, isolation, heatmap, parallel, effect, importance, budget, look, pareto.
+    curves, isolation, heatmap, parallel, effect, importance, budget, look, pareto, boundary.
     """
     from sweep.errors import UsageError, unknown
     from sweep.ledger import Ledger
@@ -79,10 +84,17 @@ def plot(
         if study in KINDS:
             raise UsageError(f"the study comes first: sweep plot {kind} {study}")
         raise unknown("kind of picture", kind, KINDS)
+    if trial is not None and kind != "boundary":
+        raise UsageError(f"--trial {trial}: for a boundary; {kind} draws all trials")
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
-        picture = _picture(ledger, found, table, kind, names or [], top, epoch)
+        if epoch is not None and kind != "look":
+            raise UsageError(f"--epoch {epoch}: {kind} draws all epochs; expected kind look")
+        if kind == "boundary":
+            picture = _boundary(ledger, found, table, names or [], trial)
+        else:
+            picture = _picture(ledger, found, table, kind, names or [], top, epoch)
     if as_json:
         from sweep.report.files import picture_records
 
@@ -98,6 +110,21 @@ def plot(
         print(f"wrote {output}")
 
 
+def _boundary(ledger: Ledger, study: Study, table: StudyTable, names: list[str], trial: int | None) -> Picture:
+    from sweep.analysis import leaderboard, pictures
+    from sweep.errors import UsageError
+    from sweep.study import answer_plane
+
+    if names:
+        raise UsageError(f"boundary draws one trial, --trial N; given {', '.join(names)}")
+    if trial is None:
+        selected = leaderboard(table).selected
+        if selected is None:
+            raise UsageError(f"study {study.name!r}: no trial is complete, so none can be drawn")
+        trial = int(selected["trial"])
+    return pictures.boundary_picture(table, study.recipe.data, answer_plane(ledger, study, trial))
+
+
 def _picture(
     ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int, epoch: int | None
 ) -> Picture:
@@ -105,8 +132,6 @@ def _picture(
     from sweep.errors import UsageError
 
     data = study.recipe.data
-    if epoch is not None and kind != "look":
-        raise UsageError(f"--epoch {epoch}: {kind} draws all epochs; expected kind look")
     if names and kind in ("curves", "budget", "importance"):
         raise UsageError(f"{kind} draws all hyperparameters; given {', '.join(names)}")
     if kind == "curves":

@@ -114,20 +114,20 @@ def trial(
         stored = ledger.study(study)
         row, setting = ledger.trial(stored, number)
         epochs = ledger.epochs(stored, number).drop(columns="trial")
-        readings = ledger.readings(stored, number)
+        readings = ledger.readings(stored, number) if test or stored.recipe.of_function else None
         sitting = next((other for other in ledger.sittings(stored) if other.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
     more: dict[str, Any] = {}
-    if test and len(readings):
+    ends = readings if stored.recipe.of_function else None
+    if readings is not None and ends is None and len(readings):
         from sweep.analysis import further_tests
 
         more = next(iter(records(further_tests(readings))), {})
     if as_json:
         shown = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
-        if stored.recipe.of_function:
-            shown["end"] = {reading["place"]: reading["value"] for reading in records(readings)}
+        if ends is not None:
+            shown["end"] = {reading["place"]: reading["value"] for reading in records(ends)}
         say(shown | {"curve": records(epochs)})
     else:
-        ends = readings if stored.recipe.of_function else None
         say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends))

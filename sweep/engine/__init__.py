@@ -18,6 +18,6 @@ bench       one layer or loss on given numbers
 
 from sweep.engine.measuring import measure, resident_memory
 from sweep.engine.program import Program
-from sweep.engine.training import Saver, Training
+from sweep.engine.training import Saver, Training, train_alone
 
-__all__ = ["Program", "Saver", "Training", "measure", "resident_memory"]
+__all__ = ["Program", "Saver", "Training", "measure", "resident_memory", "train_alone"]

@@ -1,4 +1,5 @@
-"""Adam, AdamW, SGD, RMSprop and AdaGrad for L trials at once, every hyperparameter per lane; equal to torch.optim to rounding.
+"""Adam, AdamW, SGD, RMSprop and AdaGrad for L trials at once, every hyperparameter per lane; equal to torch.optim to
+rounding.
 
 State is, for each slot, one flat tensor [L, P] beside each of the parameters' own. Every lane takes the same sequence
 of operations whoever its neighbours are; a hyperparameter that is 0 in a lane adds 0 or multiplies by 1 there.

@@ -202,6 +202,16 @@ class Program:
             correct += (logits.max(1).indices == labels).sum(1)
         return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
 
+    def predict(self, x: Tensor) -> Tensor:
+        """The class that every lane answers for rows [N, ...], in evaluation mode, [L, N]."""
+        pieces = [self._rows(piece) for piece in torch.split(x, self.evaluation_rows)]
+        logits = [self._forward(Batch(((0, self.lanes),), (rows,)), training=False) for rows in pieces]
+        return torch.cat([some.max(1).indices for some in logits], 1).cpu()
+
+    def training_labels(self) -> Tensor:
+        """The label of every training row as each lane has it, [L, N]."""
+        return self._labels([torch.arange(len(self.split.train.y))] * len(self.runs)).cpu()
+
     def state(self) -> dict[str, Tensor]:
         """Everything that steps change, by name: tensors [L, ...], and one dropout stream a seed."""
         out = {f"buffer.{name}": block.value for name, block in self.buffers.items()}

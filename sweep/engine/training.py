@@ -282,5 +282,16 @@ class Training:
             self._file.unlink(missing_ok=True)
 
 
+def train_alone(
+    trial: Trial, split: Split, precision: str, until: int | None = None
+) -> tuple[Program, list[EpochRecord]]:
+    """Trains one trial in this process, as a worker does; its program as it ended, and its records."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    training = Training([trial], split, precision=precision, until=until)
+    records = [record for (record,) in training]
+    return training.program, records
+
+
 def _diverged(metrics: Metrics, lane: int) -> bool:
     return not (math.isfinite(metrics.train_loss[lane]) and math.isfinite(metrics.val_loss[lane]))

@@ -1,4 +1,4 @@
-"""Points that go down functions: what a trial is where its model is a function. Needs torch, numpy, the engine's optimizers.
+"""Points that go down functions: what a trial is where its model is a function. Needs torch, the engine's optimizers.
 
 values    what each function of `formulas` computes, with slopes and curvatures, for L points at once
 paths     L points on their way: optimizers, noise, constraints, and where a path leaves every bound

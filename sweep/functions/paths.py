@@ -55,9 +55,8 @@ class Newton(Optimizer):
         assert isinstance(self.parameters, Points)
         assert self.parameters.hessian is not None
         decay = self.constant(self.weight_decay)
-        slope = torch.cat(
-            [g + decay * x for x, g in zip(self.parameters.values, self.parameters.grads, strict=True)], 1
-        )
+        pairs = zip(self.parameters.values, self.parameters.grads, strict=True)
+        slope = torch.cat([grad + decay * value for value, grad in pairs], 1)
         curved = self.parameters.hessian + torch.diag_embed(decay.expand_as(slope))
         if slope.shape[1] == 1:
             way = slope / curved[:, 0]

@@ -45,10 +45,8 @@ class PathTraining:
         records = []
         for lane, trial in enumerate(self.trials):
             value, gone = values[lane], left[lane] or (0 if math.isfinite(values[lane]) else paths.steps)
-            readings = tuple(
-                Reading(paths.steps, name, "end", math.nan if gone else end)
-                for name, end in zip(names, ends[lane], strict=True)
-            )
+            point = zip(names, ends[lane], strict=True)
+            readings = tuple(Reading(paths.steps, name, "end", math.nan if gone else end) for name, end in point)
             state, reason = ("diverged", f"left every bound at step {gone:,}") if gone else ("complete", None)
             value = math.nan if gone else value
             records.append(

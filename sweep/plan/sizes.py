@@ -14,7 +14,8 @@ from sweep.recipe import Recipe
 from sweep.space import epoch_steps, total_epochs
 
 DECIDES_FIT = (
-    "optimizer", "model", "function", "steps", "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
+    "optimizer", "model", "function", "steps",
+    "hidden", "depth", "batch_norm", "batch_size", "train_size", "connection", "convolutions", "growth",
 )  # fmt: skip
 """What decides whether a network fits the data."""
 
@@ -135,7 +136,9 @@ def epoch_steps_of(program: Setting, data: DataInfo) -> int:
 
 
 def epochs_of(program: Setting, data: DataInfo) -> int:
-    """Epochs that a trial is trained, where `steps` decide too."""
+    """Epochs that a trial is trained, where `steps` decide too; a path is one."""
+    if program["model"] == "function":
+        return 1
     return total_epochs(program, epoch_steps_of(program, data))
 
 

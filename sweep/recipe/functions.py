@@ -13,7 +13,7 @@ from sweep.recipe.keys import METRICS, VALUE
 from sweep.space import Axis, Range
 
 _OF_DATA = {"data": FUNCTION_DATA, "data_dir": None, "split_seed": 0, "split_seeds": (0,), "precision": "float32"}
-_OF_NETWORKS = ("look", "look_epochs")
+_OF_NETWORKS = ("look", "look_epochs", "evaluate_every", "shift")
 """Keys that mean nothing without data, or without networks, each with what it may say all the same."""
 
 
@@ -44,6 +44,8 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
         raise UsageError("epochs: a function has no epochs; expected steps, of which it makes 100 by default")
     if plain.get("metric", VALUE) != VALUE:
         raise UsageError(f"metric = {plain['metric']}: a function has its value alone; expected metric = {VALUE}")
+    if "steps" not in found:
+        out.append(Axis("steps", (TABLE["steps"].default_for({"model": "function"}),)))
     kept = {key: value for key, value in plain.items() if key not in ("precision", "split_seeds")}
     return out, kept | {"data": FUNCTION_DATA, "metric": VALUE}
 

@@ -47,8 +47,8 @@ def trial_report(
     tests: Mapping[str, float] | None = None,
     ends: pd.DataFrame | None = None,
 ) -> RenderableType:
-    """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets; ends: where a
-    path down a function ended."""
+    """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets;
+    ends: of a path down a function, where it ended."""
     parts: list[RenderableType] = [
         Text.assemble(
             ("trial ", "bold"),
@@ -102,9 +102,8 @@ def trial_report(
 
 def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:
     """Where a path ended: its point, the function there, the length of its slope; nothing while it has not."""
-    places = [
-        f"{place} {value:.12g}" for place, value in zip(ends["place"], ends["value"], strict=True) if value == value
-    ]
+    point = zip(ends["place"], ends["value"], strict=True)
+    places = [f"{place} {value:.12g}" for place, value in point if value == value]
     if not places or not len(epochs) or row["value"] is None:
         return []
     slope = epochs["grad_norm"].iloc[-1]

@@ -8,10 +8,12 @@ loop         units handed to workers, their records to the ledger
 generations  what a search trains: a generation at a time, from rung to rung
 running      one run: take stock, ask, plan, train, record, tell
 again        a finished trial trained again
+boundary     what a trial's network answers over data of two columns
 exporting    a study for Optuna's own tools
 """
 
 from sweep.study.again import Reproduction, reproduce
+from sweep.study.boundary import answer_plane
 from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
 from sweep.study.opening import add_start, check_name, check_trains, open_study
@@ -27,6 +29,7 @@ __all__ = [
     "Summary",
     "Watcher",
     "add_start",
+    "answer_plane",
     "check_name",
     "check_trains",
     "dashboard",

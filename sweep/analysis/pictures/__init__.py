@@ -4,6 +4,7 @@ base     a picture, its axes, a study's settings in one frame
 curves   learning curves: one line per setting, over its seeds
 planes   isolation, heat map, parallel coordinates
 tradeoffs  Pareto front, expected best against budget
+boundary  what a trial's network answers over the plane
 costs    what a setting's network costs
 insides  what was looked at inside trials
 asked    effect and importance, from the analyses of those names
@@ -13,6 +14,7 @@ A picture knows nothing of colours or files: `sweep.report` draws the same one a
 
 from sweep.analysis.pictures.asked import effect_picture, importance_picture
 from sweep.analysis.pictures.base import CROSS, Axis, Picture, most_telling, rows_of, settings_of
+from sweep.analysis.pictures.boundary import boundary_picture
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
 from sweep.analysis.pictures.insides import look_picture
@@ -23,6 +25,7 @@ __all__ = [
     "CROSS",
     "Axis",
     "Picture",
+    "boundary_picture",
     "budget_picture",
     "curves_picture",
     "effect_picture",

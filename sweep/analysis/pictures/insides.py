@@ -25,9 +25,9 @@ WIDE = 20.0
 def look_picture(
     table: StudyTable, readings: pd.DataFrame, data: str = "", names: Sequence[str] = (), epoch: int | None = None
 ) -> Picture:
-    """A quantity by place at one epoch, by default the last, or by epoch if it has one place; names: the quantity, then whose
-    levels are told apart. marks: level (a number from 1), label, place, x, value (median over trials), low, high, n.
-    readings: as `Ledger.readings`. Raises UsageError."""
+    """A quantity by place at one epoch, by default the last, or by epoch if it has one place. names: the quantity, then
+    whose levels are told apart; readings: as `Ledger.readings`. marks: level (a number from 1), label, place, x, value
+    (median over trials), low, high, n. Raises UsageError."""
     if not names:
         listed = list_readings(table, readings)["quantity"]
         raise UsageError(f"look draws one quantity; expected its name: {', '.join(listed)}")

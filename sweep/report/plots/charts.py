@@ -12,7 +12,7 @@ import pandas as pd
 
 from sweep.analysis.pictures import Axis, Picture
 from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, metric_axis, shown, tooltips, x_axis
-from sweep.report.plots.grids import effect, heatmap, importance, parallel
+from sweep.report.plots.grids import boundary, effect, heatmap, importance, parallel
 
 WIDE = 720
 """Width of a chart's plane in pixels."""
@@ -272,4 +272,5 @@ _CHARTS: dict[str, Callable[[Picture, int], Any]] = {
     "budget": _budget,
     "look": _look,
     "pareto": _pareto,
+    "boundary": boundary,
 }

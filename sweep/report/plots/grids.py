@@ -1,4 +1,4 @@
-"""Charts in rows and columns: heat map, parallel coordinates, effect, importance. Needs altair."""
+"""Charts in rows and columns: heat map, parallel coordinates, effect, importance, boundary. Needs altair."""
 
 from __future__ import annotations
 
@@ -362,3 +362,27 @@ def importance(picture: Picture, width: int) -> alt.LayerChart:
         base.mark_text(style="ink", align="left", dx=7, fontSize=12).encode(alt.X("end:Q"), alt.Text("said:N"))
     )
     return layered(*layers).properties(width=width - 120, height=30 * len(marks))
+
+
+def boundary(picture: Picture, width: int) -> alt.LayerChart:
+    side = min(width, 560)
+    marks, regions = picture.marks, picture.more["regions"]
+    names = sorted({*marks["label"], *regions["label"]}, key=lambda name: int(name.split()[1]))
+    legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1)
+    colour = alt.Color("label:N", scale=alt.Scale(domain=names, range="category"), legend=legend)
+    scales = [alt.Scale(domain=list(axis.domain or ()), nice=False, zero=False) for axis in (picture.x, picture.y)]
+    x = alt.X("x:Q", title=picture.x.title, scale=scales[0], axis=alt.Axis(labelOverlap=True))
+    y = alt.Y("y:Q", title=picture.y.title, scale=scales[1], axis=alt.Axis(grid=False))
+    areas = alt.Chart(data_of(regions)).mark_rect(opacity=0.3, clip=True)
+    held, tip = marks["part"] == "validation", tooltips(("label:N", "its class"), ("part:N", "part"))
+    layers = [
+        areas.encode(x, y, alt.X2("x2:Q"), alt.Y2("y2:Q"), colour),
+        shown(marks, ~held).mark_circle(size=16, opacity=0.75).encode(x, y, colour, tooltip=tip),
+        shown(marks, held & marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
+        shown(marks, held).mark_point(style="ink", size=30, strokeWidth=0.8).encode(x, y, tooltip=tip),
+        shown(marks, held & ~marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
+        shown(marks, held & ~marks["right"])
+        .mark_point(style="ink", shape=CROSS_SHAPE, size=44, strokeWidth=1.8)
+        .encode(x, y, tooltip=tip),
+    ]
+    return layered(*layers).properties(width=side, height=side * 0.8)

@@ -2,7 +2,7 @@
 heat map, in few columns and without colour too. Needs rich.
 
 canvas  a plane of braille dots
-planes  pictures of two numbers: curves, isolation, budget, Pareto front
+planes  pictures of two numbers: curves, isolation, budget, Pareto front, boundary
 rows    pictures in rows: strips, heat map, parallel, effect, importance
 
 What colour says is said by a sign as well: the best are numbered, ◉ is a bucket's best, × diverged, a front is ●.
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sweep.analysis.pictures import Picture
 from sweep.report.terminal.canvas import WIDEST
-from sweep.report.terminal.planes import budget, curves, isolation, look, pareto
+from sweep.report.terminal.planes import boundary, budget, curves, isolation, look, pareto
 from sweep.report.terminal.rows import effect, heatmap, importance, parallel
 
 __all__ = ["terminal"]
@@ -32,6 +32,7 @@ _DRAWN: dict[str, Callable[[Picture, int], RenderableType]] = {
     "budget": budget,
     "look": look,
     "pareto": pareto,
+    "boundary": boundary,
 }
 
 
@@ -47,5 +48,8 @@ def _subtitle(picture: Picture) -> str:
     """What is shown, where it differs from the chart's."""
     if picture.kind == "parallel":
         return "the ten best settings, each value where it lies on its axis"
+    if picture.kind == "boundary":
+        dots = "dots: the rows by their class, validation rows ringed"
+        return picture.subtitle.replace(dots, "digits: the validation rows by their class")
     text = picture.subtitle.replace("rings mark", "◉ marks").replace("; steps: the best so far as this study went", "")
     return text.replace(", band from lowest to highest", "")

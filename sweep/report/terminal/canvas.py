@@ -72,6 +72,10 @@ class Canvas:
             if free:
                 self._signs[free[0], column] = (sign, style)
 
+    def put(self, row: int, column: int, sign: str, style: str) -> None:
+        """A character at a cell, from the left and from the top, in the place of what is there."""
+        self._signs[min(max(row, 0), self.rows - 1), min(max(column, 0), self.columns - 1)] = (sign, style)
+
     def text(self) -> Text:
         """The plane with its numbers."""
         low, high = self._span[1]

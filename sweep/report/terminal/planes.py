@@ -1,4 +1,4 @@
-"""Pictures of two numbers: curves, a hyperparameter against the metric, budgets, a front. Needs rich."""
+"""Pictures of two numbers: curves, a hyperparameter against the metric, budgets, a front, a boundary. Needs rich."""
 
 from __future__ import annotations
 
@@ -139,3 +139,36 @@ def pareto(picture: Picture, width: int) -> RenderableType:
     for row in rows_of(front.head(20)):
         table.add_row(show(row["x"], picture.x), show(row["mean"], picture.y), str(row["number"]), row["label"])
     return Group(metric_line(picture.y), canvas.text(), Text(), Text("● none is better in both:"), table)
+
+
+AREAS = " ·:░▒▓"
+"""A sign for each class' area; more classes begin again."""
+
+
+def boundary(picture: Picture, width: int) -> RenderableType:
+    """The areas of a network's answers, and the validation rows, by the number of their class."""
+    marks, regions = picture.marks, picture.more["regions"]
+    assert picture.x.domain
+    assert picture.y.domain
+    canvas = Canvas(width, 22, picture.x.domain, picture.y.domain, (picture.x, picture.y))
+    (left, right), (low, high) = picture.x.domain, picture.y.domain
+    across, up = (right - left) / canvas.columns, (high - low) / canvas.rows
+    tops = sorted(set(regions["y"]))
+    by_line = dict(tuple(regions.groupby("y")))
+    for row in range(canvas.rows):
+        middle = high - (row + 0.5) * up
+        line = rows_of(by_line[max([top for top in tops if top <= middle], default=tops[0])])
+        for column in range(canvas.columns):
+            at = left + (column + 0.5) * across
+            label = next((one["label"] for one in line if one["x"] <= at <= one["x2"]), line[-1]["label"])
+            place = int(str(label).split()[1])
+            canvas.put(row, column, AREAS[place % len(AREAS)], HUES[place % len(HUES)])
+    held = marks[marks["part"] == "validation"]
+    for one in rows_of(held):
+        row, column = int((high - one["y"]) / up), int((one["x"] - left) / across)
+        number = str(one["label"]).split()[1][-1]
+        style = f"bold {HUES[int(number) % len(HUES)]}" if one["right"] else "bold white on red"
+        canvas.put(row, column, number if one["right"] else CROSS, style)
+    names = sorted({str(name) for name in regions["label"]}, key=lambda name: int(name.split()[1]))
+    told = ", ".join(f"{name} {AREAS[int(name.split()[1]) % len(AREAS)]!r}" for name in names)
+    return Group(Text(picture.y.title, "dim"), canvas.text(), Text(), Text(f"areas: {told}; {CROSS} is wrong", "dim"))
