@@ -5,6 +5,7 @@ curves   learning curves: one line per setting, over its seeds
 planes   isolation, heat map, parallel coordinates
 tradeoffs  Pareto front, expected best against budget
 costs    what a setting's network costs
+paths    paths down a function, where every start ends
 asked    effect and importance, from the analyses of those names
 
 A picture knows nothing of colours or files: `sweep.report` draws the same one as a chart and in the terminal.
@@ -14,6 +15,7 @@ from sweep.analysis.pictures.asked import effect_picture, importance_picture
 from sweep.analysis.pictures.base import CROSS, Axis, Picture, most_telling, rows_of, settings_of
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
+from sweep.analysis.pictures.paths import basins_picture, surface_picture
 from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
 from sweep.analysis.pictures.tradeoffs import budget_picture, pareto_picture
 
@@ -21,6 +23,7 @@ __all__ = [
     "CROSS",
     "Axis",
     "Picture",
+    "basins_picture",
     "budget_picture",
     "curves_picture",
     "effect_picture",
@@ -33,4 +36,5 @@ __all__ = [
     "pareto_picture",
     "rows_of",
     "settings_of",
+    "surface_picture",
 ]

@@ -72,6 +72,12 @@ class Canvas:
             if free:
                 self._signs[free[0], column] = (sign, style)
 
+    def mark(self, x: float, y: float, sign: str, style: str) -> None:
+        """A character where it lies, whatever was there."""
+        at = self.place(x, y)
+        if at:
+            self._signs[int(at[1] // 4), min(self.columns - 1, int(at[0] // 2))] = (sign, style)
+
     def text(self) -> Text:
         """The plane with its numbers."""
         low, high = self._span[1]
