@@ -25,7 +25,7 @@ Box = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Formula:
-    """A function of one or more numbers x, or x₁, x₂."""
+    """A function of one or more numbers x, or x1, x2."""
 
     text: str
     dimension: int
@@ -50,17 +50,17 @@ FORMULAS: Mapping[str, Formula] = {
     "cosine": Formula("cos(c·πx)", 1, ((-1.6, 1.6),), ("c",)),
     "cube": Formula("x³", 1, ((-2, 2),)),
     "tanh": Formula("tanh x", 1, ((-2, 5),)),
-    "sigmoid": Formula("1/(1 + e⁻ˣ)", 1, ((-8, 8),)),
+    "sigmoid": Formula("1/(1 + exp(−x))", 1, ((-8, 8),)),
     "cosh": Formula("cosh(c·x)", 1, ((-5.5, 5.5),), ("c",)),
     "root": Formula("√|x|", 1, ((-2, 2),)),
-    "quadratic": Formula("q1·x₁² + q2·x₂² + q12·x₁x₂", 2, _square(-6, 6), ("q1", "q2", "q12")),
-    "saddle": Formula("x₁² − x₂²", 2, _square(-2, 2)),
-    "rosenbrock": Formula("(1 − x₁)² + 100(x₂ − x₁²)²", 2, ((-2, 2), (-1, 3))),
-    "beale": Formula("(1.5 − x₁ + x₁x₂)² + (2.25 − x₁ + x₁x₂²)² + (2.625 − x₁ + x₁x₂³)²", 2, _square(-4.5, 4.5)),
-    "softmax_mse": Formula("Σ(pᵢ − tᵢ)²", 2, _square(-12, 12)),
-    "softmax_cross_entropy": Formula("−ln p₁", 2, _square(-12, 12)),
+    "quadratic": Formula("q1·x1² + q2·x2² + q12·x1x2", 2, _square(-6, 6), ("q1", "q2", "q12")),
+    "saddle": Formula("x1² − x2²", 2, _square(-2, 2)),
+    "rosenbrock": Formula("(1 − x1)² + 100(x2 − x1²)²", 2, ((-2, 2), (-1, 3))),
+    "beale": Formula("(1.5 − x1 + x1x2)² + (2.25 − x1 + x1x2²)² + (2.625 − x1 + x1x2³)²", 2, _square(-4.5, 4.5)),
+    "softmax_mse": Formula("Σ(p − t)²", 2, _square(-12, 12)),
+    "softmax_cross_entropy": Formula("−ln p of class 1", 2, _square(-12, 12)),
 }
-"""The built-in functions. Of the last two, p is the softmax of (x₁, x₂, −1000) and class 1 is right, t = (1, 0, 0)."""
+"""The built-in functions. Of the last two, p is the softmax of (x1, x2, −1000), t = (1, 0, 0): class 1 is right."""
 
 OWN_BOX = (-5.0, 5.0)
 """Where seeds start a user's own function, in every number."""
@@ -93,6 +93,23 @@ def read_start(given: object) -> str | None:
 def point_of(start: str) -> tuple[float, ...] | None:
     """The numbers of a start; None where the seed draws them."""
     return None if start == "seed" else tuple(map(float, start.split(":")))
+
+
+def start_point(name: str, start: str, seed: int, c: float, dimension: int) -> tuple[float, ...]:
+    """Where a path begins: as given, or drawn evenly from the function's box."""
+    point = point_of(start)
+    if point is not None:
+        return point
+    import numpy as np
+
+    box = box_of(name, dimension, c)
+    shares = np.random.default_rng([seed, 1]).random(dimension)
+    return tuple(float(low + (high - low) * share) for (low, high), share in zip(box, shares, strict=True))
+
+
+def box_of(name: str, dimension: int, c: float = 1.0) -> Box:
+    """Where seeds start a function."""
+    return FORMULAS[name].box_at(c) if name in FORMULAS else (OWN_BOX,) * dimension
 
 
 def own_parts(name: str) -> tuple[Path, str] | None:

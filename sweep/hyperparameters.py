@@ -345,7 +345,7 @@ _ROWS = (
     Hyperparameter("function", "text", "square", FUNCTION, "program",
                    "What the point goes down: "
                    + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())
-                   + ". Of the softmax (p, of x₁, x₂ and −1000) class 1 is right. Or your own, FILE.py:NAME, of one "
+                   + ". There p is the softmax of x1, x2 and −1000, t is 1, 0, 0. Or your own, FILE.py:NAME, of one "
                    "number for each parameter, with torch's functions. Alone, it makes the model a function.",
                    when=_FUNCTION, late=True, read=read_function,
                    form=f"one of {', '.join(FORMULAS)}, or FILE.py:NAME"),
@@ -356,9 +356,9 @@ _ROWS = (
                    form='a point, its numbers with : between them (10, or 1:-2), or "seed"'),
     Hyperparameter("c", "float", 1.0, FUNCTION, "lane", "The c of the function's formula.",
                    low=0, open_low=True, when=_of_functions("c"), late=True),
-    Hyperparameter("q1", "float", 0.1, FUNCTION, "lane", "The quadratic's x₁².", when=_of_functions("q1"), late=True),
-    Hyperparameter("q2", "float", 2.0, FUNCTION, "lane", "The quadratic's x₂².", when=_of_functions("q2"), late=True),
-    Hyperparameter("q12", "float", 0.0, FUNCTION, "lane", "The quadratic's x₁x₂, which turns its valley.",
+    Hyperparameter("q1", "float", 0.1, FUNCTION, "lane", "The quadratic's x1².", when=_of_functions("q1"), late=True),
+    Hyperparameter("q2", "float", 2.0, FUNCTION, "lane", "The quadratic's x2².", when=_of_functions("q2"), late=True),
+    Hyperparameter("q12", "float", 0.0, FUNCTION, "lane", "The quadratic's x1x2, which turns its valley.",
                    when=_of_functions("q12"), late=True),
     Hyperparameter("noise", "float", 0.0, FUNCTION, "lane",
                    "Standard deviation of the normal noise that each number of the gradient gets at batch size 1; it "

@@ -253,6 +253,41 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
     assert records[1].reason == "left every bound at step 142"
 
 
+# Pictures
+
+
+def test_pictures_of_paths_and_of_basins(sweep, tmp_path):
+    sweep("grid", "--function", "x_cos", "--optimizer", "sgd", "--lr", "0.02", "--seeds", 60, "--study", "cos")
+    basins = json.loads(sweep("plot", "cos", "basins", "--json").stdout)
+    for mark in basins["marks"]:
+        nearest = min((-2.0493, -0.273853, 1.090408), key=lambda end: abs(end - mark["y"]))
+        assert mark["y"] == pytest.approx(nearest, abs=1e-2)
+        assert (mark["x"] < 0.273853) == (mark["y"] < 0.5)  # the maximum parts the basins
+    assert len({mark["end"] for mark in basins["marks"]}) == 3
+    assert "value -1.047" in sweep("plot", "cos", "basins").stdout
+    sweep("grid", *ILL_FLAGS, "--study", "ill")
+    surface = json.loads(sweep("plot", "ill", "surface", "--json").stdout)
+    paths = {mark["label"]: (mark["x"], mark["y"]) for mark in surface["marks"] if mark["step"] == 20}
+    assert paths["lr 0.4"] == pytest.approx((-0.943467, -7.312e-05), abs=5e-7)
+    lines = np.array([[line["x"], line["y"]] for line in surface["lines"]])
+    heights = 0.1 * lines[:, 0] ** 2 + 2 * lines[:, 1] ** 2
+    assert len(np.unique(heights.round(0))) < 60  # points of a few ellipses
+    for picture in ("surface", "basins"):
+        sweep("plot", "ill", picture, "-o", "drawn.svg")
+        assert "<svg" in (tmp_path / "drawn.svg").read_text()
+    assert "1 lr 0.4: value 0.08901" in sweep("plot", "ill", "surface").stdout
+
+
+ILL_FLAGS = ("--function", "quadratic", "--optimizer", "sgd", "--lr", "0.4,0.6", "--start=-5:-2", "--steps", 20)
+
+
+def test_pictures_that_cannot_be(sweep, refused):  # noqa: F811
+    sweep("grid", "--function", "square,cube", "--study", "two")
+    assert "--where" in refused("plot", "two", "surface")
+    sweep("grid", "--epochs", 1, "--lr", "0.1", "--study", "net")
+    assert "networks" in refused("plot", "net", "basins")
+
+
 # sweep function
 
 

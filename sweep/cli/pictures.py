@@ -12,6 +12,7 @@ from sweep.flags import Asked, Json, StudyName, group_flags
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
     from sweep.analysis.pictures import Picture
+    from sweep.hyperparameters import Setting
     from sweep.ledger import Ledger, Study
 
 KINDS = {
@@ -23,6 +24,8 @@ KINDS = {
     "importance": "each hyperparameter's share of the metric's variance",
     "budget": "the best to expect of k settings picked blindly",
     "look": "what --look recorded, by layer or epoch; names: the quantity, then hyperparameters",
+    "surface": "paths down a function, over its curve or its contours",
+    "basins": "where every start of a function ends",
     "pareto": "the metric against what it costs (parameters, seconds, …)",
     "boundary": "what a trial's network answers over data of two columns (it is trained again)",
 }
@@ -75,7 +78,8 @@ def plot(
 ) -> None:
     """Draw a study: to a file, or as text in the terminal.
 
-    curves, isolation, heatmap, parallel, effect, importance, budget, look, pareto, boundary.
+    curves, isolation, heatmap, parallel, effect, importance, budget, look, pareto, boundary;
+    of functions surface, basins.
     """
     from sweep.errors import UsageError, unknown
     from sweep.ledger import Ledger
@@ -132,8 +136,15 @@ def _picture(
     from sweep.errors import UsageError
 
     data = study.recipe.data
-    if names and kind in ("curves", "budget", "importance"):
+    if names and kind in ("curves", "budget", "importance", "surface", "basins"):
         raise UsageError(f"{kind} draws all hyperparameters; given {', '.join(names)}")
+    if kind in ("surface", "basins"):
+
+        def find(number: int) -> tuple[Setting, int]:
+            row, setting = ledger.trial(study, number)
+            return setting, int(row["seed"])
+
+        return pictures.surface_picture(table, find, top) if kind == "surface" else pictures.basins_picture(table, find)
     if kind == "curves":
         return pictures.curves_picture(table, ledger.epochs(study), data, top)
     if kind == "look":

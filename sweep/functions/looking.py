@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.formulas import Box
-from sweep.functions.paths import LANES, box_of, excess, projected
+from sweep.formulas import Box, box_of
+from sweep.functions.paths import LANES, excess, projected
 from sweep.functions.values import Function, find_values, numbers_of
 from sweep.hyperparameters import Value
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.engine.optimizers import OPTIMIZERS, Optimizer, column, schedule_factor
-from sweep.formulas import FORMULAS, OWN_BOX, Box, check_start, point_of
+from sweep.formulas import check_start, start_point
 from sweep.functions.values import Function, find_values, numbers_of
 from sweep.hyperparameters import Setting
 
@@ -200,19 +202,17 @@ class Paths:
         return drawn[:, :, self.places]
 
 
-def start_point(name: str, start: str, seed: int, c: float, dimension: int) -> tuple[float, ...]:
-    """Where a path begins: as given, or drawn evenly from the function's box."""
-    point = point_of(start)
-    if point is not None:
-        return point
-    box = box_of(name, dimension, c)
-    shares = np.random.default_rng([seed, 1]).random(dimension)
-    return tuple(float(low + (high - low) * share) for (low, high), share in zip(box, shares, strict=True))
-
-
-def box_of(name: str, dimension: int, c: float = 1.0) -> Box:
-    """Where seeds start a function."""
-    return FORMULAS[name].box_at(c) if name in FORMULAS else (OWN_BOX,) * dimension
+def track(setting: Setting, seed: int, most: int) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
+    """One path gone again, for looking at: steps from 0, points [N, D] and values [N], about `most` of them, evenly."""
+    paths = Paths([setting], [seed])
+    every = max(1, -(-paths.steps // most))
+    steps, points, values = [0], [torch.stack(paths.rows)[:, 0]], [paths.values()[0]]
+    for step in paths.go():
+        if step % every == 0 or step == paths.steps:
+            steps.append(step)
+            points.append(torch.stack(paths.rows)[:, 0])
+            values.append(paths.values()[0])
+    return steps, torch.stack(points).numpy(), torch.stack(values).numpy()
 
 
 def excess(constraint: str, rows: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ tradeoffs  Pareto front, expected best against budget
 boundary  what a trial's network answers over the plane
 costs    what a setting's network costs
 insides  what was looked at inside trials
+paths    paths down a function, where every start ends
 asked    effect and importance, from the analyses of those names
 
 A picture knows nothing of colours or files: `sweep.report` draws the same one as a chart and in the terminal.
@@ -18,6 +19,7 @@ from sweep.analysis.pictures.boundary import boundary_picture
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
 from sweep.analysis.pictures.insides import look_picture
+from sweep.analysis.pictures.paths import basins_picture, surface_picture
 from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
 from sweep.analysis.pictures.tradeoffs import budget_picture, pareto_picture
 
@@ -25,6 +27,7 @@ __all__ = [
     "CROSS",
     "Axis",
     "Picture",
+    "basins_picture",
     "boundary_picture",
     "budget_picture",
     "curves_picture",
@@ -39,4 +42,5 @@ __all__ = [
     "pareto_picture",
     "rows_of",
     "settings_of",
+    "surface_picture",
 ]

@@ -13,6 +13,7 @@ import pandas as pd
 from sweep.analysis.pictures import Axis, Picture
 from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, metric_axis, shown, tooltips, x_axis
 from sweep.report.plots.grids import boundary, effect, heatmap, importance, parallel
+from sweep.report.plots.paths import basins, surface
 
 WIDE = 720
 """Width of a chart's plane in pixels."""
@@ -273,4 +274,6 @@ _CHARTS: dict[str, Callable[[Picture, int], Any]] = {
     "look": _look,
     "pareto": _pareto,
     "boundary": boundary,
+    "surface": surface,
+    "basins": basins,
 }

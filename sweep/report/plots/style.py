@@ -15,7 +15,15 @@ HEAT = ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7"]
 
 
 def _theme(
-    ink: str, soft: str, grid: str, paper: str, hues: list[str], bad: str, faint: str, ramp: list[str]
+    ink: str,
+    soft: str,
+    grid: str,
+    paper: str,
+    hues: list[str],
+    bad: str,
+    faint: str,
+    ramp: list[str],
+    heights: list[str],
 ) -> dict[str, Any]:
     text = {"labelColor": soft, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}
     return {
@@ -33,7 +41,7 @@ def _theme(
         "axisX": {"grid": False, "domain": True, "ticks": True},
         "legend": text | {"titleFontSize": 12.5, "titleFontWeight": 500, "labelFontSize": 12,
                            "labelLimit": 320, "titleLimit": 320},
-        "range": {"category": hues, "ramp": ramp},
+        "range": {"category": hues, "ramp": ramp, "heatmap": heights},
         "text": {"font": FONT, "color": ink, "fontSize": 12},
         "style": {
             "main": {"color": hues[0]},
@@ -54,9 +62,11 @@ def _theme(
 THEMES: dict[str, dict[str, Any]] = {
     "light": _theme("#1c2430", "#566171", "#e3e7ec", "#ffffff",
                     ["#0072b2", "#c25200", "#00805c", "#a04f82", "#8a6000"], "#b3400a", "#8d98a5",
-                    ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#a5d3b0"]),
+                    ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#a5d3b0"],
+                    ["#8fa9c4", "#b4c6d8", "#d3dee9", "#eaf0f5", "#fbfcfd"]),
     "dark": _theme("#e8ecf1", "#a7b1be", "#2c343f", "#12161c",
                    ["#56b4e9", "#f0923c", "#2fc79a", "#dd93c0", "#e6c34a"], "#ff8a5c", "#66717f",
-                   ["#f6ec7a", "#8fd58a", "#3fb0a5", "#3a83b8", "#3f5a9a"]),
+                   ["#f6ec7a", "#8fd58a", "#3fb0a5", "#3a83b8", "#3f5a9a"],
+                   ["#0b0f14", "#17212d", "#243446", "#344a61", "#486580"]),
 }  # fmt: skip
 """Vega-Lite configurations by name."""

@@ -3,6 +3,7 @@ heat map, in few columns and without colour too. Needs rich.
 
 canvas  a plane of braille dots
 planes  pictures of two numbers: curves, isolation, budget, Pareto front, boundary
+paths   paths down functions, where starts end
 rows    pictures in rows: strips, heat map, parallel, effect, importance
 
 What colour says is said by a sign as well: the best are numbered, ◉ is a bucket's best, × diverged, a front is ●.
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from sweep.analysis.pictures import Picture
 from sweep.report.terminal.canvas import WIDEST
+from sweep.report.terminal.paths import basins, surface
 from sweep.report.terminal.planes import boundary, budget, curves, isolation, look, pareto
 from sweep.report.terminal.rows import effect, heatmap, importance, parallel
 
@@ -33,6 +35,8 @@ _DRAWN: dict[str, Callable[[Picture, int], RenderableType]] = {
     "look": look,
     "pareto": pareto,
     "boundary": boundary,
+    "surface": surface,
+    "basins": basins,
 }
 
 

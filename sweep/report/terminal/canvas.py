@@ -76,6 +76,12 @@ class Canvas:
         """A character at a cell, from the left and from the top, in the place of what is there."""
         self._signs[min(max(row, 0), self.rows - 1), min(max(column, 0), self.columns - 1)] = (sign, style)
 
+    def mark(self, x: float, y: float, sign: str, style: str) -> None:
+        """A character where it lies, whatever was there."""
+        at = self.place(x, y)
+        if at:
+            self._signs[int(at[1] // 4), min(self.columns - 1, int(at[0] // 2))] = (sign, style)
+
     def text(self) -> Text:
         """The plane with its numbers."""
         low, high = self._span[1]
