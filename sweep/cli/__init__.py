@@ -17,6 +17,7 @@ upkeep     reproduce, doctor, rm
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import signal
@@ -46,6 +47,7 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Runs the command line: errors become one line and an exit code here, and nowhere else."""
     sys.unraisablehook = _raise_again
+    gc.set_threshold(100_000, 20, 20)  # trials are no garbage: looking through thousands took a tenth of a run
     heed(signal.default_int_handler)
     outlast()
     if os.path.expanduser("~") == "~":  # a bare number as user: no HOME, no entry in passwd; even imports fail then
