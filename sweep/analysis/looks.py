@@ -13,7 +13,7 @@ from sweep.analysis.cells import column_of, plain_value
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
 
-LEVELS = 12
+LEVELS = 6
 """So many combinations of hyperparameters are told apart where nobody said which."""
 
 

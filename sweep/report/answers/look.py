@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ROWS = 40
 """At most so many rows are shown to people; of more, some spread evenly."""
+
+ROUNDING = 1e-12
+"""Means below it are what rounding left of 0."""
 
 QUANTITIES = {
     "grad_norm": "L2 norm of the loss's gradient by the layer's weights and bias, on the epoch's first minibatch",
@@ -65,6 +69,7 @@ def look_report(look: Look) -> RenderableType:
     by_place = rows["place"].nunique() > 1
     keys = ["place"] if by_place else [name for name in ("epoch", "step") if rows[name].nunique() > 1] or ["epoch"]
     levels = _levels(look)
+    show = _show_mean if look.quantity.endswith("_mean") else _show
     table = Columns()
     for name in keys:
         table.add_column(name, "left" if name == "place" else "right")
@@ -78,7 +83,7 @@ def look_report(look: Look) -> RenderableType:
             mine = of
             for name in keys:
                 mine = mine[mine[name] == head[name]]
-            cells.append(_cell(mine))
+            cells.append(_cell(mine, show))
         table.add_row(*(str(value) for value in head.values()), *cells)
     place = "" if by_place or not rows["place"].iloc[0] else f", {rows['place'].iloc[0]}"
     when = f", epoch {look.epoch}" if look.epoch is not None else ""
@@ -111,16 +116,25 @@ def _levels(look: Look) -> list[tuple[str, pd.DataFrame]]:
     return out
 
 
-def _cell(rows: pd.DataFrame) -> Text:
+def _cell(rows: pd.DataFrame, show: Callable[[float], str]) -> Text:
     if rows.empty:
         return Text("–")
     row = rows.iloc[0]
     if not row["n"]:
         return Text("not finite")
-    text = Text(f"{row['median']:.3g}")
+    text = Text(show(row["median"]))
     if row["n"] > 1:
-        text.append(f" ({row['low']:.3g}–{row['high']:.3g})", "dim")
+        text.append(f" ({show(row['low'])}–{show(row['high'])})", "dim")
     return text
+
+
+def _show(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _show_mean(value: float) -> str:
+    """A mean of numbers around 1, whose rounding errors are no finding."""
+    return "0" if abs(value) < ROUNDING else _show(value)
 
 
 def _notes(look: Look, thinned: bool) -> list[str]:
@@ -134,7 +148,9 @@ def _notes(look: Look, thinned: bool) -> list[str]:
         out.append(f"{count(infinite, 'value')} not finite, of trials that diverged, left out")
     if look.epoch is not None and len(look.epochs) > 1:
         others = [epoch for epoch in look.epochs if epoch != look.epoch]
-        out.append(f"also looked at in epoch {_span([*map(str, others)])}: --epoch {others[0]}")
+        out.append(
+            f"also looked at in {'epoch' if len(others) == 1 else 'epochs'} {_span([*map(str, others)])}: --epoch {others[0]}"
+        )
     if thinned:
         out.append(f"{ROWS} rows of more, spread evenly; --json has all")
     return out
