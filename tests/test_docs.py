@@ -63,7 +63,8 @@ def test_commands_of_the_documentation_run_in_order(sweep, tmp_path, page):
 def run_commands(sweep, block: str) -> str:
     """What the `sweep` commands of a block print; nothing if one of them trains MNIST for long."""
     said, whole = "", True
-    for part in [part for line in block.splitlines() for part in line.removeprefix("$ ").split(" && ")]:
+    commands = [line.removeprefix("$ ") for line in block.splitlines() if not line.startswith("#")]
+    for part in [part for command in commands for part in command.split(" && ")]:
         words = shlex.split(part)
         if words[0] != "sweep":
             continue
