@@ -72,7 +72,7 @@ def one_kind_a_column(frame: pd.DataFrame) -> pd.DataFrame:
         return None if missing(cell) else cell if isinstance(cell, str) else str(plain(cell))
 
     mixed = []
-    for name in frame.columns[frame.dtypes == object]:
+    for name in (str(name) for name, kind in frame.dtypes.items() if kind.name == "object"):
         kinds = {type(plain(cell)) for cell in frame[name] if not missing(cell)}
         long = int in kinds and any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in frame[name])
         if long or (len(kinds) > 1 and kinds != {int, float}):

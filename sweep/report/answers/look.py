@@ -149,7 +149,7 @@ def _notes(look: Look, thinned: bool) -> list[str]:
     if look.epoch is not None and len(look.epochs) > 1:
         others = [epoch for epoch in look.epochs if epoch != look.epoch]
         out.append(
-            f"also looked at in {'epoch' if len(others) == 1 else 'epochs'} {_span([*map(str, others)])}: --epoch {others[0]}"
+            f"also looked at in epoch{'s' * (len(others) > 1)} {_span([*map(str, others)])}: --epoch {others[0]}"
         )
     if thinned:
         out.append(f"{ROWS} rows of more, spread evenly; --json has all")
