@@ -331,7 +331,7 @@ def test_json_of_a_picture_is_its_numbers(sweep, folder):
     ("args", "says"),
     [
         (("curvs",), "did you mean 'curves'?"),
-        (("pie",), "choose from curves, isolation, heatmap, parallel, effect, importance, budget, pareto"),
+        (("pie",), "choose from curves, isolation, heatmap, parallel, effect, importance, budget, look, surface, "),
         (("isolation", "bacth_norm"), "did you mean 'batch_norm'?"),
         (("isolation", "hidden"), "hidden is 64 in every trial; swept: lr, batch_norm"),
         (("heatmap", "lr", "lr"), "the same hyperparameter twice"),

@@ -122,6 +122,30 @@ def test_the_command_says_never(sweep):
     assert len(one["settings"]) == 2
 
 
+def test_what_diverged_reaches_nothing_and_hides_no_look(known):
+    """A net whose numbers are no longer finite answers one class, which may be half of the rows."""
+    with Ledger(known) as ledger:
+        recipe = load_recipe(None, {"lr": "1e9,0.1", "steps": "60"})
+        study = ledger.create("wild", recipe, 2)
+        trials = list(recipe.grid.trials())
+        ledger.add(study, trials)
+        lost = {"train_loss": math.nan, "val_loss": math.nan, "val_accuracy": 0.5, "state": "diverged"}
+        ledger.record(study, [record(0, 1, **lost)])
+        score = Reading(10, "", "val_accuracy", 0.6)
+        ledger.record(study, [record(1, 1, state="complete", val_accuracy=0.7, readings=(score,))])
+        found = reach(ledger, study, study_table(ledger, study), "val_accuracy", 0.4, None)
+    assert found.trials["steps"].tolist() == [math.inf, 10]
+    assert found.every == 10
+
+
+def test_a_study_of_functions_has_no_curves(sweep):
+    sweep("grid", "--model", "function", "--function", "square", "--steps", 5, "--study", "path")
+    for command in (("steps", "path", "--target", 0.1), ("plot", "path", "boundary")):
+        told = sweep(*command, code=2).stderr
+        assert told.startswith("sweep: study 'path' is of functions")
+        assert len(told.splitlines()) == 1
+
+
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("flags", "words"),

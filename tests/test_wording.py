@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sweep.plan import fold_text
 from sweep.progress import PlainWatcher
-from sweep.recipe import load_recipe
+from sweep.recipe import Recipe, load_recipe
 from sweep.report import tell_seconds
 from sweep.wording import count, join_words
 from tests.made import made, record
@@ -83,7 +83,7 @@ def watched(done, total, trained, seconds, monkeypatch):
     watcher = PlainWatcher(Console(file=out, width=200))
     now = time.monotonic()
     monkeypatch.setattr("time.monotonic", lambda: now)
-    study = SimpleNamespace(name="s", recipe=SimpleNamespace(metric="val_loss", direction="minimize"))
+    study = SimpleNamespace(name="s", recipe=Recipe())
     watcher.started(study, SimpleNamespace(total=total, done=0, retried=0))
     unit = SimpleNamespace(trials=[None] * 4, epochs=10)
     watcher.epoch(0, unit, tuple(record(n, trained) for n in range(4)))

@@ -72,6 +72,11 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     an accuracy cannot have, or a hyperparameter that does not vary."""
     if study.recipe.imported:
         raise UsageError(f"study {study.name!r} was imported: it has no curves; expected one that was trained here")
+    if study.recipe.of_function:
+        raise UsageError(
+            f"study {study.name!r} is of functions: its paths have no scores on the way; `sweep plot {study.name} "
+            "surface` draws them"
+        )
     if metric not in METRICS:
         raise UsageError(f"--metric {metric}: a target is looked for along the training; expected {', '.join(METRICS)}")
     if not target > 0 or (metric.endswith("accuracy") and target > 1):
@@ -94,8 +99,10 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     readings = ledger.readings(study)
     within = readings[(readings["quantity"] == metric) & (readings["place"] == "")]
     within = within[within["trial"].isin(trials["number"])]
+    finite = ends[["train_loss", "val_loss"]].notna().all(axis=1)  # what diverged reaches nothing
+    alone = finite & ~ends["trial"].isin(within["trial"])
     looks = pd.concat(  # where a trial was looked at within its epochs, these looks alone: evenly spread
-        [within[["trial", "step", "value"]], ends.loc[~ends["trial"].isin(within["trial"]), ["trial", "step", "value"]]]
+        [within[["trial", "step", "value"]], ends.loc[alone, ["trial", "step", "value"]]]
     )
     there = looks[sign * looks["value"] <= sign * target]
     first = there.groupby("trial")["step"].min()
@@ -112,8 +119,8 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     others = [name for name in swept if name != column]
     against = [] if column is None else _against(steps, settings, column, others)
     distinct = {int(step) for step in within["step"].groupby(within["trial"]).min()} if len(within) else set()
-    expected = number[trials["state"] != "diverged"]  # what diverged at once was never looked at
-    every = distinct.pop() if len(distinct) == 1 and set(within["trial"]) >= set(expected) else 0
+    lived = number[trials["state"] != "diverged"]  # some diverge before the first look
+    every = distinct.pop() if len(distinct) == 1 and set(within["trial"]) >= set(lived) else 0
     return Reaching(study.name, metric, target, every, swept, steps, settings, against)
 
 

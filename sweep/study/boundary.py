@@ -56,6 +56,10 @@ def answer_plane(ledger: Ledger, study: Study, number: int) -> Plane:
     if row["state"] not in ("complete", "pruned") or not row["epochs"]:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that is complete")
     recipe = study.recipe
+    if recipe.of_function:
+        raise UsageError(
+            f"study {study.name!r} is of functions, which answer no class; `sweep plot {study.name} surface` draws them"
+        )
     source = load(recipe.data, recipe.data_dir, recipe.split_seed)
     if source.info.shape != (2,):
         shape = " x ".join(map(str, source.info.shape))
