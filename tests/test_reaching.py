@@ -94,6 +94,7 @@ def test_never_in_fewer_steps_than_the_other_took_decides_nothing(sweep, tmp_pat
     counts = (one.both, one.only_first, one.only_second, one.neither, one.undecided)
     assert counts == ((0, 1, 1, 0, 2) if pruned else (0, 2, 1, 0, 1))
     assert math.isnan(one.ratio) if pruned else one.ratio == 0
+    assert math.isnan(one.cells["ratio"].item())  # medians 59.5 and never, within 20 steps
     told = " ".join(sweep("steps", "short", "--target", 0.9, "--by", "batch-size").stdout.split())
     assert f"In {2 if pruned else 1} one got there later than the other was trained: undecided" in told
     assert ("In the median pair" in told) is not pruned

@@ -31,7 +31,7 @@ class Against:
     cells: pd.DataFrame
     """One row for each setting of all else: those values, then pairs (common seeds), first and second (the median
     steps over these seeds; infinity: never), ratio (first to second; infinity where the second level's median alone got
-    there, 0 where the first's did, NaN where neither)."""
+    there, 0 where the first's did, NaN where neither, or undecided)."""
     both: int
     """Pairs in which both got there, as counted in `only_first` (it alone), `only_second` and `neither`."""
     only_first: int
@@ -205,7 +205,9 @@ def _pair(
         mine = pairs.loc[cell]
         left, right = _median(mine[0]), _median(mine[place])
         values = {name: plain_value(first.loc[cell, name]) for name in others}
-        rows.append({**values, "pairs": len(mine), "first": left, "second": right, "ratio": _ratio(left, right)})
+        alone = math.isinf(left) != math.isinf(right)
+        ratio = math.nan if alone and undecided.loc[cell].any() else _ratio(left, right)
+        rows.append({**values, "pairs": len(mine), "first": left, "second": right, "ratio": ratio})
     cells = pd.DataFrame(rows, columns=[*others, "pairs", "first", "second", "ratio"])
     told = pairs[~undecided]
     ratios = [_ratio(left, right) for left, right in zip(told[0], told[place], strict=True)]
