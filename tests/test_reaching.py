@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweep.analysis import study_table
-from sweep.analysis.reaching import reach
+from sweep.analysis.reaching import _middle_ratio, reach
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from sweep.space import Reading
@@ -66,6 +66,48 @@ def test_never_is_later_than_any_step(known):
     assert [best["steps"] for best in one.best] == [60, 30]
     assert ends.settings["steps"].tolist() == [17] * 4  # at the end of the first epoch, where it was looked at
     assert ends.every == 0
+
+
+SHORT = {64: (4, 1, None, 3), 256: (None, None, 2, None)}
+"""The epoch at whose end each seed is at 90%, by batch size: of 17 steps and of 5."""
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_never_in_fewer_steps_than_the_other_took_decides_nothing(sweep, tmp_path, pruned):
+    """Four epochs are 68 steps and 20: seed 0 got there at 68, the other was trained for 20. What diverged (seed 3)
+    never gets there, however short it was; what was pruned might have (seed 1, then, after 5 steps of 17)."""
+    recipe = load_recipe(None, {"batch_size": "64,256", "seeds": "4", "epochs": "4"})
+    with Ledger(tmp_path / "results", create=True) as ledger:
+        study = ledger.create("short", recipe, 8)
+        trials = list(recipe.grid.trials())
+        ledger.add(study, trials)
+        for trial in trials:
+            batch = int(trial.setting["batch_size"])
+            ends = {(256, 3): "diverged", (256, 1): "pruned" if pruned else None}.get((batch, trial.seed))
+            for epoch in range(1, 2 if ends else 5):
+                state = ends or ("complete" if epoch == 4 else None)
+                accuracy = 0.9 if epoch >= (SHORT[batch][trial.seed] or 9) else 0.5
+                ledger.record(study, [record(trial.number, epoch, state=state, val_accuracy=accuracy)])
+        found = reach(ledger, study, study_table(ledger, study), "val_accuracy", 0.9, "batch_size")
+    [one] = found.against
+    assert (one.first, one.second) == (64, 256)
+    counts = (one.both, one.only_first, one.only_second, one.neither, one.undecided)
+    assert counts == ((0, 1, 1, 0, 2) if pruned else (0, 2, 1, 0, 1))
+    assert math.isnan(one.ratio) if pruned else one.ratio == 0
+    assert math.isnan(one.cells["ratio"].item())  # medians 59.5 and never, within 20 steps
+    told = " ".join(sweep("steps", "short", "--target", 0.9, "--by", "batch-size").stdout.split())
+    assert f"In {2 if pruned else 1} one got there later than the other was trained: undecided" in told
+    assert ("In the median pair" in told) is not pruned
+
+
+def test_a_median_ratio_turns_over_with_its_ratios():
+    for ratios in ([2.0, 8.0], [0.5, math.inf], [0.0, 3.0, 5.0], [0.0, 0.0], [math.inf, math.inf]):
+        turned = [math.inf if ratio == 0 else 1 / ratio for ratio in ratios]
+        assert _middle_ratio(ratios) * _middle_ratio(turned) == pytest.approx(1) or {
+            _middle_ratio(ratios),
+            _middle_ratio(turned),
+        } == {0, math.inf}
+    assert math.isnan(_middle_ratio([0.0, math.inf]))
 
 
 @pytest.mark.usefixtures("known")

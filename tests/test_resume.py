@@ -145,6 +145,31 @@ def test_kill_campaign_full(sweep, tmp_path, what, jobs, capsys):
     assert line.endswith("lost 0, doubled 0, differing 0")
 
 
+@pytest.mark.long
+def test_kills_leave_every_score_within_epochs_as_it_was(sweep, tmp_path):
+    """Steps that end within an epoch, noisy labels, further tests: what was read on the way is the same, none twice."""
+    flags = ["--lr", "0.1,0.01", "--batch-norm", "on,off", "--dropout", 0.2, "--label-noise", "0,0.3", "--steps", 500]
+    command = ["grid", *flags, "--evaluate-every", 7, "--shift", "both=0.5x+6", "--jobs", 2]
+    sweep(*command, "--study", "untouched")
+    for wait in (150, 900):
+        process = start(tmp_path, *command, "--study", "killed", env=OFTEN)
+        wait_for(lambda p=process, n=wait: p.poll() is not None or len(readings(tmp_path, "killed")) > n)
+        hosts, workers = family(process)
+        for pid in (process.pid, *hosts, *workers):
+            kill(pid)
+        process.communicate(timeout=60)
+    assert "8 complete" in sweep(*command, "--study", "killed").stderr
+    assert readings(tmp_path, "killed") == readings(tmp_path, "untouched")
+    assert numbers(sweep, "killed") == numbers(sweep, "untouched")
+
+
+def readings(folder: Path, study: str) -> list[tuple[object, ...]]:
+    """What was read of a study beside the numbers of every epoch; nothing while there is no ledger."""
+    columns = "trial, epoch, step, place, quantity, value"
+    asked = f"SELECT {columns} FROM readings JOIN studies ON id = study WHERE name = '{study}' ORDER BY {columns}"
+    return query(folder / "results" / "sweep.db", asked)
+
+
 # Checkpoints
 
 

@@ -89,6 +89,10 @@ def test_a_plan_measures_once_and_tells_time_and_memory(sweep, tmp_path):
     assert first["cohorts"][0]["seconds"] > 0
     again = json.loads(sweep("plan", *flags, "--jobs", 1, "--no-measure", "--json", env=env).stdout)
     assert again == first  # remembered
+    scored = json.loads(
+        sweep("plan", *flags, "--jobs", 1, "--no-measure", "--evaluate-every", 1, "--json", env=env).stdout
+    )
+    assert scored["seconds"] > first["seconds"]
     assert "expected: " in sweep("plan", *flags, "--jobs", 1, env=env).stdout
 
 

@@ -1,4 +1,4 @@
-"""Makes the README's pictures again: `pip install PySide6 && python docs/images/remake.py` (a minute of training)."""
+"""Makes the pictures again: `pip install PySide6 && python docs/images/remake.py` (a minute of training)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 GRID = ["--lr", "0.1,0.01,0.001", "--beta1", "0.8,0.88,0.9", "--batch-norm", "on,off", "--seeds", "5"]
 """The study of the README."""
+
+SPIRALS = ["--data", "spirals", "--lr", "0.01", "--label-noise", "0.2", "--epochs", "60"]
+"""That of the page on data."""
 
 
 def sweep(folder: str, *args: str) -> None:
@@ -42,5 +45,7 @@ def photograph(page: Path, picture: Path) -> None:
 with tempfile.TemporaryDirectory() as folder:
     sweep(folder, "grid", *GRID, "--study", "bn")
     sweep(folder, "plot", "bn", "heatmap", "-o", str(HERE / "heatmap.png"))
+    sweep(folder, "grid", *SPIRALS, "--study", "spirals")
+    sweep(folder, "plot", "spirals", "boundary", "-o", str(HERE / "boundary.png"))
     sweep(folder, "report", "bn", "-o", "report.html")
     photograph(Path(folder) / "report.html", HERE / "report.png")

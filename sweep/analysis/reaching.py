@@ -1,5 +1,5 @@
 """Steps to a target: when trials first reached a value of a metric;
-"never" is an answer, later than any step. Needs numpy, pandas."""
+"never" is an answer, later than any step that was made. Needs numpy, pandas."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ class Against:
     second: Any
     cells: pd.DataFrame
     """One row for each setting of all else: those values, then pairs (common seeds), first and second (the median
-    steps over these seeds; infinity: never), ratio (first to second; infinity where the second level alone got there, 0
-    where the first did, NaN where neither)."""
+    steps over these seeds; infinity: never), ratio (first to second; infinity where the second level's median alone got
+    there, 0 where the first's did, NaN where neither, or undecided)."""
     both: int
     """Pairs in which both got there, as counted in `only_first` (it alone), `only_second` and `neither`."""
     only_first: int
     only_second: int
     neither: int
+    undecided: int
+    """Pairs in which one got there, and the other was pruned or at its last step before that: nobody knows."""
     ratio: float
-    """The median over pairs of first to second, those in which
-    one alone got there as infinity or 0; NaN if none did."""
+    """The median over decided pairs of first to second, those in which one alone got there as infinity or 0; NaN if
+    none did, or where the middle two are these."""
     best: tuple[pd.Series, pd.Series]
     """Of each level the row of `Reaching.settings` that got there first, in the median over its seeds."""
 
@@ -56,7 +58,8 @@ class Reaching:
     swept: list[str]
     trials: pd.DataFrame
     """One row per trial: number, seed, state, setting (a whole number), the swept columns, steps and seconds until the
-    target (infinity: never), made (the steps it trained), best (the best value that was seen)."""
+    target (infinity: never), made (the steps it trained), known (until which step a never is known: as many, without
+    end where it diverged), best (the best value that was seen)."""
     settings: pd.DataFrame
     """One row per setting, the earliest first: the swept columns, seeds, reached (how many did), steps and seconds (the
     median over seeds, infinity: never), by_seed (the steps of each seed), best (over its seeds)."""
@@ -111,6 +114,7 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
         made=number.map(ends.groupby("trial")["step"].max()).astype(int),
         best=number.map(sign * (sign * looks["value"]).groupby(looks["trial"]).min()),
     )
+    steps["known"] = steps["made"].astype("float64").where(steps["state"] != "diverged", math.inf)
     settings = _settings(steps, swept, sign)
     others = [name for name in swept if name != column]
     against = [] if column is None else _against(steps, settings, column, others)
@@ -168,10 +172,11 @@ def _settings(trials: pd.DataFrame, swept: list[str], sign: float) -> pd.DataFra
 def _against(trials: pd.DataFrame, settings: pd.DataFrame, column: str, others: list[str]) -> list[Against]:
     level, levels = encode_levels(trials[column])
     cell = _cells(trials, others)
-    wide = trials.assign(cell=cell, level=level).pivot_table("steps", ["cell", "seed"], "level", dropna=False)
+    leveled = trials.assign(cell=cell, level=level)
+    wide, known = (leveled.pivot_table(of, ["cell", "seed"], "level", dropna=False) for of in ("steps", "known"))
     first = trials.assign(cell=cell).drop_duplicates("cell").set_index("cell")
     bests = [settings[settings[column] == value].iloc[0] for value in levels]  # the earliest stands first
-    return [_pair(wide, first, others, column, levels, place, bests) for place in range(1, len(levels))]
+    return [_pair(wide, known, first, others, column, levels, place, bests) for place in range(1, len(levels))]
 
 
 def _cells(trials: pd.DataFrame, others: list[str]) -> Codes:
@@ -181,6 +186,7 @@ def _cells(trials: pd.DataFrame, others: list[str]) -> Codes:
 
 def _pair(
     wide: pd.DataFrame,
+    known: pd.DataFrame,
     first: pd.DataFrame,
     others: list[str],
     column: str,
@@ -188,27 +194,36 @@ def _pair(
     place: int,
     bests: list[pd.Series],
 ) -> Against:
-    """The first level against that at a place. wide: steps by (cell, seed) and level; NaN where there is no trial."""
-    pairs = wide[[0, place]].dropna() if {0, place} <= {*wide} else wide.iloc[:0].reindex(columns=[0, place])
+    """The first level against that at a place. wide, known: steps, and until when a never is known, by (cell, seed) and
+    level; NaN where there is no trial."""
+    pairs = wide.reindex(columns=[0, place]).dropna()
+    known = known.reindex(columns=[0, place]).loc[pairs.index]
     a, b = np.isfinite(pairs[0]), np.isfinite(pairs[place])
+    undecided = (~a & b & (known[0] < pairs[place])) | (a & ~b & (known[place] < pairs[0]))
     rows = []
     for cell in pairs.index.unique("cell"):
         mine = pairs.loc[cell]
         left, right = _median(mine[0]), _median(mine[place])
         values = {name: plain_value(first.loc[cell, name]) for name in others}
-        rows.append({**values, "pairs": len(mine), "first": left, "second": right, "ratio": _ratio(left, right)})
+        alone = math.isinf(left) != math.isinf(right)
+        ratio = math.nan if alone and undecided.loc[cell].any() else _ratio(left, right)
+        rows.append({**values, "pairs": len(mine), "first": left, "second": right, "ratio": ratio})
     cells = pd.DataFrame(rows, columns=[*others, "pairs", "first", "second", "ratio"])
-    ratios = [_ratio(left, right) for left, right in zip(pairs[0], pairs[place], strict=True)]
-    decided = [ratio for ratio in ratios if not math.isnan(ratio)]
-    counts = int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum())
-    middle = _median(pd.Series(decided)) if decided else math.nan
+    told = pairs[~undecided]
+    ratios = [_ratio(left, right) for left, right in zip(told[0], told[place], strict=True)]
+    one = ~undecided & (a ^ b)
+    both, first_alone, second_alone, neither = (int(these.sum()) for these in (a & b, a & one, b & one, ~a & ~b))
     return Against(
         "epochs" if column == PLANNED_EPOCHS else column,
         levels[0],
         levels[place],
         cells,
-        *counts,
-        middle,
+        both,
+        first_alone,
+        second_alone,
+        neither,
+        int(undecided.sum()),
+        _middle_ratio([ratio for ratio in ratios if not math.isnan(ratio)]),
         (bests[0], bests[place]),
     )
 
@@ -217,3 +232,13 @@ def _ratio(first: float, second: float) -> float:
     if math.isinf(first) and math.isinf(second):
         return math.nan
     return 0.0 if math.isinf(second) else first / second
+
+
+def _middle_ratio(ratios: list[float]) -> float:
+    """The median of ratios, between two of them their geometric mean: it is turned over where they are turned over. NaN
+    between 0 and infinity."""
+    if not ratios:
+        return math.nan
+    ordered = sorted(ratios)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return low if low == high else math.sqrt(low) * math.sqrt(high)

@@ -105,7 +105,8 @@ def plan_grid(
         trials = settings * len(grid.seeds)
         pieces = splits * piece_sizes(program, data, trials // splits, jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), pieces[0])
-        one = trial_seconds(program, data, cost) if cost else rate and rate * relative_cost(program, data)
+        every = recipe.watch.every
+        one = trial_seconds(program, data, cost, every) if cost else rate and rate * relative_cost(program, data)
         memory = max(memory, cost.memory if cost else 0)
         durations += [(one or 0.0) * piece for piece in pieces]
         seconds = one and one * trials
@@ -163,7 +164,9 @@ def plan_search(
         trials=trials,
         settings=trials // seeds,
         jobs=min(jobs, trials),
-        seconds=_search_seconds(plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind),
+        seconds=_search_seconds(
+            plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind, recipe.watch.every
+        ),
         cohorts=[
             replace(one, trials=share, settings=0, seconds=None, lanes=min(one.lanes, share)) for one in plan.cohorts
         ],
@@ -189,7 +192,7 @@ def _ends(values: Range, row: Hyperparameter, recipe: Recipe) -> tuple[Value, ..
 
 
 def _search_seconds(
-    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str
+    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str, every: int
 ) -> float | None:
     """Seconds of a search whose generations have `share` trials of each cohort; None where nothing was measured."""
     start = speeds.start.get(plan.data.name)
@@ -200,7 +203,7 @@ def _search_seconds(
     one = []
     for program in programs:
         cost = speeds.at(cost_key(program, plan.data, plan.jobs, kind), min(share, lanes or share))
-        one.append(trial_seconds(program, plan.data, cost) if cost else rate * relative_cost(program, plan.data))
+        one.append(trial_seconds(program, plan.data, cost, every) if cost else rate * relative_cost(program, plan.data))
     return OWN_SECONDS + start[0] + trials * statistics.fmean(one) / jobs
 
 

@@ -19,10 +19,12 @@ PATH_STEP = 5_000.0
 """The same for a step of one path among thousands."""
 
 
-def trial_seconds(program: Setting, data: DataInfo, cost: Cost) -> float:
-    """What one trial takes a worker: its steps, a validation after each epoch, and the test."""
+def trial_seconds(program: Setting, data: DataInfo, cost: Cost, every: int = 0) -> float:
+    """What one trial takes a worker: its steps, a validation after each epoch and after `every` so many steps (0: after
+    epochs alone), and the test."""
     steps = total_steps(program, epoch_steps_of(program, data))
-    return steps * cost.step + (epochs_of(program, data) * data.val + data.test) * cost.row
+    scored = epochs_of(program, data) + (steps // every if every else 0)
+    return steps * cost.step + (scored * data.val + data.test) * cost.row
 
 
 def makespan(durations: Iterable[float], workers: int) -> float:

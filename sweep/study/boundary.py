@@ -16,7 +16,7 @@ from sweep.ledger import Ledger, Study
 from sweep.space import Trial
 from sweep.study.opening import check_trains
 
-COLUMNS = 200
+COLUMNS = 400
 """Points across and down at which the network is asked."""
 
 MARGIN = 0.08

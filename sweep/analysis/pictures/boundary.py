@@ -9,7 +9,6 @@ import pandas as pd
 
 from sweep.analysis.pictures.base import Axis, Picture, show_short
 from sweep.analysis.table import StudyTable
-from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.study.boundary import Plane
@@ -42,9 +41,9 @@ def boundary_picture(table: StudyTable, data: str, plane: Plane) -> Picture:
     return Picture(
         "boundary",
         f"What trial {plane.trial} answers",
-        f"areas: the class it answers; dots: the rows by their class, validation rows ringed; ×: those of them it has "
-        f"wrong, {wrong:,} of {count(rows, 'validation row')}",
-        " · ".join([table.name, data, setting or "one setting", f"seed {plane.seed}"]),
+        f"areas: the class it answers; dots: rows by their class, the {rows:,} validation rows ringed; "
+        f"×: {wrong:,} of these are wrong",
+        " · ".join([*dict.fromkeys([table.name, data]), setting or "one setting", f"seed {plane.seed}"]),
         Axis("x", "first column", domain=(float(plane.x[0]), float(plane.x[-1]))),
         Axis("y", "second column", domain=(float(plane.y[0]), float(plane.y[-1]))),
         marks,

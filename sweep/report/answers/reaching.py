@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sweep.analysis.reaching import Against, Reaching
 
 
+COUNTS = ("both", "only_first", "only_second", "neither", "undecided")
+
+
 def reaching_report(reaching: Reaching, top: int) -> RenderableType:
     """The settings, the earliest first; with a hyperparameter's levels compared, the pairs instead."""
     every = f"every {count(reaching.every, 'step')}" if reaching.every else "at the end of epochs"
@@ -35,6 +38,8 @@ def reaching_report(reaching: Reaching, top: int) -> RenderableType:
     if len(rows) < len(reaching.settings):
         lines.insert(2, Text(f"… and {len(reaching.settings) - len(rows):,} more (--top N)", "dim"))
     note = "The median counts never as later than any step; seconds are a share of a program that trains several."
+    if (reaching.trials["state"] == "pruned").any():
+        note += " Of a pruned trial, never is known until it was pruned."
     return Group(head, *lines, Text(note, "dim"))
 
 
@@ -74,13 +79,17 @@ def _against(levels: Against, top: int) -> list[RenderableType]:
 def sentences(levels: Against) -> list[str]:
     """What the pairs say, in words."""
     first, second = (f"{levels.name} {show_value(level)}" for level in (levels.first, levels.second))
-    pairs = levels.both + levels.only_first + levels.only_second + levels.neither
+    pairs = levels.both + levels.only_first + levels.only_second + levels.neither + levels.undecided
     out = [
         f"Of {count(pairs, 'pair')} (the same seed, all else equal) both got there in {levels.both:,}, only {first} in "
         f"{levels.only_first:,}, only {second} in {levels.only_second:,}, neither in {levels.neither:,}."
     ]
+    if levels.undecided:
+        out.append(
+            f"In {levels.undecided:,} one got there later than the other was trained: undecided, not in the median."
+        )
     if not math.isnan(levels.ratio):
-        out.append(f"In the median pair of which one got there, {_tell_ratio(first, second, levels.ratio)}.")
+        out.append(f"In the median pair in which at least one got there, {_tell_ratio(first, second, levels.ratio)}.")
     a, b = levels.best
     ends = f"{first} {show_steps(a['steps'])}{_at(levels, a)}, {second} {show_steps(b['steps'])}{_at(levels, b)}"
     both = math.isfinite(a["steps"]) and math.isfinite(b["steps"])
@@ -105,6 +114,8 @@ def _tell_ratio(first: str, second: str, ratio: float) -> str:
         return f"{second} alone did"
     if ratio == 0:
         return f"{first} alone did"
+    if f"{ratio:.3g}" == "1":
+        return f"{first} took as many steps as {second}"
     return f"{first} took {ratio:.3g} times the steps of {second}"
 
 
@@ -134,7 +145,7 @@ def reaching_json(reaching: Reaching) -> dict[str, Any]:
                 "name": levels.name,
                 "first": levels.first,
                 "second": levels.second,
-                **{name: getattr(levels, name) for name in ("both", "only_first", "only_second", "neither")},
+                **{name: getattr(levels, name) for name in COUNTS},
                 "ratio": _null(levels.ratio),
                 "cells": [_finite(row) for row in levels.cells.to_dict("records")],
             }

@@ -371,18 +371,22 @@ def boundary(picture: Picture, width: int) -> alt.LayerChart:
     legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1)
     colour = alt.Color("label:N", scale=alt.Scale(domain=names, range="category"), legend=legend)
     scales = [alt.Scale(domain=list(axis.domain or ()), nice=False, zero=False) for axis in (picture.x, picture.y)]
-    x = alt.X("x:Q", title=picture.x.title, scale=scales[0], axis=alt.Axis(labelOverlap=True))
-    y = alt.Y("y:Q", title=picture.y.title, scale=scales[1], axis=alt.Axis(grid=False))
-    areas = alt.Chart(data_of(regions)).mark_rect(opacity=0.3, clip=True)
+    x = alt.X("x:Q", title=picture.x.title, scale=scales[0], axis=alt.Axis(labelOverlap=True, tickCount=8))
+    y = alt.Y("y:Q", title=picture.y.title, scale=scales[1], axis=alt.Axis(grid=False, tickCount=8))
+    pale = alt.Fill("label:N", scale=alt.Scale(domain=names, range="ordinal"), legend=None)
+    tall = regions.assign(y2=2 * regions["y2"] - regions["y"])  # under the next row, so that no seam shows
+    areas = alt.Chart(data_of(tall)).mark_rect(clip=True)
     held, tip = marks["part"] == "validation", tooltips(("label:N", "its class"), ("part:N", "part"))
+    wrong = held & ~marks["right"]
     layers = [
-        areas.encode(x, y, alt.X2("x2:Q"), alt.Y2("y2:Q"), colour),
+        areas.encode(x, y, alt.X2("x2:Q"), alt.Y2("y2:Q"), pale),
         shown(marks, ~held).mark_circle(size=16, opacity=0.75).encode(x, y, colour, tooltip=tip),
         shown(marks, held & marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
-        shown(marks, held).mark_point(style="ink", size=30, strokeWidth=0.8).encode(x, y, tooltip=tip),
-        shown(marks, held & ~marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
-        shown(marks, held & ~marks["right"])
-        .mark_point(style="ink", shape=CROSS_SHAPE, size=44, strokeWidth=1.8)
+        shown(marks, held & marks["right"]).mark_point(style="ink", size=30, strokeWidth=0.8).encode(x, y, tooltip=tip),
+        shown(marks, wrong).mark_circle(size=110, opacity=1).encode(x, y, colour, tooltip=tip),
+        shown(marks, wrong).mark_point(style="ink", size=110, strokeWidth=1).encode(x, y, tooltip=tip),
+        shown(marks, wrong)
+        .mark_point(style="paper", shape=CROSS_SHAPE, size=34, strokeWidth=2, opacity=1)
         .encode(x, y, tooltip=tip),
     ]
     return layered(*layers).properties(width=side, height=side * 0.8)

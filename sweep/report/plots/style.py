@@ -14,6 +14,12 @@ HEAT = ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7"]
 """From best to worst: one direction of lightness, so that it reads in grey."""
 
 
+def _mix(hue: str, paper: str, share: float = 0.3) -> str:
+    """A hue thinned with the paper's colour."""
+    pairs = ((int(hue[at : at + 2], 16), int(paper[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in pairs)
+
+
 def _theme(
     ink: str,
     soft: str,
@@ -41,7 +47,7 @@ def _theme(
         "axisX": {"grid": False, "domain": True, "ticks": True},
         "legend": text | {"titleFontSize": 12.5, "titleFontWeight": 500, "labelFontSize": 12,
                            "labelLimit": 320, "titleLimit": 320},
-        "range": {"category": hues, "ramp": ramp, "heatmap": heights},
+        "range": {"category": hues, "ordinal": [_mix(hue, paper) for hue in hues], "ramp": ramp, "heatmap": heights},
         "text": {"font": FONT, "color": ink, "fontSize": 12},
         "style": {
             "main": {"color": hues[0]},

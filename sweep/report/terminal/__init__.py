@@ -53,7 +53,6 @@ def _subtitle(picture: Picture) -> str:
     if picture.kind == "parallel":
         return "the ten best settings, each value where it lies on its axis"
     if picture.kind == "boundary":
-        dots = "dots: the rows by their class, validation rows ringed"
-        return picture.subtitle.replace(dots, "digits: the validation rows by their class")
+        return picture.subtitle.replace("dots: rows", "digits: rows").replace("rows ringed", "rows alone")
     text = picture.subtitle.replace("rings mark", "◉ marks").replace("; steps: the best so far as this study went", "")
     return text.replace(", band from lowest to highest", "")

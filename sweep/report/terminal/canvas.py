@@ -86,6 +86,7 @@ class Canvas:
         """The plane with its numbers."""
         low, high = self._span[1]
         middle = math.sqrt(low * high) if self.axes[1].log else low / 2 + high / 2
+        middle = 0.0 if not self.axes[1].log and abs(middle) < (high - low) / 200 else middle
         labels = {0: high, self.rows // 2: middle, self.rows - 1: low}
         out = Text()
         for row in range(self.rows):
