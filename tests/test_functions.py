@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -282,8 +283,6 @@ ILL_FLAGS = ("--function", "quadratic", "--optimizer", "sgd", "--lr", "0.4,0.6",
 
 
 def test_pictures_that_cannot_be(sweep, refused):  # noqa: F811
-    sweep("grid", "--function", "square,cube", "--study", "two")
-    assert "--where" in refused("plot", "two", "surface")
     sweep("grid", "--epochs", 1, "--lr", "0.1", "--study", "net")
     assert "networks" in refused("plot", "net", "basins")
 
@@ -357,6 +356,18 @@ def test_a_study_of_functions_reads_like_any_other(sweep, tmp_path):
         sweep(*question)
 
 
+def test_every_reader_knows_a_function(sweep, tmp_path):
+    """What to run next is a command that runs; Optuna gets the value; seeds that change nothing are told."""
+    told = sweep("grid", "--function", "quadratic", "--optimizer", "sgd", "--lr", 10, "--start=-5:-2", "--steps", 500,
+                 "--seeds", 2, "--study", "d")  # fmt: skip
+    assert "all 2 seeds give the same path" in told.stderr
+    answer = sweep("check", "d").stdout
+    assert "epoch" not in answer
+    [command] = [line.strip() for line in answer.splitlines() if line.strip().startswith("sweep grid")]
+    assert sweep(*shlex.split(command)[1:], "--results", tmp_path / "again").returncode == 0
+    sweep("export", "d", "--optuna", "journal.log")
+
+
 def test_seeds_draw_starts_from_the_box_alike_for_every_setting(sweep, tmp_path):
     sweep("grid", "--function", "beale", "--lr", "1e-9,2e-9", "--steps", 1, "--seeds", 4, "--study", "s")
     ends = query(tmp_path / "results/sweep.db", "SELECT trial, place, value FROM readings ORDER BY trial, place")
@@ -409,6 +420,7 @@ BAD = [
     (("--function", "square", "--metric", "val_loss"), ["metric = val_loss", "metric = value"]),
     (("--metric", "value"), ["metric", "value", "val_loss"]),
     (("--function", "square", "--model", "mlp,function"), ["model = mlp, function", "alone"]),
+    (("--function", "square,cube"), ["function = square, cube", "one function a study"]),
 ]
 
 

@@ -18,13 +18,14 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
     values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
-    flags = [f"{TABLE[name].flag} {shlex.quote(text)}" for name, text in values.items()]
+    flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
     command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
-    if recipe.data != "digits":
+    if recipe.data != "digits" and not recipe.of_function:
         flags.append(f"--data {shlex.quote(recipe.data)}")
     if recipe.data_dir:
         flags.append(f"--data-dir {shlex.quote(recipe.data_dir)}")
-    for key, default in (("split_seed", 0), ("precision", "float32"), ("metric", "val_loss")):
+    metric = "value" if recipe.of_function else "val_loss"
+    for key, default in (("split_seed", 0), ("precision", "float32"), ("metric", metric)):
         if getattr(recipe, key) != default:
             flags.append(f"--{key.replace('_', '-')} {getattr(recipe, key)}")
     if recipe.seeds != (0,):
@@ -33,11 +34,17 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe.splits:
         first = recipe.splits == tuple(range(len(recipe.splits)))
         flags.append(f"--split-seeds {len(recipe.splits) if first else ','.join(map(str, recipe.splits))}")
-    if recipe.direction != METRICS[recipe.metric] and (recipe.search is None or not recipe.search.objectives):
+    usual = METRICS.get(recipe.metric, "minimize")
+    if recipe.direction != usual and (recipe.search is None or not recipe.search.objectives):
         flags.append(f"--direction {recipe.direction}")
     if recipe.search is not None:
         flags += [f"--trials {trials}", *_asking(recipe.search)]
     return f"sweep {command} {' '.join(flags)} --study {name}"
+
+
+def _flag(flag: str, text: str) -> str:
+    """A flag with its value, which may begin with a minus."""
+    return f"{flag}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"
 
 
 def _asking(search: Search) -> list[str]:

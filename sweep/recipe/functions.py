@@ -34,12 +34,17 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
     if len(set(models)) > 1:
         told = ", ".join(map(str, models))
         raise UsageError(f"model = {told}: a function has no data to learn; expected model = function alone")
+    values = found["function"].values if "function" in found else ()
+    assert not isinstance(values, Range)
+    if len(set(values)) > 1:
+        told = ", ".join(map(str, values))
+        raise UsageError(f"function = {told}: their values cannot be ranked together; expected one function a study")
     for key, plainly in _OF_DATA.items():
         if plain.get(key, plainly) != plainly:
             raise UsageError(f"{key} = {plain[key]}: a function has no data and is float64 always; leave {key} out")
     for key in _OF_NETWORKS:
         if plain.get(key):
-            raise UsageError(f"{key}: looks into networks; of a function, `sweep function` tells slope and curvature")
+            raise UsageError(f"{key}: is for networks; of a function, `sweep function` tells slope and curvature")
     if "epochs" in found:
         raise UsageError("epochs: a function has no epochs; expected steps, of which it makes 100 by default")
     if plain.get("metric", VALUE) != VALUE:

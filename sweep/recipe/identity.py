@@ -170,7 +170,15 @@ class Recipe:
             *(f"{name} has no effect here: it is for {condition}" for name, condition in idle),
             *(note for note in ranges if note),
             *self.long_warmup(),
+            *self._same_paths(),
         ]
+
+    def _same_paths(self) -> list[str]:
+        """A line where seeds change nothing: a function's start is given, and there is no noise."""
+        drawn = "seed" in self.listed("start") or any(self._ends("noise"))
+        if not self.of_function or drawn or len(self.seeds) == 1:
+            return []
+        return [f"all {len(self.seeds):,} seeds give the same path: its start is given, and there is no noise"]
 
     def long_warmup(self) -> list[str]:
         """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""

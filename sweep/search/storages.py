@@ -107,7 +107,7 @@ def _frozen(
     worst = [math.inf if way == "minimize" else -math.inf for _, way in aims]
     params = {key: row["setting"][key] for key in spread if key in row["setting"]}
     attributes = {key: row[key] for key in ("trial", "seed", "state", "epochs", "seconds", "reason")}
-    measured = {key: row[key] for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")}
+    measured = {key: row.get(key) for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "value")}
     return optuna.trial.create_trial(
         state=_STATES[row["state"]],
         values=worst if row["state"] == "diverged" else _measured(row, aims),

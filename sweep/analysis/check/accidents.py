@@ -78,7 +78,7 @@ def all_diverged(reading: Reading) -> Iterator[Remark]:
     some = "the only trial" if len(trials) == 1 else f"all {len(trials):,} trials that finished"
     numbers: dict[str, Any] = {"diverged": len(trials), "trials": len(trials)}
     text = f"{some} diverged"
-    if "epochs" in trials and trials["epochs"].notna().any():
+    if "epochs" in trials and trials["epochs"].notna().any() and reading.table.ends is None:
         numbers["epoch"] = int(trials["epochs"].max())
         text += f", in epoch {numbers['epoch']}{'' if trials['epochs'].nunique() == 1 else ' at the latest'}"
     rates = _rates(reading)
