@@ -362,3 +362,10 @@ def torch_has_onednn() -> bool:
     import torch
 
     return torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.long
+def test_paths_end_where_those_of_a_plain_loop_do():
+    told = script("paths.py", "--paths", 200, "--loop", 5, "--repeat", 1)
+    [row] = [line for line in told.splitlines() if line.startswith("| 200 ")]
+    assert float(row.strip("|").split("|")[-1]) < 1e-10

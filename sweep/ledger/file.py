@@ -25,6 +25,9 @@ LOCKS = ".locks"
 """The folder of lock files, beside the ledger."""
 ATTEMPTS = 5
 """Times that a lock is asked for, 20 ms apart, before another process is said to have it."""
+LOG_PAGES = 10_000
+"""Pages of the write-ahead log, 40 MB, before it is taken into the file: with SQLite's 1,000 a study of 100,000 trials
+writes the same pages many times."""
 _HELD = (errno.EAGAIN, errno.EACCES)
 
 
@@ -92,6 +95,7 @@ class File:
         else:
             self._version = version
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     def _choose_journal(self) -> None:

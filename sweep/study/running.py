@@ -28,7 +28,7 @@ from sweep.study.speeds import data_request, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
 from sweep.workers import Pool
 
-WINDOW = 20_000
+WINDOW = 100_000
 """Trials that are made, planned and trained before the next ones are looked at, so that memory stays bounded."""
 
 
