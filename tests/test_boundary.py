@@ -10,6 +10,7 @@ import pytest
 from sweep.data import load
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [["--label-noise", 0.3], ["--batch-norm", "on", "--train-size", 100]])
 def test_a_boundary_is_that_of_the_recorded_network(sweep, tmp_path, flags):
     sweep("grid", "--data", "moons", "--lr", "0.02,0.0001", "--steps", 150, *flags, "--study", "m")

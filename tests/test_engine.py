@@ -253,7 +253,15 @@ BITS = [
 ]
 
 
-@pytest.mark.parametrize("shape", BITS, ids=lambda shape: "-".join(str(value) for value in shape.values()))
+def _marked(shape: dict):
+    """Networks of images with connections take seconds each."""
+    long = shape.get("model") == "cnn" and "connection" in shape
+    return pytest.param(shape, marks=pytest.mark.long) if long else shape
+
+
+@pytest.mark.parametrize(
+    "shape", map(_marked, BITS), ids=lambda shape: "-".join(str(value) for value in shape.values())
+)
 def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     split = small(digits, 135, torch.float32)
     lane_values = itertools.product((0.01, 0.1, 0.003), (0.9, 0.5), (0.0, 0.3), (0.0, 0.05), (0.0, 1.0))

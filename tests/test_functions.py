@@ -257,6 +257,7 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
 # Pictures
 
 
+@pytest.mark.long
 def test_pictures_of_paths_and_of_basins(sweep, tmp_path):
     sweep("grid", "--function", "x_cos", "--optimizer", "sgd", "--lr", "0.02", "--seeds", 60, "--study", "cos")
     basins = json.loads(sweep("plot", "cos", "basins", "--json").stdout)
@@ -294,6 +295,7 @@ def looked(sweep, *args: object) -> dict:
     return json.loads(sweep("function", *args, "--json").stdout)
 
 
+@pytest.mark.long
 def test_a_function_is_looked_at(sweep):
     """Statements 47 to 51, 60, 62 to 65."""
     (tanh,) = looked(sweep, "tanh", "--at", "4")["points"]
@@ -356,6 +358,7 @@ def test_a_study_of_functions_reads_like_any_other(sweep, tmp_path):
         sweep(*question)
 
 
+@pytest.mark.long
 def test_every_reader_knows_a_function(sweep, tmp_path):
     """What to run next is a command that runs; Optuna gets the value; seeds that change nothing are told."""
     told = sweep("grid", "--function", "quadratic", "--optimizer", "sgd", "--lr", 10, "--start=-5:-2", "--steps", 500,

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,7 +184,11 @@ def _salvage(path: Path) -> str:
     place = next(n for n in range(1, 10_000) if not path.with_name(f"{FILE}.damaged-{n}").exists())
     fresh = path.with_name(f"{FILE}.salvaged")
     fresh.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as old, closing(sqlite3.connect(fresh)) as new:
+    with (
+        _whole_pages(path) as readable,
+        closing(sqlite3.connect(readable, isolation_level=None)) as old,
+        closing(sqlite3.connect(fresh)) as new,
+    ):
         for statement in SCHEMA.split(";\n"):
             new.execute(statement)
         new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -226,6 +230,29 @@ def _salvage(path: Path) -> str:
         f"saved {told}; the damaged file is {kept.name}. `sweep resume STUDY`, or the command that made it, trains "
         "what is missing"
     )
+
+
+@contextmanager
+def _whole_pages(path: Path) -> Iterator[Path]:
+    """The file, or where it ends in the middle of a page, a copy without that page: SQLite would read on in zeros, and
+    a row whose end is lost would count as one that was recorded."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(18)[16:], "big") or 4096
+    torn = path.stat().st_size % (65_536 if size == 1 else size)
+    if not torn:
+        yield path
+        return
+    copy = path.with_name(f"{FILE}.whole")
+    try:
+        shutil.copyfile(path, copy)
+        os.truncate(copy, path.stat().st_size - torn)
+        log = path.with_name(f"{FILE}-wal")
+        if log.exists():
+            shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
+        yield copy
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            copy.with_name(f"{copy.name}{suffix}").unlink(missing_ok=True)
 
 
 def _past_last(old: sqlite3.Connection, study: int, total: int) -> int:
