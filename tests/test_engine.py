@@ -260,7 +260,7 @@ def _marked(shape: dict):
 
 
 @pytest.mark.parametrize(
-    "shape", map(_marked, BITS), ids=lambda shape: "-".join(str(value) for value in shape.values())
+    "shape", [*map(_marked, BITS)], ids=lambda shape: "-".join(str(value) for value in shape.values())
 )
 def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     split = small(digits, 135, torch.float32)
