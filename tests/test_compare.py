@@ -174,3 +174,4 @@ def test_a_large_grid_has_the_published_expected_best(sweep):
     made = json.loads(sweep("compare", "protein", "cosine", "--top", 0, "--json").stdout)
     assert round(made["studies"][0]["best"], 6) == 0.221379
     assert made["common"][0]["verdict"] == "identical"
+    assert made["common"][0]["common_seeds"] is True

@@ -274,7 +274,8 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
         record["setting"] = {name: plain(value) for name, value in values.items()}
     common = [
         {
-            **{name: plain(value) for name, value in vars(pair).items() if name not in ("rows", "judged")},
+            **{name: plain(value) for name, value in vars(pair).items() if name not in ("rows", "judged", "seeds")},
+            "common_seeds": pair.seeds,
             **record_comparison(pair.judged),
             "verdict": pair.verdict,
             "rows": records(pair.rows),
