@@ -158,7 +158,8 @@ def test_the_curves_of_a_trial_are_told_apart_without_colour():
     gone = [math.nan] * 41
 
     def dots(lines):
-        return sum(bin(ord(sign) - 0x2800).count("1") for sign in drawn_curves(lines, 72).plain if "⠀" <= sign <= "⣿")
+        braille = (sign for sign in drawn_curves(lines, 72).plain if "⠀" <= sign <= "⣿")
+        return sum(bin(ord(sign) - 0x2800).count("1") for sign in braille)
 
     assert dots({"a": gone, "b": falling}) == pytest.approx(4 * dots({"a": falling, "b": gone}), abs=4)
 

@@ -154,7 +154,7 @@ def test_constraints_by_penalty_and_by_projection():
 
 
 def test_noise_falls_as_one_over_the_root_of_the_batch():
-    """x₁² + 2x₂², lr 0.1, N(0, 1) noise: theory's variance lr/(2a(2 - 2a·lr)) = .02778, .01563; at batch 16 a 16th."""
+    """x₁² + 2x₂², lr 0.1, N(0, 1) noise: the variance is lr/(2a(2 - 2a·lr)) = .02778, .01563; at batch 16 a 16th."""
     bowl = {"function": "quadratic", "q1": 1.0, "q2": 2.0, "start": "0:0", "lr": 0.1, "noise": 1.0, "steps": 200}
     for batch in (1, 16):
         paths = paths_of(*[{**bowl, "batch_size": batch}] * 4000, seeds=[*range(4000)])

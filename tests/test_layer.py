@@ -70,7 +70,8 @@ def test_batch_norm_is_torchs(shape):
     np.testing.assert_allclose(result.mean_after, layer.running_mean, atol=1e-12)
     np.testing.assert_allclose(result.var_after, layer.running_var, atol=1e-12)
     np.testing.assert_allclose(result.evaluation, layer.eval()(torch.from_numpy(x)).detach(), atol=1e-12)
-    back = bench.batch_norm(x, gamma=np.sqrt(result.var + 1e-5), beta=result.mean)  # γ = √(σ² + ε), β = μ undo it
+    # γ = √(σ² + ε) and β = μ undo it
+    back = bench.batch_norm(x, gamma=np.sqrt(result.var + 1e-5), beta=result.mean)
     np.testing.assert_allclose(back.training, x, atol=1e-12)
 
 

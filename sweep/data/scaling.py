@@ -40,9 +40,9 @@ class Column:
 class Surface:
     """The curvature of least squares on the inputs as one way of scaling leaves them, a bias beside them.
 
-    The loss mean (w·x + b - y)² has the Hessian H = 2 E[(x, 1)(x, 1)ᵀ] whatever y is. Gradient descent multiplies the
-    error along an eigenvector of H by 1 - lr·λ a step, so it converges for lr < 2/λmax, and is fastest, in its slowest
-    direction, with lr = 2/(λmax + λmin), where the factor is (κ - 1)/(κ + 1) for κ = λmax/λmin.
+    The loss mean (w·x + b - y)² has the Hessian H = 2 E[(x, 1)(x, 1)ᵀ], whatever y is. Each step of gradient descent
+    multiplies the error along an eigenvector of H by 1 - lr·λ. So it converges for lr < 2/λmax. In its slowest
+    direction it is fastest with lr = 2/(λmax + λmin): the factor then is (κ - 1)/(κ + 1), κ = λmax/λmin.
     """
 
     name: str

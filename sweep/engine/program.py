@@ -179,7 +179,7 @@ class Program:
         return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
 
     def evaluate_on_its_own(self, part: Part) -> tuple[list[float], list[float]]:
-        """The same, with each piece's own statistics in batch norm instead of the moving averages, which stay."""
+        """As `evaluate`, but batch norm uses the statistics of each piece itself; its moving averages stay."""
         kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.dropout.any
         self.dropout.any = False
         scores = self.evaluate(part, training=True)

@@ -136,14 +136,13 @@ class Ledger(Reader):
         epochs, trials, readings = [], [], []
         for o in outcomes:
             place = study.id, o.number, o.epoch
-            readings += [(*place, one.step, one.place, one.quantity, _finite(one.value)) for one in o.readings]
+            readings += [(*place, r.step, r.place, r.quantity, _finite(r.value)) for r in o.readings]
             measured = o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy, o.grad_norm
             *values, norm = [None if v is None or v - v else v for v in measured]  # as `_finite`, inline
-            test_loss, test_accuracy = _finite(o.test_loss), _finite(o.test_accuracy)
             epochs.append((*place, *values, norm, o.seconds))
             reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
-            tests = test_loss, test_accuracy
+            tests = _finite(o.test_loss), _finite(o.test_accuracy)
             trials.append(
                 (o.state or "running", reason, o.epoch, *values, *best, *tests, o.seconds, study.id, o.number)
             )

@@ -12,9 +12,17 @@ from sweep.hyperparameters import TABLE, show_value
 from sweep.recipe.keys import METRICS, VALUE
 from sweep.space import Axis, Range
 
-_OF_DATA = {"data": FUNCTION_DATA, "data_dir": None, "split_seed": 0, "split_seeds": (0,), "precision": "float32"}
+_OF_DATA: dict[str, Any] = {
+    "data": FUNCTION_DATA,
+    "data_dir": None,
+    "split_seed": 0,
+    "split_seeds": (0,),
+    "precision": "float32",
+}
+"""Keys that mean nothing without data, each with the value that it may have all the same."""
+
 _OF_NETWORKS = ("look", "look_epochs", "evaluate_every", "shift")
-"""Keys that mean nothing without data, or without networks, each with what it may say all the same."""
+"""Keys that mean nothing without a network."""
 
 
 def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axis], dict[str, Any]]:
@@ -32,15 +40,15 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
         _check_networks(plain)
         return out, plain
     if len(set(models)) > 1:
-        told = ", ".join(map(str, models))
-        raise UsageError(f"model = {told}: a function has no data to learn; expected model = function alone")
+        named = ", ".join(map(str, models))
+        raise UsageError(f"model = {named}: a function has no data to learn; expected model = function alone")
     values = found["function"].values if "function" in found else ()
     assert not isinstance(values, Range)
     if len(set(values)) > 1:
-        told = ", ".join(map(str, values))
-        raise UsageError(f"function = {told}: their values cannot be ranked together; expected one function a study")
-    for key, plainly in _OF_DATA.items():
-        if plain.get(key, plainly) != plainly:
+        named = ", ".join(map(str, values))
+        raise UsageError(f"function = {named}: their values cannot be ranked together; expected one function a study")
+    for key, usual in _OF_DATA.items():
+        if plain.get(key, usual) != usual:
             raise UsageError(f"{key} = {plain[key]}: a function has no data and is float64 always; leave {key} out")
     for key in _OF_NETWORKS:
         if plain.get(key):

@@ -213,8 +213,6 @@ class Recipe:
         """How long every trial trains: ("epochs", 10) or ("steps", 500); None where that is swept."""
         swept = any(axis.swept for axis in self.axes if axis.name in BUDGETS)
         ends = [] if swept else [(name, int(self._ends(name)[0])) for name in BUDGETS]
-        if ends and self.of_function:
-            return "steps", ends[0][1] or int(TABLE["steps"].default_for({"model": "function"}))
         return next(((name, end) for name, end in ends if end), None)
 
     def includes(self, smaller: Recipe) -> bool:

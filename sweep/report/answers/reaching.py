@@ -139,25 +139,21 @@ def reaching_json(reaching: Reaching) -> dict[str, Any]:
         "metric": reaching.metric,
         "target": reaching.target,
         "every": reaching.every,
-        "settings": [_finite(row) for row in reaching.settings.drop(columns="setting").to_dict("records")],
+        "settings": [_plain_row(row) for row in reaching.settings.drop(columns="setting").to_dict("records")],
         "against": [
             {
                 "name": levels.name,
                 "first": levels.first,
                 "second": levels.second,
                 **{name: getattr(levels, name) for name in COUNTS},
-                "ratio": _null(levels.ratio),
-                "cells": [_finite(row) for row in levels.cells.to_dict("records")],
+                "ratio": plain(levels.ratio),
+                "cells": [_plain_row(row) for row in levels.cells.to_dict("records")],
             }
             for levels in reaching.against
         ],
     }
 
 
-def _finite(row: Mapping[Any, Any]) -> dict[str, Any]:
-    plainly = {str(name): plain(value) if not isinstance(value, list) else value for name, value in row.items()}
-    return {name: [_null(item) for item in v] if isinstance(v, list) else _null(v) for name, v in plainly.items()}
-
-
-def _null(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row as plain values, the steps of its seeds, which are a list, too."""
+    return {str(name): [*map(plain, cell)] if isinstance(cell, list) else plain(cell) for name, cell in row.items()}

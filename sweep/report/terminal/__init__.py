@@ -54,5 +54,6 @@ def _subtitle(picture: Picture) -> str:
         return "the ten best settings, each value where it lies on its axis"
     if picture.kind == "boundary":
         return picture.subtitle.replace("dots: rows", "digits: rows").replace("rows ringed", "rows alone")
-    text = picture.subtitle.replace("rings mark", "◉ marks").replace("; steps: the best so far as this study went", "")
+    text = picture.subtitle.replace("rings mark", "◉ marks")
+    text = text.replace("; steps: the best so far as this study went", "")
     return text.replace(", band from lowest to highest", "")
