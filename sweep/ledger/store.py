@@ -13,7 +13,7 @@ from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.machine import machine, now, versions
-from sweep.recipe import Recipe
+from sweep.recipe import Claim, Recipe, add_claims
 from sweep.space import EpochRecord, Trial, setting_key
 
 
@@ -24,6 +24,7 @@ class Ledger(Reader):
 
     def create(self, name: str, recipe: Recipe, trials: int) -> Study:
         """Adds a study. Its name must be new."""
+        recipe = replace(recipe, claims=add_claims((), recipe.claims, now(), afterwards=False))
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, versions, machine) VALUES (?, ?, ?, ?, ?, ?)",
@@ -77,7 +78,18 @@ class Ledger(Reader):
 
     def move_data(self, study: Study, path: str) -> Study:
         """Notes where a study's data file lies now."""
-        recipe = replace(study.recipe, data=path)
+        return self._rewrite(study, replace(study.recipe, data=path))
+
+    def state(self, study: Study, claims: Sequence[Claim]) -> Study:
+        """Notes what is claimed of a study: what was before stays as it was, what is new gets the time, and whether any
+        result was there by then."""
+        trained = self._read("SELECT 1 FROM trials WHERE study = ? AND epochs > 0 LIMIT 1", study.id)
+        afterwards = bool(study.recipe.imported or trained)
+        claims = add_claims(study.recipe.claims, claims, now(), afterwards)
+        return self._rewrite(study, replace(study.recipe, claims=claims))
+
+    def _rewrite(self, study: Study, recipe: Recipe) -> Study:
+        """Gives a study a recipe of the same trials."""
         with self._transaction():
             self._connection.execute(
                 "UPDATE studies SET recipe = ? WHERE id = ?", (json.dumps(recipe.to_dict()), study.id)

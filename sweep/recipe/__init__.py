@@ -8,12 +8,14 @@ imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
+claims    what is expected to come out
 equal     values that train the same, taken once
 identity  the recipe itself: which trials it has, which recipe includes which
 reading   a recipe of TOML and flags, or of the ledger
 """
 
 from sweep.recipe.axes import parse_seeds
+from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_claims
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
@@ -24,6 +26,8 @@ from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
 __all__ = [
     "DIRECTIONS",
+    "HOW",
+    "KINDS",
     "METRICS",
     "OBJECTIVES",
     "PRECISIONS",
@@ -31,16 +35,20 @@ __all__ = [
     "RECIPE_KEYS",
     "SAMPLERS",
     "VALUE",
+    "Claim",
     "Imported",
     "InPercent",
     "Recipe",
     "Search",
+    "add_claims",
+    "fit_claims",
     "is_accuracy",
     "load_recipe",
     "merge_equal",
     "of_unit",
     "parse_seeds",
     "percents",
+    "read_claims",
     "recipe_from_dict",
     "recipe_of",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
+from sweep.recipe.claims import Claim
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
@@ -49,6 +50,8 @@ class Recipe:
     """The study whose best settings these are, trained again with seeds of its own."""
     imported: Imported | None = None
     """The columns of a table that was not trained here; then there are no axes."""
+    claims: tuple[Claim, ...] = field(default=(), compare=False)
+    """What is expected to come out; they decide no number."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What was made of the recipe as it was written; not kept."""
 
@@ -77,7 +80,8 @@ class Recipe:
 
     def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
         """This recipe with settings listed one by one in place of its space, and with other changes."""
-        return replace(self, axes=axes_of(settings), settings=tuple(settings), search=None, **changes)
+        listed = {"axes": axes_of(settings), "settings": tuple(settings), "search": None, "claims": ()}
+        return replace(self, **{**listed, **changes})
 
     def listed(self, name: str) -> tuple[Value, ...]:
         """The values of a hyperparameter as far as they are named:
@@ -98,7 +102,7 @@ class Recipe:
         """The recipe as plain values; `recipe_from_dict` reads it back."""
         if self.imported:
             plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
-            return plain | {"space": {}, "imported": vars(self.imported)}
+            return plain | {"space": {}, "imported": vars(self.imported)} | self._claims()
         space: dict[str, Any] = {}
         for axis in () if self.settings else self.axes:
             if isinstance(axis.values, Range):
@@ -122,12 +126,16 @@ class Recipe:
             **({"settings": [*map(stored, self.settings)]} if self.settings else {}),
             "space": space,
             **({"search": self.search.to_dict()} if self.search else {}),
+            **self._claims(),
         }
+
+    def _claims(self) -> dict[str, Any]:
+        return {"claims": [claim.to_dict() for claim in self.claims]} if self.claims else {}
 
     def identity(self) -> dict[str, Any]:
         """What decides which trials there are and what their numbers mean: not where the data lie, nor what is watched,
         nor the ranking (but for a search, which goes by it)."""
-        other = (*WATCHED, "data_dir") if self.search else (*WATCHED, "data_dir", "metric", "direction")
+        other = (*WATCHED, "data_dir", "claims", *(() if self.search else ("metric", "direction")))
         return {key: value for key, value in self.to_dict().items() if key not in other}
 
     def digest(self) -> str:

@@ -46,6 +46,7 @@ RECIPE_KEYS = (
     "settings",
     "space",
     "search",
+    "claim",
 )
 
 

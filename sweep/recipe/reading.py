@@ -11,6 +11,7 @@ from typing import Any
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
+from sweep.recipe.claims import claim_from_dict, fit_claims, read_claims
 from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
@@ -37,6 +38,7 @@ def recipe_of(table: Mapping[str, Any], search: Mapping[str, Any] | None = None)
 def _check_asks(recipe: Recipe, search: Mapping[str, Any] | None) -> Recipe:
     """The recipe for a grid or, with `search`, for a search. Raises UsageError if it cannot be asked so."""
     recipe = recipe if search is not None else replace(recipe, search=None)
+    recipe = replace(recipe, claims=fit_claims(recipe.claims, recipe))
     _check_units(recipe)
     if search is None:
         return recipe
@@ -51,13 +53,14 @@ def _check_asks(recipe: Recipe, search: Mapping[str, Any] | None) -> Recipe:
 
 def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
     """The recipe that `Recipe.to_dict` wrote."""
+    claims = tuple(map(claim_from_dict, table.get("claims", [])))
     if "imported" in table:
         read = table["imported"]
         imported = Imported(read["metric"], tuple(read["swept"]), tuple(read["constant"]), read["test"])
         plain = {key: table[key] for key in ("data", "metric", "direction")}
-        return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported)
-    plain = {key: value for key, value in table.items() if key != "confirms"}
-    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"))
+        return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported, claims=claims)
+    plain = {key: value for key, value in table.items() if key not in ("confirms", "claims")}
+    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"), claims=claims)
 
 
 def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:
@@ -112,6 +115,7 @@ def _build(
     if "search" in plain:
         plain = aim_metric(plain)
     plain["watch"] = _watch(plain, entries)
+    plain["claims"] = read_claims(table.get("claim", []), file, text)
     if "split_seeds" in plain:
         plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
     plain.setdefault("direction", METRICS.get(plain.get("metric", "val_loss"), "minimize"))
@@ -160,7 +164,7 @@ def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[
     space = table.get("space", {})
     if not isinstance(space, Mapping):
         raise UsageError(f"{place(file, text, 'space')}space = {show_given(space)}: expected a table: [space]")
-    for section in ({key: value for key, value in table.items() if key not in ("space", "search")}, space):
+    for section in ({key: value for key, value in table.items() if key not in ("space", "search", "claim")}, space):
         for key, value in section.items():
             where = place(file, text, key)
             known = [*TABLE] if section is space else [*RECIPE_KEYS, *TABLE]

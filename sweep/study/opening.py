@@ -99,6 +99,8 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
             "can grow (more values, seeds, epochs or steps of the same data, split "
             f"and loss), not change; give --study another name, or `sweep rm {name}`"
         )
+    study = _state(ledger, study, recipe, watcher)
+    recipe = replace(recipe, claims=study.recipe.claims)
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
         watcher.note(f"{name}: {count(study.trials, 'trial')} there, {total:,} asked for now")
@@ -111,6 +113,18 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
     elif recipe.watch not in (UNWATCHED, study.recipe.watch):
         study = _watch(ledger, study, recipe, watcher)
     yield study
+
+
+def _state(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> Study:
+    """The study with the claims that its recipe states now, marked where that comes after results."""
+    before = study.recipe.claims
+    if {claim.said for claim in recipe.claims} <= {claim.said for claim in before}:
+        return study
+    study = ledger.state(study, recipe.claims)
+    late = sum(claim.afterwards for claim in study.recipe.claims[len(before) :])
+    if late:
+        watcher.note(f"{study.name}: {count(late, 'claim')} stated after results were there, and marked so")
+    return study
 
 
 def _watch(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> Study:
