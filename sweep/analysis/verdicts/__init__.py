@@ -2,6 +2,7 @@
 
 evidence  differences in a claim's favour, and what they show
 matching  trials laid out as cells x seeds
+tuning    settings chosen on some seeds, scored on others
 better    a level is better than another, or as good
 depends   what a level gains depends on another hyperparameter
 wider     more values of a range are usable with a level

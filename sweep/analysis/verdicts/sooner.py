@@ -70,8 +70,8 @@ def _compare(
 
 
 def _compare_steps(x: Floats, x_known: Floats, y: Floats, y_known: Floats, times: float) -> tuple[Floats, Floats]:
-    """The logarithm of how many times sooner the first side was, less that of `times`; infinite where one side alone got
-    there, 0 where that does not decide. And the ratios themselves, of a side that never got there what is known."""
+    """The logarithm of how many times sooner the first side was, less that of `times`; infinite where one side alone
+    got there, 0 where that does not decide. And the ratios, of a side that never got there what is known."""
     with np.errstate(all="ignore"):
         log = np.log(y / x) - math.log(times)
         d = np.where(np.isfinite(x) & np.isfinite(y), log, 0.0)
