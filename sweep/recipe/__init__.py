@@ -20,7 +20,7 @@ from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
-from sweep.recipe.reading import load_recipe, recipe_from_dict, recipe_of
+from sweep.recipe.reading import load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -43,6 +43,7 @@ __all__ = [
     "add_claims",
     "fit_claims",
     "is_accuracy",
+    "load_claims",
     "load_recipe",
     "merge_equal",
     "of_unit",

@@ -14,5 +14,6 @@ judging   the verdicts, corrected for all claims of a study
 
 from sweep.analysis.verdicts.evidence import Evidence
 from sweep.analysis.verdicts.judging import VERDICTS, Part, Verdict, judge_claims
+from sweep.analysis.verdicts.matching import check_claim
 
-__all__ = ["VERDICTS", "Evidence", "Part", "Verdict", "judge_claims"]
+__all__ = ["VERDICTS", "Evidence", "Part", "Verdict", "check_claim", "judge_claims"]
