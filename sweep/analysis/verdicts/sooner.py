@@ -57,13 +57,15 @@ def _compare(
     (x, x_known), (y, y_known) = sides
     d, bounds = _compare_steps(x, x_known, y, y_known, claim.times)
     both = ~np.isnan(x) & ~np.isnan(y)
+    decided = both & (np.isfinite(x) | np.isfinite(y))
+    ratio = _middle(bounds[decided])
     facts = {
         "reached": [int(np.isfinite(side[both]).sum()) for side in (x, y)],
         "of": int(both.sum()),
         "target": claim.target,
         "made": int(trials["made"].max()) if len(trials) else 0,
-        "ratio": _middle(bounds[both]),
-        "at_least": bool(np.isinf(y[both]).any() and not np.isinf(x[both]).any()),
+        "ratio": ratio,
+        "at_least": bool(np.isinf((y if ratio >= 1 else x)[decided]).any()),
     }
     medians = _middle(x[both]), _middle(y[both])
     return weigh(d, 0.0, share, at=at, scale="log ratio", sides=medians, facts=facts)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
@@ -38,11 +39,11 @@ def verdicts_report(study: str, verdicts: Sequence[Verdict]) -> RenderableType:
     parts: list[RenderableType] = [head]
     for verdict in verdicts:
         style = STYLES[verdict.verdict]
-        parts += [Text(), Text(verdict.claim.text, "bold"), Text.assemble("  ", (headline(verdict), style))]
-        parts += [Text(f"  {sentence}") for sentence in sentences(verdict)]
-        if verdict.claim.afterwards:
-            parts.append(Text(f"  {afterwards_words(verdict.claim)}", "yellow"))
-        parts.append(Text(f"  {draw_command(study, verdict)}", "cyan"))
+        parts += [Text(), Text(verdict.claim.text, "bold")]
+        lines = [Text(headline(verdict), style), *map(Text, sentences(verdict))]
+        lines += [Text(afterwards_words(verdict.claim), "yellow")] if verdict.claim.afterwards else []
+        lines.append(Text(draw_command(study, verdict), "cyan"))
+        parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
     return Group(*parts)
 
 
@@ -93,13 +94,13 @@ def _sentence(verdict: Verdict, part: Part) -> str:
 
 
 def _counted(claim: Claim, evidence: Evidence) -> str:
-    """On how many cells or seeds it is the claim's way."""
-    n, noun = (evidence.cells, "setting") if evidence.cells > 1 else (evidence.seeds, "seed")
+    """In how many settings or seeds it is the claim's way."""
+    of = count(evidence.n, "seed" if evidence.unit == "seeds" else "setting")
+    over = f" (over {evidence.cells:,} settings each)" if evidence.unit == "seeds" and evidence.cells > 1 else ""
     if claim.kind == "equal":
-        return count(n, noun)
-    so = {"beats": "reached"}.get(claim.kind, "so")
-    even = n - evidence.wins - evidence.losses
-    return f"{so} in {evidence.wins} of {count(n, noun)}{f', even in {even}' if even else ''}"
+        return f"{of}{over}"
+    even = evidence.n - evidence.wins - evidence.losses
+    return f"so in {evidence.wins} of {of}{over}{f', even in {even}' if even else ''}"
 
 
 def _levels(verdict: Verdict, part: Part) -> str:
@@ -123,17 +124,18 @@ def _levels(verdict: Verdict, part: Part) -> str:
 def _size(verdict: Verdict, part: Part) -> str:
     """The typical difference with its interval; of a loss the ratio."""
     evidence, metric = part.evidence, verdict.metric
-    ends = part.estimate, part.low, part.high
     if not math.isfinite(part.estimate):
         return "diverging decides"
-    level = "90%" if part.verdict == "equal for practical purposes" or verdict.claim.kind == "equal" else "95%"
+    level = "90%" if verdict.claim.kind == "equal" or part.verdict == "equal for practical purposes" else "95%"
+    open_ = math.isinf(part.low) and math.isinf(part.high)
     if evidence.scale == "log ratio":
-        ratio, low, high = (math.exp(min(700.0, -end)) for end in (ends[0], ends[2], ends[1]))
-        return f"×{show_ratio(ratio)} ({level}: {show_ratio(low)} to {show_ratio(high)})"
+        ratio, low, high = (math.exp(min(700.0, -end)) for end in (part.estimate, part.high, part.low))
+        spread = "" if open_ else f" ({level}: {show_ratio(low)} to {show_ratio(high)})"
+        return f"typically {show_ratio(ratio)} times as much{spread}"
     sign = -1.0 if _less_is_better(verdict) else 1.0
-    estimate, low, high = (sign * end for end in ends)
-    low, high = min(low, high), max(low, high)
-    return f"{show_difference(metric, estimate)}{scale(metric)[1]} ({level}: {interval(metric, low, high)})"
+    low, high = sorted((sign * part.low, sign * part.high))
+    spread = "" if open_ else f" ({level}: {interval(metric, low, high)})"
+    return f"typically {show_difference(metric, sign * part.estimate)}{scale(metric)[1]}{spread}"
 
 
 def _less_is_better(verdict: Verdict) -> bool:
@@ -187,11 +189,11 @@ def _steps(verdict: Verdict, part: Part) -> str:
     ratio = facts["ratio"]
     if not (math.isfinite(ratio) and ratio > 0) or all(map(math.isinf, evidence.sides)):
         times = ""
-    elif ratio >= 1:
-        times = f": {'at least ' if facts['at_least'] or math.isinf(evidence.sides[1]) else ''}{ratio:.3g} times sooner"
+    elif f"{ratio:.2g}" == "1":
+        times = ": as soon"
     else:
-        least = "at least " if math.isinf(evidence.sides[0]) else ""
-        times = f": {least}{1 / ratio:.3g} times later"
+        times = f": {'at least ' if facts['at_least'] else ''}{max(ratio, 1 / ratio):.2g} times "
+        times += "sooner" if ratio > 1 else "later"
     return f"{verdict.metric} {target} typically {texts[0]} and {texts[1]}{times}"
 
 
@@ -229,23 +231,18 @@ _BODIES = {
 
 def _settle(part: Part) -> str:
     """What would settle a claim that is not shown."""
-    evidence = part.evidence
-    leans = ""
-    if evidence.margin and part.low > 0:
-        leans = "It is better, but not shown to be by more than the margin. "
-    if evidence.n < evidence.fewest:
-        least = show_p(2.0 ** (1 - evidence.n))
-        return (
-            f"{leans}With {count(evidence.n, evidence.unit.removesuffix('s'))} p cannot fall below {least}: "
-            f"{evidence.fewest} are needed, --seeds {max(evidence.fewest, _whole(evidence.needed))}."
-        )
+    evidence, n = part.evidence, part.evidence.n
+    leans = "It is better, but not shown to be by more than the margin. " if evidence.margin and part.low > 0 else ""
+    needed = _whole(evidence.needed)
+    if n < evidence.fewest:
+        few = f"Of {count(n, 'seed')} even the clearest p is {show_p(2.0 ** (1 - n))}; beside the other claims"
+        more = f", and about {needed:,} for what is seen" if needed > evidence.fewest else ""
+        return f"{leans}{few} it takes {evidence.fewest} seeds{more}."
     if evidence.unit == "cells":
-        return f"{leans}More values of the other hyperparameters, or more seeds, may settle it."
-    if math.isnan(evidence.needed):
+        return f"{leans}It differs from setting to setting: a claim with by = … would say where."
+    if not needed:
         return f"{leans}If there is a difference, no number of seeds is likely to show it."
-    return (
-        f"{leans}About {max(_whole(evidence.needed), evidence.n + 1):,} seeds would settle it (there are {evidence.n})."
-    )
+    return f"{leans}About {max(needed, n + 1):,} seeds would settle it (there are {n})."
 
 
 def _whole(number: float) -> int:
