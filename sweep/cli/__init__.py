@@ -5,7 +5,7 @@ train      grid, search, plan, resume
 read       ls, show, trial
 exporting  export
 answers    effect, importance, check
-verdict    verdict
+verdict    verdict, notes
 confirm    confirm, compare
 importing  import
 pictures   plot, report

@@ -79,6 +79,20 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
     return claims
 
 
+def header_of(path: Path) -> list[str]:
+    """The paragraphs of the comment at the head of a recipe's file, without its commands, which are set in."""
+    paragraphs: list[list[str]] = [[]]
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("#")
+        if not words.strip() or words.startswith("  "):
+            paragraphs.append([])
+        else:
+            paragraphs[-1].append(words.strip())
+    return [" ".join(lines) for lines in paragraphs if lines]
+
+
 def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
     """A file's table and text."""
     try:
