@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,13 @@ def test_a_file_says_where_its_claim_stands(tmp_path):
     path.write_text('[space]\nlr = [0.1, 0.01]\n\n[[claim]]\ntext = "Fine"\nkind = "best"\n')
     with pytest.raises(UsageError, match=r"r\.toml, line 4: claim \"Fine\": unknown kind of claim 'best'"):
         load_recipe(path, {})
+
+
+def test_the_page_on_claims_lists_every_kind_and_key():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "claims.md").read_text()
+    for name, kind in KINDS.items():
+        needs, may = (", ".join(f"`{key}`" for key in keys) for keys in (kind.needs, kind.may))
+        assert f"| `{name}` | {kind.says} | {needs} | {may} |" in page
 
 
 def test_claims_decide_no_number():

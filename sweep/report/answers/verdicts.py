@@ -146,8 +146,8 @@ def _beside_margin(claim: Claim, metric: str) -> str:
     if claim.margin is None:
         return ""
     if metric.endswith("accuracy"):
-        return f", of which {show_difference(metric, claim.margin, False)}{scale(metric)[1]} would not matter"
-    return f", of which {100 * claim.margin:g} % would not matter"
+        return f"; up to {show_difference(metric, claim.margin, False)}{scale(metric)[1]} do not matter"
+    return f"; up to {100 * claim.margin:g} % do not matter"
 
 
 def _dependence(verdict: Verdict, part: Part) -> str:
@@ -155,7 +155,9 @@ def _dependence(verdict: Verdict, part: Part) -> str:
     at = [show_value(value) for value in evidence.facts["at"]]
     gains = [_gain(metric, evidence, gain) for gain in evidence.sides]
     a, b = show_value(claim.level), show_value(claim.than)
-    return f"{a} gains {gains[0]} over {b} where {claim.on} is {at[0]}, and {gains[1]} where it is {at[1]}"
+    return (
+        f"{claim.factor} {a} gains {gains[0]} over {b} where {claim.on} is {at[0]}, and {gains[1]} where it is {at[1]}"
+    )
 
 
 def _gain(metric: str, evidence: Evidence, gain: float) -> str:
@@ -170,8 +172,8 @@ def _ranges(verdict: Verdict, part: Part) -> str:
     claim, evidence = verdict.claim, part.evidence
     texts = []
     for level, mean, values in zip((claim.level, claim.than), evidence.sides, evidence.facts["reached"], strict=True):
-        which = f" ({show_value(values[0])} to {show_value(values[-1])})" if len(values) > 1 else ""
-        which = f" ({show_value(values[0])})" if len(values) == 1 else which
+        ends = [f"{value:.3g}" if isinstance(value, float) else show_value(value) for value in values]
+        which = f" ({' to '.join(dict.fromkeys((ends[0], ends[-1])))})" if ends else ""
         texts.append(f"{mean:.1f} with {show_value(level)}{which}")
     usable = show_metric(verdict.metric, claim.usable)
     bound = "at most" if _less_is_better(verdict) else "at least"
