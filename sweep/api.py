@@ -279,7 +279,7 @@ def state_claims(ledger: Ledger, study: Record, file: Path) -> Record:
     claims = fit_claims(load_claims(file), study.recipe)
     for claim in claims:
         check_claim(study_table(ledger, study, claim.metric), claim)
-    return ledger.state(study, claims)
+    return ledger.state(study, claims, len(study.recipe.seeds))
 
 
 def _search_notes(recipe: Recipe, plan: Plan, trials: int) -> list[str]:

@@ -170,6 +170,7 @@ def test_claims_are_kept_with_the_start_and_late_ones_are_marked(sweep, tmp_path
     sweep("grid", path)
     grown = json.loads(sweep("verdict", "r", "--json").stdout)["claims"]
     assert [claim["text"] for claim in grown] == [claim["text"] for claim in claims], "growing loses none"
+    assert "Planned with 6 seeds, judged with 7" in grown[0]["caveats"][0], "seeds were added when results were there"
     sweep("report", "r", "-o", "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "What became of the claims" in page
@@ -180,7 +181,7 @@ def test_claims_that_are_stated_before_the_first_result_are_not_late(tmp_path):
     with Ledger(tmp_path, create=True) as ledger:
         plain = recipe_of({"metric": "val_accuracy", "space": SPACE})
         study = ledger.create("s", plain, 12)
-        study = ledger.state(study, recipe(kind="beats", bar=0.9).claims)
+        study = ledger.state(study, recipe(kind="beats", bar=0.9).claims, 1)
         assert [claim.afterwards for claim in study.recipe.claims] == [False]
 
 

@@ -41,10 +41,10 @@ CLAIMS = {
 
 def judge(table, *claims):
     """The verdicts on claims of a table that no ledger holds."""
-    study = SimpleNamespace(recipe=SimpleNamespace(claims=claims), name="made")
+    study = SimpleNamespace(recipe=SimpleNamespace(claims=claims, seeds=()), name="made")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "study_table", lambda *_: table)
-        return judge_claims(None, study)
+        return judge_claims(SimpleNamespace(counts=lambda _: {"waiting": 0, "running": 0}), study)
 
 
 def test_every_kind_is_tried():

@@ -24,7 +24,7 @@ class Ledger(Reader):
 
     def create(self, name: str, recipe: Recipe, trials: int) -> Study:
         """Adds a study. Its name must be new."""
-        recipe = replace(recipe, claims=add_claims((), recipe.claims, now(), afterwards=False))
+        recipe = replace(recipe, claims=add_claims((), recipe.claims, now(), len(recipe.seeds), afterwards=False))
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, versions, machine) VALUES (?, ?, ?, ?, ?, ?)",
@@ -80,12 +80,12 @@ class Ledger(Reader):
         """Notes where a study's data file lies now."""
         return self._rewrite(study, replace(study.recipe, data=path))
 
-    def state(self, study: Study, claims: Sequence[Claim]) -> Study:
-        """Notes what is claimed of a study: what was before stays as it was, what is new gets the time, and whether any
-        result was there by then."""
+    def state(self, study: Study, claims: Sequence[Claim], seeds: int) -> Study:
+        """Notes what is claimed of a study that is to have so many seeds: what was before stays as it was, what is new
+        gets the time, and whether any result was there by then."""
         trained = self._read("SELECT 1 FROM trials WHERE study = ? AND epochs > 0 LIMIT 1", study.id)
         afterwards = bool(study.recipe.imported or trained)
-        claims = add_claims(study.recipe.claims, claims, now(), afterwards)
+        claims = add_claims(study.recipe.claims, claims, now(), seeds, afterwards)
         return self._rewrite(study, replace(study.recipe, claims=claims))
 
     def _rewrite(self, study: Study, recipe: Recipe) -> Study:

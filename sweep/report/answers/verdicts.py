@@ -41,16 +41,27 @@ def verdicts_report(study: str, verdicts: Sequence[Verdict]) -> RenderableType:
         style = STYLES[verdict.verdict]
         parts += [Text(), Text(verdict.claim.text, "bold")]
         lines = [Text(headline(verdict), style), *map(Text, sentences(verdict))]
-        lines += [Text(afterwards_words(verdict.claim), "yellow")] if verdict.claim.afterwards else []
+        lines += [Text(caveat, "yellow") for caveat in caveats(verdict)]
         lines.append(Text(draw_command(study, verdict), "cyan"))
         parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
     return Group(*parts)
 
 
-def afterwards_words(claim: Claim) -> str:
-    """That a claim was stated when results were there; empty where it was not."""
-    day = (claim.stated or "")[:10]
-    return f"Stated afterwards ({day}), when results were there: it predicted nothing." if claim.afterwards else ""
+def caveats(verdict: Verdict) -> list[str]:
+    """What takes from a verdict: that the claim was stated, or seeds were added, when results were there."""
+    claim, out = verdict.claim, []
+    if claim.afterwards:
+        out.append(f"Stated afterwards ({(claim.stated or '')[:10]}), when results were there: it predicted nothing.")
+    if claim.seeds is not None and verdict.seeds > claim.seeds:
+        out.append(
+            f"Planned with {count(claim.seeds, 'seed')}, judged with {verdict.seeds}: seeds that "
+            "are added until a claim comes true make it come true too often."
+        )
+    if verdict.left:
+        out.append(
+            f"{count(verdict.left, 'trial')} of the study {'is' if verdict.left == 1 else 'are'} not trained yet."
+        )
+    return out
 
 
 def headline(verdict: Verdict) -> str:
@@ -291,6 +302,7 @@ def _record(study: str, verdict: Verdict) -> dict[str, Any]:
         "parts": [_record_part(part) for part in verdict.parts],
         "exceptions": [{"name": name, "value": plain(value)} for name, value in verdict.exceptions],
         "problem": verdict.problem,
+        "caveats": caveats(verdict),
         "command": draw_command(study, verdict),
     }
 
