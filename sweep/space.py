@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from sweep.errors import UsageError
 from sweep.hyperparameters import (
@@ -173,8 +174,7 @@ class Watch:
 UNWATCHED = Watch()
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A number that was asked for beside those of every epoch."""
 
     step: int
@@ -186,10 +186,10 @@ class Reading:
     value: float
 
 
-@dataclass(frozen=True)
-class EpochRecord:
+class EpochRecord(NamedTuple):
     """One epoch of one trial, as the engine reports and the ledger records it. Losses are means over rows, accuracies
-    are in [0, 1]."""
+    are in [0, 1]. A tuple, as a reading is: hundreds of thousands go from the workers to the study, and tuples are read
+    in half the time."""
 
     number: int
     epoch: int
@@ -214,7 +214,7 @@ class EpochRecord:
 
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""
-        return replace(self, test_loss=loss, test_accuracy=accuracy)
+        return self._replace(test_loss=loss, test_accuracy=accuracy)
 
 
 def epoch_steps(rows: int, batch_size: int) -> int:
