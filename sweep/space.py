@@ -111,8 +111,7 @@ class Axis:
         return isinstance(self.values, Range) or len(self.values) > 1
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """One setting trained once with one seed; `number` is its place in the study, from 0."""
 
     number: int
@@ -188,8 +187,8 @@ class Reading(NamedTuple):
 
 class EpochRecord(NamedTuple):
     """One epoch of one trial, as the engine reports and the ledger records it. Losses are means over rows, accuracies
-    are in [0, 1]. A tuple, as a reading is: hundreds of thousands go from the workers to the study, and tuples are read
-    in half the time."""
+    are in [0, 1]. A tuple, as are trials and readings: processes send one another hundreds of thousands, and tuples
+    are read in half the time."""
 
     number: int
     epoch: int
