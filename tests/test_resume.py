@@ -10,7 +10,6 @@ import re
 import resource
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
