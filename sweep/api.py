@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import Effect, SettingsBoard, StudyTable
     from sweep.analysis.confirming import Confirmation
+    from sweep.analysis.verdicts import Verdict
 
 
 def run(
@@ -177,6 +178,12 @@ class StudyResults:
         from sweep.analysis.effects import effects
 
         return effects(self.table(metric, direction, where), [name], by)[0]
+
+    def verdicts(self) -> list[Verdict]:
+        """What became of each claim that the recipe states in tables [[claim]]. Raises UsageError if it states none."""
+        from sweep.analysis.verdicts import judge_claims
+
+        return judge_claims(self._ledger, self._record)
 
     def confirm(
         self,

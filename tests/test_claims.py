@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sweep.api import open_results
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.recipe import KINDS, load_recipe, recipe_from_dict, recipe_of
@@ -86,6 +87,10 @@ REFUSED = {
     "half": ({**GOOD["depends"], "kind": "depends", "less_at": None}, "less_at = None"),
     "test": ({"kind": "beats", "bar": 0.9, "metric": "test_accuracy"}, "nothing is judged on test data"),
     "metric": ({"kind": "beats", "bar": 0.9, "metric": "accuracy"}, "unknown metric 'accuracy'"),
+    "two losses": (
+        {"kind": "beats", "bar": 0.1, "metric": "val_loss"},
+        "the val_loss of different losses (mse, cross_entropy) is in different units",
+    ),
     "where": (
         {**GOOD["better"], "kind": "better", "where": {"depth": 3}},
         "where = depth: the recipe does not sweep it",
@@ -98,8 +103,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_claimed_is_refused_in_one_line(name):
     claim, said = REFUSED[name]
+    losses = {"loss": ["mse", "cross_entropy"]} if "losses" in name else {}
     with pytest.raises(UsageError) as error:
-        recipe(**claim)
+        recipe_of({"metric": "val_accuracy", "space": SPACE | losses, "claim": [{"text": "It is so", **claim}]})
     assert said in str(error.value)
     assert str(error.value).startswith('claim "It is so": ')
     assert "\n" not in str(error.value)
@@ -163,6 +169,8 @@ def test_claims_are_kept_with_the_start_and_late_ones_are_marked(sweep, tmp_path
     claims = json.loads(sweep("verdict", "r", "--json").stdout)["claims"]
     assert [claim["afterwards"] for claim in claims] == [False, True, True], "what was stated first is kept"
     assert claims[0]["stated"] == first[0]["stated"]
+    with open_results(tmp_path / "results") as results:
+        assert [verdict.verdict for verdict in results.study("r").verdicts()] == [claim["verdict"] for claim in claims]
     text = sweep("verdict", "r").stdout
     assert text.count("Stated afterwards") == 2
 

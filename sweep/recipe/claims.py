@@ -288,6 +288,12 @@ def _check_numbers(claim: Claim, metric: str, recipe: Recipe, where: str) -> Non
     known = (recipe.metric,) if recipe.imported or recipe.of_function else (*METRICS,)
     if metric not in known:
         raise unknown("metric", metric[:60], known, where)
+    losses = () if recipe.imported else dict.fromkeys(recipe.listed("loss"))
+    if metric.endswith("_loss") and len(losses) > 1:
+        raise UsageError(
+            f"{where}the {metric} of different losses ({', '.join(map(str, losses))}) is "
+            "in different units; expected metric = val_accuracy"
+        )
     if claim.kind == "sooner" and (recipe.imported or recipe.of_function):
         raise UsageError(f"{where}a target is looked for along a training; expected a study of networks, trained here")
     for key in ("target", "usable", "bar"):
