@@ -20,7 +20,7 @@ from sweep.space import LOOKS, EpochRecord, Trial, Watch
 
 NETS = [
     {"depth": 3, "hidden": 12, "activation": "tanh", "batch_norm": True},
-    {"depth": 4, "hidden": 9, "connection": "residual", "label_smoothing": 0.1},
+    {"depth": 4, "hidden": 9, "connection": "residual", "label_smoothing": 0.1, "label_noise": 0.5},
     {"model": "cnn", "hidden": 3, "convolutions": 2, "connection": "dense", "batch_norm": True, "loss": "mse"},
 ]
 
@@ -145,6 +145,20 @@ def test_the_gap_is_scored_after_the_epoch_without_dropout(digits):
         assert found["gap_loss"] == record.val_loss - found["scored_train_loss"]
         assert found["gap_accuracy"] == found["scored_train_accuracy"] - record.val_accuracy
         assert record.train_loss > loss  # dropout was on, and the weights still moved
+
+
+def test_looks_and_the_gap_take_the_labels_that_the_trial_trains_on(digits):
+    """As two trials in company, each with its own labels, and as one trial of a data set with those labels."""
+    digits = first_rows(digits)
+    shape = {"lr": 0.1, "epochs": 1, "optimizer": "sgd", "hidden": 8, "depth": 1}
+    noisy = [canonical(shape | {"label_noise": share}) for share in (0.0, 0.3, 1.0)]
+    together = train(noisy, digits, Watch(LOOKS), [4, 4, 4])
+    labels = Program(noisy, [4, 4, 4], digits).training_labels()
+    wrong = [int((lane != digits.train.y).sum()) for lane in labels]
+    assert wrong[0] == 0 < wrong[1] < wrong[2]
+    for lane, [record] in zip(labels, together, strict=True):
+        [[plain]] = train([canonical(shape)], replace(digits, train=Part(digits.train.x, lane)), Watch(LOOKS), [4])
+        assert record.readings == plain.readings
 
 
 def test_vanishing_and_exploding_gradients(digits):
