@@ -9,7 +9,7 @@ from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.formulas import check_start, point_of
 from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
-from sweep.plan import measurements
+from sweep.plan import look_measurements, measurements
 from sweep.recipe import Recipe
 from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
 from sweep.workers import DataRequest, Pool
@@ -35,7 +35,9 @@ def measure_speeds(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Sp
     Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
     """
     speeds = recall()
-    wanted = measurements(recipe, data, len(devices), speeds, kind=speed_kind(devices, recipe))
+    kind = speed_kind(devices, recipe)
+    wanted = measurements(recipe, data, len(devices), speeds, kind=kind)
+    wanted += look_measurements(recipe, data, len(devices), speeds, kind)
     if wanted or data.name not in speeds.start:
         with Pool(devices, data_request(recipe, None)) as pool:
             measure_costs(pool, wanted, speeds, data.name)
