@@ -104,8 +104,8 @@ def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
 
 
 def look_key(cost: str, look: str, rows: int) -> str:
-    """Where the cost of a look belongs, whose `step` is one look at one trial. cost: the program's key; rows: of its training
-    part."""
+    """Where the cost of a look belongs, whose `step` is one look at one trial. cost: the program's key; rows: of its
+    training part."""
     return json.dumps([cost, look, rows])
 
 

@@ -125,8 +125,8 @@ def meant(given: str, choices: Iterable[str]) -> list[str]:
         return begun
     if near := _nearest(word, plain.values()):
         return [name for name in names if plain[name] == near][:1]
-    called = {other for other, means in _MEANS.items() if len(other) >= LONG and set(means) & set(plain.values())}
-    near = _nearest(word, sorted(called))
+    there = set(plain.values())
+    near = _nearest(word, (other for other, means in _MEANS.items() if len(other) >= LONG and there & {*means}))
     return [name for name in names if near and plain[name] in _MEANS[near]][:1]
 
 
