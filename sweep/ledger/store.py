@@ -136,10 +136,11 @@ class Ledger(Reader):
         epochs, trials, readings = [], [], []
         for o in outcomes:
             place = study.id, o.number, o.epoch
-            readings += [(*place, r.step, r.place, r.quantity, _finite(r.value)) for r in o.readings]
+            found = {(r.step, r.place, r.quantity): _finite(r.value) for r in o.readings}
+            readings += [(*place, *key, value) for key, value in found.items()]
             measured = o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy, o.grad_norm
             *values, norm = [None if v is None or v - v else v for v in measured]  # as `_finite`, inline
-            epochs.append((*place, *values, norm, o.seconds))
+            epochs.append((*place, *values, norm, o.seconds, len(found)))
             reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
             best = values[2], values[2], values[3], values[3]
             tests = _finite(o.test_loss), _finite(o.test_accuracy)
@@ -147,7 +148,7 @@ class Ledger(Reader):
                 (o.state or "running", reason, o.epoch, *values, *best, *tests, o.seconds, study.id, o.number)
             )
         with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
+            self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", readings)
             self._connection.executemany(
                 "UPDATE trials SET state = ?, reason = ?, epochs = ?, train_loss = ?, train_accuracy = ?, val_loss "
