@@ -11,7 +11,7 @@ from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
 from sweep.recipe import Recipe
-from sweep.space import epoch_steps, total_epochs
+from sweep.space import epoch_steps, total_epochs, used_rows
 
 DECIDES_FIT = (
     "optimizer", "model", "function", "steps",
@@ -123,9 +123,7 @@ def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
     """Training rows, and those of a minibatch; a function has one."""
     if program["model"] == "function":
         return 1, 1
-    size, batch = program["train_size"], program["batch_size"]
-    rows = data.train if isinstance(size, str) else int(size)
-    return rows, rows if isinstance(batch, str) else min(int(batch), rows)
+    return used_rows(program["train_size"], program["batch_size"], data.train)
 
 
 def epoch_steps_of(program: Setting, data: DataInfo) -> int:
