@@ -18,7 +18,7 @@ from sweep.plan.forecast import (
     plan_search,
     plan_to_dict,
 )
-from sweep.plan.sizes import DECIDES_FIT, epochs_of, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, classes_note, epochs_of, parameter_count
 from sweep.plan.times import makespan
 from sweep.plan.units import Unit, units
 
@@ -27,6 +27,7 @@ __all__ = [
     "WORTH_SECONDS",
     "Plan",
     "Unit",
+    "classes_note",
     "corners",
     "epochs_of",
     "fold_text",

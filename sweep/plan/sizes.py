@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from sweep.data import DataInfo
+from sweep.data import Classes, DataInfo
 from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
@@ -67,6 +67,12 @@ def _check_path(program: Setting) -> None:
     dimension_of(str(program["function"]))
     if program["steps"] == 0:
         raise UsageError("steps = 0: a function has no epochs, so its steps decide; expected steps >= 1")
+
+
+def classes_note(recipe: Recipe, classes: Classes | None) -> str:
+    """A line where the smallest `train_size` leaves classes out; empty where none does, or nobody counted them."""
+    sizes = [int(size) for size in recipe.listed("train_size") if not isinstance(size, str)]
+    return classes.missing_text(min(sizes)) if sizes and classes else ""
 
 
 def check_starts(recipe: Recipe) -> None:

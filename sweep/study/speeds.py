@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sweep.data import DataInfo
+from sweep.data import DataInfo, load
 from sweep.errors import UsageError
 from sweep.formulas import check_start, point_of
 from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
-from sweep.plan import look_measurements, measurements
+from sweep.plan import classes_note, look_measurements, measurements
 from sweep.recipe import Recipe
 from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
 from sweep.workers import DataRequest, Pool
@@ -42,6 +42,14 @@ def measure_speeds(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Sp
         with Pool(devices, data_request(recipe, None)) as pool:
             measure_costs(pool, wanted, speeds, data.name)
     return speeds
+
+
+def missing_classes(recipe: Recipe) -> str:
+    """A line where the smallest `train_size` leaves classes out. The data are loaded for it; raises DataError if they
+    cannot be."""
+    if recipe.of_function or all(isinstance(size, str) for size in recipe.listed("train_size")):
+        return ""
+    return classes_note(recipe, load(recipe.data, recipe.data_dir, recipe.split_seed).classes())
 
 
 def measure_costs(
