@@ -13,7 +13,7 @@ from torch import nn
 
 from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import Program, Training
+from sweep.engine import Program, Saver, Training, looking, training
 from sweep.engine.looking import largest_eigenvalue
 from sweep.hyperparameters import canonical
 from sweep.space import LOOKS, EpochRecord, Trial, Watch
@@ -60,6 +60,26 @@ def test_looking_changes_no_number_and_sees_the_same_in_any_company(digits, shap
     assert alone[0].readings == ()
     assert {reading.step for reading in alone[1].readings} == {4, 8}
     assert repr(alone[1].readings) == repr(together[1][1].readings)
+
+
+def test_a_stop_is_heard_between_looks_and_none_is_made_again(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "ASK_SECONDS", 0.0)
+    looked, look = [], looking.at_start
+    monkeypatch.setattr(looking, "at_start", lambda *args: looked.append(args[1]) or look(*args))
+    settings = [canonical({"lr": lr, "epochs": 2, "hidden": 4}) for lr in (0.01, 0.1, 1.0)]
+    trials = [Trial(number, setting, 0) for number, setting in enumerate(settings)]
+    watch, split = Watch(("layers", "gap"), (1,)), first_rows(digits)
+    expected = train(settings, split, watch, [0, 0, 0])
+    asked = iter(["", "now"])
+    stopped = Training(trials, split, Saver(tmp_path, "digits"), lambda: next(asked), watch=watch)
+    assert (list(stopped), stopped.stopped) == ([], True)
+    [file] = tmp_path.iterdir()
+    out: list[list[EpochRecord]] = [[] for _ in trials]
+    for records in Training(trials, split, Saver(tmp_path, "digits", file), watch=watch):
+        for record in records:
+            out[record.number].append(replace(record, seconds=0.0))
+    assert out == [[replace(record, seconds=0.0) for record in records] for records in expected]
+    assert looked == [0, 1, 2] * 4  # two epochs, uninterrupted; the first in two parts, and the second
 
 
 @pytest.mark.parametrize("shape", NETS, ids=["mlp", "residual", "cnn"])
