@@ -232,7 +232,9 @@ def test_the_command_shows_layers_and_says_what_there_is(sweep, tmp_path):
     assert "batch_norm on" in shown
     assert "generalisation gap" in shown
     sweep(*["export", "s", "--readings", "-o", "r.csv"])
-    assert (tmp_path / "r.csv").read_text().startswith("trial,epoch,step,place,quantity,value\n")
+    assert (tmp_path / "r.csv").read_text().startswith("trial,epoch,step,place,quantity,value\n0,1,")
+    assert ",gap_loss," in (tmp_path / "r.csv").read_text()
+    assert "'" not in (tmp_path / "r.csv").read_text()  # an empty place is empty
 
 
 def test_what_cannot_be_looked_at_is_one_line(sweep):
