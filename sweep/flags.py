@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from sweep.errors import SweepError, UsageError
-from sweep.hyperparameters import TABLE, Hyperparameter, show_value
+from sweep.hyperparameters import FUNCTION, TABLE, Hyperparameter, show_value
 
 
 def _complete_study(incomplete: str) -> list[str]:
@@ -351,7 +351,8 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
 
 def _help(row: Hyperparameter) -> str:
     """What it is, when it is active, what it may be."""
-    when = f"; with {row.condition}" if row.condition else ""
+    on = "on a function only " if any(TABLE[name].panel == FUNCTION for name in row.unless) else ""
+    when = f"; {on}with {row.condition}" if row.condition else ""
     return f"{row.help} [dim]\\[{row.expected}; default {show_value(row.default)}{when}][/]"
 
 

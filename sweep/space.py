@@ -222,6 +222,12 @@ def epoch_steps(rows: int, batch_size: int) -> int:
     return rows // batch_size + (rows % batch_size > 1)
 
 
+def used_rows(train_size: Value, batch_size: Value, rows: int) -> tuple[int, int]:
+    """Training rows, and those of a minibatch, where the training part has so many `rows`."""
+    used = rows if isinstance(train_size, str) else int(train_size)
+    return used, used if isinstance(batch_size, str) else min(int(batch_size), used)
+
+
 def total_steps(setting: Setting, each: int) -> int:
     """Training steps of a trial, where an epoch has `each`: its `steps`, or those of its epochs."""
     return int(setting.get("steps", 0)) or int(setting["epochs"]) * each

@@ -49,6 +49,8 @@ class Measurement:
     key: str
     setting: Setting
     seeds: tuple[int, ...]
+    look: str = ""
+    """Instead, of the first seed, a look of that name."""
 
 
 @dataclass
@@ -99,6 +101,12 @@ def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
     if full:
         kept["rows"] = data.train
     return json.dumps([kind, jobs, list(data.shape), data.classes, sorted(kept.items())])
+
+
+def look_key(cost: str, look: str, rows: int) -> str:
+    """Where the cost of a look belongs, whose `step` is one look at one trial. cost: the program's key; rows: of its
+    training part."""
+    return json.dumps([cost, look, rows])
 
 
 def cache_file() -> Path:

@@ -92,15 +92,21 @@ elsewhere: the notes, PyTorch, Keras, scikit-learn, Optuna."""
 _COUNTS = ("n", "num", "nb", "number", "of", "no")
 """Words before a name that say that it is a number: num_layers, n_epochs."""
 
+LONG = 7
+"""Letters of what others call a thing, from which a slip in it still tells what was meant."""
+
 
 def meant(given: str, choices: Iterable[str]) -> list[str]:
     """The choices that a name most likely stands for: nothing rather than a wrong one.
 
     The same letters (batchNorm); what others call it (learning_rate); its beginning (val_acc); one slip of the finger
-    (drpout), two in a long name. Another number (beta3) is another name, not a slip.
+    (drpout), two in a long name; the same of what others call it, if that is long. Another number (beta3) is another
+    name, not a slip.
 
     >>> meant("--num-layers", ["--lanes", "--depth"])
     ['--depth']
+    >>> meant("--learning-rat", ["--lr", "--lr-schedule"])
+    ['--lr']
     >>> meant("residual", ["results", "resume"])
     []
     """
@@ -117,10 +123,18 @@ def meant(given: str, choices: Iterable[str]) -> list[str]:
     begun = [name for name in names if len(word) >= 3 and plain[name].startswith(word)]
     if 0 < len(begun) <= 3:
         return begun
-    near = {name: _slips(word, plain[name]) for name in names}
+    if near := _nearest(word, plain.values()):
+        return [name for name in names if plain[name] == near][:1]
+    there = set(plain.values())
+    near = _nearest(word, (other for other, means in _MEANS.items() if len(other) >= LONG and there & {*means}))
+    return [name for name in names if near and plain[name] in _MEANS[near]][:1]
+
+
+def _nearest(word: str, names: Iterable[str]) -> str:
+    """The name that is a slip or two away from a word, the fewest; empty where none is."""
+    near = {name: _slips(word, name) for name in names}
     least = min(near.values(), default=9)
-    most = 2 if len(word) >= 9 else 1
-    return [name for name, slips in near.items() if slips == least <= most][:1]
+    return next((name for name, slips in near.items() if slips == least <= (2 if len(word) >= 9 else 1)), "")
 
 
 def _plain(name: str) -> str:

@@ -179,6 +179,27 @@ def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
     assert numbers(sweep, "s") == expected
 
 
+def test_a_finished_trial_without_its_readings_is_trained_again(sweep, tmp_path):
+    grid = ("grid", "--lr", "0.1,0.01", "--hidden", 4, "--epochs", 2, "--study", "s")
+    sweep(*grid, "--max-trials", 1)
+    sweep(*grid, "--look", "layers,gap")  # the first trial was trained unwatched: nothing of it is lost
+    sweep("grid", "--function", "square", "--steps", 5, "--study", "f")
+    database = tmp_path / "results" / "sweep.db"
+    whole = query(database, "SELECT * FROM readings")
+    assert sweep("doctor").returncode == 0
+    for some, lost in (("study = 1 AND epoch = 2 AND quantity = 'grad_norm'", 3), ("1", len(whole) - 1)):
+        with contextlib.closing(sqlite3.connect(database)) as raw, raw:
+            raw.execute(f"DELETE FROM readings WHERE {some}")
+        said = sweep("doctor", code=1).stdout
+        assert f"study 's': 1 finished trial without {lost} readings" in said
+        assert ("study 'f': 1 finished trial without 1 reading (" in said) == (lost > 3)
+        sweep("doctor", "--mend")
+        for study in ("s", "f"):
+            sweep("resume", study)
+        assert sweep("doctor").returncode == 0
+        assert set(whole) <= set(query(database, "SELECT * FROM readings"))
+
+
 @pytest.mark.long
 def test_a_file_that_may_not_grow_is_one_line_and_resumes(sweep, tmp_path):
     """As on a full disk: writes fail past a size. What was recorded stays, and a run with room goes on."""

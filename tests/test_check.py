@@ -448,3 +448,11 @@ def test_check_compares_on_fresh_seeds_where_there_are_some():
     edge = [one for one in check(first, NONE) if one.kind == "edge"]
     assert len(edge) == 1
     assert [one.text for one in found if one.kind == "edge"] == [edge[0].text]
+
+
+def test_a_plan_and_a_run_say_what_a_small_training_part_leaves_out(sweep):
+    """digits' first 8 training rows (split seed 0) have 6 of the classes, its first 100 all."""
+    said = "with train_size 8, 4 of 10 classes have no training row (1, 3, 4, 9)"
+    for command in (("plan",), ("grid", "--epochs", 1, "--study", "s")):
+        assert sweep(*command, "--train-size", "8,100").stderr.count(said) == 1
+    assert "no training row" not in sweep("plan", "--train-size", "100").stderr

@@ -392,7 +392,8 @@ def test_an_interrupt_within_a_callback_is_heard(mine):
 
 @pytest.mark.parametrize(
     ("flag", "meant"),
-    [("--layers", "--depth"), ("--learning-rate", "--lr"), ("--alpha", "--lr"), ("--lambda", "--weight-decay"),
+    [("--layers", "--depth"), ("--learning-rate", "--lr"), ("--learning-rat", "--lr"), ("--neuorns", "--hidden"),
+     ("--alpha", "--lr"), ("--lambda", "--weight-decay"),
      ("--l2", "--weight-decay"), ("--units", "--hidden"), ("--batchsize", "--batch-size"), ("--bn", "--batch-norm")],
 )  # fmt: skip
 def test_what_others_call_a_flag_leads_to_it(refused, flag, meant):

@@ -137,6 +137,12 @@ def test_every_hyperparameter_is_a_flag_with_help_in_a_panel(sweep):
         assert row.panel in text
 
 
+def test_help_says_that_a_batch_size_needs_noise_on_functions_alone(sweep):
+    text = " ".join(sweep("grid", "--help").stdout.replace("│", " ").split())
+    assert 'or "full"; default 64; on a function only with noise other than 0]' in text
+    assert text.count("on a function only") == 1
+
+
 def test_every_command_has_help(sweep):
     for command in COMMAND_NAMES:
         assert "Usage: sweep" in sweep(command, "--help").stdout

@@ -389,6 +389,16 @@ def test_every_reader_knows_a_function(sweep, tmp_path):
     sweep("export", "d", "--optuna", "journal.log")
 
 
+@pytest.mark.parametrize(
+    ("flags", "lucky"), [(["--start", 10], False), (["--start", 10, "--noise", 1], True), ([], True)]
+)
+def test_no_more_seeds_are_asked_for_where_they_change_nothing(sweep, flags, lucky):
+    sweep("grid", "--function", "square", "--lr", "0.1,0.1000001", "--steps", 3, "--study", "s", *flags)
+    checked, shown = sweep("check", "s").stdout, sweep("show", "s").stdout
+    assert ("may be luck" in checked, "spread over seeds" in checked, "Add --seeds" in shown) == (lucky,) * 3
+    assert ("the ranks are exact" in shown) != lucky
+
+
 def test_seeds_draw_starts_from_the_box_alike_for_every_setting(sweep, tmp_path):
     sweep("grid", "--function", "beale", "--lr", "1e-9,2e-9", "--steps", 1, "--seeds", 4, "--study", "s")
     ends = query(tmp_path / "results/sweep.db", "SELECT trial, place, value FROM readings ORDER BY trial, place")

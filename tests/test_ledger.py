@@ -295,7 +295,7 @@ def test_the_documented_columns(plain):
     assert {"number", "setting", "seed", "state", "reason", "epochs", "seconds"} <= set(columns["trials"])
     curve = ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
     assert {*curve, "best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy"} <= set(columns["trials"])
-    assert columns["epochs"] == ["study", "trial", "epoch", *curve, "grad_norm", "seconds"]
+    assert columns["epochs"] == ["study", "trial", "epoch", *curve, "grad_norm", "seconds", "readings"]
     assert columns["readings"] == ["study", "trial", "epoch", "step", "place", "quantity", "value"]
     assert set(STATES) == {"waiting", "running", "complete", "pruned", "diverged", "failed"}
 

@@ -13,14 +13,14 @@ from torch import nn
 
 from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import Program, Training
+from sweep.engine import Program, Saver, Training, looking, training
 from sweep.engine.looking import largest_eigenvalue
 from sweep.hyperparameters import canonical
 from sweep.space import LOOKS, EpochRecord, Trial, Watch
 
 NETS = [
     {"depth": 3, "hidden": 12, "activation": "tanh", "batch_norm": True},
-    {"depth": 4, "hidden": 9, "connection": "residual", "label_smoothing": 0.1},
+    {"depth": 4, "hidden": 9, "connection": "residual", "label_smoothing": 0.1, "label_noise": 0.5},
     {"model": "cnn", "hidden": 3, "convolutions": 2, "connection": "dense", "batch_norm": True, "loss": "mse"},
 ]
 
@@ -60,6 +60,27 @@ def test_looking_changes_no_number_and_sees_the_same_in_any_company(digits, shap
     assert alone[0].readings == ()
     assert {reading.step for reading in alone[1].readings} == {4, 8}
     assert repr(alone[1].readings) == repr(together[1][1].readings)
+
+
+def test_a_stop_is_heard_between_looks_and_none_is_made_again(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "ASK_SECONDS", 0.0)
+    looked, look = [], looking.at_start
+    monkeypatch.setattr(looking, "at_start", lambda *args: looked.append(args[1]) or look(*args))
+    settings = [canonical({"lr": lr, "epochs": 2, "hidden": 4}) for lr in (0.01, 0.1, 1.0)]
+    trials = [Trial(number, setting, 0) for number, setting in enumerate(settings)]
+    watch, split = Watch(("layers", "gap"), (1,)), first_rows(digits)
+    expected = train(settings, split, watch, [0, 0, 0])
+    asked = iter(["", "now"])
+    stopped = Training(trials, split, Saver(tmp_path, "digits"), lambda: next(asked), watch=watch)
+    assert (list(stopped), stopped.stopped) == ([], True)
+    assert looked == [0, 1, 2, 0, 1, 2, 0, 1]  # two epochs, uninterrupted; then as far as it went
+    [file] = tmp_path.iterdir()
+    out: list[list[EpochRecord]] = [[] for _ in trials]
+    for records in Training(trials, split, Saver(tmp_path, "digits", file), watch=watch):
+        for record in records:
+            out[record.number].append(record._replace(seconds=0.0))
+    assert out == [[replace(record, seconds=0.0) for record in records] for records in expected]
+    assert looked == [0, 1, 2] * 4
 
 
 @pytest.mark.parametrize("shape", NETS, ids=["mlp", "residual", "cnn"])
@@ -147,6 +168,20 @@ def test_the_gap_is_scored_after_the_epoch_without_dropout(digits):
         assert record.train_loss > loss  # dropout was on, and the weights still moved
 
 
+def test_looks_and_the_gap_take_the_labels_that_the_trial_trains_on(digits):
+    """As two trials in company, each with its own labels, and as one trial of a data set with those labels."""
+    digits = first_rows(digits)
+    shape = {"lr": 0.1, "epochs": 1, "optimizer": "sgd", "hidden": 8, "depth": 1}
+    noisy = [canonical(shape | {"label_noise": share}) for share in (0.0, 0.3, 1.0)]
+    together = train(noisy, digits, Watch(LOOKS), [4, 4, 4])
+    labels = Program(noisy, [4, 4, 4], digits).training_labels()
+    wrong = [int((lane != digits.train.y).sum()) for lane in labels]
+    assert wrong[0] == 0 < wrong[1] < wrong[2]
+    for lane, [record] in zip(labels, together, strict=True):
+        [[plain]] = train([canonical(shape)], replace(digits, train=Part(digits.train.x, lane)), Watch(LOOKS), [4])
+        assert record.readings == plain.readings
+
+
 def test_vanishing_and_exploding_gradients(digits):
     """ORACLES.md, Gradient norm by layer at the start, first and last hidden layer, five seeds' geometric mean."""
 
@@ -197,7 +232,9 @@ def test_the_command_shows_layers_and_says_what_there_is(sweep, tmp_path):
     assert "batch_norm on" in shown
     assert "generalisation gap" in shown
     sweep(*["export", "s", "--readings", "-o", "r.csv"])
-    assert (tmp_path / "r.csv").read_text().startswith("trial,epoch,step,place,quantity,value\n")
+    assert (tmp_path / "r.csv").read_text().startswith("trial,epoch,step,place,quantity,value\n0,1,")
+    assert ",gap_loss," in (tmp_path / "r.csv").read_text()
+    assert "'" not in (tmp_path / "r.csv").read_text()  # an empty place is empty
 
 
 def test_what_cannot_be_looked_at_is_one_line(sweep):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sweep import speed
 from sweep.data import describe
-from sweep.plan import makespan, measurements, plan_grid, units
+from sweep.plan import look_measurements, makespan, measurements, plan_grid, units
 from sweep.recipe import load_recipe
 from sweep.speed import Cost, Speeds
 
@@ -58,6 +58,24 @@ def test_a_plan_adds_up_what_was_measured():
     assert plan_grid(load_recipe(None, FLAGS), DIGITS).seconds is None
 
 
+def test_a_plan_adds_what_is_watched_and_tells_no_time_where_a_look_was_not_measured():
+    """Looks at 2 of 5 epochs, 0.25 and 0.5 s each; the gap, 1,079 rows; a validation every 10 of 170 steps; a further
+    test."""
+    watched = {"look": "all", "look_epochs": "1,5,9", "evaluate_every": "10", "shift": "bright=x+6"}
+    flags = FLAGS | {"epochs": "5"} | watched
+    recipe, speeds = load_recipe(None, flags), speeds_with({24: 1e-3})
+    assert plan_grid(recipe, DIGITS, 1, None, speeds).seconds is None
+    wanted = look_measurements(recipe, DIGITS, 1, speeds, KIND)
+    assert [one.look for one in wanted] == ["layers", "curvature", "noise"] * 2  # of both cohorts
+    seconds = {"layers": 0.0, "curvature": 0.25, "noise": 0.5}
+    speeds.costs |= {one.key: (Cost(1, seconds[one.look], 0.0, 0),) for one in wanted}
+    assert look_measurements(recipe, DIGITS, 1, speeds, KIND) == []
+    rows = (5 + 17) * 359 + 2 * 1079 + 2 * 359
+    one = 170 * 1e-3 + rows * 1e-5 + 2 * 0.75
+    assert plan_grid(recipe, DIGITS, 1, None, speeds).seconds == pytest.approx(1.0 + 2.0 + 48 * one)
+    assert plan_grid(load_recipe(None, FLAGS), DIGITS, 1, None, speeds).seconds is not None
+
+
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=30), st.integers(1, 8))
 def test_no_schedule_is_shorter_than_the_longest_or_the_mean_nor_longer_than_twice_that(durations, workers):
     bound = max(*durations, sum(durations) / workers) if len(durations) > 1 else durations[0]
@@ -93,6 +111,9 @@ def test_a_plan_measures_once_and_tells_time_and_memory(sweep, tmp_path):
         sweep("plan", *flags, "--jobs", 1, "--no-measure", "--evaluate-every", 1, "--json", env=env).stdout
     )
     assert scored["seconds"] > first["seconds"]
+    looked = ["plan", *flags, "--jobs", 1, "--look", "noise", "--json"]
+    assert json.loads(sweep(*looked, "--no-measure", env=env).stdout)["seconds"] is None
+    assert json.loads(sweep(*looked, env=env).stdout)["seconds"] > first["seconds"]
     assert "expected: " in sweep("plan", *flags, "--jobs", 1, env=env).stdout
 
 

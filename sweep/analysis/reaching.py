@@ -16,7 +16,7 @@ from sweep.data import describe
 from sweep.errors import UsageError
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 from sweep.recipe import METRICS
-from sweep.space import epoch_steps
+from sweep.space import epoch_steps, used_rows
 
 TRAINED = ("complete", "diverged", "pruned")
 
@@ -90,7 +90,8 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     epochs = ledger.epochs(study)
     epochs = epochs[epochs["trial"].isin(trials["number"])]
     rows = sum(study.classes.train) if study.classes else describe(study.recipe.data).train
-    each = pd.Series(_epoch_steps(trials, rows), index=trials["number"])
+    sizes = zip(trials["train_size"], trials["batch_size"], strict=True)
+    each = pd.Series([epoch_steps(*used_rows(*size, rows)) for size in sizes], index=trials["number"])
     budget = trials.set_index("number")["steps"].astype("float64").replace(0, math.inf)
     ends = epochs.assign(
         step=np.minimum(epochs["epoch"] * epochs["trial"].map(each), epochs["trial"].map(budget)),
@@ -122,15 +123,6 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     lived = number[trials["state"] != "diverged"]  # some diverge before the first look
     every = distinct.pop() if len(distinct) == 1 and set(within["trial"]) >= set(lived) else 0
     return Reaching(study.name, metric, target, every, swept, steps, settings, against)
-
-
-def _epoch_steps(trials: pd.DataFrame, rows: int) -> list[int]:
-    """The steps of an epoch of each trial. rows: of the training part."""
-    out = []
-    for size, batch in zip(trials["train_size"], trials["batch_size"], strict=True):
-        used = rows if isinstance(size, str) else int(size)
-        out.append(epoch_steps(used, used if isinstance(batch, str) else min(int(batch), used)))
-    return out
 
 
 def _seconds(ends: pd.DataFrame, first: pd.Series) -> pd.Series:

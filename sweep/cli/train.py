@@ -139,7 +139,7 @@ def plan(
     from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
     from sweep.report import plan_table, search_plan_text
     from sweep.speed import recall
-    from sweep.study import measure_speeds, precision_note, speed_kind
+    from sweep.study import measure_speeds, missing_classes, precision_note, speed_kind
     from sweep.workers import choose_devices
 
     given = {"in_flight": in_flight, "pruner": pruner}
@@ -149,16 +149,18 @@ def plan(
     total = plan_grid(loaded, data).trials if trials is None else plan_search(loaded, data, trials).trials
     devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
-    speeds = recall()
+    speeds, small = recall(), ""
     if measure:
         try:
             speeds = measure_speeds(loaded if trials is None else corners(loaded), data, devices)
+            small = missing_classes(loaded)
         except DataError as error:
             print(f"sweep: no estimate of time and memory: {error}", file=sys.stderr)
     how = len(devices), lanes, speeds, speed_kind(devices, loaded)
     for note in [
         *(f"data: {note}" for note in data.notes),
         *loaded.idle_notes(),
+        small,
         *([quota_note()] if jobs is None and devices[0] == "cpu" else []),
     ]:
         if note:

@@ -33,6 +33,17 @@ class Classes:
         rows = sum(self.train) if train_size is None else train_size
         return [label for label, first in enumerate(self.first) if first >= rows]
 
+    def missing_text(self, train_size: int | None = None) -> str:
+        """A line about the classes that have no training row, of the first `train_size` or of all; empty where all
+        have."""
+        without = self.missing(train_size)
+        if not without:
+            return ""
+        where = f"with train_size {train_size}, " if not self.missing() else ""
+        shown = ", ".join(map(str, without[:5])) + (", …" if len(without) > 5 else "")
+        have = "has" if len(without) == 1 else "have"
+        return f"{where}{len(without):,} of {len(self.train):,} classes {have} no training row ({shown})"
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values; `classes_from_dict` reads them back."""
         return asdict(self)

@@ -86,7 +86,7 @@ def _load(path: Path, values: bool) -> tuple[dict[str, Array], dict[str, Array]]
         raise UsageError(f"{path}: cannot be read: {reason}; {EXPECTED} of numbers") from None
 
 
-def further_tests(parts: Iterable[str]) -> dict[str, str]:
+def further_parts(parts: Iterable[str]) -> dict[str, str]:
     """The further test sets among parts, each part by its set's name."""
     return {part.removeprefix("test_"): part for part in parts if part.startswith("test_")}
 
@@ -109,7 +109,7 @@ def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str,
     ]
     if ("val" in found[0]) != ("val" in found[1]):
         missing.append(f"{'y' if 'val' in found[0] else 'x'}_val")
-    alone = further_tests(sorted(found[0].keys() ^ found[1].keys())).values()
+    alone = further_parts(sorted(found[0].keys() ^ found[1].keys())).values()
     missing += [f"{'y' if part in found[0] else 'x'}_{part}" for part in alone]
     if missing:
         raise UsageError(f"{path}: no array {', '.join(missing)}; {EXPECTED}, found {', '.join(there) or 'none'}")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
-from sweep.data.npz import Arrays, brief, further_tests, images, read_npz
+from sweep.data.npz import Arrays, brief, further_parts, images, read_npz
 from sweep.data.toys import ROWS, TOYS
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
@@ -134,7 +134,7 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     info = _info(name, arrays.shape, arrays.classes, rows["train"], rows["test"])
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
-    return replace(info, notes=arrays.notes, tests=tuple(further_tests(rows)))
+    return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)))
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
@@ -159,7 +159,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
         x, y = arrays.x["train"], arrays.y["train"]
         test = arrays.x["test"], arrays.y["test"]
         val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
-        tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_tests(arrays.x).items()}
+        tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_parts(arrays.x).items()}
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]

@@ -52,10 +52,11 @@ def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
 
 
 def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
-    """Of each lane, the training part scored after the epoch, in evaluation mode, and how much worse the validation
-    part is: gap_loss = validation - training loss, gap_accuracy = training - validation accuracy."""
+    """Of each lane, the training part scored after the epoch, in evaluation mode, by the labels it was trained on, and
+    how much worse the validation part is: gap_loss = validation - training loss, gap_accuracy = training - validation
+    accuracy."""
     step = program.before + program.step
-    losses, accuracies = program.evaluate(program.split.train)
+    losses, accuracies = program.evaluate(program.split.train, labels=program.training_labels())
     for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
         found = {
             "scored_train_loss": loss,
@@ -83,11 +84,12 @@ class _Net:
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.momentum = 0.0  # what is looked at stays as it is
         self.parameters = list(self.module.parameters())
-        run = next(place for place, ((_, end), _) in enumerate(program.runs) if lane < end)
-        first = program.orders[run][: program.batch_size].to(train.x.device)
-        self.first = train.x[first].cpu().to(LOOK_DTYPE[kind]), train.y[first].cpu()
-        rows = slice(LOOK_ROWS[kind])
-        self.rows = train.x[rows].cpu().to(LOOK_DTYPE[kind]), train.y[rows].cpu()
+        first = program.orders[program.run_of(lane)][: program.batch_size]
+        rows = torch.arange(min(LOOK_ROWS[kind], len(train.y)))
+        self.first, self.rows = (
+            (train.x[pick.to(train.x.device)].cpu().to(LOOK_DTYPE[kind]), program.lane_labels(lane, pick))
+            for pick in (first, rows)
+        )
         self.norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.module.modules())
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:

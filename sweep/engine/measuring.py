@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from sweep.data import Part, Split
+from sweep.engine import looking
 from sweep.engine.program import Program
+from sweep.space import Watch
 from sweep.speed import SLOWER, Cost, Measurement
 
 SECONDS = 0.04
@@ -20,7 +22,11 @@ SECONDS = 0.04
 @torch.no_grad()
 def measure(measurement: Measurement, split: Split, device: str = "cpu", precision: str = "float32") -> list[Cost]:
     """Costs of 4, 16, … lanes and of them all, ascending; it ends where more lanes make a trial slower, or where the
-    memory does. One lane is measured, too, where four are the best, or too many for the memory."""
+    memory does. One lane is measured, too, where four are the best, or too many for the memory. Of a look, the cost of
+    one."""
+    if measurement.look:
+        program = Program([measurement.setting], measurement.seeds[:1], split, device=device, precision=precision)
+        return [Cost(1, _look(program, measurement.look), 0.0, 0)]
     costs: list[Cost] = []
     before = resident_memory()
 
@@ -76,6 +82,14 @@ def _rows(program: Program) -> float:
         program.evaluate(part)
         times.append(time.perf_counter() - begin)
     return min(times) / len(part.y)
+
+
+def _look(program: Program, name: str) -> float:
+    """The time of one look at the start of an epoch."""
+    program.begin_epoch(1)
+    begin = time.perf_counter()
+    looking.at_start(program, 0, Watch((name,)))
+    return time.perf_counter() - begin
 
 
 def resident_memory() -> int:

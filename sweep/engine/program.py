@@ -188,18 +188,22 @@ class Program:
             block.value.copy_(kept[name])
         return scores
 
-    def evaluate(self, part: Part, training: bool = False) -> tuple[list[float], list[float]]:
-        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode (or training mode)."""
+    def evaluate(
+        self, part: Part, training: bool = False, labels: Tensor | None = None
+    ) -> tuple[list[float], list[float]]:
+        """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode (or training mode). labels:
+        of each lane, [L, N], where they are not the part's own."""
+        every = part.y.expand(self.lanes, -1) if labels is None else labels
         loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
         for start in range(0, len(part.y), self.evaluation_rows):
             piece = slice(start, start + self.evaluation_rows)
-            labels = part.y[piece].to(self.device).expand(self.lanes, -1)
+            right = every[:, piece].to(self.device)
             rows = self._rows(part.x[piece])
             batch = Batch(((0, self.lanes),), (rows.clone() if training else rows,))  # training may write over it
             logits = self._forward(batch, training)
-            row_loss, _ = self.loss(logits, targets(labels, self.split.classes, None, self.dtype))
+            row_loss, _ = self.loss(logits, targets(right, self.split.classes, None, self.dtype))
             loss += row_loss.sum(1)
-            correct += (logits.max(1).indices == labels).sum(1)
+            correct += (logits.max(1).indices == right).sum(1)
         return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
 
     def predict(self, x: Tensor) -> Tensor:
@@ -211,6 +215,18 @@ class Program:
     def training_labels(self) -> Tensor:
         """The label of every training row as each lane has it, [L, N]."""
         return self._labels([torch.arange(len(self.split.train.y))] * len(self.runs)).cpu()
+
+    def run_of(self, lane: int) -> int:
+        """Which of the runs of lanes of one seed a lane is in."""
+        return next(place for place, ((_, end), _) in enumerate(self.runs) if lane < end)
+
+    def lane_labels(self, lane: int, pick: Tensor) -> Tensor:
+        """The labels of the picked training rows [B] as a lane has them, on the CPU."""
+        pick = pick.to(self.split.train.y.device)
+        labels, run = self.split.train.y[pick], self.run_of(lane)
+        if self.noises:
+            labels = self.noises[run].put(labels, pick)[lane - self.runs[run][0][0]]
+        return labels.cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Everything that steps change, by name: tensors [L, ...], and one dropout stream a seed."""

@@ -78,7 +78,7 @@ class Training:
         self.stopped = False
         self.trouble = ""
         self._wish = ""
-        self._readings: list[list[Reading]] = []
+        self._readings: list[list[Reading]] = [[] for _ in trials]
         self._file: Path | None = None
         self._cost = 0.0
         self._elapsed = 0.0
@@ -92,7 +92,9 @@ class Training:
         self._saved = self._looked = time.perf_counter()
         while self.trials and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
-            self._look()
+            if self._look(begin) == "now":
+                self._stop(time.perf_counter() - begin)
+                return
             while self.program.step < self.program.end:
                 self.program.train_step()
                 self._score()
@@ -114,10 +116,17 @@ class Training:
         settings, seeds = [trial.setting for trial in self.trials], [trial.seed for trial in self.trials]
         return Program(settings, seeds, self.split, device=self.device, precision=self.precision)
 
-    def _look(self) -> None:
-        """At an epoch's start: what is to be seen of each lane's network then."""
-        if not self.program.step:
-            self._readings = [looking.at_start(self.program, lane, self.watch) for lane in range(self.program.lanes)]
+    def _look(self, begin: float) -> str:
+        """At an epoch's start: what is to be seen of each lane's network then, those of a checkpoint left as they are.
+        Many looks take long, so between them it pauses as it does between steps."""
+        if self.program.step or not self.watch.look:
+            return ""
+        for lane, seen in enumerate(self._readings):
+            if not seen:
+                self._readings[lane] = looking.at_start(self.program, lane, self.watch)
+                if self._pause(begin) == "now":
+                    return "now"
+        return ""
 
     def _score(self) -> None:
         """After a step: every so many, the validation part. A lane whose loss is not finite has no score any more."""

@@ -126,7 +126,7 @@ def _own(name: str) -> Callable[..., Any]:
             spec.loader.exec_module(module)
             _loaded[name] = getattr(module, wanted)
         except Exception as error:
-            raise UsageError(f"function = {name}: {file.name} cannot be run: {_brief(error)}") from None
+            raise UsageError(f"function = {name}: {file.name} cannot be run: {_first_line(error)}") from None
     return _loaded[name]
 
 
@@ -141,13 +141,14 @@ def check_values(name: str, point: Sequence[float]) -> None:
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"function = {short_name(name)}: {_brief(error)}; expected {what}") from None
+        raise UsageError(f"function = {short_name(name)}: {_first_line(error)}; expected {what}") from None
     if not isinstance(value, Tensor) or value.shape != (2,) or not value.is_floating_point():
         given = f"a tensor of shape {tuple(value.shape[1:])}" if isinstance(value, Tensor) else type(value).__name__
         raise UsageError(f"function = {short_name(name)}: gives {given}; expected {what}")
 
 
-def _brief(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
+    """What went wrong in a user's own code, and where its text is long, the first line of it."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
 

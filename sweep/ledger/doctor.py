@@ -121,11 +121,12 @@ def _damage(path: Path, writable: bool) -> Finding | None:
 
 
 def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
-    """Trials that no process is training, and finished ones whose epochs are not all there."""
+    """Trials that no process is training, and finished ones whose epochs or readings are not all there."""
     try:
         with ledger.lock(study.name):
             stuck = [number for number, state in ledger.known(study).values() if state == "running"]
             torn = ledger.torn(study)
+            unread = {number: lost for number, lost in ledger.lost_readings(study).items() if number not in torn}
     except SweepError as error:
         yield Finding(str(error).replace("; wait for it or stop it", ": looked at when it is over"))
         return
@@ -145,6 +146,14 @@ def _study(ledger: Ledger, study: Study) -> Iterator[Finding]:
     if torn:
         what = f"study {study.name!r}: {count(len(torn), 'finished trial')} without some epochs"
         yield Finding(what, "set them to waiting, so that they are trained again", put_back(torn))
+    if unread:
+        lost = (
+            f"{count(sum(unread.values()), 'reading')} (what `sweep look` shows, scores within epochs, further tests)"
+        )
+        what = f"study {study.name!r}: {count(len(unread), 'finished trial')} without {lost}; their other numbers stand"
+        yield Finding(
+            what, "set them to waiting, so that they are trained again, readings and all", put_back([*unread])
+        )
 
 
 def _leftovers(folder: Path, studies: list[Study]) -> Iterator[Finding]:

@@ -188,6 +188,20 @@ class Reader(File):
         )
         return [number for (number,) in rows]
 
+    def lost_readings(self, study: Study) -> dict[int, int]:
+        """Finished trials that lack readings which were recorded with their epochs: how many of each."""
+        if self._version < 5:  # nobody counted them
+            return {}
+        rows = self._read(
+            "SELECT trial, sum(lost) FROM (SELECT trial, readings - "
+            "(SELECT count(*) FROM readings r WHERE r.study = e.study AND r.trial = e.trial AND r.epoch = e.epoch) "
+            "AS lost FROM epochs e WHERE study = ? AND readings > 0) JOIN trials ON number = trial "
+            f"WHERE study = ? AND lost > 0 AND state IN ({', '.join(map(repr, FINISHED))}) GROUP BY trial",
+            study.id,
+            study.id,
+        )
+        return dict(rows)
+
     def overview(self, study: Study) -> dict[str, Any]:
         """A study in one row: counts, its best finished trial's metric, times."""
         counts = self.counts(study)

@@ -1,4 +1,4 @@
-"""The ledger's tables, schema version 4; `results/README.md` describes them for readers.
+"""The ledger's tables, schema version 5; `results/README.md` describes them for readers.
 
 studies  one row per study: recipe as JSON, versions and machine it was started on, when, trials in all
 trials   one row per trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 FILE = "sweep.db"
 APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 4
+VERSION = 5
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 FINISHED = ("complete", "pruned", "diverged")
 PLANNED_EPOCHS = "max_epochs"
@@ -84,6 +84,7 @@ CREATE TABLE epochs (
     train_loss REAL, train_accuracy REAL, val_loss REAL, val_accuracy REAL,
     grad_norm REAL,                    -- mean L2 norm of the gradient over every tenth step
     seconds REAL,
+    readings INTEGER,                  -- how many were recorded with it; NULL where nobody counted
     PRIMARY KEY (study, trial, epoch),
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID;
@@ -103,5 +104,6 @@ UPGRADE = {
     ),
     2: ("ALTER TABLE studies ADD COLUMN classes TEXT",),
     3: (READINGS,),
+    4: ("ALTER TABLE epochs ADD COLUMN readings INTEGER",),
 }
 """What brings a ledger of each version to the next."""

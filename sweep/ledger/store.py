@@ -150,14 +150,15 @@ class Ledger(Reader):
         epochs, trials, readings = [], [], []
         for number, epoch, *measured, seconds, state, test, accuracy, read, reason in sorted(outcomes, key=_number):
             place = study.id, number, epoch
-            readings += [(*place, *what, _kept(value)) for *what, value in read]
+            found = {tuple(what): _kept(value) for *what, value in read}
+            readings += [(*place, *what, value) for what, value in found.items()]
             *values, norm = [_kept(value) for value in measured]
-            epochs.append((*place, *values, norm, seconds))
+            epochs.append((*place, *values, norm, seconds, len(found)))
             reason = (reason or f"loss not finite in epoch {epoch}") if state == "diverged" else ""
             ended = state or "running", reason, epoch
             trials.append((study.id, number, *ended, *values, _kept(test), _kept(accuracy), seconds))
         with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
+            self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", readings)
             self._connection.executemany(
                 "UPDATE trials SET state = ?3, reason = nullif(?4, ''), epochs = ?5, "

@@ -12,12 +12,13 @@ from sweep.plan.forecast import (
     Plan,
     corners,
     fold_text,
+    look_measurements,
     measurements,
     plan_grid,
     plan_search,
     plan_to_dict,
 )
-from sweep.plan.sizes import DECIDES_FIT, epochs_of, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, classes_note, epochs_of, parameter_count
 from sweep.plan.times import makespan
 from sweep.plan.units import Unit, units
 
@@ -26,9 +27,11 @@ __all__ = [
     "WORTH_SECONDS",
     "Plan",
     "Unit",
+    "classes_note",
     "corners",
     "epochs_of",
     "fold_text",
+    "look_measurements",
     "makespan",
     "measurements",
     "parameter_count",

@@ -12,12 +12,12 @@ from typing import Any
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, Setting, Value, canonical
-from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count
+from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
-from sweep.space import Range
-from sweep.speed import Measurement, Speeds, cost_key
+from sweep.space import Range, Watch
+from sweep.speed import Cost, Measurement, Speeds, cost_key, look_key
 from sweep.wording import count, join_words
 
 LISTED = 1000
@@ -98,15 +98,16 @@ def plan_grid(
     cohorts = []
     durations: list[float] = []
     memory = 0
-    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind)
+    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind, recipe.watch)
     splits = max(1, len(recipe.splits))
     share = least_programs(census.cohort_count * splits, jobs)
     for program, settings in itertools.islice(census.cohorts(), LISTED):
         trials = settings * len(grid.seeds)
         pieces = splits * piece_sizes(program, data, trials // splits, jobs, lanes, speeds, kind, share)
-        cost = speeds.at(cost_key(program, data, jobs, kind), pieces[0])
-        every = recipe.watch.every
-        one = trial_seconds(program, data, cost, every) if cost else rate and rate * relative_cost(program, data)
+        key = cost_key(program, data, jobs, kind)
+        cost = speeds.at(key, pieces[0])
+        one = _watched_seconds(program, data, cost, recipe.watch, speeds, key)
+        one = one or (rate and rate * relative_cost(program, data))
         memory = max(memory, cost.memory if cost else 0)
         durations += [(one or 0.0) * piece for piece in pieces]
         seconds = one and one * trials
@@ -164,9 +165,7 @@ def plan_search(
         trials=trials,
         settings=trials // seeds,
         jobs=min(jobs, trials),
-        seconds=_search_seconds(
-            plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind, recipe.watch.every
-        ),
+        seconds=_search_seconds(plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind, recipe.watch),
         cohorts=[
             replace(one, trials=share, settings=0, seconds=None, lanes=min(one.lanes, share)) for one in plan.cohorts
         ],
@@ -192,18 +191,20 @@ def _ends(values: Range, row: Hyperparameter, recipe: Recipe) -> tuple[Value, ..
 
 
 def _search_seconds(
-    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str, every: int
+    plan: Plan, trials: int, share: int, jobs: int, lanes: int | None, speeds: Speeds, kind: str, watch: Watch
 ) -> float | None:
     """Seconds of a search whose generations have `share` trials of each cohort; None where nothing was measured."""
     start = speeds.start.get(plan.data.name)
     programs = [one.program for one in plan.cohorts]
-    rate = _rate([(program, 1) for program in programs], plan.data, plan.jobs, speeds, kind)
+    rate = _rate([(program, 1) for program in programs], plan.data, plan.jobs, speeds, kind, watch)
     if not start or not rate:
         return None
     one = []
     for program in programs:
-        cost = speeds.at(cost_key(program, plan.data, plan.jobs, kind), min(share, lanes or share))
-        one.append(trial_seconds(program, plan.data, cost, every) if cost else rate * relative_cost(program, plan.data))
+        key = cost_key(program, plan.data, plan.jobs, kind)
+        cost = speeds.at(key, min(share, lanes or share))
+        seconds = _watched_seconds(program, plan.data, cost, watch, speeds, key)
+        one.append(seconds or rate * relative_cost(program, plan.data))
     return OWN_SECONDS + start[0] + trials * statistics.fmean(one) / jobs
 
 
@@ -231,15 +232,43 @@ def measurements(
     return list(found.values())
 
 
-def _rate(cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> float | None:
+def look_measurements(recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> list[Measurement]:
+    """Which looks have to be measured before a plan can say what a grid that looks inside its networks costs."""
+    out = []
+    for one in [] if recipe.of_function else measurements(recipe, data, jobs, Speeds(), kind=kind):
+        for look in _looks(recipe.watch):
+            key = look_key(one.key, look, rows_of(one.setting, data)[0])
+            if key not in speeds.costs:
+                out.append(Measurement(key, one.setting, one.seeds[:1], look))
+    return out
+
+
+def _looks(watch: Watch) -> list[str]:
+    """The looks that a plan knows by measuring them: the gap is a scoring like any other."""
+    return [look for look in watch.look if look != "gap"]
+
+
+def _watched_seconds(
+    program: Setting, data: DataInfo, cost: Cost | None, watch: Watch, speeds: Speeds, key: str
+) -> float | None:
+    """What one trial takes a worker, with what is watched of it; None where some of it was not measured."""
+    looks = [speeds.at(look_key(key, look, rows_of(program, data)[0]), 1) for look in _looks(watch)]
+    known = [look.step for look in looks if look]
+    return trial_seconds(program, data, cost, watch, sum(known)) if cost and len(known) == len(looks) else None
+
+
+def _rate(
+    cohorts: Sequence[tuple[Setting, int]], data: DataInfo, jobs: int, speeds: Speeds, kind: str, watch: Watch
+) -> float | None:
     """Seconds for each unit of `relative_cost`, the median of the cohorts that were measured; for those that were
     not.
     """
-    rates = [
-        trial_seconds(program, data, cost) / relative_cost(program, data)
-        for program, _ in cohorts
-        if (cost := speeds.choose(cost_key(program, data, jobs, kind), GPU_LANES))
-    ]
+    rates = []
+    for program, _ in cohorts:
+        key = cost_key(program, data, jobs, kind)
+        cost = speeds.choose(key, GPU_LANES)
+        if seconds := _watched_seconds(program, data, cost, watch, speeds, key):
+            rates.append(seconds / relative_cost(program, data))
     return statistics.median(rates) if rates else None
 
 

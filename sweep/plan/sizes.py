@@ -6,12 +6,12 @@ import math
 import os
 from dataclasses import dataclass
 
-from sweep.data import DataInfo
+from sweep.data import Classes, DataInfo
 from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
 from sweep.recipe import Recipe
-from sweep.space import epoch_steps, total_epochs
+from sweep.space import epoch_steps, total_epochs, used_rows
 
 DECIDES_FIT = (
     "optimizer", "model", "function", "steps",
@@ -69,6 +69,12 @@ def _check_path(program: Setting) -> None:
         raise UsageError("steps = 0: a function has no epochs, so its steps decide; expected steps >= 1")
 
 
+def classes_note(recipe: Recipe, classes: Classes | None) -> str:
+    """A line where the smallest `train_size` leaves classes out; empty where none does, or nobody counted them."""
+    sizes = [int(size) for size in recipe.listed("train_size") if not isinstance(size, str)]
+    return classes.missing_text(min(sizes)) if sizes and classes else ""
+
+
 def check_starts(recipe: Recipe) -> None:
     """Raises UsageError where a start has another number of numbers than its function, or starts differ in it."""
     if not recipe.of_function:
@@ -123,9 +129,7 @@ def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
     """Training rows, and those of a minibatch; a function has one."""
     if program["model"] == "function":
         return 1, 1
-    size, batch = program["train_size"], program["batch_size"]
-    rows = data.train if isinstance(size, str) else int(size)
-    return rows, rows if isinstance(batch, str) else min(int(batch), rows)
+    return used_rows(program["train_size"], program["batch_size"], data.train)
 
 
 def epoch_steps_of(program: Setting, data: DataInfo) -> int:

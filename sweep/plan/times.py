@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
 from sweep.plan.sizes import epoch_steps_of, epochs_of, layers_of, rows_of
-from sweep.space import total_steps
+from sweep.space import UNWATCHED, Watch, total_steps
 from sweep.speed import Cost
 
 MULTIPLY_ADDS = 10e9
@@ -19,12 +19,15 @@ PATH_STEP = 5_000.0
 """The same for a step of one path among thousands."""
 
 
-def trial_seconds(program: Setting, data: DataInfo, cost: Cost, every: int = 0) -> float:
-    """What one trial takes a worker: its steps, a validation after each epoch and after `every` so many steps (0: after
-    epochs alone), and the test."""
-    steps = total_steps(program, epoch_steps_of(program, data))
-    scored = epochs_of(program, data) + (steps // every if every else 0)
-    return steps * cost.step + (scored * data.val + data.test) * cost.row
+def trial_seconds(program: Setting, data: DataInfo, cost: Cost, watch: Watch = UNWATCHED, looks: float = 0.0) -> float:
+    """What one trial takes a worker: its steps, a validation after each epoch, the tests; what is watched beside.
+    looks: seconds of an epoch's looks at its start."""
+    steps, epochs = total_steps(program, epoch_steps_of(program, data)), epochs_of(program, data)
+    looked = sum(epoch <= epochs for epoch in watch.epochs) if watch.epochs else epochs
+    scored = data.val * (epochs + (steps // watch.every if watch.every else 0))
+    scored += data.test * (1 + len(watch.shifts))
+    scored += rows_of(program, data)[0] * looked * ("gap" in watch.look)
+    return steps * cost.step + scored * cost.row + looked * looks
 
 
 def makespan(durations: Iterable[float], workers: int) -> float:

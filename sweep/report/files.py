@@ -90,7 +90,7 @@ def _csv(frame: pd.DataFrame) -> str:
 def _safe(cell: Any) -> Any:
     if isinstance(cell, float) and not isinstance(cell, bool):
         return repr(float(cell)) if math.isfinite(cell) else None
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r")) else cell
 
 
 def to_json(frame: pd.DataFrame) -> str:

@@ -188,6 +188,8 @@ def _ties(board: SettingsBoard) -> str:
     if board.selected is None or len(rows) < 2:
         return ""
     most, kind = int(rows["n"].max()), "seed" if board.roles is None else "fresh seed"
+    if most < 2 and board.table.exact:
+        return "No seed changes a path from a given start without noise: the ranks are exact."
     if most < 2:
         add = "" if board.table.imported or board.table.adaptive else " Add --seeds 5."
         return f"One {kind} per setting: no difference can be judged; it may be luck.{add}"

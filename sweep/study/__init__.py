@@ -18,7 +18,7 @@ from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
 from sweep.study.opening import add_start, check_name, check_trains, open_study
 from sweep.study.running import Options, parse_duration, run
-from sweep.study.speeds import measure_speeds, precision_note, speed_kind
+from sweep.study.speeds import measure_speeds, missing_classes, precision_note, speed_kind
 from sweep.study.watching import Quiet, Start, Summary, Watcher
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "export_optuna",
     "follow_data",
     "measure_speeds",
+    "missing_classes",
     "open_study",
     "parse_duration",
     "precision_note",

@@ -26,7 +26,7 @@ from sweep.messages import (
     Trained,
     Trouble,
 )
-from sweep.plan import Unit
+from sweep.plan import Unit, classes_note
 from sweep.space import EpochRecord, Trial
 from sweep.speed import Measurement, Speeds
 from sweep.study.speeds import measure_costs
@@ -143,7 +143,8 @@ class Loop:
     def _sit(self, message: Loaded) -> None:
         """Begins a sitting: from now on trials are trained on these data, by this machine."""
         self.ledger.use_data(self.study, message.fingerprint, message.classes)
-        if note := mixing_note(self.ledger, self.study, message.facts):
+        small = classes_note(self.study.recipe, message.classes)
+        for note in filter(None, [mixing_note(self.ledger, self.study, message.facts), small]):
             self.watcher.note(note)
         self.sitting = self.ledger.sit(self.study, message.facts)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sweep.data import DataInfo
+from sweep.data import DataInfo, load
 from sweep.errors import UsageError
 from sweep.formulas import check_start, point_of
 from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
-from sweep.plan import measurements
+from sweep.plan import classes_note, look_measurements, measurements
 from sweep.recipe import Recipe
 from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
 from sweep.workers import DataRequest, Pool
@@ -35,11 +35,21 @@ def measure_speeds(recipe: Recipe, data: DataInfo, devices: Sequence[str]) -> Sp
     Raises DataError if the data cannot be loaded, SweepError if the workers cannot work.
     """
     speeds = recall()
-    wanted = measurements(recipe, data, len(devices), speeds, kind=speed_kind(devices, recipe))
+    kind = speed_kind(devices, recipe)
+    wanted = measurements(recipe, data, len(devices), speeds, kind=kind)
+    wanted += look_measurements(recipe, data, len(devices), speeds, kind)
     if wanted or data.name not in speeds.start:
         with Pool(devices, data_request(recipe, None)) as pool:
             measure_costs(pool, wanted, speeds, data.name)
     return speeds
+
+
+def missing_classes(recipe: Recipe) -> str:
+    """A line where the smallest `train_size` leaves classes out. The data are loaded for it; raises DataError if they
+    cannot be."""
+    if recipe.of_function or all(isinstance(size, str) for size in recipe.listed("train_size")):
+        return ""
+    return classes_note(recipe, load(recipe.data, recipe.data_dir, recipe.split_seed).classes())
 
 
 def measure_costs(

@@ -25,7 +25,9 @@ from sweep.recipe import InPercent
 
 def too_few_seeds(reading: Reading) -> Iterator[Remark]:
     """The first setting cannot be told from the second, as the board of `sweep show` judges it (its ≈); where it does
-    not judge, as with one seed, the gap is small."""
+    not judge, as with one seed, the gap is small. Where seeds change nothing, there is no luck."""
+    if reading.table.exact:
+        return
     board = rank_settings(reading.table)
     rows, apart = board.compared, board.told_from_first(1)
     if board.selected is None or len(rows) < 2 or apart:

@@ -64,11 +64,9 @@ def no_rows(reading: Reading) -> Iterator[Remark]:
     size, without = max(by_size.items(), key=lambda item: len(item[1]))
     if not without:
         return
-    where = f"with train_size {size}, " if not classes.missing() else ""
-    shown = ", ".join(map(str, without[:5])) + (", …" if len(without) > 5 else "")
     lost = sum(classes.val[label] for label in without) / sum(classes.val)
-    have, them = ("has", "it") if len(without) == 1 else ("have", "them")
-    text = f"{where}{len(without):,} of {len(classes.train):,} classes {have} no training row ({shown})"
+    them = "it" if len(without) == 1 else "them"
+    text = classes.missing_text(size)
     text += f": the {_percent(lost)} of the validation rows that are of {them} cannot be learned" if lost else ""
     yield Remark("classes", text, {"without": without, "train_size": size, "lost": lost}, "")
 
