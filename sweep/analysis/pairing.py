@@ -257,10 +257,10 @@ def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTes
     kept = np.isin(seed, shared)
     order = np.lexsort((seed[kept], cell[kept]))
     x, y = (v[kept][order].reshape(len(cells), len(shared)) for v in (x, y))
-    return compare_seeds(x.mean(axis=0), y.mean(axis=0)), _share_luck(x - y)
+    return compare_seeds(x.mean(axis=0), y.mean(axis=0)), share_luck(x - y)
 
 
-def _share_luck(d: Floats) -> bool:
+def share_luck(d: Floats) -> bool:
     """Whether the seeds' differences [cells, seeds] move together over the cells: the F test of the seeds in a two-way
     layout without repetition (Fisher 1925), at a level so large that little of it is missed."""
     from scipy import stats
