@@ -24,7 +24,7 @@ from sweep.data import DataInfo, describe
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
 from sweep.plan import Plan, plan_grid, plan_search
-from sweep.recipe import Recipe, load_recipe, merge_equal, recipe_of
+from sweep.recipe import Recipe, fit_claims, load_claims, load_recipe, merge_equal, recipe_of
 from sweep.streams import ENDING
 from sweep.study import (
     Options,
@@ -268,6 +268,18 @@ def train_rest(ledger: Ledger, study: Record, watcher: Watcher, options: Options
     """Trains what is left of a study that the caller has locked. Raises UsageError for one that was imported."""
     check_trains(study)
     return run_study(ledger, study, describe(study.recipe.data), watcher, options)
+
+
+def state_claims(ledger: Ledger, study: Record, file: Path) -> Record:
+    """The study, which the caller has locked, with the claims of a TOML file beside its own. Raises UsageError for what
+    the study cannot be asked."""
+    from sweep.analysis import study_table
+    from sweep.analysis.verdicts import check_claim
+
+    claims = fit_claims(load_claims(file), study.recipe)
+    for claim in claims:
+        check_claim(study_table(ledger, study, claim.metric), claim)
+    return ledger.state(study, claims)
 
 
 def _search_notes(recipe: Recipe, plan: Plan, trials: int) -> list[str]:

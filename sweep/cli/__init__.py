@@ -5,6 +5,7 @@ train      grid, search, plan, resume
 read       ls, show, trial
 exporting  export
 answers    effect, importance, check
+verdict    verdict, notes
 confirm    confirm, compare
 importing  import
 pictures   plot, report
@@ -30,7 +31,7 @@ from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
 _MODULES = (
-    *("train", "read", "exporting", "answers", "confirm", "pictures", "layer", "function"),
+    *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "layer", "function"),
     *("importing", "dashboard", "upkeep"),
 )
 

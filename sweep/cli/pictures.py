@@ -12,7 +12,6 @@ from sweep.flags import Asked, Json, StudyName, group_flags
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
     from sweep.analysis.pictures import Picture
-    from sweep.hyperparameters import Setting
     from sweep.ledger import Ledger, Study
 
 KINDS = {
@@ -90,6 +89,8 @@ def plot(
         raise unknown("kind of picture", kind, KINDS)
     if trial is not None and kind != "boundary":
         raise UsageError(f"--trial {trial}: for a boundary; {kind} draws all trials")
+    from sweep.analysis.pictures import draw_picture
+
     with Ledger(asked.results) as ledger:
         found = ledger.study(study)
         table = asked_table(ledger, found, asked)
@@ -98,7 +99,7 @@ def plot(
         if kind == "boundary":
             picture = _boundary(ledger, found, table, names or [], trial)
         else:
-            picture = _picture(ledger, found, table, kind, names or [], top, epoch)
+            picture = draw_picture(ledger, found, table, kind, names or [], top, epoch)
     if as_json:
         from sweep.report.files import picture_records
 
@@ -129,41 +130,6 @@ def _boundary(ledger: Ledger, study: Study, table: StudyTable, names: list[str],
     return pictures.boundary_picture(table, study.recipe.data, answer_plane(ledger, study, trial))
 
 
-def _picture(
-    ledger: Ledger, study: Study, table: StudyTable, kind: str, names: list[str], top: int, epoch: int | None
-) -> Picture:
-    from sweep.analysis import pictures
-    from sweep.errors import UsageError
-
-    data = study.recipe.data
-    if names and kind in ("curves", "budget", "importance", "surface", "basins"):
-        raise UsageError(f"{kind} draws all hyperparameters; given {', '.join(names)}")
-    if kind in ("surface", "basins"):
-
-        def find(number: int) -> tuple[Setting, int]:
-            row, setting = ledger.trial(study, number)
-            return setting, int(row["seed"])
-
-        return pictures.surface_picture(table, find, top) if kind == "surface" else pictures.basins_picture(table, find)
-    if kind == "curves":
-        return pictures.curves_picture(table, ledger.epochs(study), data, top)
-    if kind == "look":
-        return pictures.look_picture(table, ledger.readings(study), data, names, epoch)
-    if kind == "pareto":
-        return pictures.pareto_picture(table, data, names, pictures.parameter_counter(data))
-    if kind == "budget":
-        return pictures.budget_picture(table, data)
-    if kind == "importance":
-        return pictures.importance_picture(table, data)
-    draw = {
-        "isolation": pictures.isolation_picture,
-        "heatmap": pictures.heatmap_picture,
-        "parallel": pictures.parallel_picture,
-        "effect": pictures.effect_picture,
-    }[kind]
-    return draw(table, data, names)
-
-
 @app.command(rich_help_panel="Ask")
 @group_flags
 def report(
@@ -181,6 +147,7 @@ def report(
     """
     from sweep.analysis import rank_settings
     from sweep.analysis.pictures import parameter_counter
+    from sweep.analysis.verdicts import judge_claims
     from sweep.ledger import Ledger
     from sweep.report.page import Report, save_report
 
@@ -190,7 +157,8 @@ def report(
         board = rank_settings(table)
         fresh = find_fresh_score(ledger, found, board)
         kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data)
-        told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds)
+        verdicts = judge_claims(ledger, found) if found.recipe.claims else []
+        told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds, verdicts)
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

@@ -20,7 +20,7 @@ from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
-from sweep.recipe.reading import load_recipe, recipe_from_dict, recipe_of
+from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -42,7 +42,9 @@ __all__ = [
     "Search",
     "add_claims",
     "fit_claims",
+    "header_of",
     "is_accuracy",
+    "load_claims",
     "load_recipe",
     "merge_equal",
     "of_unit",

@@ -6,6 +6,7 @@ checked against the recipe, and `analysis.verdicts` says what became of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -123,6 +124,20 @@ def add_claims(there: Sequence[Claim], stated: Sequence[Claim], when: str, after
     known = [claim.said for claim in there]
     new = [replace(claim, stated=when, afterwards=afterwards) for claim in stated if claim.said not in known]
     return (*there, *new)
+
+
+SURE = 0.05
+"""The error of all claims of a study together."""
+
+
+def seeds_for(claims: Sequence[Claim]) -> int:
+    """Seeds from which on a claim that is judged over seeds can be shown beside all others: n seeds of one sign have
+    p = 2^(1 - n), and the smallest p counts as many times as there are claims (Holm 1979).
+
+    >>> seeds_for([Claim("one", "beats")] * 3)
+    7
+    """
+    return math.ceil(1 - math.log2(SURE / max(1, len(claims))) - 1e-9)
 
 
 def read_claims(listed: object, file: str = "", text: str = "") -> tuple[Claim, ...]:

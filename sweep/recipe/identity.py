@@ -12,11 +12,12 @@ from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
-from sweep.recipe.claims import Claim
+from sweep.recipe.claims import Claim, seeds_for
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
+from sweep.wording import count
 
 WATCHED = ("look", "look_epochs", "evaluate_every", "shift")
 """The keys that say what to watch; they decide no number."""
@@ -179,7 +180,16 @@ class Recipe:
             *(note for note in ranges if note),
             *self.long_warmup(),
             *self._same_paths(),
+            *self._few_seeds(),
         ]
+
+    def _few_seeds(self) -> list[str]:
+        """A line where there are too few seeds for a claim to be judged over them."""
+        needed, seeds = seeds_for(self.claims), len(self.seeds)
+        if not self.claims or self.of_function or seeds >= needed:
+            return []
+        claims = count(len(self.claims), "claim")
+        return [f"{claims}: {count(seeds, 'seed')} can show none that is judged over seeds; expected --seeds {needed}"]
 
     def _same_paths(self) -> list[str]:
         """A line where seeds change nothing: a function's start is given, and there is no noise."""

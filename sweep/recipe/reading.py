@@ -11,7 +11,7 @@ from typing import Any
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
-from sweep.recipe.claims import claim_from_dict, fit_claims, read_claims
+from sweep.recipe.claims import Claim, claim_from_dict, fit_claims, read_claims
 from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
@@ -66,6 +66,35 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
 def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:
     if path is None:
         return _build({}, flags, "", search=search)
+    table, text = _read_toml(path)
+    return _build(_beside(table, path), flags, str(path), text, search)
+
+
+def load_claims(path: Path) -> tuple[Claim, ...]:
+    """The claims of a TOML file, whatever else is in it. Raises UsageError, also if it has none."""
+    table, text = _read_toml(path)
+    claims = read_claims(table.get("claim", []), str(path), text)
+    if not claims:
+        raise UsageError(f"{path}: states no claim; expected tables [[claim]]")
+    return claims
+
+
+def header_of(path: Path) -> list[str]:
+    """The paragraphs of the comment at the head of a recipe's file, without its commands, which are set in."""
+    paragraphs: list[list[str]] = [[]]
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("#")
+        if not words.strip() or words.startswith("  "):
+            paragraphs.append([])
+        else:
+            paragraphs[-1].append(words.strip())
+    return [" ".join(lines) for lines in paragraphs if lines]
+
+
+def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """A file's table and text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -73,12 +102,11 @@ def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a recipe: {error}") from None
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text), text
     except RecursionError:
         raise UsageError(f"{path}: not a recipe: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise UsageError(f"{path}: not valid TOML: {error}") from None
-    return _build(_beside(table, path), flags, str(path), text, search)
 
 
 def _beside(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ costs    what a setting's network costs
 insides  what was looked at inside trials
 paths    paths down a function, where every start ends
 asked    effect and importance, from the analyses of those names
+drawing  a picture by the name of its kind
 
 A picture knows nothing of colours or files: `sweep.report` draws the same one as a chart and in the terminal.
 """
@@ -18,6 +19,7 @@ from sweep.analysis.pictures.base import CROSS, Axis, Picture, most_telling, row
 from sweep.analysis.pictures.boundary import boundary_picture
 from sweep.analysis.pictures.costs import parameter_counter
 from sweep.analysis.pictures.curves import curves_picture
+from sweep.analysis.pictures.drawing import draw_picture
 from sweep.analysis.pictures.insides import look_picture
 from sweep.analysis.pictures.paths import basins_picture, surface_picture
 from sweep.analysis.pictures.planes import heatmap_picture, isolation_picture, parallel_picture
@@ -31,6 +33,7 @@ __all__ = [
     "boundary_picture",
     "budget_picture",
     "curves_picture",
+    "draw_picture",
     "effect_picture",
     "heatmap_picture",
     "importance_picture",

@@ -6,9 +6,9 @@ never got there, 0 where both did, NaN where a trial is missing.
 
 D is judged by the exact signed-rank test (Wilcoxon 1945), so that under permuted labels no claim is confirmed too
 often, whatever the numbers look like: with few seeds a t test of differences of +d and -d is wrong far too often. Its
-sample are the cells where there are enough of them, else the seeds, each averaged over the cells. Where seeds are lucky
-in many cells at once, cells are no independent sample, and both must show it, so that the larger p counts (Berger
-1982). Needs numpy and scipy.
+sample are the cells where there are enough of them, else the seeds, each with what is typical of the cells. Where
+seeds are lucky in many cells at once, cells are no independent sample, and both must show it, so that the larger p
+counts (Berger 1982). Needs numpy and scipy.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from sweep.analysis.pairing import ALPHA, MOST_NEEDED, POWER, share_luck
-from sweep.analysis.significance import signed_rank, signed_rank_interval
+from sweep.analysis.significance import pseudo_median, signed_rank, signed_rank_interval
 from sweep.analysis.statistics import Floats, deviation
 
 WORST = 10.0
-"""What an infinite difference counts in an average over cells, in units of the largest finite one."""
+"""What an infinite difference counts beside those of other cells, in units of the largest finite one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Evidence:
     seeds: int = 0
     """Seeds that all of them have."""
     wins: int = 0
-    """Cells, or of one cell seeds, that are the claim's way."""
+    """Outcomes that are the claim's way."""
     losses: int = 0
     """Those that are the other way."""
     margin: float = 0.0
@@ -97,14 +97,13 @@ def weigh(d: Floats, margin: float = 0.0, share: float = 1.0, **facts: Any) -> E
     outcomes = cells if unit == "cells" else seeds
     both = [cells, seeds] if lucky and len(cells) >= fewest else [outcomes]
     p_for, p_against, p_equal = (max(ps) for ps in zip(*(_ask(values, margin) for values in both), strict=True))
-    shown = cells if len(cells) > 1 else seeds
     return Evidence(
         unit=unit,
         outcomes=outcomes,
         cells=len(cells),
         seeds=len(seeds),
-        wins=int((shown > 0).sum()),
-        losses=int((shown < 0).sum()),
+        wins=int((outcomes > 0).sum()),
+        losses=int((outcomes < 0).sum()),
         margin=margin,
         p_for=p_for,
         p_against=p_against,
@@ -155,14 +154,16 @@ def _by_cell(d: Floats) -> Floats:
 
 
 def _by_seed(d: Floats) -> Floats:
-    """The outcome of each seed that all cells have, averaged over the cells; an infinite one counts as `WORST`."""
+    """The outcome of each seed that all cells have: the pseudo-median over the cells (Hodges & Lehmann 1963), which one
+    odd cell does not move far. Of several cells an infinite one counts as `WORST`. [n]"""
     if not d.size:
         return np.empty(0)
     whole = d[:, ~np.isnan(d).any(axis=0)]
     if len(d) == 1:
         return np.asarray(whole[0], float)
     finite = np.abs(whole[np.isfinite(whole)]).max(initial=0.0) or 1.0
-    return np.asarray(np.clip(whole, -WORST * finite, WORST * finite).mean(axis=0), float)
+    whole = np.clip(whole, -WORST * finite, WORST * finite)
+    return np.array([pseudo_median(column) for column in whole.T])
 
 
 def _lucky(d: Floats) -> bool:

@@ -71,6 +71,8 @@ class Verdict:
     metric: str
     verdict: str
     """One of `VERDICTS`."""
+    maximized: bool = False
+    """Whether more of the metric is better."""
     parts: list[Part] = field(default_factory=list)
     """One, or one for each value of the claim's `by`."""
     exceptions: list[tuple[str, Any]] = field(default_factory=list)
@@ -105,7 +107,7 @@ def judge_claims(ledger: Ledger, study: Study) -> list[Verdict]:
     for claim, (evidence, problem) in zip(claims, weighed, strict=True):
         table = tables[claim.metric]
         parts = [_judge_part(claim, each, *map(float, next(judged))) for each in evidence]
-        verdict = Verdict(claim, table.metric, _sum_up(parts), parts, problem=problem)
+        verdict = Verdict(claim, table.metric, _sum_up(parts), table.sign < 0, parts, problem=problem)
         out.append(_with_exceptions(table, verdict))
     return out
 

@@ -124,6 +124,19 @@ def check_level(table: StudyTable, column: str, value: Any, claim: Claim) -> Non
         )
 
 
+def check_claim(table: StudyTable, claim: Claim) -> None:
+    """Raises UsageError for a hyperparameter or level that a study does not have."""
+    columns = {
+        key: find_column(table, name, claim) for key in ("factor", "by", "on", "range") if (name := getattr(claim, key))
+    }
+    for key, of in (("level", "factor"), ("than", "factor"), ("more_at", "on"), ("less_at", "on")):
+        if getattr(claim, key) is not None:
+            check_level(table, columns[of], getattr(claim, key), claim)
+    for name, values in claim.where:
+        for value in values:
+            check_level(table, find_column(table, name, claim), value, claim)
+
+
 def parts_of(trials: Trials, column: str | None) -> list[tuple[Any, Trials]]:
     """A claim's parts: the trials at each value of its `by`, or all of them."""
     if column is None:

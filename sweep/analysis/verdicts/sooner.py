@@ -57,21 +57,23 @@ def _compare(
     (x, x_known), (y, y_known) = sides
     d, bounds = _compare_steps(x, x_known, y, y_known, claim.times)
     both = ~np.isnan(x) & ~np.isnan(y)
+    decided = both & (np.isfinite(x) | np.isfinite(y))
+    ratio = _middle(bounds[decided])
     facts = {
         "reached": [int(np.isfinite(side[both]).sum()) for side in (x, y)],
         "of": int(both.sum()),
         "target": claim.target,
         "made": int(trials["made"].max()) if len(trials) else 0,
-        "ratio": _middle(bounds[both]),
-        "at_least": bool(np.isinf(y[both]).any() and not np.isinf(x[both]).any()),
+        "ratio": ratio,
+        "at_least": bool(np.isinf((y if ratio >= 1 else x)[decided]).any()),
     }
     medians = _middle(x[both]), _middle(y[both])
     return weigh(d, 0.0, share, at=at, scale="log ratio", sides=medians, facts=facts)
 
 
 def _compare_steps(x: Floats, x_known: Floats, y: Floats, y_known: Floats, times: float) -> tuple[Floats, Floats]:
-    """The logarithm of how many times sooner the first side was, less that of `times`; infinite where one side alone got
-    there, 0 where that does not decide. And the ratios themselves, of a side that never got there what is known."""
+    """The logarithm of how many times sooner the first side was, less that of `times`; infinite where one side alone
+    got there, 0 where that does not decide. And the ratios, of a side that never got there what is known."""
     with np.errstate(all="ignore"):
         log = np.log(y / x) - math.log(times)
         d = np.where(np.isfinite(x) & np.isfinite(y), log, 0.0)

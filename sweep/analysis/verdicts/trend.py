@@ -37,8 +37,8 @@ def _follow(trials: Trials, column: str, claim: Claim, share: float, at: object)
 
 
 def correlate_ranks(values: Floats) -> Floats:
-    """Spearman's rank correlation of values [levels, …] with the levels' order, ties at their midranks: […]. 0 where all
-    are equal; NaN where one is missing.
+    """Spearman's rank correlation of values [levels, …] with the levels' order, ties at their midranks: […]. 0 where
+    all are equal; NaN where one is missing.
 
     >>> correlate_ranks(np.array([[1.0, 3.0], [2.0, 2.0], [5.0, 1.0]])).round(2).tolist()
     [1.0, -1.0]

@@ -1,6 +1,7 @@
 """HTML that opens offline: one chart, or the whole report of a study. Needs jinja2, and what draws charts.
 
 content  what a report says, section by section
+notes    one page of many claims, recipe by recipe
 recipes  the recipe and the command that make a study again
 """
 
@@ -26,7 +27,7 @@ __all__ = ["Report", "chart_page", "command_text", "content", "recipe_text", "sa
 def save_report(report: Report, target: str) -> None:
     """Writes a study's report as one self-contained file. Raises UsageError, SweepError."""
     path = check_target(target, (".html",))
-    write(path, target, _page(content(report)).encode())
+    write(path, target, render(content(report)).encode())
 
 
 def chart_page(picture: Picture) -> str:
@@ -38,10 +39,11 @@ def chart_page(picture: Picture) -> str:
         "themes": THEMES,
         "actions": {"export": True, "source": False, "compiled": False, "editor": False},
     }
-    return _page({"title": picture.title, "single": figure_words(picture) | {"id": "chart"}, "charts": charts})
+    return render({"title": picture.title, "single": figure_words(picture) | {"id": "chart"}, "charts": charts})
 
 
-def _page(values: dict[str, Any]) -> str:
+def render(values: dict[str, Any]) -> str:
+    """The page of a template's values; `specs` are its charts, or `charts` one that is ready."""
     template = _template()
     if "specs" in values:
         specs, datasets = _shared(values.pop("specs"))

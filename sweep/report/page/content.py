@@ -23,6 +23,9 @@ from sweep.report.answers import (
     sentences,
     tuned_sentences,
 )
+from sweep.report.answers.verdicts import afterwards_words, draw_command
+from sweep.report.answers.verdicts import headline as verdict_headline
+from sweep.report.answers.verdicts import sentences as verdict_sentences
 from sweep.report.files import plain
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
@@ -32,6 +35,7 @@ from sweep.wording import count
 
 if TYPE_CHECKING:
     from sweep.analysis import StudyTable
+    from sweep.analysis.verdicts import Verdict
     from sweep.ledger import Sitting, Study
 
 SIZES = {"wide": 840, "medium": 520, "narrow": 256}
@@ -60,6 +64,8 @@ class Report:
     """Counts a setting's parameters."""
     kinds: Sequence[Sequence[Sitting]] = ()
     """The sittings that trained it, by kind of machine."""
+    verdicts: Sequence[Verdict] = ()
+    """What became of its claims."""
 
 
 def content(report: Report) -> dict[str, Any]:
@@ -76,6 +82,7 @@ def content(report: Report) -> dict[str, Any]:
         "study": study.name,
         "lead": _lead(study, table, board),
         "answer": _answer(board, table, report.fresh),
+        "verdicts": [record_verdict(study.name, verdict) for verdict in report.verdicts],
         "effects": asked,
         "importance": shares,
         "checks": {
@@ -91,6 +98,7 @@ def content(report: Report) -> dict[str, Any]:
     }
     names = {
         "answer": "Answer",
+        "verdicts": "Claims",
         "effects": "Effects",
         "importance": "Importance",
         "checks": "Checks",
@@ -235,12 +243,26 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     figures = []
     if drawn:
         picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
-        figures = [_figure(picture, specs)] if picture is not None else []
+        figures = [add_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
     paired = "Settings that differ in one hyperparameter alone are paired, seeds averaged first"
     about = f"{paired}; p values are adjusted together (Holm). {footnote(each[0])}"
     about += f" Not compared here: {left} more." if left else ""
     return {"about": about, "each": list(map(_record_answer, each)), "figures": figures}
+
+
+def record_verdict(study: str, verdict: Verdict, figure: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a page says of a claim."""
+    late = afterwards_words(verdict.claim)
+    words = verdict.verdict.split()
+    return {
+        "text": verdict.claim.text,
+        "headline": verdict_headline(verdict),
+        "colour": words[-1] if words[-1] == "where" else words[0],
+        "lines": [*verdict_sentences(verdict), *([late] if late else [])],
+        "figure": figure,
+        "command": draw_command(study, verdict),
+    }
 
 
 def _record_answer(effect: Effect) -> dict[str, Any]:
@@ -265,7 +287,7 @@ def _importance(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     except SweepError as error:
         return {"lines": [f"Not told: {error}."], "figure": None} if report.table.swept else None
     lines = [importance_method(shares), *importance_sentences(shares)]
-    return {"lines": lines, "figure": _figure(picture, specs)}
+    return {"lines": lines, "figure": add_figure(picture, specs)}
 
 
 # Figures
@@ -284,13 +306,13 @@ def _figures(report: Report, specs: dict[str, Any]) -> tuple[list[dict[str, Any]
     figures, failed = [], []
     for make in makes:
         try:
-            figures.append(_figure(make(), specs))
+            figures.append(add_figure(make(), specs))
         except UsageError as error:
             failed.append(f"Not drawn: {error}.")
     return figures, failed
 
 
-def _figure(picture: Picture, specs: dict[str, Any]) -> dict[str, Any]:
+def add_figure(picture: Picture, specs: dict[str, Any]) -> dict[str, Any]:
     """A picture's words, its two charts put among `specs`."""
     place = f"chart-{len(specs)}"
     specs[place] = all_charts(picture)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
-    """A recipe's plain values as TOML: what is neither a table nor a list of tables first."""
+    """A recipe's plain values as TOML: what is neither a table nor a list of tables first, then the claims as they were
+    written, without when."""
+    claims = recipe.get("claims", [])
+    recipe = {key: value for key, value in recipe.items() if key != "claims"}
     tables = {key: value for key, value in recipe.items() if isinstance(value, Mapping) and value}
     lines = [
         f"{_key(key)} = {_value(value)}"
@@ -26,6 +29,9 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
             f"[{_key(name)}]",
             *(f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None),
         ]
+    for claim in claims:
+        said = {key: value for key, value in claim.items() if key not in ("stated", "afterwards")}
+        lines += ["", "[[claim]]", *(f"{_key(key)} = {_value(value)}" for key, value in said.items())]
     return "\n".join(lines) + "\n"
 
 
