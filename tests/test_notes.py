@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_the_commands_of_a_comment_are_about_the_study_and_what_it_varies(file):
     names = {*read(file).swept, "state"}
     for words in commands(file)[1:]:
         assert words[2] == file.stem
-        for flag, given in zip(words, words[1:], strict=False):
+        for flag, given in pairwise(words):
             if flag in ("--by", "--per"):
                 assert set(given.split(",")) <= names
             elif flag == "--where":
