@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import Effect, SettingsBoard, StudyTable
     from sweep.analysis.confirming import Confirmation
+    from sweep.analysis.verdicts import Verdict
 
 
 def run(
@@ -178,6 +179,12 @@ class StudyResults:
 
         return effects(self.table(metric, direction, where), [name], by)[0]
 
+    def verdicts(self) -> list[Verdict]:
+        """What became of each claim that the recipe states in tables [[claim]]. Raises UsageError if it states none."""
+        from sweep.analysis.verdicts import judge_claims
+
+        return judge_claims(self._ledger, self._record)
+
     def confirm(
         self,
         seeds: int | None = None,
@@ -279,7 +286,7 @@ def state_claims(ledger: Ledger, study: Record, file: Path) -> Record:
     claims = fit_claims(load_claims(file), study.recipe)
     for claim in claims:
         check_claim(study_table(ledger, study, claim.metric), claim)
-    return ledger.state(study, claims)
+    return ledger.state(study, claims, len(study.recipe.seeds))
 
 
 def _search_notes(recipe: Recipe, plan: Plan, trials: int) -> list[str]:

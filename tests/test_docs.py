@@ -29,6 +29,8 @@ COMMAND_NAMES = (
         "plot",
         "layer",
         "look",
+        "verdict",
+        "notes",
         "report",
         "reproduce",
         "doctor",

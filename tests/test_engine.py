@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -202,7 +202,7 @@ def records(settings: list[dict], seeds: list[int], split: Split) -> dict[int, l
     out: dict[int, list[dict]] = {trial.number: [] for trial in trials}
     for outcomes in Training(trials, split):
         for outcome in outcomes:
-            row = asdict(outcome)
+            row = outcome._asdict()
             del row["seconds"], row["number"]
             out[outcome.number].append({key: repr(value) for key, value in row.items()})  # repr: NaN equals NaN
     return out

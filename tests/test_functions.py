@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +254,22 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
     (records,) = list(PathTraining(trials))
     assert [record.state for record in records] == ["complete", "diverged"]
     assert records[1].reason == "left every bound at step 142"
+
+
+def test_a_path_needs_no_sympy():
+    """Which takes half a second to import, in each worker; torch's `grad` asks for it where it is given slopes."""
+    code = """
+import sys
+from sweep.functions.training import PathTraining
+from sweep.hyperparameters import canonical
+from sweep.space import Trial
+
+setting = canonical({"model": "function", "function": "rosenbrock", "optimizer": "adam", "steps": 2})
+((record,),) = PathTraining([Trial(0, setting, 0)])
+print(record.state, "sympy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "complete False\n", done.stderr
 
 
 # Pictures

@@ -10,7 +10,6 @@ import re
 import resource
 import signal
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -174,7 +173,7 @@ def readings(folder: Path, study: str) -> list[tuple[object, ...]]:
 
 
 def plain(records) -> list[dict]:
-    return [{key: repr(value) for key, value in asdict(record).items() if key != "seconds"} for record in records]
+    return [{key: repr(value) for key, value in record._asdict().items() if key != "seconds"} for record in records]
 
 
 @pytest.mark.parametrize(
@@ -624,7 +623,7 @@ def test_scoring_within_epochs_changes_no_bit_and_outlasts_a_stop(digits, tmp_pa
     alone = [record for (record,) in Training(trials[1:], digits, watch=watched)]
     assert plain(alone) == plain(whole[1])
     bare = [record for (record,) in Training(trials[1:], digits)]
-    assert plain(bare) == plain([replace(record, readings=()) for record in alone])
+    assert plain(bare) == plain([record._replace(readings=()) for record in alone])
     read = [one for record in alone for one in record.readings]
     assert [one.step for one in read[::2]] == [*range(every, 41, every)]
     if every == 1:

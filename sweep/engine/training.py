@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -216,8 +216,8 @@ class Training:
             "seen": program.seen,
             "elapsed": elapsed,
             "trials": [checkpoint.trial_key(trial) for trial in self.trials],
-            "looked": [[astuple(reading) for reading in found] for found in self._readings],
-            "readings": [[[astuple(reading) for reading in record.readings] for record in row] for row in self.history],
+            "looked": self._readings,
+            "readings": [[record.readings for record in row] for row in self.history],
         }
         rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
         history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.trials), len(_FIELDS))

@@ -95,13 +95,12 @@ class Function:
 
 
 def _slopes(value: Tensor, inputs: Sequence[Tensor], keep: bool = False) -> list[Tensor]:
-    """The derivatives of L values, each of its own point alone."""
+    """The derivatives of L values, each of its own point alone: of their sum, since torch imports sympy, half a second,
+    to look at slopes that it is given to begin with."""
     if not value.requires_grad:
         return [torch.zeros_like(one) for one in inputs]
     with torch.enable_grad():
-        found = torch.autograd.grad(
-            value, inputs, torch.ones_like(value), create_graph=keep, retain_graph=keep, allow_unused=True
-        )
+        found = torch.autograd.grad(value.sum(), inputs, create_graph=keep, retain_graph=keep, allow_unused=True)
     return [torch.zeros_like(one) if slope is None else slope for slope, one in zip(found, inputs, strict=True)]
 
 

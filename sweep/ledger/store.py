@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from sweep.data import Classes
@@ -24,7 +25,7 @@ class Ledger(Reader):
 
     def create(self, name: str, recipe: Recipe, trials: int) -> Study:
         """Adds a study. Its name must be new."""
-        recipe = replace(recipe, claims=add_claims((), recipe.claims, now(), afterwards=False))
+        recipe = replace(recipe, claims=add_claims((), recipe.claims, now(), len(recipe.seeds), afterwards=False))
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, versions, machine) VALUES (?, ?, ?, ?, ?, ?)",
@@ -80,12 +81,12 @@ class Ledger(Reader):
         """Notes where a study's data file lies now."""
         return self._rewrite(study, replace(study.recipe, data=path))
 
-    def state(self, study: Study, claims: Sequence[Claim]) -> Study:
-        """Notes what is claimed of a study: what was before stays as it was, what is new gets the time, and whether any
-        result was there by then."""
+    def state(self, study: Study, claims: Sequence[Claim], seeds: int) -> Study:
+        """Notes what is claimed of a study that is to have so many seeds: what was before stays as it was, what is new
+        gets the time, and whether any result was there by then."""
         trained = self._read("SELECT 1 FROM trials WHERE study = ? AND epochs > 0 LIMIT 1", study.id)
         afterwards = bool(study.recipe.imported or trained)
-        claims = add_claims(study.recipe.claims, claims, now(), afterwards)
+        claims = add_claims(study.recipe.claims, claims, now(), seeds, afterwards)
         return self._rewrite(study, replace(study.recipe, claims=claims))
 
     def _rewrite(self, study: Study, recipe: Recipe) -> Study:
@@ -144,29 +145,27 @@ class Ledger(Reader):
             )
 
     def record(self, study: Study, outcomes: Iterable[EpochRecord]) -> None:
-        """Writes a batch of epochs and what they make of their trials."""
+        """Writes a batch of epochs and what they make of their trials, in the order of numbers, as the rows lie in the
+        file: rows from all over it take half as long again."""
         epochs, trials, readings = [], [], []
-        for o in outcomes:
-            place = study.id, o.number, o.epoch
-            readings += [(*place, r.step, r.place, r.quantity, _finite(r.value)) for r in o.readings]
-            measured = o.train_loss, o.train_accuracy, o.val_loss, o.val_accuracy, o.grad_norm
-            *values, norm = [None if v is None or v - v else v for v in measured]  # as `_finite`, inline
-            epochs.append((*place, *values, norm, o.seconds))
-            reason = (o.reason or f"loss not finite in epoch {o.epoch}") if o.state == "diverged" else None
-            best = values[2], values[2], values[3], values[3]
-            tests = _finite(o.test_loss), _finite(o.test_accuracy)
-            trials.append(
-                (o.state or "running", reason, o.epoch, *values, *best, *tests, o.seconds, study.id, o.number)
-            )
+        for number, epoch, *measured, seconds, state, test, accuracy, read, reason in sorted(outcomes, key=_number):
+            place = study.id, number, epoch
+            readings += [(*place, *what, _kept(value)) for *what, value in read]
+            *values, norm = [_kept(value) for value in measured]
+            epochs.append((*place, *values, norm, seconds))
+            reason = (reason or f"loss not finite in epoch {epoch}") if state == "diverged" else ""
+            ended = state or "running", reason, epoch
+            trials.append((study.id, number, *ended, *values, _kept(test), _kept(accuracy), seconds))
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", readings)
             self._connection.executemany(
-                "UPDATE trials SET state = ?, reason = ?, epochs = ?, train_loss = ?, train_accuracy = ?, val_loss "
-                "= ?, val_accuracy = ?, "
-                "best_val_loss = coalesce(min(best_val_loss, ?), best_val_loss, ?), best_val_accuracy = "
-                "coalesce(max(best_val_accuracy, ?), best_val_accuracy, ?), "
-                "test_loss = ?, test_accuracy = ?, seconds = coalesce(seconds, 0) + ? WHERE study = ? AND number = ?",
+                "UPDATE trials SET state = ?3, reason = nullif(?4, ''), epochs = ?5, "
+                "train_loss = ?6, train_accuracy = ?7, val_loss = ?8, val_accuracy = ?9, "
+                "best_val_loss = coalesce(min(best_val_loss, ?8), best_val_loss, ?8), "
+                "best_val_accuracy = coalesce(max(best_val_accuracy, ?9), best_val_accuracy, ?9), "
+                "test_loss = ?10, test_accuracy = ?11, seconds = coalesce(seconds, 0) + ?12 "
+                "WHERE study = ?1 AND number = ?2",
                 trials,
             )
 
@@ -198,5 +197,10 @@ def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
         yield trial.number, text, trial.seed
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+_number = attrgetter("number")
+
+
+def _kept(value: float | None) -> float:
+    """A number as it is kept: one that is not there or not finite as NaN, which SQLite makes NULL. None would be NULL
+    too, but sqlite3 looks for an adapter of every None, which takes six times as long as a number."""
+    return value if value is not None and value - value == 0 else math.nan

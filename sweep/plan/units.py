@@ -88,7 +88,8 @@ def units(
     share = least_programs(len(cohorts), jobs)
     for (_, split, place), members in cohorts.items():
         program = {name: value for name, value in members[0].setting.items() if name in PROGRAM}
-        members.sort(key=lambda trial: (trial.seed, trial.number))
+        if program["model"] != "function":  # a path has no minibatch to share; its row lies by its number
+            members.sort(key=lambda trial: (trial.seed, trial.number))
         epochs = epochs_of(program, data)
         sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])

@@ -99,11 +99,13 @@ class Claim:
     """When the study got it (ISO 8601); None before that."""
     afterwards: bool = False
     """Whether there were results by then."""
+    seeds: int | None = None
+    """How many seeds the study was to have then."""
 
     @property
     def said(self) -> Claim:
         """The claim as it was written, without when."""
-        return replace(self, stated=None, afterwards=False)
+        return replace(self, stated=None, afterwards=False, seeds=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The claim as plain values; `claim_from_dict` reads it back."""
@@ -118,11 +120,14 @@ def claim_from_dict(table: Mapping[str, Any]) -> Claim:
     return Claim(**{**table, "where": where})
 
 
-def add_claims(there: Sequence[Claim], stated: Sequence[Claim], when: str, afterwards: bool) -> tuple[Claim, ...]:
+def add_claims(
+    there: Sequence[Claim], stated: Sequence[Claim], when: str, seeds: int, afterwards: bool
+) -> tuple[Claim, ...]:
     """The claims of a study and those that a recipe states now: what was stated before is kept as it was, what is new
-    or has changed is added with the time, and whether there were results by then."""
+    or has changed is added with the time, how many seeds there were to be, and whether there were results by then."""
     known = [claim.said for claim in there]
-    new = [replace(claim, stated=when, afterwards=afterwards) for claim in stated if claim.said not in known]
+    now = {"stated": when, "afterwards": afterwards, "seeds": seeds}
+    new = [replace(claim, **now) for claim in stated if claim.said not in known]  # type: ignore[arg-type]
     return (*there, *new)
 
 
@@ -283,6 +288,12 @@ def _check_numbers(claim: Claim, metric: str, recipe: Recipe, where: str) -> Non
     known = (recipe.metric,) if recipe.imported or recipe.of_function else (*METRICS,)
     if metric not in known:
         raise unknown("metric", metric[:60], known, where)
+    losses = () if recipe.imported else dict.fromkeys(recipe.listed("loss"))
+    if metric.endswith("_loss") and len(losses) > 1:
+        raise UsageError(
+            f"{where}the {metric} of different losses ({', '.join(map(str, losses))}) is "
+            "in different units; expected metric = val_accuracy"
+        )
     if claim.kind == "sooner" and (recipe.imported or recipe.of_function):
         raise UsageError(f"{where}a target is looked for along a training; expected a study of networks, trained here")
     for key in ("target", "usable", "bar"):

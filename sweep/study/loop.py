@@ -77,18 +77,19 @@ class Loop:
         measure_costs(self.pool, wanted, speeds, self.study.recipe.data, self.ready, self._take, stop)
 
     def train(self, queue: list[Unit]) -> None:
-        """Trains the units, or as many as the user's patience allows."""
+        """Trains the units, or as many as the user's patience allows. Workers get the next one before the epochs of the
+        last are recorded, so that they train meanwhile."""
         self.queue = queue
+        self._give_out()
         while self.busy or (self.queue and not self.stopping):
-            while self.ready and self.queue and not self.stopping:
-                self._give(self.ready.pop(0), self.queue.pop(0))
             records: list[EpochRecord] = []
             for message in self.pool.messages(0.25):
                 if isinstance(message, Trained):
                     records += message.records
-                else:  # what it does to trials comes after their epochs
+                elif not isinstance(message, Done | Ready):  # what it does to trials comes after their epochs
                     self._record(records)
                 self._take(message)
+            self._give_out()
             self._record(records)
             self.watcher.tick()
             self._look_up()
@@ -105,6 +106,10 @@ class Loop:
         if len(self.interrupts) > 1:
             self.stopping = "interrupted"
             self._abandon()
+
+    def _give_out(self) -> None:
+        while self.ready and self.queue and not self.stopping:
+            self._give(self.ready.pop(0), self.queue.pop(0))
 
     def _give(self, worker: int, unit: Unit) -> None:
         self.busy[worker] = unit

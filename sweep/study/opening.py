@@ -120,7 +120,7 @@ def _state(ledger: Ledger, study: Study, recipe: Recipe, watcher: Watcher) -> St
     before = study.recipe.claims
     if {claim.said for claim in recipe.claims} <= {claim.said for claim in before}:
         return study
-    study = ledger.state(study, recipe.claims)
+    study = ledger.state(study, recipe.claims, len(recipe.seeds))
     late = sum(claim.afterwards for claim in study.recipe.claims[len(before) :])
     if late:
         watcher.note(f"{study.name}: {count(late, 'claim')} stated after results were there, and marked so")

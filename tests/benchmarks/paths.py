@@ -16,6 +16,7 @@ import csv
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -71,12 +72,13 @@ def main() -> None:
     parser.add_argument("--loop", type=int, default=300, help="paths that the loop goes down")
     parser.add_argument("--repeat", type=int, default=3, help="times that sweep runs; the median counts")
     asked = parser.parse_args()
-    seeds, times = max(1, asked.paths // RATES), []
+    seeds, times, busy = max(1, asked.paths // RATES), [], []
     with tempfile.TemporaryDirectory() as folder:
         for attempt in range(asked.repeat):
-            begin = time.perf_counter()
+            begin, before = time.perf_counter(), processor_seconds()
             sweep("grid", *FLAGS, "--seeds", seeds, "--steps", asked.steps, "--study", f"p{attempt}", folder=folder)
             times.append(time.perf_counter() - begin)
+            busy.append(processor_seconds() - before)
         rows = list(csv.DictReader(io.StringIO(sweep("export", "p0", "-o", "-", folder=folder))))
         rows = sorted(rows, key=lambda row: int(row["trial"]))[:: max(1, len(rows) // asked.loop)]
         starts = {int(row["seed"]): start(int(row["seed"])) for row in rows}
@@ -93,6 +95,14 @@ def main() -> None:
     print(f"| {count:,} | {asked.steps} | {cells} |")
     each = ", ".join(f"{value:.1f}" for value in sorted(times))
     print(f"\nsweep: median of {each} s; the loop went down {len(paths)} paths.")
+    each = ", ".join(f"{value:.1f}" for value in sorted(busy))
+    print(f"Processor seconds of sweep's process and the host, whatever else runs: {each}.")
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has waited for; the workers, which end with their host, are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def start(seed: int) -> list[float]:

@@ -79,6 +79,10 @@ class Verdict:
     """Hyperparameters and values at which the opposite is shown, of a claim that holds on the whole."""
     problem: str = ""
     """Why it cannot be judged yet; empty where it can."""
+    seeds: int = 0
+    """How many seeds the study is to have now."""
+    left: int = 0
+    """Trials of the study that are not trained yet."""
 
     @property
     def p(self) -> float:
@@ -103,11 +107,13 @@ def judge_claims(ledger: Ledger, study: Study) -> list[Verdict]:
     flat = [(each, 1 / len(parts)) for parts, _ in weighed for each in parts]
     p, weights = [each.p for each, _ in flat], [weight for _, weight in flat]
     judged = iter(zip(holm(p, weights), holm_levels(p, weights, ALPHA), strict=True)) if flat else iter(())
+    counts = ledger.counts(study)
+    state: dict[str, Any] = {"seeds": len(study.recipe.seeds), "left": counts["waiting"] + counts["running"]}
     out = []
     for claim, (evidence, problem) in zip(claims, weighed, strict=True):
         table = tables[claim.metric]
         parts = [_judge_part(claim, each, *map(float, next(judged))) for each in evidence]
-        verdict = Verdict(claim, table.metric, _sum_up(parts), table.sign < 0, parts, problem=problem)
+        verdict = Verdict(claim, table.metric, _sum_up(parts), table.sign < 0, parts, problem=problem, **state)
         out.append(_with_exceptions(table, verdict))
     return out
 

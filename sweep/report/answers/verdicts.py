@@ -41,16 +41,27 @@ def verdicts_report(study: str, verdicts: Sequence[Verdict]) -> RenderableType:
         style = STYLES[verdict.verdict]
         parts += [Text(), Text(verdict.claim.text, "bold")]
         lines = [Text(headline(verdict), style), *map(Text, sentences(verdict))]
-        lines += [Text(afterwards_words(verdict.claim), "yellow")] if verdict.claim.afterwards else []
+        lines += [Text(caveat, "yellow") for caveat in caveats(verdict)]
         lines.append(Text(draw_command(study, verdict), "cyan"))
         parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
     return Group(*parts)
 
 
-def afterwards_words(claim: Claim) -> str:
-    """That a claim was stated when results were there; empty where it was not."""
-    day = (claim.stated or "")[:10]
-    return f"Stated afterwards ({day}), when results were there: it predicted nothing." if claim.afterwards else ""
+def caveats(verdict: Verdict) -> list[str]:
+    """What takes from a verdict: that the claim was stated, or seeds were added, when results were there."""
+    claim, out = verdict.claim, []
+    if claim.afterwards:
+        out.append(f"Stated afterwards ({(claim.stated or '')[:10]}), when results were there: it predicted nothing.")
+    if claim.seeds is not None and verdict.seeds > claim.seeds:
+        out.append(
+            f"Planned with {count(claim.seeds, 'seed')}, judged with {verdict.seeds}: seeds that "
+            "are added until a claim comes true make it come true too often."
+        )
+    if verdict.left:
+        out.append(
+            f"{count(verdict.left, 'trial')} of the study {'is' if verdict.left == 1 else 'are'} not trained yet."
+        )
+    return out
 
 
 def headline(verdict: Verdict) -> str:
@@ -146,8 +157,8 @@ def _beside_margin(claim: Claim, metric: str) -> str:
     if claim.margin is None:
         return ""
     if metric.endswith("accuracy"):
-        return f", of which {show_difference(metric, claim.margin, False)}{scale(metric)[1]} would not matter"
-    return f", of which {100 * claim.margin:g} % would not matter"
+        return f"; up to {show_difference(metric, claim.margin, False)}{scale(metric)[1]} do not matter"
+    return f"; up to {100 * claim.margin:g} % do not matter"
 
 
 def _dependence(verdict: Verdict, part: Part) -> str:
@@ -155,7 +166,9 @@ def _dependence(verdict: Verdict, part: Part) -> str:
     at = [show_value(value) for value in evidence.facts["at"]]
     gains = [_gain(metric, evidence, gain) for gain in evidence.sides]
     a, b = show_value(claim.level), show_value(claim.than)
-    return f"{a} gains {gains[0]} over {b} where {claim.on} is {at[0]}, and {gains[1]} where it is {at[1]}"
+    return (
+        f"{claim.factor} {a} gains {gains[0]} over {b} where {claim.on} is {at[0]}, and {gains[1]} where it is {at[1]}"
+    )
 
 
 def _gain(metric: str, evidence: Evidence, gain: float) -> str:
@@ -170,8 +183,8 @@ def _ranges(verdict: Verdict, part: Part) -> str:
     claim, evidence = verdict.claim, part.evidence
     texts = []
     for level, mean, values in zip((claim.level, claim.than), evidence.sides, evidence.facts["reached"], strict=True):
-        which = f" ({show_value(values[0])} to {show_value(values[-1])})" if len(values) > 1 else ""
-        which = f" ({show_value(values[0])})" if len(values) == 1 else which
+        ends = [f"{value:.3g}" if isinstance(value, float) else show_value(value) for value in values]
+        which = f" ({' to '.join(dict.fromkeys((ends[0], ends[-1])))})" if ends else ""
         texts.append(f"{mean:.1f} with {show_value(level)}{which}")
     usable = show_metric(verdict.metric, claim.usable)
     bound = "at most" if _less_is_better(verdict) else "at least"
@@ -289,6 +302,7 @@ def _record(study: str, verdict: Verdict) -> dict[str, Any]:
         "parts": [_record_part(part) for part in verdict.parts],
         "exceptions": [{"name": name, "value": plain(value)} for name, value in verdict.exceptions],
         "problem": verdict.problem,
+        "caveats": caveats(verdict),
         "command": draw_command(study, verdict),
     }
 

@@ -23,7 +23,7 @@ from sweep.report.answers import (
     sentences,
     tuned_sentences,
 )
-from sweep.report.answers.verdicts import afterwards_words, draw_command
+from sweep.report.answers.verdicts import caveats, draw_command
 from sweep.report.answers.verdicts import headline as verdict_headline
 from sweep.report.answers.verdicts import sentences as verdict_sentences
 from sweep.report.files import plain
@@ -253,13 +253,12 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
 
 def record_verdict(study: str, verdict: Verdict, figure: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a page says of a claim."""
-    late = afterwards_words(verdict.claim)
     words = verdict.verdict.split()
     return {
         "text": verdict.claim.text,
         "headline": verdict_headline(verdict),
         "colour": words[-1] if words[-1] == "where" else words[0],
-        "lines": [*verdict_sentences(verdict), *([late] if late else [])],
+        "lines": [*verdict_sentences(verdict), *caveats(verdict)],
         "figure": figure,
         "command": draw_command(study, verdict),
     }

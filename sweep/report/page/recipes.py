@@ -30,7 +30,7 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
             *(f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None),
         ]
     for claim in claims:
-        said = {key: value for key, value in claim.items() if key not in ("stated", "afterwards")}
+        said = {key: value for key, value in claim.items() if key not in ("stated", "afterwards", "seeds")}
         lines += ["", "[[claim]]", *(f"{_key(key)} = {_value(value)}" for key, value in said.items())]
     return "\n".join(lines) + "\n"
 
