@@ -79,7 +79,7 @@ def test_a_stop_is_heard_between_looks_and_none_is_made_again(digits, tmp_path, 
     for records in Training(trials, split, Saver(tmp_path, "digits", file), watch=watch):
         for record in records:
             out[record.number].append(record._replace(seconds=0.0))
-    assert out == [[replace(record, seconds=0.0) for record in records] for records in expected]
+    assert out == [[record._replace(seconds=0.0) for record in records] for records in expected]
     assert looked == [0, 1, 2] * 4
 
 
