@@ -20,6 +20,7 @@ SPACE = {"batch_norm": [True, False], "lr": [0.01, 0.1, 1.0], "activation": ["re
 GOOD = {
     "better": {"factor": "batch_norm", "level": True},
     "equal": {"factor": "activation", "level": "relu", "margin": 0.01},
+    "not_worse": {"factor": "activation", "level": "relu", "margin": 0.01},
     "depends": {"factor": "batch_norm", "level": "on", "on": "lr", "more_at": 1, "less_at": 0.01},
     "wider": {"factor": "batch-norm", "level": "on", "range": "lr", "usable": 0.9},
     "sooner": {"factor": "batch_norm", "level": True, "target": 0.9, "times": 2},
@@ -51,10 +52,10 @@ def test_levels_are_canonical_and_the_only_other_one_is_meant():
 REFUSED = {
     "no kind": (
         {"factor": "lr"},
-        "no kind; expected kind = one of better, equal, depends",
+        "no kind; expected kind = one of better, equal, not_worse",
     ),
     "unknown kind": ({"kind": "beter"}, "unknown kind of claim 'beter': did you mean 'better'?"),
-    "far kind": ({"kind": "x"}, "choose from better, equal, depends, wider, sooner, trend, beats"),
+    "far kind": ({"kind": "x"}, "choose from better, equal, not_worse, depends, wider, sooner, trend, beats"),
     "unknown key": ({"kind": "beats", "barr": 1}, "unknown key of a claim of kind beats 'barr': did you mean 'bar'?"),
     "missing": ({"kind": "wider", "factor": "batch_norm", "level": True}, "no range and no usable; a claim of kind"),
     "not swept": (
@@ -81,7 +82,7 @@ REFUSED = {
     "by itself": ({**GOOD["better"], "kind": "better", "by": "batch_norm"}, "by = batch_norm: that is the factor"),
     "no number": (
         {"kind": "trend", "factor": "activation", "direction": "rises"},
-        "factor = activation: not a number, so nothing rises or falls with it",
+        "factor = activation: expected a hyperparameter that is a number",
     ),
     "way": ({"kind": "trend", "factor": "lr", "direction": "up"}, "unknown direction 'up'"),
     "half": ({**GOOD["depends"], "kind": "depends", "less_at": None}, "less_at = None"),
@@ -96,6 +97,14 @@ REFUSED = {
         "where = depth: the recipe does not sweep it",
     ),
     "where level": ({**GOOD["better"], "kind": "better", "where": {"lr": [0.1, 3]}}, "where.lr = 3: not a level of lr"),
+    "where on": (
+        {**GOOD["depends"], "kind": "depends", "where": {"lr": 0.1}},
+        "where.lr: that is on, whose values are compared; expected another",
+    ),
+    "words": (
+        {**GOOD["wider"], "kind": "wider", "range": "activation"},
+        "range = activation: expected a hyperparameter",
+    ),
     "where text": ({**GOOD["better"], "kind": "better", "where": "lr=0.1"}, "expected a table, such as { depth = 3 }"),
 }
 

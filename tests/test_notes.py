@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweep.recipe import Recipe, load_recipe
-from sweep.recipe.claims import KINDS, seeds_for
+from sweep.recipe.claims import KINDS, seeds_needed
 from sweep.recipe.reading import header_of
 from sweep.space import epoch_steps, total_steps
 from tests.conftest import RECIPES
@@ -49,7 +49,7 @@ def test_a_recipe_states_one_to_four_claims_with_seeds_enough_for_them(file):
     recipe = read(file)
     assert 1 <= len(recipe.claims) <= 4
     alone = recipe.of_function and len(recipe.seeds) == 1  # nothing is random: the settings are the sample
-    assert alone or len(recipe.seeds) >= seeds_for(recipe.claims)
+    assert alone or len(recipe.seeds) >= seeds_needed(recipe.claims, recipe)
     assert recipe.idle_notes() == []
 
 

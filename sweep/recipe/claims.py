@@ -36,6 +36,11 @@ class Kind:
 KINDS = {
     "better": Kind("a level is better than another", ("factor", "level"), ("than", "how", "by", "margin")),
     "equal": Kind("two levels are equal, within a margin", ("factor", "level", "margin"), ("than", "how", "by")),
+    "not_worse": Kind(
+        "a level is no worse than another, by more than a margin",
+        ("factor", "level", "margin"),
+        ("than", "how", "by"),
+    ),
     "depends": Kind(
         "what a level gains depends on another hyperparameter",
         ("factor", "level", "on"),
@@ -135,14 +140,25 @@ SURE = 0.05
 """The error of all claims of a study together."""
 
 
-def seeds_for(claims: Sequence[Claim]) -> int:
-    """Seeds from which on a claim that is judged over seeds can be shown beside all others: n seeds of one sign have
-    p = 2^(1 - n), and the smallest p counts as many times as there are claims (Holm 1979).
+def seeds_for(parts: int) -> int:
+    """Seeds from which on one of so many claims can be shown over seeds: n of one sign have p = 2^(1 - n), and the
+    smallest p counts as many times as there are claims, or parts of them (Holm 1979).
 
-    >>> seeds_for([Claim("one", "beats")] * 3)
-    7
+    >>> [seeds_for(parts) for parts in (1, 3, 10)]
+    [6, 7, 9]
     """
-    return math.ceil(1 - math.log2(SURE / max(1, len(claims))) - 1e-9)
+    return math.ceil(1 - math.log2(SURE / max(1, parts)) - 1e-9)
+
+
+def seeds_needed(claims: Sequence[Claim], recipe: Recipe) -> int:
+    """Seeds with which every claim of a recipe can be shown over seeds: one with `by` shares its error among its parts,
+    and where a setting must be chosen first, a third of the seeds choose."""
+    needed = []
+    for claim in claims:
+        parts = max(1, len(dict(claim.where).get(claim.by, recipe.listed(claim.by)))) if claim.by else 1
+        seeds = seeds_for(len(claims) * parts)
+        needed.append(seeds * 3 // 2 if claim.kind == "beats" else seeds)
+    return max(needed, default=0)
 
 
 def read_claims(listed: object, file: str = "", text: str = "") -> tuple[Claim, ...]:
@@ -266,8 +282,9 @@ def _fit(claim: Claim, recipe: Recipe, where: str) -> Claim:
     chosen = []
     for name, values in claim.where:
         name = _swept("where", name, recipe, where)
-        if name in names.values() and name == names.get("factor"):
-            raise UsageError(f"{where}where.{name}: that is the factor; expected another")
+        alone = {"factor": claim.kind != "trend", "on": len(values) < 2}
+        if taken := [key for key, of in names.items() if of == name and alone.get(key)]:
+            raise UsageError(f"{where}where.{name}: that is {taken[0]}, whose values are compared; expected another")
         chosen.append((name, tuple(_level(f"where.{name}", name, value, recipe, where) for value in values)))
     claim = replace(claim, **names, where=tuple(chosen))
     levels: dict[str, Any] = {}
@@ -279,8 +296,9 @@ def _fit(claim: Claim, recipe: Recipe, where: str) -> Claim:
     for first, second in (("level", "than"), ("more_at", "less_at")):
         if first in levels and levels[first] == levels[second]:
             raise UsageError(f"{where}{first} and {second} are both {show_value(levels[first])}; expected two levels")
-    if claim.kind == "trend" and not recipe.imported and TABLE[names["factor"]].kind not in ("int", "float"):
-        raise UsageError(f"{where}factor = {names['factor']}: not a number, so nothing rises or falls with it")
+    over = {"trend": "factor", "wider": "range"}.get(claim.kind)
+    if over and not recipe.imported and TABLE[names[over]].kind not in ("int", "float"):
+        raise UsageError(f"{where}{over} = {names[over]}: expected a hyperparameter that is a number")
     return replace(claim, **levels)
 
 

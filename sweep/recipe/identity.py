@@ -12,7 +12,7 @@ from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
-from sweep.recipe.claims import Claim, seeds_for
+from sweep.recipe.claims import Claim, seeds_needed
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.search import Search
@@ -185,11 +185,12 @@ class Recipe:
 
     def _few_seeds(self) -> list[str]:
         """A line where there are too few seeds for a claim to be judged over them."""
-        needed, seeds = seeds_for(self.claims), len(self.seeds)
-        if not self.claims or self.of_function or seeds >= needed:
+        needed, seeds = seeds_needed(self.claims, self), len(self.seeds)
+        if self.of_function or seeds >= needed:
             return []
         claims = count(len(self.claims), "claim")
-        return [f"{claims}: {count(seeds, 'seed')} can show none that is judged over seeds; expected --seeds {needed}"]
+        few = f"with {count(seeds, 'seed')} what is judged over seeds cannot be shown"
+        return [f"{claims}: {few}; expected --seeds {needed}"]
 
     def _same_paths(self) -> list[str]:
         """A line where seeds change nothing: a function's start is given, and there is no noise."""

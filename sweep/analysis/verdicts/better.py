@@ -46,7 +46,15 @@ def _compare_everywhere(trials: Trials, column: str, claim: Claim, share: float,
     facts = {"lost": lost, "of": [int(mask.sum()) for mask in masks]}
     sides = side_means(*(layout.matrix(mask, "value") for mask in masks))
     scale = scale_of(trials)
-    return weigh(subtract(x, y), margin_of(claim, trials), share, at=at, scale=scale, sides=sides, facts=facts)
+    handicap, margin = _margins(claim, trials)
+    return weigh(subtract(x, y) + handicap, margin, share, at=at, scale=scale, sides=sides, facts=facts)
+
+
+def _margins(claim: Claim, trials: Trials) -> tuple[float, float]:
+    """What the level is given before it is compared, and within what a difference does not matter: of one that is
+    claimed to be no worse the whole margin is given."""
+    margin = margin_of(claim, trials)
+    return (margin, 0.0) if claim.kind == "not_worse" else (0.0, margin)
 
 
 def _compare_tuned(trials: Trials, column: str, claim: Claim, share: float, at: object) -> Evidence:
@@ -57,11 +65,12 @@ def _compare_tuned(trials: Trials, column: str, claim: Claim, share: float, at: 
     masks = [frame[column] == level for level in (claim.level, claim.than)]
     x, y = (layout.matrix(mask) for mask in masks)
     whole = ~np.isnan(x).any(axis=1) & ~np.isnan(y).any(axis=1)
-    margin, scale = margin_of(claim, trials), scale_of(trials)
+    scale = scale_of(trials)
     facts = {"lost": count_lost(layout, masks), "of": [int(mask.sum()) for mask in masks], "settings": int(whole.sum())}
     if not whole.any() or layout.seeds < 2:
         return Evidence(at=at, scale=scale, facts=facts, fewest=count_fewest(share))
     values = [layout.matrix(mask, "value")[whole] for mask in masks]
     x, y = floor_lost(x[whole], y[whole])
     sides = side_means(*(pick(good, value) for good, value in zip((x, y), values, strict=True)))
-    return weigh_tuned(x, y, margin, share, at=at, scale=scale, sides=sides, facts=facts)
+    handicap, margin = _margins(claim, trials)
+    return weigh_tuned(x + handicap, y, margin, share, at=at, scale=scale, sides=sides, facts=facts)

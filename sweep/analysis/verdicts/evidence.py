@@ -71,6 +71,12 @@ class Evidence:
         return min(self.p_for, self.p_against, self.p_equal)
 
     @property
+    def pulled(self) -> bool:
+        """Whether a few outcomes pull the mean to the other side of what is typical."""
+        finite = self.outcomes[np.isfinite(self.outcomes)]
+        return bool(len(finite) and float(finite.mean()) * pseudo_median(finite) < 0)
+
+    @property
     def n(self) -> int:
         """Outcomes, of cells or seeds."""
         return len(self.outcomes)
@@ -125,8 +131,8 @@ def _ask(outcomes: Floats, margin: float) -> tuple[float, float, float]:
     below, p_below = _side(outcomes + margin)
     p_for = p_above if above > 0 else 1.0
     p_against = p_below if below < 0 else 1.0
-    if not margin or not np.isfinite(outcomes).all():
-        return p_for, p_against, 1.0
+    if not margin or not np.isfinite(outcomes).all() or abs(float(outcomes.mean())) > margin:
+        return p_for, p_against, 1.0  # a few far ones may hide behind what is typical: the mean tells
     ends = (p_above / 2 if above < 0 else 1.0), (p_below / 2 if below > 0 else 1.0)
     return p_for, p_against, max(ends)
 
@@ -184,12 +190,15 @@ def _count_needed(outcomes: Floats, margin: float, alpha: float, fewest: int, un
 
     if unit != "seeds":
         return math.nan
-    finite = outcomes[np.isfinite(outcomes)]
-    if len(finite) < len(outcomes) or len(finite) < 2:
-        return float(fewest) if len(outcomes) < fewest else math.nan
-    gap = abs(abs(float(finite.mean())) - margin)
     reach = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
-    if not gap:
-        return math.nan
-    needed = (deviation(finite) / gap * reach) ** 2 * math.pi / 3  # the signed rank's efficiency, 3 / pi
+    finite = outcomes[np.isfinite(outcomes)]
+    if len(outcomes) < 2:
+        return float(fewest)
+    if len(finite) < len(outcomes):  # of what is censored the signs are known: a sign test's count
+        share = float(np.mean(np.sign(outcomes))) / 2
+        needed = (reach / 2 / share) ** 2 if share else math.inf
+    else:
+        gap = abs(abs(float(finite.mean())) - margin)
+        spread = deviation(finite) * reach
+        needed = (spread / gap) ** 2 * math.pi / 3 if gap else math.inf  # the signed rank's efficiency is 3 / pi
     return float(max(fewest, math.ceil(needed))) if needed <= MOST_NEEDED else math.nan

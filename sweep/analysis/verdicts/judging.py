@@ -36,6 +36,7 @@ Weigh = Callable[[StudyTable, Claim, float], list[Evidence]]
 _WEIGH: dict[str, Weigh] = {
     "better": weigh_levels,
     "equal": weigh_levels,
+    "not_worse": weigh_levels,
     "depends": weigh_dependence,
     "wider": weigh_ranges,
     "trend": weigh_trend,

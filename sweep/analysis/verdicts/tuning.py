@@ -32,10 +32,10 @@ def weigh_tuned(x: Floats, y: Floats, margin: float, share: float, **facts: Any)
     """The evidence that one level is better than another, each with the rest tuned for it. x, y: goodness [settings,
     seeds], whole and finite (see `floor_lost`).
 
-    The statistic is the mean over seeds of the difference between the two levels' picks, each chosen on the other
-    seeds. What luck in the choice does to it is counted, not assumed: without a difference between the levels, a
-    seed's results might as well have come out the other way round, so the levels are exchanged within seeds in all
-    ways, each time choosing anew (Fisher 1935).
+    The statistic is the signed-rank sum over seeds of the difference between the two levels' picks, each chosen on the
+    other seeds (a mean would be drowned where an exchange makes one pick very bad). What luck in the choice does to it
+    is counted, not assumed: without a difference between the levels, a seed's results might as well have come out the
+    other way round, so the levels are exchanged within seeds in all ways, each time choosing anew (Fisher 1935).
     """
     d = pick(x, x) - pick(y, y)
     evidence = weigh(d[None], margin, share, **facts)
@@ -52,6 +52,16 @@ def floor_lost(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.maximum(x, low), np.maximum(y, low)
 
 
+def _sum_ranks(d: Floats) -> Floats:
+    """The sum of the signed ranks of differences […, seeds]: […]"""
+    from scipy import stats
+
+    tiny = 1e-10 * np.abs(d).max(axis=-1, initial=0.0, keepdims=True)
+    scores = np.where(np.abs(d) > tiny, d, 0.0)
+    ranks = stats.rankdata(np.abs(scores), axis=-1)
+    return np.asarray((ranks * np.sign(scores)).sum(axis=-1))
+
+
 def _exchange(x: Floats, y: Floats) -> tuple[int, float]:
     """The sign of the statistic, and its two-sided p: the share of exchanges that make it as large."""
     seeds = x.shape[1]
@@ -63,7 +73,7 @@ def _exchange(x: Floats, y: Floats) -> tuple[int, float]:
     out = []
     for swap in np.array_split(swaps.astype(bool), max(1, swaps.size * len(x) // 2_000_000)):
         a, b = np.where(swap[:, None, :], y, x), np.where(swap[:, None, :], x, y)
-        out.append((pick(a, a) - pick(b, b)).mean(axis=-1))
+        out.append(_sum_ranks(pick(a, a) - pick(b, b)))
     statistic = np.concatenate(out)
     seen = float(statistic[0])
     return int(np.sign(seen)), float((np.abs(statistic) >= abs(seen) - 1e-12 * max(1.0, abs(seen))).mean())

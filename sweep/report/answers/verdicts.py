@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
-from sweep.recipe import Claim
+from sweep.recipe import KINDS, Claim
 from sweep.report.answers.words import equals, interval, scale, show_difference, show_p, show_ratio
 from sweep.report.files import plain
 from sweep.report.text import show_metric
@@ -101,7 +101,8 @@ def _sentence(verdict: Verdict, part: Part) -> str:
     body = _BODIES[claim.kind](verdict, part)
     ends = [body, _counted(claim, evidence), f"{equals(part.p)}{f', {said}' if said else ''}"]
     text = f"{at}{'; '.join(end for end in ends if end)}."
-    return f"{text} {_settle(part)}" if part.verdict == "not shown" else text
+    text += " A few pull the mean the other way." if evidence.pulled and part.verdict != "not shown" else ""
+    return f"{text} {_settle(claim, part)}" if part.verdict == "not shown" else text
 
 
 def _counted(claim: Claim, evidence: Evidence) -> str:
@@ -129,7 +130,7 @@ def _levels(verdict: Verdict, part: Part) -> str:
             if n
         ]
         text += f" ({join_words(sides)})"
-    return f"{text}: {_size(verdict, part)}{_beside_margin(claim, metric)}"
+    return f"{text}: {_size(verdict, part)}{_beside_margin(claim, evidence, metric)}"
 
 
 def _size(verdict: Verdict, part: Part) -> str:
@@ -153,12 +154,12 @@ def _less_is_better(verdict: Verdict) -> bool:
     return not verdict.metric.endswith("accuracy") and not verdict.maximized
 
 
-def _beside_margin(claim: Claim, metric: str) -> str:
+def _beside_margin(claim: Claim, evidence: Evidence, metric: str) -> str:
     if claim.margin is None:
         return ""
-    if metric.endswith("accuracy"):
-        return f"; up to {show_difference(metric, claim.margin, False)}{scale(metric)[1]} do not matter"
-    return f"; up to {100 * claim.margin:g} % do not matter"
+    if evidence.scale == "log ratio":
+        return f"; up to {100 * claim.margin:g} % do not matter"
+    return f"; up to {show_difference(metric, claim.margin, False)}{scale(metric)[1]} do not matter"
 
 
 def _dependence(verdict: Verdict, part: Part) -> str:
@@ -197,17 +198,17 @@ def _steps(verdict: Verdict, part: Part) -> str:
     target = show_metric(verdict.metric, claim.target)
     texts = []
     for level, steps, reached in zip((claim.level, claim.than), evidence.sides, facts["reached"], strict=True):
-        when = "never" if math.isinf(steps) else f"after {steps:,.0f} steps"
+        when = "never" if math.isinf(steps) else f"typically after {steps:,.0f} steps"
         texts.append(f"{when} with {show_value(level)} ({reached} of {facts['of']} got there)")
     ratio = facts["ratio"]
     if not (math.isfinite(ratio) and ratio > 0) or all(map(math.isinf, evidence.sides)):
         times = ""
     elif f"{ratio:.2g}" == "1":
-        times = ": as soon"
+        times = "; in pairs as soon"
     else:
-        times = f": {'at least ' if facts['at_least'] else ''}{max(ratio, 1 / ratio):.2g} times "
+        times = f"; in pairs typically {'at least ' if facts['at_least'] else ''}{max(ratio, 1 / ratio):.2g} times "
         times += "sooner" if ratio > 1 else "later"
-    return f"{verdict.metric} {target} typically {texts[0]} and {texts[1]}{times}"
+    return f"{verdict.metric} {target} {texts[0]} and {texts[1]}{times}"
 
 
 def _trend(verdict: Verdict, part: Part) -> str:
@@ -234,6 +235,7 @@ def _bar(verdict: Verdict, part: Part) -> str:
 _BODIES = {
     "better": _levels,
     "equal": _levels,
+    "not_worse": _levels,
     "depends": _dependence,
     "wider": _ranges,
     "sooner": _steps,
@@ -242,20 +244,22 @@ _BODIES = {
 }
 
 
-def _settle(part: Part) -> str:
+def _settle(claim: Claim, part: Part) -> str:
     """What would settle a claim that is not shown."""
     evidence, n = part.evidence, part.evidence.n
     leans = "It is better, but not shown to be by more than the margin. " if evidence.margin and part.low > 0 else ""
-    needed = _whole(evidence.needed)
+    held_back = evidence.facts.get("chose", 0)  # seeds that chose and do not judge
+    needed, fewest = (_whole(number) * (n + held_back) // n for number in (evidence.needed, evidence.fewest))
     if n < evidence.fewest:
         few = f"Of {count(n, 'seed')} even the clearest p is {show_p(2.0 ** (1 - n))}; beside the other claims"
-        more = f", and about {needed:,} for what is seen" if needed > evidence.fewest else ""
-        return f"{leans}{few} it takes {evidence.fewest} seeds{more}."
+        more = f", and about {needed:,} for what is seen" if needed > fewest else ""
+        return f"{leans}{few} it takes {fewest} seeds in all{more}."
     if evidence.unit == "cells":
-        return f"{leans}It differs from setting to setting: a claim with by = … would say where."
+        where = ": a claim with by = … would say where" if "by" in KINDS[claim.kind].may else ""
+        return f"{leans}It differs from setting to setting{where}."
     if not needed:
         return f"{leans}If there is a difference, no number of seeds is likely to show it."
-    return f"{leans}About {max(needed, n + 1):,} seeds would settle it (there are {n})."
+    return f"{leans}About {max(needed, n + held_back + 1):,} seeds would settle it (there are {n + held_back})."
 
 
 def _whole(number: float) -> int:

@@ -43,14 +43,14 @@ COLUMNS = ("recipe", "claim", "kind", "verdict", "where", "p", "numbers", "after
 
 
 def verdicts_table(notes: Sequence[Note]) -> pd.DataFrame:
-    """One row per claim; `where` is the verdict with the values at which it holds."""
+    """One row per claim; `where` is where it holds, of a verdict that is qualified."""
     rows = [
         (
             note.file,
             verdict.claim.text,
             verdict.claim.kind,
             verdict.verdict,
-            headline(verdict),
+            headline(verdict) if verdict.verdict.endswith("where") else "",
             plain(verdict.p),
             " ".join(sentences(verdict)),
             verdict.claim.afterwards,
