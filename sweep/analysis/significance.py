@@ -100,17 +100,44 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     """
     from scipy import stats
 
-    d, _ = _scale_differences(differences)
-    d = d[d != 0]
+    d, ranks = _rank_differences(differences)
     if len(d) == 0:
         return 0.0, 1.0
-    ranks = stats.rankdata(np.abs(d))
     w = float(min(ranks[d > 0].sum(), ranks[d < 0].sum()))
     if len(d) > _EXACT:
         return w, float(stats.wilcoxon(d, correction=False, method="asymptotic").pvalue)
+    return w, min(1.0, 2 * _chance_up_to(w, ranks))
+
+
+def signed_rank_above(differences: ArrayLike) -> float:
+    """The one-sided p of `signed_rank`: of whether paired differences [n] lie above 0.
+
+    >>> signed_rank_above([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    0.015625
+    """
+    from scipy import stats
+
+    d, ranks = _rank_differences(differences)
+    if len(d) == 0:
+        return 1.0
+    if len(d) > _EXACT:
+        return float(stats.wilcoxon(d, correction=False, method="asymptotic", alternative="greater").pvalue)
+    return _chance_up_to(float(ranks[d < 0].sum()), ranks)
+
+
+def _rank_differences(differences: ArrayLike) -> tuple[Floats, Floats]:
+    """Differences that are not 0, and the ranks of their sizes."""
+    from scipy import stats
+
+    d, _ = _scale_differences(differences)
+    d = d[d != 0]
+    return d, stats.rankdata(np.abs(d))
+
+
+def _chance_up_to(w: float, ranks: Floats) -> float:
+    """The chance that a random half of the ranks sums up to w or less."""
     doubled = np.rint(2 * ranks).astype(int)  # midranks are halves
-    below = _count_ways(doubled)[: round(2 * w) + 1].sum() / 2.0 ** len(d)
-    return w, float(min(1.0, 2 * below))
+    return float(_count_ways(doubled)[: round(2 * w) + 1].sum() / 2.0 ** len(ranks))
 
 
 _EXACT = 50
@@ -143,7 +170,7 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     if n == 0:
         return math.nan, math.nan, math.nan
     total = n * (n + 1) // 2
-    cut = _critical(n, level)
+    cut = critical_rank_sum(n, level)
     places = [(total - 1) // 2, total // 2, *((cut - 1, total - cut) if cut else ())]
     below, above, *ends = _walsh(d, places)
     middle = (below + above) / 2
@@ -153,7 +180,7 @@ def signed_rank_interval(differences: ArrayLike, level: float, p: float) -> tupl
     return middle, low, high
 
 
-def _critical(n: int, level: float) -> int:
+def critical_rank_sum(n: int, level: float) -> int:
     """The largest c so that the smaller rank sum is below c with a chance of at most `level` (two-sided), or 0."""
     from scipy import stats
 
@@ -242,13 +269,29 @@ class SeedTest:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Of the shift from y to x at the error `level`: it leaves out 0 if and only if p is at most `level`."""
+        ends = self._by_rank(self._share(level)) if self.by_rank else self._by_pairs(self._share(level))
+        return _agree(*ends, self.mean, self.p <= level)
+
+    def interval_of_both(self, level: float) -> tuple[float, float]:
+        """The shifts that neither the paired differences nor the ranks reject at the error `level`."""
+        low, high = self._by_pairs(self._share(level))
+        if len(self.x) < FEWEST_RANKED:
+            return low, high
+        least, most = self._by_rank(self._share(level))
+        return max(low, least), min(high, most)
+
+    def _share(self, level: float) -> float:
+        """The error of each test that is asked (Bonferroni)."""
+        return level / 2 if len(self.x) >= FEWEST_RANKED else level
+
+    def _by_pairs(self, level: float) -> tuple[float, float]:
         from scipy import stats
 
-        n, rejected = len(self.x), self.p <= level
-        level = level / 2 if n >= FEWEST_RANKED else level
-        if not self.by_rank:
-            reach = float(stats.t.ppf(1 - level / 2, n - 1)) * self.sd / math.sqrt(n)
-            return _agree(self.mean - reach, self.mean + reach, self.mean, rejected)
+        n = len(self.x)
+        reach = float(stats.t.ppf(1 - level / 2, n - 1)) * self.sd / math.sqrt(n)
+        return self.mean - reach, self.mean + reach
+
+    def _by_rank(self, level: float) -> tuple[float, float]:
         shifts = np.unique(np.subtract.outer(self.x, self.y))
         ends = np.concatenate([[-math.inf], shifts, [math.inf]])
         # between two shifts p is constant
@@ -260,7 +303,7 @@ class SeedTest:
         middle = int(np.searchsorted(inside, np.median(shifts)))
         first = bisect.bisect_left(range(middle), True, key=kept)
         after = middle + bisect.bisect_left(range(middle, len(inside)), True, key=lambda place: not kept(place))
-        return _agree(float(ends[first]), float(ends[after]), self.mean, rejected)
+        return float(ends[first]), float(ends[after])
 
 
 def _agree(low: float, high: float, estimate: float, rejected: bool) -> tuple[float, float]:
@@ -288,22 +331,39 @@ def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
     from scipy import stats
 
     x, y = np.asarray(x, float), np.asarray(y, float)
-    d = x - y
-    mean, sd = float(d.mean()), deviation(d)
-    tiny = 1e-10 * float(np.abs(d).max())
-    sd = sd if sd > tiny else 0.0
-    t = abs(mean) * math.sqrt(len(d)) / sd if sd else math.inf if mean else 0.0
-    paired = float(2 * stats.t.sf(t, len(d) - 1))
-    if len(d) < FEWEST_RANKED:
+    mean, sd, t = _paired_t(x - y)
+    paired = float(2 * stats.t.sf(abs(t), len(x) - 1))
+    if len(x) < FEWEST_RANKED:
         return SeedTest(x, y, mean, sd, paired, by_rank=False)
     ranked = _rank_sum(x, y)
     return SeedTest(x, y, mean, sd, min(1.0, 2 * min(paired, ranked)), by_rank=ranked < paired)
 
 
-def _rank_sum(x: Floats, y: Floats) -> float:
+def seeds_above(x: ArrayLike, y: ArrayLike) -> float:
+    """The one-sided p of `compare_seeds`: of whether x lies above y [seeds].
+
+    >>> round(seeds_above([0.31, 0.42, 0.49], [0.1, 0.2, 0.3]), 4)
+    0.0009
+    """
     from scipy import stats
 
-    return float(stats.mannwhitneyu(x, y, method="auto" if len(x) > 8 else "exact").pvalue)
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    paired = float(stats.t.sf(_paired_t(x - y)[2], len(x) - 1))
+    return paired if len(x) < FEWEST_RANKED else min(1.0, 2 * min(paired, _rank_sum(x, y, "greater")))
+
+
+def _paired_t(d: Floats) -> tuple[float, float, float]:
+    """The mean, standard deviation and t of differences [n]; equal to ten digits counts as equal."""
+    mean, sd = float(d.mean()), deviation(d)
+    sd = sd if sd > 1e-10 * float(np.abs(d).max()) else 0.0
+    return mean, sd, mean * math.sqrt(len(d)) / sd if sd else math.copysign(math.inf, mean) if mean else 0.0
+
+
+def _rank_sum(x: Floats, y: Floats, alternative: str = "two-sided") -> float:
+    from scipy import stats
+
+    method = "auto" if len(x) > 8 else "exact"
+    return float(stats.mannwhitneyu(x, y, alternative=alternative, method=method).pvalue)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
