@@ -269,29 +269,13 @@ class SeedTest:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Of the shift from y to x at the error `level`: it leaves out 0 if and only if p is at most `level`."""
-        ends = self._by_rank(self._share(level)) if self.by_rank else self._by_pairs(self._share(level))
-        return _agree(*ends, self.mean, self.p <= level)
-
-    def interval_of_both(self, level: float) -> tuple[float, float]:
-        """The shifts that neither the paired differences nor the ranks reject at the error `level`."""
-        low, high = self._by_pairs(self._share(level))
-        if len(self.x) < FEWEST_RANKED:
-            return low, high
-        least, most = self._by_rank(self._share(level))
-        return max(low, least), min(high, most)
-
-    def _share(self, level: float) -> float:
-        """The error of each test that is asked (Bonferroni)."""
-        return level / 2 if len(self.x) >= FEWEST_RANKED else level
-
-    def _by_pairs(self, level: float) -> tuple[float, float]:
         from scipy import stats
 
-        n = len(self.x)
-        reach = float(stats.t.ppf(1 - level / 2, n - 1)) * self.sd / math.sqrt(n)
-        return self.mean - reach, self.mean + reach
-
-    def _by_rank(self, level: float) -> tuple[float, float]:
+        n, rejected = len(self.x), self.p <= level
+        level = level / 2 if n >= FEWEST_RANKED else level
+        if not self.by_rank:
+            reach = float(stats.t.ppf(1 - level / 2, n - 1)) * self.sd / math.sqrt(n)
+            return _agree(self.mean - reach, self.mean + reach, self.mean, rejected)
         shifts = np.unique(np.subtract.outer(self.x, self.y))
         ends = np.concatenate([[-math.inf], shifts, [math.inf]])
         # between two shifts p is constant
@@ -303,7 +287,7 @@ class SeedTest:
         middle = int(np.searchsorted(inside, np.median(shifts)))
         first = bisect.bisect_left(range(middle), True, key=kept)
         after = middle + bisect.bisect_left(range(middle, len(inside)), True, key=lambda place: not kept(place))
-        return float(ends[first]), float(ends[after])
+        return _agree(float(ends[first]), float(ends[after]), self.mean, rejected)
 
 
 def _agree(low: float, high: float, estimate: float, rejected: bool) -> tuple[float, float]:
@@ -339,17 +323,16 @@ def compare_seeds(x: ArrayLike, y: ArrayLike) -> SeedTest:
     return SeedTest(x, y, mean, sd, min(1.0, 2 * min(paired, ranked)), by_rank=ranked < paired)
 
 
-def seeds_above(x: ArrayLike, y: ArrayLike) -> float:
-    """The one-sided p of `compare_seeds`: of whether x lies above y [seeds].
+def mean_above(differences: ArrayLike) -> float:
+    """The one-sided p of the t test of `compare_seeds`: of whether the mean of paired differences [n] lies above 0.
 
-    >>> round(seeds_above([0.31, 0.42, 0.49], [0.1, 0.2, 0.3]), 4)
+    >>> round(mean_above([0.21, 0.22, 0.19]), 4)
     0.0009
     """
     from scipy import stats
 
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    paired = float(stats.t.sf(_paired_t(x - y)[2], len(x) - 1))
-    return paired if len(x) < FEWEST_RANKED else min(1.0, 2 * min(paired, _rank_sum(x, y, "greater")))
+    d = np.asarray(differences, float)
+    return float(stats.t.sf(_paired_t(d)[2], len(d) - 1))
 
 
 def _paired_t(d: Floats) -> tuple[float, float, float]:
@@ -359,11 +342,10 @@ def _paired_t(d: Floats) -> tuple[float, float, float]:
     return mean, sd, mean * math.sqrt(len(d)) / sd if sd else math.copysign(math.inf, mean) if mean else 0.0
 
 
-def _rank_sum(x: Floats, y: Floats, alternative: str = "two-sided") -> float:
+def _rank_sum(x: Floats, y: Floats) -> float:
     from scipy import stats
 
-    method = "auto" if len(x) > 8 else "exact"
-    return float(stats.mannwhitneyu(x, y, alternative=alternative, method=method).pvalue)
+    return float(stats.mannwhitneyu(x, y, method="auto" if len(x) > 8 else "exact").pvalue)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:

@@ -116,7 +116,8 @@ def _duel_line(confirmation: Confirmation, duel: Duel) -> Text:
         line.append(f", better on {duel.better} of {count(duel.seeds, 'seed')}{equal}")
     line.append(f"; one run of the first beats one run of the second with probability {duel.improvement:.2f}: ")
     if duel.equality is not None and duel.equality.shown:
-        return line.append("practically equal", "bold green").append(f": {_equal_text(metric, duel.equality)}.")
+        line.append("practically equal", "bold green").append(f"; {_equal_text(metric, duel.equality)}.")
+        return line.append(" That the first is better is shown, too, but by less than that." if duel.apart else "")
     if duel.apart:
         return line.append("the first is better.", "bold green")
     line.append("no difference shown", "bold yellow")

@@ -10,9 +10,9 @@ reaching    the answer to `sweep steps`
 
 from sweep.report.answers.check import check_json, check_report
 from sweep.report.answers.effect import effect_json, effect_report, footnote, record_comparison
+from sweep.report.answers.equality import differs_by_less, equal_sentences, show_margin
 from sweep.report.answers.importance import importance_json, importance_method, importance_report, importance_sentences
 from sweep.report.answers.reaching import reaching_json, reaching_report
-from sweep.report.answers.equality import differs_by_less, equal_sentences, show_margin
 from sweep.report.answers.sentences import compared_sizes, headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import PRACTICALLY_EQUAL, equals, scale, show_difference, show_p
 

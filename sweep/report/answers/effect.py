@@ -159,7 +159,7 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
             DEPENDS: "depends on the cell",
             TOO_FEW: "too few to tell",
             NOT_COMPARABLE: "not comparable",
-            PRACTICALLY_EQUAL: "practically equal",
+            PRACTICALLY_EQUAL: f"practically equal{' here' if comparison.unit == 'seeds' else ''}",
         }
         said = [verdict.get(comparison.verdict, "not shown"), lost_short(comparison)]
         said = said[1:] if comparison.verdict == TOO_FEW and not comparison.pairs and comparison.n else said

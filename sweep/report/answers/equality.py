@@ -24,19 +24,21 @@ def show_margin(metric: str, margin: float, kind: str) -> str:
 
 
 def differs_by_less(
-    metric: str, margin: float, kind: str, sides: tuple[str, str], ends: tuple[float, float], p: str
+    metric: str, margin: float, kind: str, sides: tuple[str, str], ends: tuple[float, float], p: str, how: str = ""
 ) -> str:
-    """What is shown of two sides that are practically equal, with the interval that lies within the margin."""
+    """What is shown of two sides that are practically equal, with the interval that lies within the margin. how:
+    "typically ", if it is of the typical cell."""
     between = (" / " if kind == "ratio" else " – ").join(sides)
     spread = f"{between}, 90%: {show_sizes(metric, kind, *ends)}, {p}"
-    return f"{metric} differs by less than {show_margin(metric, margin, kind)} ({spread})"
+    return f"{metric} {how}differs by less than {show_margin(metric, margin, kind)} ({spread})"
 
 
 def equal_size(metric: str, comparison: Comparison) -> str:
     """The same of a comparison that is practically equal."""
     sides = show_value(comparison.level), show_value(comparison.reference)
-    ends = comparison.low, comparison.high
-    return differs_by_less(metric, comparison.margin or 0.0, comparison.scale, sides, ends, equal_p(comparison))
+    ends, p = (comparison.low, comparison.high), equal_p(comparison)
+    how = "typically " if comparison.unit == "cells" and comparison.n > 1 else ""
+    return differs_by_less(metric, comparison.margin or 0.0, comparison.scale, sides, ends, p, how)
 
 
 def equal_p(comparison: Comparison) -> str:

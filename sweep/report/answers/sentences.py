@@ -241,7 +241,8 @@ def _many_levels(effect: Effect) -> str:
     only = [kind for kind in rest if kind in by_verdict]
     levels = ", ".join(show_value(comparison.level) for comparison in effect.comparisons)
     if only == [PRACTICALLY_EQUAL]:
-        return f"{of} is practically equal to each of the others ({levels}): {_within(effect)}."
+        within = " in these cells" if any(each.unit == "seeds" for each in effect.comparisons) else ""
+        return f"{of} is practically equal to each of the others ({levels}){within}: {_within(effect)}."
     if only == [NOT_SHOWN]:
         return f"No difference shown between {of} and the others ({levels})."
     return f"Nothing is shown to be better or worse than {of.removesuffix(',')}: {'; '.join(said)}."
