@@ -2,6 +2,7 @@
 
 words       how differences, intervals and p values are written
 sentences   an effect in sentences
+equality    practically equal, in words
 effect      the answer to `sweep effect`
 importance  the answer to `sweep importance`
 check       the answer to `sweep check`
