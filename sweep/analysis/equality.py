@@ -198,6 +198,8 @@ def count_seeds(test: SeedTest, reach: float, level: float) -> float:
 
 def _count_cells(comparison: Comparison, margin: float, level: float) -> tuple[float, float]:
     """Seeds per setting, and cells, with which cells as they are would show it."""
+    if not comparison.pairs:
+        return math.nan, math.nan
     sides = [(float(ahead.mean()), deviation(ahead)) for ahead in _handicap(*comparison.means, margin, comparison.log)]
     (near, spread), (far, _) = sorted(sides)
     if not (near > 0 and math.isfinite(far)):
