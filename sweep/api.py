@@ -173,11 +173,13 @@ class StudyResults:
         metric: str | None = None,
         direction: str | None = None,
         where: str = "",
+        margin: float | None = None,
     ) -> Effect:
-        """What one hyperparameter does, by settings that differ in it alone; `by`: asked at each value of another."""
+        """What one hyperparameter does, by settings that differ in it alone; `by`: asked at each value of another;
+        margin: which difference does not matter (of an accuracy 0.005 is half a point, of a loss 0.1 a tenth of it)."""
         from sweep.analysis.effects import effects
 
-        return effects(self.table(metric, direction, where), [name], by)[0]
+        return effects(self.table(metric, direction, where), [name], by, margin)[0]
 
     def verdicts(self) -> list[Verdict]:
         """What became of each claim that the recipe states in tables [[claim]]. Raises UsageError if it states none."""
@@ -194,12 +196,16 @@ class StudyResults:
         jobs: int | None = None,
         device: str = "auto",
         watcher: Watcher | None = None,
+        margin: float | None = None,
     ) -> Confirmation:
         """Trains the best settings on fresh seeds, as far as that is not done, and says what is left of their lead.
 
         seeds: how many fresh ones; top: how many settings; per: the best of each value of that hyperparameter; study:
-        the confirmation's name, by default this one's with -confirm.
+        the confirmation's name, by default this one's with -confirm; margin: which difference does not matter.
         """
+        from sweep.analysis.equality import check_margin
+
+        check_margin(self.table().metric, margin)
         name = check_name(study or f"{self.name}-confirm")
         options = Options(choose_devices(device, jobs))
         opening = open_confirmation(self._ledger, self._record, name, watcher or Quiet(), seeds, top, per)
@@ -207,13 +213,14 @@ class StudyResults:
             summary = train_rest(self._ledger, again, watcher or Quiet(), options)
         if summary.stopped == "interrupted":
             raise KeyboardInterrupt
-        return self.confirmation(name)
+        return self.confirmation(name, margin)
 
-    def confirmation(self, study: str | None = None) -> Confirmation:
+    def confirmation(self, study: str | None = None, margin: float | None = None) -> Confirmation:
         """What a confirmation that was trained says. Raises UsageError if there is none."""
         from sweep.analysis.confirming import read_confirmation
 
-        return read_confirmation(self._ledger, self._record, self._ledger.study(study or f"{self.name}-confirm"))
+        again = self._ledger.study(study or f"{self.name}-confirm")
+        return read_confirmation(self._ledger, self._record, again, margin=margin)
 
 
 @contextmanager

@@ -52,6 +52,16 @@ Where = Annotated[
     str,
     typer.Option("--where", metavar="CONDITION", help="Only trials that meet it, such as 'lr<0.01, batch_norm=on'."),
 ]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="M",
+        help="Which difference does not matter: sides that are shown to differ by less are called practically equal. "
+        "Of an accuracy 0.005 is half a point, of a loss 0.1 a tenth of it, else in the metric's units.",
+        show_default=False,
+    ),
+]
 Jobs = Annotated[
     int | None,
     running_option(

@@ -488,7 +488,9 @@ def test_whatever_the_numbers_are_there_is_an_answer(levels, cells, seeds, pool,
         {"a": range(levels), "b": range(cells)}, lambda *_: random.choice(pool) * random.choice([1, 1.01]), seeds
     )
     try:
-        found = effects(study, ["a"], "b" if cells > 1 else None)
+        found = [
+            answer for margin in (None, 0.3) for answer in effects(study, ["a"], "b" if cells > 1 else None, margin)
+        ]
     except UsageError:  # everything diverged
         assert study.complete.empty or study.complete["a"].nunique() < 2
         return

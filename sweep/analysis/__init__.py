@@ -10,6 +10,7 @@ statistics    means, scales and intervals that the analyses share
 significance  tests that they share, and corrections for many
 cells         which trials are of one setting
 pairing       two levels compared in the cells that have both
+equality      whether two differ by less than a margin
 effects       what a hyperparameter does
 looks         what was looked at inside trials
 importance    which hyperparameters explain the metric

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sweep.analysis import pairing
 from sweep.analysis.cells import select_finished, setting_texts
+from sweep.analysis.equality import check_margin, judge_with_margin
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import rank_settings
 from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expected_best, fair_scale
@@ -77,13 +78,19 @@ class Comparison:
 
 
 def compare_studies(
-    ledger: Ledger, studies: Sequence[Study], metric: str | None = None, direction: str | None = None
+    ledger: Ledger,
+    studies: Sequence[Study],
+    metric: str | None = None,
+    direction: str | None = None,
+    margin: float | None = None,
 ) -> Comparison:
-    """Sets two or more studies side by side. Raises UsageError for fewer, for another metric, data or split."""
+    """Sets two or more studies side by side. margin: which difference does not matter, see `pairing.Comparison.margin`.
+    Raises UsageError for fewer, for another metric, data or split."""
     names = [study.name for study in studies]
     if len(set(names)) < 2:
         raise UsageError(f"compare: given {', '.join(names)}; expected two or more studies")
     tables = [study_table(ledger, study, metric, direction) for study in studies]
+    check_margin(tables[0].metric, margin)
     for study, table in zip(studies, tables, strict=True):
         _check(studies[0], tables[0], study, table)
         if table.complete.empty:
@@ -101,7 +108,7 @@ def compare_studies(
     common = [
         compared
         for study, table in zip(studies[1:], tables[1:], strict=True)
-        if (compared := _common(ledger, studies[0], tables[0], study, table)) is not None
+        if (compared := _common(ledger, studies[0], tables[0], study, table, margin)) is not None
     ]
     return Comparison(
         tables[0].metric,
@@ -235,7 +242,9 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
     return np.asarray(table.sign * expected_best(values, draws, minimize=True))
 
 
-def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable) -> Common | None:
+def _common(
+    ledger: Ledger, first: Study, a: StudyTable, second: Study, b: StudyTable, margin: float | None
+) -> Common | None:
     """Pairs settings that both studies have, on common seeds (and
     splits) where there are any; None if there is no such setting."""
     longer = any(_values(a, column) != _values(b, column) for column in (PLANNED_EPOCHS, "steps"))
@@ -260,7 +269,7 @@ def _common(ledger: Ledger, first: Study, a: StudyTable, second: Study, b: Study
     )
     names = [first.name, second.name]
     comparison, cells = pairing.compare(sides, 1, 0, names, a.sign, by_ratio(values, a.metric))
-    judged = pairing.judge([comparison])[0]
+    judged = judge_with_margin([comparison], margin)[0]
     firsts = both.drop_duplicates("text").set_index("text").loc[texts]
     swept = [name for name in dict.fromkeys([*a.swept, *b.swept]) if name in a.trials]
     rows = a.trials.set_index("number").loc[firsts["number_a"], swept].reset_index(names="first")

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.cells import FINISHED, setting_texts
+from sweep.analysis.equality import Equality, ask_seeds, check_margin
+from sweep.analysis.pairing import FEWEST_SEEDS, NOT_SHOWN, PRACTICALLY_EQUAL, SHOWN
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.settings import SettingsBoard, rank_settings
-from sweep.analysis.significance import probability_of_improvement, seeds_needed, signed_rank
-from sweep.analysis.statistics import Floats, bootstrap_mean, interquartile_mean
+from sweep.analysis.significance import compare_seeds, probability_of_improvement, seeds_needed, signed_rank
+from sweep.analysis.statistics import Floats, bootstrap_mean, by_ratio, fair_scale, interquartile_mean
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
@@ -63,6 +65,18 @@ class Duel:
     """Those of them on which the first is better."""
     equal: int = 0
     """Those on which they are equal."""
+    margin: float | None = None
+    """Which difference does not matter, if that was said, see `pairing.Comparison.margin`."""
+    equality: Equality | None = None
+    """Whether they differ by less; None without a margin, with fewer than `pairing.FEWEST_SEEDS` that both completed,
+    or where one of them diverged more often."""
+
+    @property
+    def verdict(self) -> str:
+        """ "shown" where the first is better, "practically equal", or "no difference shown"."""
+        if self.equality is not None and self.equality.shown:
+            return PRACTICALLY_EQUAL
+        return SHOWN if self.apart else NOT_SHOWN
 
 
 @dataclass(frozen=True)
@@ -187,8 +201,9 @@ def read_confirmation(
     metric: str | None = None,
     direction: str | None = None,
     where: str = "",
+    margin: float | None = None,
 ) -> Confirmation:
-    """What the trials of a confirmation say so far."""
+    """What the trials of a confirmation say so far. margin: see `Duel.margin`."""
     table = study_table(ledger, study, metric, direction, where)
     selecting = _without(table, confirmation.recipe.seeds)
     again = study_table(ledger, confirmation, table.metric, table.direction)
@@ -200,19 +215,23 @@ def read_confirmation(
     places = [codes[text] for text in setting_texts(ledger, confirmation, again.trials)]
     again = replace(again, trials=again.trials.assign(setting=places))
     chosen = [codes[setting_key(setting)] for setting in confirmation.recipe.settings]
-    confirmed = _judge_confirmation(
-        selecting, rank_settings(selecting, split=False), again, chosen, confirmation.recipe.seeds
-    )
+    board = rank_settings(selecting, split=False)
+    confirmed = _judge_confirmation(selecting, board, again, chosen, confirmation.recipe.seeds, margin)
     ended = confirmed.rows[["n", "diverged", "pruned", "failed"]].sum(axis=1)
     rows = confirmed.rows.assign(left=len(confirmation.recipe.seeds) - ended)
     return replace(confirmed, confirmation=confirmation.name, rows=rows, trained=True)
 
 
 def split_by_seed(
-    table: StudyTable, top: int | None = None, per: str | None = None, selected_on: str | None = None
+    table: StudyTable,
+    top: int | None = None,
+    per: str | None = None,
+    selected_on: str | None = None,
+    margin: float | None = None,
 ) -> Confirmation:
     """A confirmation from a study's own trials: those of some seeds select, those of all others confirm. selected_on:
-    the selecting seeds; by default those that every setting has, where some settings have more.
+    the selecting seeds; by default those that every setting has, where some settings have more. margin: see
+    `Duel.margin`.
 
     Raises UsageError where the seeds cannot be told apart so, or the chosen settings have no others.
     """
@@ -228,13 +247,20 @@ def split_by_seed(
             f"study {table.name!r}: none of the settings that are best on {seeds_text(seeds)} has a "
             "complete trial of another seed; --top N takes more of them, --per NAME the best of each value"
         )
-    return _judge_confirmation(selecting, board, again, chosen, sorted(again.trials["seed"].unique().tolist()))
+    fresh = sorted(again.trials["seed"].unique().tolist())
+    return _judge_confirmation(selecting, board, again, chosen, fresh, margin)
 
 
 def _judge_confirmation(
-    selecting: StudyTable, board: SettingsBoard, again: StudyTable, chosen: list[int], fresh: Sequence[int]
+    selecting: StudyTable,
+    board: SettingsBoard,
+    again: StudyTable,
+    chosen: list[int],
+    fresh: Sequence[int],
+    margin: float | None,
 ) -> Confirmation:
     """board: of the settings in `selecting`; chosen: codes of settings, which mean the same in both tables."""
+    check_margin(selecting.metric, margin)
     board_again = rank_settings(again, split=False)
     was, now = _by_setting(selecting, board), _by_setting(again, board_again)
     firsts = pd.concat([again.trials, selecting.trials]).drop_duplicates("setting").set_index("setting")
@@ -255,6 +281,7 @@ def _judge_confirmation(
     rows = rows.sort_values(["rank", "was"], na_position="last")
     varying = [name for name in selecting.swept if values[name].nunique(dropna=False) > 1]
     same = {name: values[name].iloc[0] for name in selecting.swept if name not in varying}
+    order = [code for code in rows.index if rows.loc[code, "n"] > 0]
     return Confirmation(
         study=selecting.name,
         confirmation=selecting.name,
@@ -266,7 +293,7 @@ def _judge_confirmation(
         candidates=len(was),
         selected_on=sorted(selecting.trials["seed"].unique().tolist()),
         fresh=list(fresh),
-        duel=_duel(again, [code for code in rows.index if rows.loc[code, "n"] > 0], bool(now["tied"].iloc[:2].all())),
+        duel=_duel(again, order, bool(now["tied"].iloc[:2].all()), margin),
         tests={} if selecting.filtered else board_again.tests,
         trained=False,
         data_splits=again.data_splits,
@@ -279,7 +306,7 @@ def _by_setting(table: StudyTable, board: SettingsBoard) -> pd.DataFrame:
     return board.rows.set_index(codes.reindex(board.rows["number"]).to_numpy())
 
 
-def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
+def _duel(table: StudyTable, order: list[int], tied: bool, margin: float | None) -> Duel | None:
     """The first two settings of the order against each other; None if there are no two."""
     from scipy import stats
 
@@ -314,7 +341,19 @@ def _duel(table: StudyTable, order: list[int], tied: bool) -> Duel | None:
         seeds=len(both),
         better=int((both[:, 0] > both[:, 1]).sum()),
         equal=int((both[:, 0] == both[:, 1]).sum()),
+        margin=margin,
+        equality=None if margin is None else _equality(-table.sign * both, table.metric, margin, len(order) - 1),
     )
+
+
+def _equality(both: Floats, metric: str, margin: float, among: int) -> Equality | None:
+    """Whether two settings are practically equal on the seeds [n, 2] that both finished, infinite where one diverged;
+    among: comparisons of the first with another setting, from which these two are picked."""
+    finite = np.isfinite(both)
+    values = both[finite.all(axis=1)].T
+    if finite[:, 0].sum() != finite[:, 1].sum() or values.shape[1] < FEWEST_SEEDS:
+        return None
+    return ask_seeds(compare_seeds(*fair_scale(values, metric)), margin, by_ratio(values, metric), among)
 
 
 def _plain_gaps(both: Floats) -> Floats:

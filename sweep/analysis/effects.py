@@ -20,19 +20,20 @@ from sweep.analysis.cells import (
     label_of,
     select_finished,
 )
+from sweep.analysis.equality import check_margin, judge_with_margin
 from sweep.analysis.pairing import (
     ALPHA,
     DEPENDS,
     FEWEST_SEEDS,
     NOT_COMPARABLE,
     NOT_SHOWN,
+    PRACTICALLY_EQUAL,
     SHOWN,
     SHOWN_HERE,
     TOO_FEW,
     Comparison,
     Sides,
     compare,
-    judge,
 )
 from sweep.analysis.seeds import SeedRoles, seed_roles
 from sweep.analysis.significance import compare_seeds
@@ -168,18 +169,21 @@ class Effect:
     def verdict(self) -> str:
         """The strongest of the comparisons' verdicts."""
         verdicts = {comparison.verdict for comparison in self.comparisons}
-        order = (SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN)
+        order = (SHOWN, SHOWN_HERE, DEPENDS, PRACTICALLY_EQUAL, TOO_FEW, NOT_SHOWN)
         return next((verdict for verdict in order if verdict in verdicts), NOT_COMPARABLE)
 
 
-def effect(table: StudyTable, name: str, by: str | None = None) -> Effect:
+def effect(table: StudyTable, name: str, by: str | None = None, margin: float | None = None) -> Effect:
     """The effect of one hyperparameter. Raises UsageError: unknown, fewer than two levels, nothing complete."""
-    return effects(table, [name], by)[0]
+    return effects(table, [name], by, margin)[0]
 
 
-def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> list[Effect]:
+def effects(
+    table: StudyTable, names: Sequence[str], by: str | None = None, margin: float | None = None
+) -> list[Effect]:
     """The effects of several, their p values adjusted together (Holm): all comparisons over everything as one family,
-    all those at the values of `by` as another."""
+    all those at the values of `by` as another. margin: which difference does not matter, see `Comparison.margin`."""
+    check_margin(table.metric, margin)
     roles = seed_roles(table)
     trials = comparable(table if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
@@ -187,8 +191,8 @@ def effects(table: StudyTable, names: Sequence[str], by: str | None = None) -> l
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
     answers = [_effect(table, trials, column, split, roles) for column in columns]
-    overall = iter(judge([comparison for each in answers for comparison in each.comparisons]))
-    within = iter(judge([comparison for each in answers for comparison in each.by_comparisons]))
+    overall = iter(judge_with_margin([each for answer in answers for each in answer.comparisons], margin))
+    within = iter(judge_with_margin([each for answer in answers for each in answer.by_comparisons], margin))
     return [
         replace(
             each,

@@ -48,13 +48,14 @@ POWER = 0.8
 """The chance with which a difference as large as the one seen would be shown."""
 MOST_NEEDED = 10_000
 
-SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE = (
+SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE, PRACTICALLY_EQUAL = (
     "shown",
     "shown in these cells",
     "depends on the cell",
     "too few to tell",
     "no difference shown",
     "not comparable",
+    "practically equal",
 )
 DECIDED = (SHOWN, SHOWN_HERE)
 """The verdicts that name a better level."""
@@ -150,8 +151,23 @@ class Comparison:
     """Cells, in all, that would."""
     verdict: str = NOT_COMPARABLE
 
+    margin: float | None = None
+    """Which difference does not matter, if that was said (see `equality`): a share where losses are judged by ratios,
+    else in the metric's unit. Of a comparison that is practically equal `typical`, `low` and `high` are a ratio or a
+    difference as this is, with the interval of both one-sided tests: of 90% where it is judged alone."""
+    p_equal: float = math.nan
+    """Of a difference within the margin (TOST); NaN where divergence is uneven, which is never equal."""
+    p_equal_holm: float = math.nan
+    """Adjusted for all comparisons judged together."""
+    needed_seeds_equal: float = math.nan
+    """Seeds per setting, in all, that would show that, if the difference stays as it is. NaN: none would alone."""
+    needed_cells_equal: float = math.nan
+    """Cells, in all, that would."""
+
     outcomes: Floats = field(default_factory=lambda: np.empty(0), repr=False)
     """The difference of each cell; infinite where divergence decided. [n]"""
+    means: tuple[Floats, Floats] = field(default_factory=lambda: (np.empty(0), np.empty(0)), repr=False)
+    """The means of each pair: of the level, of the reference. [pairs] each"""
     shared_luck: bool = False
     """Whether the same seeds are lucky in many cells at once, so that cells are no independent sample."""
     over_seeds: SeedTest | None = field(default=None, repr=False)
@@ -241,6 +257,7 @@ def compare(
         sign=sign,
         log=log,
         outcomes=outcomes,
+        means=(means[0][paired], means[1][paired]),
         over_seeds=over_seeds,
         shared_luck=shared_luck,
     )
@@ -413,10 +430,16 @@ def _count_needed(comparison: Comparison, level: float) -> tuple[float, float]:
         test = comparison.over_seeds
         needed = test.sd / abs(test.mean) * reach if test.mean else math.inf  # its root
         return (math.ceil(needed**2) if needed <= math.sqrt(MOST_NEEDED) else math.nan), math.nan
-    if comparison.pairs < 2 or comparison.mean == 0 or not math.isfinite(comparison.mean + comparison.sd):
+    return count_over_cells(comparison, comparison.mean, comparison.sd, reach)
+
+
+def count_over_cells(comparison: Comparison, mean: float, sd: float, reach: float) -> tuple[float, float]:
+    """Seeds per setting, and cells, with which a mean over its cells, which spread by `sd`, is `reach` standard errors
+    away from 0."""
+    if comparison.pairs < 2 or mean == 0 or not math.isfinite(mean + sd):
         return math.nan, math.nan
-    unit = max(abs(comparison.mean), comparison.sd)
-    target, between = (comparison.mean / unit / reach) ** 2, (comparison.sd / unit) ** 2
+    unit = max(abs(mean), sd)
+    target, between = (mean / unit / reach) ** 2, (sd / unit) ** 2
     many = max(math.ceil(between / target), comparison.fewest) if between <= MOST_NEEDED * target else math.nan
     within = (comparison.seed_sd / unit) ** 2 if comparison.seed_sd < 1e100 * unit else math.nan
     if math.isnan(within) or comparison.n < comparison.fewest or not comparison.seeds:

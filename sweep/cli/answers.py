@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.base import app, asked_table, say
-from sweep.flags import Asked, Json, StudyName, group_flags
+from sweep.flags import Asked, Json, Margin, StudyName, group_flags
 
 
 @app.command(rich_help_panel="Ask")
@@ -24,13 +24,14 @@ def effect(
             help="Repeat the comparison at each value of another hyperparameter: does the effect depend on it?",
         ),
     ] = None,
+    margin: Margin = None,
     asked: Asked,
     as_json: Json = False,
 ) -> None:
     """Say what a hyperparameter does: settings that differ in it alone are compared, their seeds averaged first.
 
     Each comparison is a cell: settings that agree on everything else. One that diverged loses to one that trained.
-    For example: sweep effect bn batch_norm --by lr
+    For example: sweep effect bn batch_norm --by lr --margin 0.1
     """
     from sweep.analysis.effects import effects
     from sweep.ledger import Ledger
@@ -38,7 +39,7 @@ def effect(
 
     with Ledger(asked.results) as ledger:
         table = asked_table(ledger, ledger.study(study), asked)
-    answers = effects(table, names, by)
+    answers = effects(table, names, by, margin)
     say([effect_json(answer) for answer in answers] if as_json else effect_report(answers))
 
 

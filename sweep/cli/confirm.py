@@ -13,6 +13,7 @@ from sweep.flags import (
     Asked,
     Direction,
     Json,
+    Margin,
     Metric,
     MovedData,
     Results,
@@ -87,6 +88,7 @@ def confirm(
     choice: Choice,
     name: ConfirmationName = None,
     data: MovedData = None,
+    margin: Margin = None,
     asked: Asked,
     running: Running,
     as_json: Json = False,
@@ -95,29 +97,39 @@ def confirm(
 
     Of an imported table nothing can be trained: the seeds that only some settings have are the fresh ones.
     """
+    from sweep.analysis.equality import check_margin
     from sweep.ledger import Ledger
 
     with Ledger(asked.results) as ledger:
         stored = ledger.study(study)
+        if margin is not None:
+            check_margin(asked_table(ledger, stored, asked).metric, margin)  # before anything is trained
         if stored.recipe.imported or choice.selected_on is not None:
-            confirmation, code = _split(ledger, stored, choice, asked), 0
+            confirmation, code = _split(ledger, stored, choice, asked, margin), 0
         else:
-            confirmation, code = _train_confirmation(ledger, stored, choice, asked, name, data, running)
+            confirmation, code = _train_confirmation(ledger, stored, choice, asked, name, data, running, margin)
         _tell(confirmation, code, as_json)
 
 
-def _split(ledger: Ledger, study: Study, choice: Choice, asked: Asked) -> Confirmation:
+def _split(ledger: Ledger, study: Study, choice: Choice, asked: Asked, margin: float | None) -> Confirmation:
     """A confirmation from trials that are there."""
     from sweep.analysis.confirming import split_by_seed
     from sweep.errors import UsageError
 
     if choice.seeds is not None or choice.seed is not None:
         raise UsageError("--seeds: nothing is trained here; --selected-on says which of the seeds there selected")
-    return split_by_seed(asked_table(ledger, study, asked), choice.top, choice.per, choice.selected_on)
+    return split_by_seed(asked_table(ledger, study, asked), choice.top, choice.per, choice.selected_on, margin)
 
 
 def _train_confirmation(
-    ledger: Ledger, study: Study, choice: Choice, asked: Asked, name: str | None, data: str | None, running: Running
+    ledger: Ledger,
+    study: Study,
+    choice: Choice,
+    asked: Asked,
+    name: str | None,
+    data: str | None,
+    running: Running,
+    margin: float | None,
 ) -> tuple[Confirmation, int]:
     """A confirmation from trials that are trained now, as far as they are not there, and the run's exit code."""
     from sweep.analysis.confirming import read_confirmation
@@ -133,7 +145,7 @@ def _train_confirmation(
     how = choice.seeds, choice.top, choice.per, choice.seed, ranked
     with open_confirmation(ledger, study, name, seen, *how) as again:
         summary = train_rest(ledger, again, seen, options)
-    confirmation = read_confirmation(ledger, study, ledger.study(name), *ranked)
+    confirmation = read_confirmation(ledger, study, ledger.study(name), *ranked, margin)
     if summary.stopped == "interrupted":
         raise typer.Exit(summary.exit_code)
     return confirmation, summary.exit_code
@@ -160,6 +172,7 @@ def compare(
     results: Results = DEFAULT_RESULTS,
     metric: Metric = None,
     direction: Direction = None,
+    margin: Margin = None,
     top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Settings in common to list, at most.")] = 5,
     as_json: Json = False,
 ) -> None:
@@ -170,7 +183,7 @@ def compare(
 
     with Ledger(results) as ledger:
         stored = [ledger.study(name) for name in studies]
-        comparison = compare_studies(ledger, stored, metric, direction)
+        comparison = compare_studies(ledger, stored, metric, direction, margin)
         mixed = ledger.mixed(*stored)
     say(comparison_record(comparison) if as_json else comparison_report(comparison, top))
     if mixed and not as_json:

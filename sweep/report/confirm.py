@@ -10,7 +10,15 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.recipe import percents
-from sweep.report.answers import compared_sizes, record_comparison
+from sweep.report.answers import (
+    PRACTICALLY_EQUAL,
+    compared_sizes,
+    differs_by_less,
+    equal_sentences,
+    equals,
+    record_comparison,
+    show_margin,
+)
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis.comparing import Common, Comparison
     from sweep.analysis.confirming import Confirmation, Duel
+    from sweep.analysis.equality import Equality
 
 
 def confirmation_report(confirmation: Confirmation) -> RenderableType:
@@ -106,18 +115,51 @@ def _duel_line(confirmation: Confirmation, duel: Duel) -> Text:
         equal = f", equal on {duel.equal}" if duel.equal else ""
         line.append(f", better on {duel.better} of {count(duel.seeds, 'seed')}{equal}")
     line.append(f"; one run of the first beats one run of the second with probability {duel.improvement:.2f}: ")
+    if duel.equality is not None and duel.equality.shown:
+        line.append("practically equal", "bold green").append(f"; {_equal_text(metric, duel.equality)}.")
+        return line.append(" That the first is better is shown, too, but by less than that." if duel.apart else "")
     if duel.apart:
         return line.append("the first is better.", "bold green")
     line.append("no difference shown", "bold yellow")
     line.append(f", allowing for {len(confirmation.rows)} settings." if duel.low > 0 else ".")
+    line.append(_tell_apart(confirmation, duel))
+    return line.append(_open_equality(confirmation, duel))
+
+
+def _tell_apart(confirmation: Confirmation, duel: Duel) -> str:
+    """How many seeds would tell the first from the second."""
     if duel.more is None:
         never = " No realistic number of seeds would tell them apart: choose on other grounds (speed, size)."
-        return line.append(never if duel.pairs > 1 else "")
+        return never if duel.pairs > 1 else ""
     needed = len(confirmation.fresh) + duel.more
     if needed > MANY_SEEDS:
-        return line.append(f" To tell them apart would take about {needed:,} seeds: in practice they are equal.")
+        equal = ": in practice they are equal" if duel.margin is None else ""
+        return f" To tell them apart would take about {needed:,} seeds{equal}."
     flag = f": --seeds {needed}" if confirmation.trained else ""
-    return line.append(f" About {count(duel.more, 'more seed')} would tell them apart{flag} (Noether 1987).")
+    return f" About {count(duel.more, 'more seed')} would tell them apart{flag} (Noether 1987)."
+
+
+def _equal_text(metric: str, equality: Equality) -> str:
+    """What is shown of two settings that are practically equal."""
+    sides, ends = ("first", "second"), (equality.low, equality.high)
+    p = f"{equals(equality.p)} over {count(equality.seeds, 'seed')}"
+    return differs_by_less(metric, equality.margin, equality.scale, sides, ends, p)
+
+
+def _open_equality(confirmation: Confirmation, duel: Duel) -> str:
+    """What would show that the first and the second are practically equal, if a margin was given."""
+    equality = duel.equality
+    if duel.margin is None:
+        return ""
+    if equality is None:
+        return " Too few seeds that both completed, or one of them diverged more often, to call them practically equal."
+    less = show_margin(confirmation.metric, equality.margin, equality.scale)
+    text = f" Nor is it shown that they are practically equal (less than {less} apart, {equals(equality.p)})"
+    if math.isnan(equality.needed):
+        return f"{text}, and with the difference as it is, more seeds would not show it."
+    needed = int(max(equality.needed, equality.seeds + 1))
+    flag = f" (--seeds {needed})" if confirmation.trained else ""
+    return f"{text}; if the difference stays as it is, about {count(needed, 'seed')}{flag} would."
 
 
 def _luck(confirmation: Confirmation) -> Text | None:
@@ -173,9 +215,21 @@ def confirmation_record(confirmation: Confirmation) -> dict[str, Any]:
         "order_held": confirmation.held,
         "covers": covers(confirmation.data_splits),
         "settings": records(confirmation.rows),
-        "first_against_second": {name: plain(value) for name, value in vars(duel).items()} if duel else None,
+        "first_against_second": _duel_record(duel) if duel else None,
         "selected": chosen,
     }
+
+
+def _duel_record(duel: Duel) -> dict[str, Any]:
+    """A duel as plain values; what is said of equality only where a margin was given."""
+    out = {name: plain(value) for name, value in vars(duel).items() if name not in ("margin", "equality")}
+    if duel.margin is None:
+        return out
+    known = duel.equality
+    names = {"p": "p_equal", "needed": "needed_seeds_equal", "scale": "scale", "typical": "typical"}
+    names |= {"low": "equal_low", "high": "equal_high"}
+    told = {told: None if known is None else plain(getattr(known, name)) for name, told in names.items()}
+    return out | {"margin": duel.margin, "verdict": duel.verdict, **told}
 
 
 def _settings_text(values: dict[str, Any]) -> str:
@@ -239,8 +293,9 @@ def _common(common: Common, metric: str, top: int) -> list[RenderableType]:
     line.append(f"{compared_sizes(metric, judged)}: ")
     line.append(
         f"{getattr(common, common.verdict)} is better." if decided else f"{common.verdict}.",
-        "bold green" if decided else "bold yellow",
+        "bold green" if decided or common.verdict == PRACTICALLY_EQUAL else "bold yellow",
     )
+    line.append("".join(f" {sentence}" for sentence in equal_sentences(metric, judged)))
     if not top:
         return [line]
     rows = common.rows.reindex(common.rows["difference"].abs().sort_values(ascending=False, kind="stable").index)

@@ -10,10 +10,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
+from sweep.report.answers.equality import margin_of
 from sweep.report.answers.sentences import headline, holds_for, sentences, tuned_sentences
 from sweep.report.answers.words import (
     DEPENDS,
     NOT_COMPARABLE,
+    PRACTICALLY_EQUAL,
     SHOWN,
     SHOWN_HERE,
     TOO_FEW,
@@ -77,6 +79,12 @@ def _legend(effect: Effect, comparisons: list[Comparison]) -> list[Text]:
         out.append(
             "Where there are too few cells for a small p, seeds are compared, and “here” is about these cells only."
         )
+    equal = [comparison for comparison in comparisons if comparison.verdict == PRACTICALLY_EQUAL]
+    if equal:
+        out.append(
+            f"Practically equal: {effect.metric} differs by less than {margin_of(effect.metric, equal[0])}, as two "
+            "one-sided tests show (p equal), whose interval is the 90% one."
+        )
     if len(comparisons) > 1:
         out.append("p and intervals allow for all comparisons of this table (Holm).")
     return [Text(" ".join(out), "dim")] if out else []
@@ -117,6 +125,7 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
     at = any(comparison.at is not None for comparison in comparisons)
     two = len({str(comparison.level) for comparison in comparisons}) == 1
     unit = scale(effect.metric)[1].strip()
+    margin = any(comparison.margin is not None for comparison in comparisons)
     headers = [
         *([effect.by or ""] if at else []),
         effect.name,
@@ -125,6 +134,7 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
         "over",
         "wins (cells)",
         "p",
+        *(["p equal"] if margin else []),
     ]
     for name in headers:
         table.add_column(name, "right", flows=name == "95% interval")
@@ -137,9 +147,11 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
         size = (comparison.scale, comparison.typical) if finite else ("difference", comparison.mean)
         cells.append(show_size(effect.metric, *size))
         bounded = math.isfinite(comparison.low) or math.isfinite(comparison.high)
-        cells.append(show_sizes(effect.metric, comparison.scale, comparison.low, comparison.high) if bounded else "–")
+        ends = show_sizes(effect.metric, comparison.scale, comparison.low, comparison.high) if bounded else "–"
+        cells.append(f"90%: {ends}" if comparison.verdict == PRACTICALLY_EQUAL else ends)
         cells.append(_over(comparison))
         cells += [f"{comparison.improved:,} of {comparison.n:,}" if comparison.n else "–", show_p(comparison.p_holm)]
+        cells += [show_p(comparison.p_equal_holm)] if margin else []
         better = show_value(comparison.better)
         verdict = {
             SHOWN: f"{better} better",
@@ -147,10 +159,11 @@ def _comparison_table(effect: Effect, comparisons: list[Comparison]) -> Columns:
             DEPENDS: "depends on the cell",
             TOO_FEW: "too few to tell",
             NOT_COMPARABLE: "not comparable",
+            PRACTICALLY_EQUAL: f"practically equal{' here' if comparison.unit == 'seeds' else ''}",
         }
         said = [verdict.get(comparison.verdict, "not shown"), lost_short(comparison)]
         said = said[1:] if comparison.verdict == TOO_FEW and not comparison.pairs and comparison.n else said
-        decided = comparison.verdict in (SHOWN, SHOWN_HERE)
+        decided = comparison.verdict in (SHOWN, SHOWN_HERE, PRACTICALLY_EQUAL)
         table.add_row(*cells, "; ".join(part for part in said if part), style="" if decided else "dim")
     return table
 
@@ -221,7 +234,9 @@ def effect_json(effect: Effect) -> dict[str, Any]:
 
 def record_comparison(comparison: Comparison) -> dict[str, Any]:
     """A comparison as plain values; an end that is open is null."""
-    left_out = ("divergence", "lost", "outcomes", "over_seeds", "sign", "log")
+    left_out = ["divergence", "lost", "outcomes", "means", "over_seeds", "sign", "log"]
+    if comparison.margin is None:
+        left_out += ["margin", "p_equal", "p_equal_holm", "needed_seeds_equal", "needed_cells_equal"]
     out: dict[str, Any] = {name: plain(value) for name, value in vars(comparison).items() if name not in left_out}
     sides, spread = ("level", "reference", "both"), comparison.divergence
     out["share_improved"] = comparison.improved / comparison.n if comparison.n else None

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweep.hyperparameters import TABLE, show_value
+from sweep.report.answers.equality import equal_sentences, equal_size, margin_of, what_shows_it
 from sweep.report.answers.words import (
     DEPENDS,
     LEVEL,
     NOT_COMPARABLE,
     NOT_SHOWN,
+    PRACTICALLY_EQUAL,
     SHOWN,
     SHOWN_HERE,
     TOO_FEW,
@@ -44,6 +46,11 @@ def headline(effect: Effect) -> str:
 
 
 def _two_levels(effect: Effect, comparison: Comparison) -> str:
+    if comparison.verdict == PRACTICALLY_EQUAL:
+        here = f" in {_these(comparison)}" if comparison.unit == "seeds" else ""
+        level, reference = show_value(comparison.level), show_value(comparison.reference)
+        size = equal_size(effect.metric, comparison)
+        return f"{effect.name} {level} and {reference} are practically equal{here}: {size}."
     a, b = (show_value(side) for side in _sides(comparison, comparison.direction))
     verdict = {
         SHOWN: f"{effect.name} {a} is better than {b}",
@@ -185,6 +192,8 @@ def compared_sizes(metric: str, comparison: Comparison) -> str:
         )
         parts.append(diverged)
     parts.append(f"{level} wins {comparison.improved:,} of {comparison.n:,} and loses {comparison.worsened:,}")
+    if comparison.verdict == PRACTICALLY_EQUAL:
+        return "; ".join([*parts, equal_size(metric, comparison)])
     parts.append(_size_between(metric, comparison, 1) if comparison.pairs else "")
     parts.append(equals(comparison.p) if comparison.unit == "cells" else "")
     return "; ".join(part for part in parts if part)
@@ -219,6 +228,7 @@ def _many_levels(effect: Effect) -> str:
     if parts and here:
         parts[-1] += " in these cells"
     rest = {
+        PRACTICALLY_EQUAL: f"practically equal to {{}} ({_within(effect)})",
         NOT_SHOWN: "no difference shown from {}",
         TOO_FEW: "too few to tell it from {}",
         DEPENDS: "against {} it depends on the cell",
@@ -229,10 +239,17 @@ def _many_levels(effect: Effect) -> str:
         return f"{'; '.join([*parts, *said])}."
     of = f"{effect.name} {reference}, which has {effect.why},"
     only = [kind for kind in rest if kind in by_verdict]
+    levels = ", ".join(show_value(comparison.level) for comparison in effect.comparisons)
+    if only == [PRACTICALLY_EQUAL]:
+        within = " in these cells" if any(each.unit == "seeds" for each in effect.comparisons) else ""
+        return f"{of} is practically equal to each of the others ({levels}){within}: {_within(effect)}."
     if only == [NOT_SHOWN]:
-        levels = ", ".join(show_value(comparison.level) for comparison in effect.comparisons)
         return f"No difference shown between {of} and the others ({levels})."
     return f"Nothing is shown to be better or worse than {of.removesuffix(',')}: {'; '.join(said)}."
+
+
+def _within(effect: Effect) -> str:
+    return f"{effect.metric} differs by less than {margin_of(effect.metric, effect.comparisons[0])}"
 
 
 def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
@@ -276,6 +293,9 @@ def _depends(effect: Effect) -> list[str]:
                 lost.setdefault(show_value(worse), []).append(show_value(comparison.at))
         parts = [f"{side} is better at {join_words(dict.fromkeys(at))}" for side, at in sides.items()]
         parts += [f"{side} diverged at {join_words(dict.fromkeys(at))}" for side, at in lost.items()]
+        equal = [show_value(each.at) for each in effect.by_comparisons if each.verdict == PRACTICALLY_EQUAL]
+        if parts and equal and len(effect.comparisons) == 1:
+            parts.append(f"they are practically equal at {join_words(equal)}")
         return [f"It depends on {effect.by}: {', '.join(parts)}."] if len(parts) > 1 else []
     if effect.splits is None:
         return []
@@ -313,13 +333,15 @@ def _beside(effect: Effect, comparison: Comparison) -> list[str]:
     if comparison.unit == "seeds" and comparison.n == 1:
         out.append("There is one cell, so this is about its seeds and holds for this setting alone.")
     elif 0 < comparison.n < comparison.fewest:
-        out.append(_too_few(comparison))
+        shown = comparison.verdict == PRACTICALLY_EQUAL and comparison.unit == "cells"  # a one-sided p is smaller
+        out += [] if shown else [_too_few(comparison)]
     elif comparison.unit == "seeds":
         out.append(
             "The same seeds are lucky in many cells at once, so the cells are no independent sample: "
             "a difference must hold over the seeds, too, and that test judges here."
         )
-    if comparison.unit == "cells" and comparison.pairs == comparison.n and comparison.mean * comparison.typical < 0:
+    other_way = comparison.scale == "difference" and comparison.mean * comparison.typical < 0
+    if comparison.unit == "cells" and comparison.pairs == comparison.n and other_way:
         out.append(
             f"A few cells pull the mean the other way: on average {effect.metric} with {level} is "
             f"{'higher' if comparison.mean > 0 else 'lower'} by "
@@ -327,7 +349,7 @@ def _beside(effect: Effect, comparison: Comparison) -> list[str]:
         )
     if comparison.verdict in (NOT_SHOWN, TOO_FEW):
         out.append(_settle(comparison))
-    return out
+    return [*out, *equal_sentences(effect.metric, comparison)]
 
 
 def _too_few(comparison: Comparison, family: int = 1) -> str:
@@ -370,7 +392,13 @@ def _advise_many(effect: Effect) -> list[str]:
         return []
     nearest = min(open_, key=lambda comparison: comparison.p)
     advice = _settle(nearest)
-    return [f"{effect.name} {show_value(nearest.level)}: {advice[0].lower()}{advice[1:]}"]
+    out = [f"{effect.name} {show_value(nearest.level)}: {advice[0].lower()}{advice[1:]}"]
+    even = [comparison for comparison in open_ if not math.isnan(comparison.p_equal)]
+    if even:
+        nearest = min(even, key=lambda comparison: comparison.p_equal)
+        name = f"{effect.name} {show_value(nearest.level)}"
+        out.append(f"{name}: nor is it shown to be practically equal {what_shows_it(effect.metric, nearest)}")
+    return out
 
 
 def _explain_no_pairs(effect: Effect) -> str:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from sweep.analysis.pairing import Comparison
 
 
-SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE = (
+SHOWN, SHOWN_HERE, DEPENDS, TOO_FEW, NOT_SHOWN, NOT_COMPARABLE, PRACTICALLY_EQUAL = (
     "shown",
     "shown in these cells",
     "depends on the cell",
     "too few to tell",
     "no difference shown",
     "not comparable",
+    "practically equal",
 )  # as in analysis.pairing, which a module that only writes need not import
 
 
