@@ -272,11 +272,14 @@ def _sign_values(
 
 _RECIPE_FLAGS = {
     "data": (
-        "NAME|FILE.npz",
-        "Data set: digits, mnist, fashion-mnist, cifar10; circles, moons, spirals, gaussians (in the plane); or an "
-        ".npz with x_train y_train x_test y_test.",
+        "NAME|FILE",
+        "Data set: digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, usps; iris, wine, breast-cancer; circles, "
+        "moons, spirals, gaussians (in the plane); an .npz with x_train y_train x_test y_test; a table (.csv, .tsv, "
+        ".parquet) with --target; or a folder of images, one subfolder per class.",
         "Data and seed",
     ),
+    "target": ("COLUMN", "The column of a table that holds the classes.", "Data and seed"),
+    "image_size": ("N", "Bring all images of a folder to N x N pixels.", "Data and seed"),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
     "split_seeds": (

@@ -4,6 +4,8 @@ sources  the sets that are known by name, and a person's own; described, loaded,
 classes  how many rows each class has
 toys     circles, moons, spirals, gaussians: rows in the plane
 npz      a person's own arrays, from an .npz file
+tables   a person's own table: CSV, TSV, Parquet
+folders  a person's own images, a folder per class
 numbers  a few numbers that are typed, or in a file of another kind
 scaling  what scaling does to inputs
 """

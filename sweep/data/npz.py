@@ -64,8 +64,8 @@ def read_npz(path: Path, values: bool) -> Arrays:
             own, other = list(x["train"].shape[1:]), list(rows.shape[1:])
             raise UsageError(f"{path}: rows of x_train are {own}, of x_{part} {other}; expected the same")
     x = {part: images(rows, shape) for part, rows in x.items()} if values else x
-    labels, classes = _encode_labels(path, y, notes)
-    _note_balance(labels, classes, notes)
+    labels, classes = encode_labels(path, y, notes)
+    note_balance(labels, classes, notes)
     return Arrays(x, labels, shape, classes, tuple(notes))
 
 
@@ -161,13 +161,15 @@ def _one_hot(y: Array, rows: int) -> bool:
     )
 
 
-def _encode_labels(path: Path, y: dict[str, Array], notes: list[str]) -> tuple[dict[str, Array], int]:
-    """Labels as classes 0, 1, …, in the order of their values; what they were, if that is not what they were."""
+def encode_labels(path: Path, y: dict[str, Array], notes: list[str], column: str = "") -> tuple[dict[str, Array], int]:
+    """Labels as classes 0, 1, …, in the order of their values; what they were, if that is not what they were. column:
+    of a table, where they stand."""
+    name = {part: column or f"y_{part}" for part in y}
     flat = {part: labels.reshape(-1) for part, labels in y.items()}
     for part, labels in flat.items():
         if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and np.array_equal(labels, np.floor(labels))):
             raise UsageError(
-                f"{path}: y_{part} holds fractions, NaN or infinity; expected classes: whole numbers, words, or "
+                f"{path}: {name[part]} holds fractions, NaN or infinity; expected classes: whole numbers, words, or "
                 "true and false"
             )
     text = {labels.dtype.kind in "US" for labels in flat.values()}
@@ -176,18 +178,18 @@ def _encode_labels(path: Path, y: dict[str, Array], notes: list[str]) -> tuple[d
         raise UsageError(f"{path}: labels of different kinds ({kinds}); expected the same in every part")
     known = np.unique(flat["train"])
     if len(known) < 2:
-        raise UsageError(f"{path}: y_train holds one class; expected at least two")
+        raise UsageError(f"{path}: {name['train']} holds one class; expected at least two")
     many, rows = len(known), len(flat["train"])
     if many > MOST_CLASSES or (many > 50 and rows < FEWEST_PER_CLASS * many):
         raise UsageError(
-            f"{path}: y_train holds {many:,} different values in {rows:,} rows, which looks like a measured quantity; "
-            f"expected classes, at most {MOST_CLASSES:,}"
+            f"{path}: {name['train']} holds {many:,} different values in {rows:,} rows, which looks "
+            f"like a measured quantity; expected classes, at most {MOST_CLASSES:,}"
         )
     out = {}
     for part, labels in flat.items():
         strange = labels[~np.isin(labels, known)]
         if len(strange):
-            raise UsageError(f"{path}: y_{part} holds label {_show(strange[0])}, which no row of y_train has")
+            raise UsageError(f"{path}: {name[part]} holds label {_show(strange[0])}, which no row of y_train has")
         out[part] = np.searchsorted(known, labels).astype(np.int64)
     if known.dtype.kind in "US" or known.dtype.kind == "b" or not np.array_equal(known, np.arange(many)):
         shown = ", ".join(_show(label) for label in known[:3]) + (f", … {_show(known[-1])}" if many > 3 else "")
@@ -202,7 +204,7 @@ def _show(label: Any) -> str:
     return repr(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _note_balance(y: dict[str, Array], classes: int, notes: list[str]) -> None:
+def note_balance(y: dict[str, Array], classes: int, notes: list[str]) -> None:
     """What would make an accuracy look like more than it is."""
     if told := mostly_one(np.bincount(y["train"], minlength=classes).tolist()):
         notes.append(told)

@@ -18,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
+from sweep.data.folders import read_folder
 from sweep.data.npz import Arrays, brief, further_parts, images, read_npz
+from sweep.data.tables import fill_missing, read_table
 from sweep.data.toys import ROWS, TOYS
+from sweep.dataname import ARRAYS, TABLES, is_path, options_of, path_of
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
 from sweep.space import Shift
@@ -101,6 +104,12 @@ KNOWN: dict[str, _Known] = {
     "cifar10": _Known(
         (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
     ),
+    "kmnist": _Known((1, 28, 28), 10, 60_000, 10_000, "KMNIST", f"KMNIST/raw/: {_IDX}"),
+    "cifar100": _Known((3, 32, 32), 100, 50_000, 10_000, "CIFAR100", "cifar-100-python/: train, test, meta"),
+    "usps": _Known((1, 16, 16), 10, 7_291, 2_007, "USPS", "usps.bz2, usps.t.bz2"),
+    "iris": _Known((4,), 3, 150, 0),
+    "wine": _Known((13,), 3, 178, 0),
+    "breast-cancer": _Known((30,), 2, 569, 0),
     **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
 }
 
@@ -119,19 +128,38 @@ def describe(name: str) -> DataInfo:
     if name in KNOWN:
         known = KNOWN[name]
         return _info(name, known.shape, known.classes, known.train, known.test)
-    if not is_file(name):
-        raise unknown("data set", name, [*KNOWN, "a file FILE.npz"], "data: ")
-    return _describe_arrays(name, read_npz(Path(name).expanduser(), values=False))
+    return _describe_arrays(name, _read(name, values=False))
 
 
 def is_file(name: str) -> bool:
-    """Whether a data set's name is that of a file, not of a set that sweep knows."""
-    return name not in KNOWN and name.lower().endswith(".npz")
+    """Whether a data set's name is that of a file or folder, not of a set that sweep knows."""
+    return name not in KNOWN and is_path(name)
+
+
+def _read(name: str, values: bool) -> Arrays:
+    """A person's own data, by the kind of file; without `values` only what describes them. Raises UsageError."""
+    if not is_file(name):
+        given, options = path_of(name), options_of(name)
+        if given in KNOWN and options:
+            raise UsageError(f"{', '.join(options)}: for a table or a folder of images; {given} needs none")
+        raise unknown("data set", name, [*KNOWN, "a file (.npz, .csv, .tsv, .parquet)", "a folder of images"], "data: ")
+    path, options = Path(path_of(name)).expanduser(), options_of(name)
+    suffix = path.suffix.lower()
+    kind = "table" if suffix in TABLES else "arrays" if suffix in ARRAYS else "folder"
+    for option, of in (("target", "table"), ("image_size", "folder")):
+        if option in options and kind != of:
+            word = {"table": "a table (.csv, .tsv, .parquet)", "folder": "a folder of images"}[of]
+            raise UsageError(f"{path}: --{option.replace('_', '-')} is for {word}")
+    if kind == "table":
+        return read_table(path, options.get("target"))
+    return read_folder(path, options.get("image_size"), values) if kind == "folder" else read_npz(path, values)
 
 
 def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     rows = {part: len(labels) for part, labels in arrays.y.items()}
-    info = _info(name, arrays.shape, arrays.classes, rows["train"], rows["test"])
+    info = _info(name, arrays.shape, arrays.classes, rows["train"], rows.get("test", 0))
+    if "val" in rows and "test" not in rows:
+        raise UsageError(f"{path_of(name)}: validation rows, and none for testing; expected both, or neither")
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
     return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)))
@@ -148,21 +176,24 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     elif name in TOYS:
         x, y = TOYS[name][0]()
         info = describe(name)
+    elif name in _BUNDLED:
+        x, y = _bundled(name)
+        info = describe(name)
     elif name in KNOWN:
         (x, y), test = _torchvision(name, data_dir)
         info = describe(name)
     else:
-        if not is_file(name):
-            describe(name)
-        arrays = read_npz(Path(name).expanduser(), values=True)
+        arrays = _read(name, values=True)
         info = _describe_arrays(name, arrays)
         x, y = arrays.x["train"], arrays.y["train"]
-        test = arrays.x["test"], arrays.y["test"]
+        test = (arrays.x["test"], arrays.y["test"]) if "test" in arrays.x else None
         val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
         tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_parts(arrays.x).items()}
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]
+        if x.dtype.kind == "f":
+            x = fill_missing(x, order)
         test = x[rows], y[rows]
     if val is None:
         rows, order = order[: info.val], order[info.val :]
@@ -291,6 +322,17 @@ def _digits() -> tuple[Array, Array]:
         digits = load_digits()
         table = np.column_stack([digits.data, digits.target]).astype(np.int64)
     return table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), table[:, -1]
+
+
+_BUNDLED = ("iris", "wine", "breast-cancer")
+"""Small tables that come with scikit-learn, sorted by class: splitting deals their rows out."""
+
+
+def _bundled(name: str) -> tuple[Array, Array]:
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
+    return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, np.int64)
 
 
 def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:

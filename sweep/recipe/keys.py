@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweep.dataname import absolute, is_path
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
@@ -33,6 +34,8 @@ PRECISIONS = ("float32", "tf32", "bf16")
 RECIPE_KEYS = (
     "data",
     "data_dir",
+    "target",
+    "image_size",
     "split_seed",
     "split_seeds",
     "precision",
@@ -61,8 +64,17 @@ def place(file: str, text: str, key: str) -> str:
 def _text(key: str, value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{where}{key} = {show_given(value)}: expected text")
-    file = key == "data_dir" or value.lower().endswith(".npz")
-    return str(Path(value).expanduser().absolute()) if file else value  # so that a study resumes from any folder
+    if key == "data_dir":
+        return str(Path(value).expanduser().absolute())  # so that a study resumes from any folder
+    return absolute(value) if key == "data" and is_path(value) else value
+
+
+def _pixels(key: str, value: object, where: str) -> int:
+    """The side of an image."""
+    pixels = int(value) if isinstance(value, str) and value.strip().isdecimal() and len(value) < 9 else value
+    if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1:
+        raise UsageError(f"{where}{key} = {show_given(value)}: expected a whole number of pixels, such as 32")
+    return pixels
 
 
 def one_of(choices: Sequence[str]) -> Any:
@@ -167,6 +179,8 @@ def _seeds(key: str, value: object, where: str) -> tuple[int, ...]:
 CHECKS = {
     "settings": check_listed,
     "data": _text,
+    "target": _text,
+    "image_size": _pixels,
     "data_dir": _text,
     "split_seed": whole,
     "split_seeds": _splits,

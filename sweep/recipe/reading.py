@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sweep.dataname import OPTIONS, is_path, options_of, path_of, with_options
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
@@ -114,10 +115,10 @@ def _beside(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     moved = {}
     for key in ("data", "data_dir"):
         name = table.get(key)
-        if isinstance(name, str) and (key == "data_dir" or name.lower().endswith(".npz")):
-            there = path.parent / Path(name).expanduser()
-            if there.exists() or not Path(name).expanduser().exists():
-                moved[key] = str(there)
+        if isinstance(name, str) and (key == "data_dir" or is_path(name)):
+            there = path.parent / Path(path_of(name)).expanduser()
+            if there.exists() or not Path(path_of(name)).expanduser().exists():
+                moved[key] = with_options(str(there), options_of(name))
     return {**table, **moved}
 
 
@@ -131,6 +132,9 @@ def _build(
     entries = _with_flags(_entries(table, file, text), flags)
     _check_budget(entries)
     plain, axes = _check_entries(entries)
+    options = {key: plain.pop(key) for key in OPTIONS if key in plain}
+    if options:  # one name for data, everywhere
+        plain["data"] = with_options(plain.get("data", "digits"), options)
     if "settings" in plain:
         plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
         axes = [*axes_of(plain["settings"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.data import is_file, load
+from sweep.dataname import options_of, path_of, with_options
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, Study
 
@@ -19,7 +20,7 @@ def follow_data(ledger: Ledger, study: Study, path: str | None = None) -> Study:
         return study
     if not is_file(study.recipe.data):
         raise UsageError(f"--data {path}: study {study.name!r} trains on {study.recipe.data}, which is no file")
-    moved = str(Path(path).expanduser().absolute())
+    moved = with_options(str(Path(path).expanduser().absolute()), options_of(study.recipe.data))
     if moved == study.recipe.data:
         return study
     if not same_data(study, moved):
@@ -38,7 +39,8 @@ def same_data(study: Study, path: str) -> bool:
 
 def _check_there(study: Study) -> None:
     path = study.recipe.data
-    if is_file(path) and not Path(path).exists():
+    if is_file(path) and not Path(path_of(path)).exists():
         raise UsageError(
-            f"study {study.name!r}: its data file {path} is gone; if it has moved, --data FILE says where it is now"
+            f"study {study.name!r}: its data file {path_of(path)} is "
+            "gone; if it has moved, --data FILE says where it is now"
         )
