@@ -6,9 +6,11 @@ toys     circles, moons, spirals, gaussians: rows in the plane
 npz      a person's own arrays, from an .npz file
 numbers  a few numbers that are typed, or in a file of another kind
 scaling  what scaling does to inputs
+rows     rows for a trained network to answer
 """
 
 from sweep.data.classes import MOSTLY, Classes, classes_from_dict, mostly_one
+from sweep.data.rows import Rows, read_rows
 from sweep.data.sources import (
     KNOWN,
     Array,
@@ -20,6 +22,7 @@ from sweep.data.sources import (
     describe,
     is_file,
     load,
+    statistics,
 )
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "Classes",
     "DataInfo",
     "Part",
+    "Rows",
     "Source",
     "Split",
     "classes_from_dict",
@@ -37,4 +41,6 @@ __all__ = [
     "is_file",
     "load",
     "mostly_one",
+    "read_rows",
+    "statistics",
 ]
