@@ -198,6 +198,7 @@ def _read_safetensors(path: str, body: bytes) -> Model:
         (length,) = struct.unpack("<Q", body[:8])
         about = _check_about(json.loads(json.loads(body[8 : 8 + length])["__metadata__"][KEY]))
         tensors = safetensors.torch.load(body)
+        _check_tensors(about, tensors)
         shift, scale = (tensors.pop(name).numpy() for name in ("shift", "scale"))
         state = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
         return make(restored(about["setting"]), state, shift, scale, about)
@@ -215,7 +216,22 @@ def _check_about(about: Any) -> Mapping[str, Any]:
         raise ValueError(f"shape {about['shape']}")
     if not all(isinstance(name, str) for name in about["classes"]) or len(about["classes"]) < 2:
         raise ValueError(f"classes {about['classes']}")
+    data = about["data"]
+    if not isinstance(data["name"], str) or not all(isinstance(data[name], int) for name in ("split_seed", "split")):
+        raise ValueError(f"data {data}")
     return dict(about)
+
+
+def _check_tensors(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for tensors that are of no such network, before one is built."""
+    setting, shape = about["setting"], tuple(about["shape"])
+    if int(setting["depth"]) * int(setting.get("convolutions", 1)) > len(tensors):
+        raise ValueError("fewer tensors than layers")
+    for name, tensor in tensors.items():
+        standardises = name in ("shift", "scale")
+        kind = torch.float64 if standardises else torch.float32
+        if tensor.dtype != kind or (standardises and tensor.shape != (shape if len(shape) == 1 else (shape[0], 1, 1))):
+            raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 
 
 def _foreign(path: str, error: BaseException) -> UsageError:
@@ -266,7 +282,11 @@ def _read_onnx(path: str, body: bytes) -> OnnxModel:
         options.intra_op_num_threads, options.log_severity_level = 1, 4
         session = runtime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
         about = _check_about(json.loads(session.get_modelmeta().custom_metadata_map[KEY]))
-        return OnnxModel(about, session)
+        model = OnnxModel(about, session)
+        answers = model.probabilities(np.zeros((2, *model.shape))).shape
+        if answers != (2, len(model.classes)):
+            raise ValueError(f"answers are {list(answers)}")
+        return model
     except Exception as error:  # onnxruntime has a class of error of its own for each kind of damage
         raise _foreign(path, error) from None
 
@@ -276,6 +296,7 @@ def _to_pt2(model: Model) -> bytes:
         program = torch.export.export(model.module, (_example(model),), dynamic_shapes=_any_batch())
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)
+        program.example_inputs = None  # they would be pickled
         buffer = io.BytesIO()
         torch.export.save(program, buffer, extra_files={f"{KEY}.json": _text(model.about)})
     return buffer.getvalue()
