@@ -23,7 +23,7 @@ def model(
     trial: Annotated[
         int | None,
         typer.Argument(
-            metavar="[TRIAL]",
+            metavar="TRIAL",
             min=0,
             help="The trial's number; by default the best seed of the best setting, on validation.",
         ),

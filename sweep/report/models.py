@@ -13,7 +13,7 @@ from rich.text import Text
 from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain
-from sweep.report.text import missing, show_metric, signed_gap
+from sweep.report.text import missing, short, show_metric, signed_gap
 from sweep.wording import count
 
 if TYPE_CHECKING:
@@ -150,9 +150,12 @@ def _gain(metric: str, gain: tuple[float, float, float]) -> tuple[str, str]:
 
 def _tell(last: Averaged) -> str:
     """What the ensemble that was asked for gives beside the best member."""
+    more = "higher" if last.accuracy_gain[0] >= 0 else "lower"
+    points = f"{abs(100 * last.accuracy_gain[0]):.2f} points {more}"
+    less = "lower" if last.nll_gain[0] >= 0 else "higher"
     words = [
-        _verdict("accuracy", last.accuracy_gain, f"{signed_gap('val_accuracy', last.accuracy_gain[0])} points"),
-        _verdict("nll", last.nll_gain, f"{signed_gap('val_loss', -last.nll_gain[0])}"),
+        _verdict("accuracy", last.accuracy_gain, points),
+        _verdict("nll", last.nll_gain, f"{short(abs(last.nll_gain[0]))} {less}"),
     ]
     return f"{last.size} members averaged, beside the best member: {'; '.join(words)}."
 
