@@ -95,7 +95,8 @@ class Model(_Described):
 
     def logits(self, rows: Array) -> Array:
         """[N, classes] float32, for raw rows [N, *shape]."""
-        pieces = [torch.from_numpy(rows[start : start + ROWS_AT_ONCE]) for start in range(0, len(rows), ROWS_AT_ONCE)]
+        starts = range(0, len(rows), ROWS_AT_ONCE)
+        pieces = (torch.from_numpy(rows[start : start + ROWS_AT_ONCE].astype(np.float64)) for start in starts)
         with torch.no_grad():
             answers: Array = torch.cat([self.module(piece)[0] for piece in pieces]).numpy()
         return answers

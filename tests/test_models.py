@@ -35,6 +35,7 @@ from sweep.study import load_source, take_model
 from tests.conftest import runner
 from tests.made import made
 
+pytestmark = pytest.mark.filterwarnings("ignore:The y_prob values do not sum to one")  # to 1e-8, in float32
 SMALL = ("--train-size", 200, "--epochs", 2, "--hidden", 6)
 NETWORKS = [
     {"model": model, "connection": connection, "batch_norm": bool(position), "bn_position": position}
@@ -345,6 +346,16 @@ def test_numbers_of_classes_stay_numbers(sweep, tmp_path):
     table = pd.read_csv(tmp_path / "p.csv")
     assert list(table.columns[3:]) == ["p_-1", "p_1"]
     assert set(table["prediction"]) == {-1, 1}
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int64", "float16", "float32", ">f4", ">i2"])
+def test_rows_of_any_type_are_answered_alike(animals, tmp_path, kind):
+    run, folder = animals
+    np.save(tmp_path / "r.npy", np.load(folder / "rows.npy").astype(kind))
+    for file in ("a.safetensors", "a.onnx"):
+        run("predict", file, tmp_path / "r.npy", "-o", tmp_path / "r.csv")
+        run("predict", file, "rows.npz", "-o", tmp_path / "x.csv")
+        assert (tmp_path / "r.csv").read_text() == (tmp_path / "x.csv").read_text()
 
 
 # ensemble

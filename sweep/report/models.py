@@ -64,7 +64,7 @@ def answers_table(probabilities: Any, names: Sequence[str]) -> pd.DataFrame:
 
 def answers_line(target: str, table: pd.DataFrame, where: str, labels: Sequence[str] | None) -> str:
     """What was written; of rows whose classes are known, how many were answered right."""
-    said = f"wrote {target}: {count(len(table), 'row')}, {where}"
+    said = f"{'' if target == '-' else f'wrote {target}: '}{count(len(table), 'row')}, {where}"
     if labels is None:
         return said
     right = int((table["prediction"].astype(str).to_numpy() == np.array(labels, dtype=object)).sum())
