@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from sweep.engine import Saver
     from sweep.models import Model
 
-LOSS_WITHIN = {"float32": 1e-4, "tf32": 1e-2, "bf16": 3e-2}
+LOSS_WITHIN = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-2}
 """How far the plain network's loss may be from the recorded one, as a share of it and a hundredth: lanes sum in another
-order, and lower precisions round products."""
+order, and lower precisions round products. Of digits and MNIST it was 3e-7 at most in float32, 6e-4 in bf16."""
 
-ACCURACY_WITHIN = {"float32": 1e-3, "tf32": 5e-3, "bf16": 2e-2}
-"""The same for accuracy, beside one row: rows whose two best classes are equal to rounding."""
+ACCURACY_WITHIN = {"float32": 1e-3, "tf32": 5e-3, "bf16": 5e-3}
+"""The same for accuracy, beside one row: rows whose two best classes are equal to rounding. It was 0, and 5e-4."""
 
 
 def check_networks(study: Study) -> None:
