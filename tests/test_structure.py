@@ -27,6 +27,7 @@ ORDER = [
     {"sweep.plan", "sweep.messages"},
     {"sweep.engine"},
     {"sweep.functions"},
+    {"sweep.models"},
     {"sweep.workers"},
     {"sweep.ledger"},
     {"sweep.search"},
@@ -40,7 +41,11 @@ ORDER = [
     {"sweep.__main__"},
 ]
 ROOMS = {
-    "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.functions", "sweep.workers"},
+    # models: a network that was trained, as a file; only `sweep model`, `predict` and `ensemble` load it
+    "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.functions", "sweep.workers", "sweep.models"},
+    "onnx": {"sweep.models"},
+    "onnxscript": {"sweep.models"},
+    "onnxruntime": {"sweep.models"},
     "torchvision": {"sweep.data"},
     "optuna": {"sweep.search"},
     "sqlite3": {"sweep.ledger"},

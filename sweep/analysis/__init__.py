@@ -18,6 +18,7 @@ reaching      steps until a target, or never
 check         what an experienced colleague would remark
 pictures      the numbers behind every picture
 commands      commands to run next, as one would type them
+ensembles     members chosen on validation, and what averaging them gives
 confirming    settings on fresh seeds
 comparing     studies side by side
 roles         what each column of anyone's table is

@@ -9,6 +9,7 @@ verdict    verdict, notes
 confirm    confirm, compare
 importing  import
 pictures   plot, report
+model      model, predict, ensemble
 layer      one layer, loss or z-score on given numbers
 function   one function at given points
 dashboard  a study in the browser
@@ -31,8 +32,8 @@ from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
 _MODULES = (
-    *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "layer", "function"),
-    *("importing", "dashboard", "upkeep"),
+    *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
+    *("layer", "function", "importing", "dashboard", "upkeep"),
 )
 
 

@@ -8,9 +8,11 @@ tables   a person's own table: CSV, TSV, Parquet
 folders  a person's own images, a folder per class
 numbers  a few numbers that are typed, or in a file of another kind
 scaling  what scaling does to inputs
+rows     rows for a trained network to answer
 """
 
 from sweep.data.classes import MOSTLY, Classes, classes_from_dict, mostly_one
+from sweep.data.rows import Rows, read_rows
 from sweep.data.sources import (
     KNOWN,
     Array,
@@ -22,6 +24,7 @@ from sweep.data.sources import (
     describe,
     is_file,
     load,
+    statistics,
 )
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "Classes",
     "DataInfo",
     "Part",
+    "Rows",
     "Source",
     "Split",
     "classes_from_dict",
@@ -39,4 +43,6 @@ __all__ = [
     "is_file",
     "load",
     "mostly_one",
+    "read_rows",
+    "statistics",
 ]

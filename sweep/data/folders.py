@@ -56,7 +56,7 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
         notes.append(f"images are scaled to {side}x{side}, those that are no squares cut at their ends")
     x = {part: _stack(listed, shape, grey, values) for part, listed in files.items()}
     note_balance(labels, len(classes), notes)
-    return Arrays(x, labels, shape, len(classes), tuple(notes))
+    return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
 
 
 def _side(root: Path, size: str | None) -> int | None:

@@ -50,6 +50,8 @@ class Arrays:
     classes: int
     notes: tuple[str, ...] = field(default=())
     """What was decided."""
+    names: tuple[str, ...] = ()
+    """What each class is called in the file."""
 
 
 def read_npz(path: Path, values: bool) -> Arrays:
@@ -64,9 +66,9 @@ def read_npz(path: Path, values: bool) -> Arrays:
             own, other = list(x["train"].shape[1:]), list(rows.shape[1:])
             raise UsageError(f"{path}: rows of x_train are {own}, of x_{part} {other}; expected the same")
     x = {part: images(rows, shape) for part, rows in x.items()} if values else x
-    labels, classes = encode_labels(path, y, notes)
-    note_balance(labels, classes, notes)
-    return Arrays(x, labels, shape, classes, tuple(notes))
+    labels, names = encode_labels(path, y, notes)
+    note_balance(labels, len(names), notes)
+    return Arrays(x, labels, shape, len(names), tuple(notes), names)
 
 
 def _load(path: Path, values: bool) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -135,18 +137,22 @@ def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None
             f"{path}: y_{part} is {y.dtype} {list(y.shape)}; expected {len(x)} labels, one for each row of "
             f"x_{part}{hint}"
         )
-    if not values or x.dtype.kind != "f":
+    if values:
+        check_values(f"{path}: x_{part}", x)
+
+
+def check_values(where: str, x: Array) -> None:
+    """Raises UsageError if a row holds a number that is not finite, or too large for float32."""
+    if x.dtype.kind != "f":
         return
     bad = ~np.isfinite(x)
     if bad.any():
-        raise UsageError(
-            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds NaN or infinity; expected finite numbers"
-        )
+        raise UsageError(f"{where} row {int(np.argwhere(bad)[0][0])} holds NaN or infinity; expected finite numbers")
     with np.errstate(over="ignore"):
         bad = ~np.isfinite(x.astype(np.float32))
     if bad.any():
         raise UsageError(
-            f"{path}: x_{part} row {int(np.argwhere(bad)[0][0])} holds {x[bad][0]:.3g}; expected numbers that fit "
+            f"{where} row {int(np.argwhere(bad)[0][0])} holds {x[bad][0]:.3g}; expected numbers that fit "
             "float32 (below 3.4e38)"
         )
 
@@ -161,9 +167,11 @@ def _one_hot(y: Array, rows: int) -> bool:
     )
 
 
-def encode_labels(path: Path, y: dict[str, Array], notes: list[str], column: str = "") -> tuple[dict[str, Array], int]:
-    """Labels as classes 0, 1, …, in the order of their values; what they were, if that is not what they were. column:
-    of a table, where they stand."""
+def encode_labels(
+    path: Path, y: dict[str, Array], notes: list[str], column: str = ""
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Labels as classes 0, 1, …, in the order of their values, and what each is called; a note of what they were, if
+    that is not what they were. column: of a table, where they stand."""
     name = {part: column or f"y_{part}" for part in y}
     flat = {part: labels.reshape(-1) for part, labels in y.items()}
     for part, labels in flat.items():
@@ -194,7 +202,15 @@ def encode_labels(path: Path, y: dict[str, Array], notes: list[str], column: str
     if known.dtype.kind in "US" or known.dtype.kind == "b" or not np.array_equal(known, np.arange(many)):
         shown = ", ".join(_show(label) for label in known[:3]) + (f", … {_show(known[-1])}" if many > 3 else "")
         notes.append(f"labels {shown} are classes 0 to {many - 1}, in this order")
-    return out, many
+    return out, tuple(map(name_label, known))
+
+
+def name_label(label: Any) -> str:
+    """What a class is called: a text as it is, a number without a needless fraction."""
+    value = label.item() if hasattr(label, "item") else label
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def _show(label: Any) -> str:

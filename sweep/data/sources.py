@@ -53,6 +53,13 @@ class DataInfo:
     """What the reader should know: how labels and channels were read, a class that is nearly everything."""
     tests: tuple[str, ...] = ()
     """Names of further test sets."""
+    names: tuple[str, ...] = ()
+    """What each class is called; empty where they are called 0, 1, …."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each class is called."""
+        return self.names or tuple(map(str, range(self.classes)))
 
 
 @dataclass(frozen=True)
@@ -94,15 +101,25 @@ class _Known:
     test: int
     torchvision: str = ""
     files: str = ""
+    names: tuple[str, ...] = ()
 
 
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""What torchvision calls the classes."""
 _IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
 KNOWN: dict[str, _Known] = {
     "digits": _Known((1, 8, 8), 10, 1797, 0),
     "mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "MNIST", f"MNIST/raw/: {_IDX}"),
-    "fashion-mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}"),
+    "fashion-mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}", _FASHION),
     "cifar10": _Known(
-        (3, 32, 32), 10, 50_000, 10_000, "CIFAR10", "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta"
+        (3, 32, 32),
+        10,
+        50_000,
+        10_000,
+        "CIFAR10",
+        "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta",
+        _CIFAR10,
     ),
     "kmnist": _Known((1, 28, 28), 10, 60_000, 10_000, "KMNIST", f"KMNIST/raw/: {_IDX}"),
     "cifar100": _Known((3, 32, 32), 100, 50_000, 10_000, "CIFAR100", "cifar-100-python/: train, test, meta"),
@@ -127,7 +144,7 @@ def describe(name: str) -> DataInfo:
         return DataInfo(name, (), 0, 1, 0, 0, splits=False)
     if name in KNOWN:
         known = KNOWN[name]
-        return _info(name, known.shape, known.classes, known.train, known.test)
+        return replace(_info(name, known.shape, known.classes, known.train, known.test), names=known.names)
     return _describe_arrays(name, _read(name, values=False))
 
 
@@ -162,7 +179,7 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
         raise UsageError(f"{path_of(name)}: validation rows, and none for testing; expected both, or neither")
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
-    return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)))
+    return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)), names=arrays.names)
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:

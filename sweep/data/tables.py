@@ -53,10 +53,10 @@ def _read(path: Path, target: str | None, _time: int, _size: int) -> Arrays:
     frame = frame[known].reset_index(drop=True)
     if len(frame) < FEWEST_ROWS:
         raise UsageError(f"{path}: {count(len(frame), 'row')} with {target}; expected at least {FEWEST_ROWS}")
-    labels, classes = encode_labels(path, {"train": _labels(frame[target])}, notes, target)
+    labels, names = encode_labels(path, {"train": _labels(frame[target])}, notes, target)
     x = _numbers(path, frame.drop(columns=target), notes)
-    note_balance(labels, classes, notes)
-    return Arrays({"train": x}, labels, x.shape[1:], classes, tuple(notes))
+    note_balance(labels, len(names), notes)
+    return Arrays({"train": x}, labels, x.shape[1:], len(names), tuple(notes), names)
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -292,12 +292,13 @@ class Training:
 
 
 def train_alone(
-    trial: Trial, split: Split, precision: str, until: int | None = None
+    trial: Trial, split: Split, precision: str, until: int | None = None, saver: Saver | None = None
 ) -> tuple[Program, list[EpochRecord]]:
-    """Trains one trial in this process, as a worker does; its program as it ended, and its records."""
+    """Trains one trial in this process, as a worker does; its program as it ended, and its records. saver: where it has
+    a checkpoint to go on from."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    training = Training([trial], split, precision=precision, until=until)
+    training = Training([trial], split, saver, precision=precision, until=until)
     records = [record for (record,) in training]
     return training.program, records
 

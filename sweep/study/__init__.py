@@ -8,6 +8,7 @@ loop         units handed to workers, their records to the ledger
 generations  what a search trains: a generation at a time, from rung to rung
 running      one run: take stock, ask, plan, train, record, tell
 again        a finished trial trained again
+taking       a trial's network as a model, checked against the ledger
 boundary     what a trial's network answers over data of two columns
 exporting    a study for Optuna's own tools
 """
@@ -19,6 +20,7 @@ from sweep.study.moving import follow_data
 from sweep.study.opening import add_start, check_name, check_trains, open_study
 from sweep.study.running import Options, parse_duration, run
 from sweep.study.speeds import measure_speeds, missing_classes, precision_note, speed_kind
+from sweep.study.taking import check_networks, load_source, take_model
 from sweep.study.watching import Quiet, Start, Summary, Watcher
 
 __all__ = [
@@ -31,10 +33,12 @@ __all__ = [
     "add_start",
     "answer_plane",
     "check_name",
+    "check_networks",
     "check_trains",
     "dashboard",
     "export_optuna",
     "follow_data",
+    "load_source",
     "measure_speeds",
     "missing_classes",
     "open_study",
@@ -43,4 +47,5 @@ __all__ = [
     "reproduce",
     "run",
     "speed_kind",
+    "take_model",
 ]

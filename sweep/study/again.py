@@ -50,7 +50,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
         raise UsageError(
             f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
         )
-    stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    stored = stored_epochs(ledger, study, number)
     then = next((sitting.facts for sitting in ledger.sittings(study) if sitting.number == row["sitting"]), {})
     now: dict[str, Any] = {}
     records: list[EpochRecord] = []
@@ -61,7 +61,7 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
             for message in pool.messages(1.0):
                 match message:
                     case Loaded():
-                        _check_data(study, message)
+                        check_data(study, message.fingerprint)
                         now = dict(message.facts)
                     case Ready(worker) if not records:
                         pool.give(worker, unit)
@@ -70,20 +70,26 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
                     case Failed() | OutOfMemory() | Died():
                         raise SweepError(f"trial {number} broke off: {message.reason}")
                     case Done() | Stopped():
-                        return Reproduction(number, len(records), _first_difference(stored, records), then, now)
+                        return Reproduction(number, len(records), first_difference(stored, records), then, now)
 
 
-def _check_data(study: Study, loaded: Loaded) -> None:
+def check_data(study: Study, fingerprint: str) -> None:
     """Raises UsageError if a study was trained on other data."""
-    if study.data not in (None, loaded.fingerprint):
+    if study.data not in (None, fingerprint):
         raise UsageError(
-            f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {loaded.fingerprint})"
+            f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {fingerprint})"
         )
 
 
-def _first_difference(
+def stored_epochs(ledger: Ledger, study: Study, number: int) -> list[dict[Any, Any]]:
+    """What the ledger holds of a trial's epochs, without what no training repeats."""
+    return ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+
+
+def first_difference(
     stored: Sequence[Mapping[Any, Any]], trained: list[EpochRecord]
 ) -> tuple[int, str, object, object] | None:
+    """The first (epoch, metric, ledger's value, new value) that is not the same to the bit; None if all are."""
     for old, new in zip(stored, trained, strict=False):
         for name, value in old.items():
             again = getattr(new, name)
