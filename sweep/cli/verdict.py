@@ -110,7 +110,7 @@ def _note(file: Path, results: Path, running: Running) -> Note:
     from sweep.ledger import Ledger
     from sweep.progress import watcher
     from sweep.recipe import header_of
-    from sweep.report.answers.verdicts import picture_of
+    from sweep.report.answers.verdicts import condition_of, picture_of
     from sweep.report.page.notes import Note
 
     recipe, name = load(file, {}, None)
@@ -124,9 +124,10 @@ def _note(file: Path, results: Path, running: Running) -> Note:
         verdicts = judge_claims(ledger, stored)
         pictures: list[Picture | None] = []
         for verdict in verdicts:
-            kind, names = picture_of(verdict.claim)
+            kind, names = picture_of(verdict)
             try:
-                table = study_table(ledger, stored, verdict.claim.metric)
+                claim = verdict.claim
+                table = study_table(ledger, stored, claim.metric, where=condition_of(claim))
                 pictures.append(draw_picture(ledger, stored, table, kind, names))
             except SweepError:
                 pictures.append(None)

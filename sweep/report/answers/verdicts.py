@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sweep.hyperparameters import show_value
-from sweep.recipe import KINDS, Claim
+from sweep.recipe import KINDS, VALUE, Claim
 from sweep.report.answers.words import equals, interval, scale, show_difference, show_p, show_ratio
 from sweep.report.files import plain
 from sweep.report.text import show_metric
@@ -269,20 +269,22 @@ def _whole(number: float) -> int:
 def draw_command(study: str, verdict: Verdict) -> str:
     """The command that draws what a claim is about."""
     claim = verdict.claim
-    kind, names = picture_of(claim)
+    kind, names = picture_of(verdict)
     words = ["sweep", "plot", study, kind, *names, *(["--metric", claim.metric] if claim.metric else [])]
-    single = [f"{name}={show_value(values[0])}" for name, values in claim.where if len(values) == 1]
-    words += ["--where", ", ".join(single)] if single else []
-    return shlex.join(words)
+    condition = condition_of(claim)
+    return shlex.join([*words, *(["--where", condition] if condition else [])])
 
 
-def picture_of(claim: Claim) -> tuple[str, list[str]]:
+def condition_of(claim: Claim) -> str:
+    """The condition that a claim's trials meet, as `--where` takes it: of hyperparameters with one value."""
+    return ", ".join(f"{name}={show_value(values[0])}" for name, values in claim.where if len(values) == 1)
+
+
+def picture_of(verdict: Verdict) -> tuple[str, list[str]]:
     """The kind of picture to look at, and the hyperparameters in it."""
-    factor = str(claim.factor)
-    if claim.kind == "beats":
-        return "curves", []
-    if claim.kind == "sooner":
-        return "curves", []
+    claim, factor = verdict.claim, str(verdict.claim.factor)
+    if claim.kind in ("beats", "sooner"):
+        return ("surface" if verdict.metric == VALUE else "curves"), []
     other = claim.on or claim.range or claim.by
     if other is not None:
         return "heatmap", [other, factor]
