@@ -14,6 +14,7 @@ import typer
 
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, show_value
+from sweep.recipe.reading import SET
 
 
 def _complete_study(incomplete: str) -> list[str]:
@@ -99,6 +100,18 @@ Keep = Annotated[
     running_option(
         "--keep-checkpoints", help="Keep finished trials' last state, so that more epochs go on from there."
     ),
+]
+Timeout = Annotated[
+    float | None,
+    running_option(
+        "--timeout",
+        metavar="SECONDS",
+        help="End a trial of your own --train or --command that takes longer; it failed.",
+    ),
+]
+ChangedCode = Annotated[
+    bool,
+    running_option("--changed-code", help="Go on with your own --train or --command though its code has changed."),
 ]
 Trials = Annotated[
     int,
@@ -195,6 +208,8 @@ class Running:
     time_limit: TimeLimit = None
     max_trials: MaxTrials = None
     keep_checkpoints: Keep = False
+    timeout: Timeout = None
+    changed_code: ChangedCode = False
 
 
 @dataclass(frozen=True)
@@ -217,6 +232,9 @@ MovedData = Annotated[
         rich_help_panel="Running",
     ),
 ]
+
+
+OWN = "Your own training"
 
 
 def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -261,6 +279,17 @@ def _sign_values(
 
 
 _RECIPE_FLAGS = {
+    "train": (
+        "FILE.py:NAME",
+        "Train with your own Python function NAME(setting, seed, report): it calls report(epoch, val_loss=…).",
+        OWN,
+    ),
+    "command": (
+        "COMMAND",
+        "Train with your own program, such as 'python train.py --lr {lr} --seed {seed}': it prints lines like "
+        "epoch=3 val_loss=0.2, or the same as JSON. No shell reads it.",
+        OWN,
+    ),
     "data": (
         "NAME|FILE.npz",
         "Data set: digits, mnist, fashion-mnist, cifar10; circles, moons, spirals, gaussians (in the plane); or an "
@@ -313,6 +342,18 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
     given, in the order they were typed: the first varies slowest.
     """
     typed: list[str] = []
+    sets: dict[str, str] = {}
+
+    def note_set(value: list[str] | None) -> list[str] | None:
+        for text in value or []:
+            name, equals, values = text.partition("=")
+            if not equals or not name.strip():
+                raise UsageError(f"--set {text}: expected NAME=VALUES, such as --set alpha=0.1,0.01")
+            if name.strip() in sets:
+                raise UsageError(f"--set {name.strip()} is given twice; expected once, with commas between values")
+            sets[name.strip()] = values
+            typed.append(SET + name.strip())
+        return value
 
     def note(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
         if value and param.name is not None:
@@ -340,12 +381,31 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         for name, (flag, metavar, text, panel) in options.items()
     ]
 
+    setting = inspect.Parameter(
+        "set_",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            list[str] | None,
+            typer.Option(
+                "--set",
+                metavar="NAME=VALUES",
+                help="Values of a hyperparameter of your own --train or --command, such as alpha=0.1,0.01, "
+                "loss=hinge,log_loss, alpha=1e-5:1e-1:log:5; typed by them. Repeatable.",
+                rich_help_panel=OWN,
+                callback=note_set,
+                show_default=False,
+            ),
+        ],
+    )
+
     def wrapped(**values: Any) -> None:
-        flags = {name: values[name][0] for name in typed}
+        flags = {name: sets[name.removeprefix(SET)] if name.startswith(SET) else values[name][0] for name in typed}
         typed.clear()
+        sets.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + flag_parameters
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [*flag_parameters, setting]
     return _sign_values(wrapped, command, parameters)
 
 

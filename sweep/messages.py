@@ -76,15 +76,26 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Printed:
+    """What a trial of a user's own code printed."""
+
+    worker: int
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """A unit or a measurement raised an error."""
 
     worker: int
     traceback: str
+    said: str = ""
+    """Why, where the traceback's last line does not tell."""
 
     @property
     def reason(self) -> str:
-        return self.traceback.strip().splitlines()[-1]
+        return self.said or self.traceback.strip().splitlines()[-1]
 
 
 @dataclass(frozen=True)
@@ -110,5 +121,5 @@ class Died:
 Broken = Failed | OutOfMemory | Died
 """Ends of a unit that was not trained to its end."""
 
-Message = Loaded | Ready | Trained | Measured | Trouble | Done | Stopped | Broken
+Message = Loaded | Ready | Trained | Measured | Printed | Trouble | Done | Stopped | Broken
 """What reaches the study; `Refused` is raised instead."""

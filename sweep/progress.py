@@ -53,7 +53,7 @@ class _Progress:
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         running = sum(not outcome.state for outcome in outcomes)
-        self.part[worker] = running * outcomes[0].epoch / unit.epochs
+        self.part[worker] = running * min(1.0, outcomes[0].epoch / unit.epochs)
         column = self.study.recipe.metric_column
         for outcome in outcomes:
             if outcome.state:

@@ -39,6 +39,7 @@ from sweep.messages import (
     Measured,
     Message,
     OutOfMemory,
+    Printed,
     Ready,
     Refused,
     Stopped,
@@ -46,9 +47,21 @@ from sweep.messages import (
     Trouble,
 )
 from sweep.plan import Unit
+from sweep.recipe import Trainer
 from sweep.space import UNWATCHED, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
+from sweep.trainers import (
+    Command,
+    Function,
+    Killed,
+    OwnTraining,
+    TrialFailed,
+    adopt_orphans,
+    code_fingerprint,
+    end_orphans,
+    make_trainer,
+)
 
 if TYPE_CHECKING:
     from sweep.data import Split
@@ -75,6 +88,12 @@ class DataRequest:
     watch: Watch = UNWATCHED
     functions: tuple[tuple[str, tuple[float, ...]], ...] = ()
     """What points go down, where there are no data: each function with a point of it."""
+    trainer: Trainer | None = None
+    """A user's own function or command, where that trains."""
+    metric: str = "val_loss"
+    """What it reports."""
+    timeout: float | None = None
+    """Seconds that a trial of it may take."""
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -200,6 +219,8 @@ def _serve(study: Connection) -> None:
     finally:
         for pid, _ in workers.values():
             os.kill(pid, signal.SIGKILL)
+        if stock.trainer:
+            end_orphans()  # the workers, and then what they leave behind
 
 
 def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock: _Stock) -> None:
@@ -224,6 +245,8 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 pid, pipe = workers.pop(worker)
                 pipe.close()
                 _, status = os.waitpid(pid, 0)
+                if stock.trainer:
+                    end_orphans([other for other, _ in workers.values()])
                 study.send(Died(worker, _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
             else:
@@ -245,6 +268,8 @@ class _Stock:
         def prepare() -> tuple[str, dict[tuple[str, int | str, int], list[tuple[Array, Array]]]]:
             self.devices, request = study.recv()
             requests.append(request)
+            if request.trainer:
+                return code_fingerprint(request.trainer), {}
             if request.functions:
                 return fingerprint(name for name, _ in request.functions), {}
             loaded = load(request.name, request.data_dir, request.split_seed)
@@ -272,9 +297,12 @@ class _Stock:
             self.fingerprint, forms = prepared.result()
         request = requests[0]
         self.functions = request.functions
+        self.trainer, self.metric, self.timeout = request.trainer, request.metric, request.timeout
+        if self.trainer:
+            adopt_orphans()
         for name, point in request.functions:
             sweep.functions.values.check_values(name, point)
-        self.classes = None if request.functions else self.source.classes()
+        self.classes = None if request.functions or request.trainer else self.source.classes()
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
         self.watch = request.watch
@@ -341,7 +369,9 @@ def _fork(worker: int, stock: _Stock, inherited: Sequence[Connection]) -> tuple[
 
 def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
     """A worker: trains one unit after another until its pipe closes."""
-    if sys.platform == "linux":
+    if stock.trainer:  # it sees its pipe closed, and ends what it started before it goes
+        adopt_orphans()
+    elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
     import torch
 
@@ -349,8 +379,9 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
     # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here, but for
     # a path, whose numbers are all there is to see.
-    torch.set_flush_denormal(not stock.functions)
+    torch.set_flush_denormal(not (stock.functions or stock.trainer))
     stock.use(worker)
+    own = make_trainer(stock.trainer, [pipe.fileno()]) if stock.trainer else None
     try:
         while True:
             pipe.send(Ready(worker))
@@ -361,6 +392,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
                 if isinstance(unit, Measurement):
                     costs = measure(unit, stock.split(unit.setting), stock.device, stock.precision)
                     end = Measured(worker, unit.key, tuple(costs))
+                elif own:
+                    end = _train_own(worker, pipe, unit, stock, own)
                 else:
                     end = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
@@ -373,6 +406,27 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
             pipe.send(end)
     except (EOFError, OSError):
         return
+    finally:
+        if own:
+            own.close()
+
+
+def _train_own(worker: int, pipe: Connection, unit: Unit, stock: _Stock, own: Command | Function) -> Message:
+    """Has a user's own code train a trial; however it went is told."""
+    (trial,) = unit.trials
+    training = OwnTraining(trial, own, stock.metric, pipe, stock.timeout, unit.until)
+    end: Message
+    try:
+        for records in training:
+            pipe.send(Trained(worker, tuple(records)))
+        end = Stopped(worker) if training.stopped else Done(worker)
+    except TrialFailed as error:
+        end = Failed(worker, error.trace, str(error))
+    except Killed as error:
+        end = Died(worker, str(error))
+    if text := training.printed:
+        pipe.send(Printed(worker, trial.number, text))
+    return end
 
 
 def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:

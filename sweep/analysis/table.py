@@ -14,7 +14,7 @@ from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import TABLE
+from sweep.hyperparameters import TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 from sweep.recipe import METRICS, Recipe, of_unit, percents
 
@@ -41,6 +41,9 @@ class StudyTable:
     """Whether only trials that meet a condition are there."""
     imported: bool = False
     """Whether it was not trained here."""
+    free: bool = False
+    """Whether its hyperparameters and its metric have names of their own: of what was imported, or of a user's own
+    training."""
     adaptive: bool = False
     """Whether settings were chosen by the results of others."""
     objectives: Objectives = ()
@@ -78,7 +81,7 @@ class StudyTable:
     def named(self, metric: str) -> str:
         """A metric by its name, which knows whether it is in percent
         (see `InPercent`): decided by all of its values here."""
-        if not self.imported or metric not in self.trials:
+        if not self.free or metric not in self.trials:
             return metric
         everything = self.trials if self.unfiltered is None else self.unfiltered
         return of_unit(metric, everything[metric].tolist())
@@ -87,7 +90,7 @@ class StudyTable:
         """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent,
         in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith("loss") and not self.imported)
+        known = scale is not None or (metric.endswith("loss") and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
@@ -116,7 +119,7 @@ def study_table(
         if given is not None:
             raise UsageError(_explain_units(kept, metric))
         metric, direction = "val_accuracy", "maximize"
-    if study.recipe.imported is not None:
+    if study.recipe.free:
         metric = of_unit(metric, trials[metric].tolist())
     return StudyTable(
         study.name,
@@ -127,6 +130,7 @@ def study_table(
         constant,
         filtered=bool(where),
         imported=study.recipe.imported is not None,
+        free=study.recipe.free,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
@@ -144,13 +148,13 @@ def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
 def _splits(recipe: Recipe) -> int:
     if recipe.imported:
         return 0
-    return -1 if recipe.of_function else len(recipe.splits) or 1
+    return -1 if recipe.of_function or recipe.trainer else len(recipe.splits) or 1
 
 
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    known = {recipe.metric: recipe.direction} if recipe.imported or recipe.of_function else RANKED_ON
+    known = {recipe.metric: recipe.direction} if recipe.one_metric else RANKED_ON
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:
@@ -164,7 +168,7 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
 def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
     """Whether a metric is a loss, and the trials were trained on several losses: their values are in different units,
     as nats and squared probabilities are, so that they cannot be compared."""
-    losses = trials["loss"].nunique() if "loss" in trials and not recipe.imported else 0
+    losses = trials["loss"].nunique() if "loss" in trials and not recipe.free else 0
     return losses > 1 and metric.endswith("_loss")
 
 
@@ -181,12 +185,14 @@ def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any
     listed = [name for name in TABLE if name != "seed"]
     if recipe.imported:
         listed = [*recipe.imported.swept, *recipe.imported.constant]
+    elif recipe.trainer:
+        listed = [axis.name for axis in recipe.axes]
     names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in listed}
     swept = [names[name] for name in recipe.swept]
     for column in swept:
         if column not in trials:
             trials[column] = None
-    constant = {}
+    constant: dict[str, Any] = OwnSetting() if recipe.trainer else {}
     for name, column in names.items():
         if column in trials and column not in swept:
             present = trials[column].dropna()

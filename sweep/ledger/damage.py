@@ -24,6 +24,7 @@ _KEYS = {
     "sittings": ("study", "number"),
     "epochs": ("study", "trial", "epoch"),
     "readings": ("study", "trial", "epoch", "step", "place", "quantity"),
+    "outputs": ("study", "trial"),
 }
 _WHOLE = {"id", "trials", "study", "number", "seed", "epochs", "epoch", "trial", "sitting", "step"}
 _TEXT = {"name", "recipe", "created", "versions", "machine", "setting", "state", "started", "facts"}

@@ -44,6 +44,8 @@ RECIPE_KEYS = (
     "metric",
     "direction",
     "settings",
+    "train",
+    "command",
     "space",
     "search",
     "claim",

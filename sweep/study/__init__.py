@@ -17,7 +17,7 @@ from sweep.study.boundary import answer_plane
 from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
 from sweep.study.opening import add_start, check_name, check_trains, open_study
-from sweep.study.running import Options, parse_duration, run
+from sweep.study.running import Options, check_timeout, parse_duration, run
 from sweep.study.speeds import measure_speeds, precision_note, speed_kind
 from sweep.study.watching import Quiet, Start, Summary, Watcher
 
@@ -31,6 +31,7 @@ __all__ = [
     "add_start",
     "answer_plane",
     "check_name",
+    "check_timeout",
     "check_trains",
     "dashboard",
     "export_optuna",

@@ -21,6 +21,7 @@ from sweep.messages import (
     Measured,
     Message,
     OutOfMemory,
+    Printed,
     Ready,
     Stopped,
     Trained,
@@ -60,6 +61,7 @@ class Loop:
         self.deaths = 0
         self.sitting: int | None = None
         self.stopping = ""
+        self.changed_code = False
 
     def measure(self, wanted: list[Measurement], speeds: Speeds) -> None:
         """Has cohorts measured, adds the costs to `speeds` and remembers them."""
@@ -131,6 +133,8 @@ class Loop:
             case Trained(worker, records):
                 self.finished.update(record.number for record in records if record.state)
                 self.watcher.epoch(worker, self.busy[worker], records)
+            case Printed(worker, number, text):
+                self.ledger.keep_output(self.study, number, text)
             case Trouble(_, text):
                 self.watcher.note(text)
             case Measured():
@@ -142,7 +146,12 @@ class Loop:
 
     def _sit(self, message: Loaded) -> None:
         """Begins a sitting: from now on trials are trained on these data, by this machine."""
-        self.ledger.use_data(self.study, message.fingerprint, message.classes)
+        before = self.study.data
+        self.ledger.use_data(self.study, message.fingerprint, message.classes, self.changed_code)
+        if self.changed_code and before not in (None, message.fingerprint):
+            self.watcher.note(
+                f"{self.study.name}: its code has changed; trials from now on are trained with the new one"
+            )
         if note := mixing_note(self.ledger, self.study, message.facts):
             self.watcher.note(note)
         self.sitting = self.ledger.sit(self.study, message.facts)

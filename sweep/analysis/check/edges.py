@@ -124,7 +124,7 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
             if not near.iloc[0] or near.mean() <= MOST:
                 continue
             if reading.table.adaptive:  # where it asked is a finding too: against asking everywhere alike
-                chance = _crowding(int(near.sum()), len(top), _share_near(span, TABLE[axis.name].kind == "int", end))
+                chance = _crowding(int(near.sum()), len(top), _share_near(span, axis.row.kind == "int", end))
             else:
                 chance = float(there.mean()) * _chance(
                     int(near.sum()) - 1, len(there) - 1, int(there.sum()) - 1, len(top) - 1
