@@ -1,0 +1,27 @@
+"""A user's own training: a Python function, or a command, one trial at a time in a process of its own. Needs recipe.
+
+lines      what a trial reports, as lines of text
+output     what it printed, as much of it as is kept
+reports    what it reported, as records of epochs
+processes  processes that end with the one that needs them
+function   the process that runs a Python function
+command    the process that a command is
+training   a trial trained by either, watched until it ends
+"""
+
+from sweep.trainers.command import Command
+from sweep.trainers.function import Function
+from sweep.trainers.processes import adopt_orphans, end_orphans
+from sweep.trainers.training import Killed, OwnTraining, TrialFailed, code_fingerprint, make_trainer
+
+__all__ = [
+    "Command",
+    "Function",
+    "Killed",
+    "OwnTraining",
+    "TrialFailed",
+    "adopt_orphans",
+    "code_fingerprint",
+    "end_orphans",
+    "make_trainer",
+]
