@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -18,9 +19,14 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
     values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
-    flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
+    if recipe.trainer:
+        where = recipe.trainer.folder if recipe.trainer.kind == "train" else ""
+        flags = [_flag(f"--{recipe.trainer.kind}", os.path.join(where, recipe.trainer.text))]
+        flags += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in values.items()]
+    else:
+        flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
     command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
-    if recipe.data != "digits" and not recipe.of_function:
+    if recipe.data != "digits" and not recipe.of_function and not recipe.trainer:
         flags.append(f"--data {shlex.quote(recipe.data)}")
     if recipe.data_dir:
         flags.append(f"--data-dir {shlex.quote(recipe.data_dir)}")

@@ -52,7 +52,7 @@ class StudyTable:
     """All trials of the study, where a condition chose some."""
     data_splits: int = 1
     """Splits of the data that its seeds train on: 1, one for each seed, 0 where nobody can know, of what was imported,
-    or -1 where there are no data, of functions.
+    -1 where there are no data, of functions, or -2 where a user's own code decides what a seed is.
     """
     owner: str | None = None
     """Which process trains it now, in words; empty if none does, None if that is not known."""
@@ -60,6 +60,9 @@ class StudyTable:
     """The condition, as it was written."""
     ends: tuple[str, ...] | None = None
     """Of a study of functions, the columns that say where paths ended."""
+
+    reported: tuple[str, ...] = ()
+    """What a user's own code reported beside its metric, but for test scores."""
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -137,6 +140,7 @@ def study_table(
         data_splits=_splits(study.recipe),
         where=where,
         ends=_ends(trials) if study.recipe.of_function else None,
+        reported=_reported(trials) if study.recipe.trainer else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
@@ -145,10 +149,16 @@ def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(name) for name in trials.columns if re.fullmatch(r"x\d*", str(name)))
 
 
+def _reported(trials: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(name for name in trials.attrs["reported"] if not name.startswith("test_"))
+
+
 def _splits(recipe: Recipe) -> int:
     if recipe.imported:
         return 0
-    return -1 if recipe.of_function or recipe.trainer else len(recipe.splits) or 1
+    if recipe.trainer:
+        return -2
+    return -1 if recipe.of_function else len(recipe.splits) or 1
 
 
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:

@@ -259,7 +259,10 @@ class Reader(File):
             parts.append(self._ends(study, frame["number"]))
         elif study.recipe.trainer:
             parts.append(self._reported(study, frame, {*frame.columns, *settings.columns}))
-        return pd.concat(parts, axis=1)
+        whole = pd.concat(parts, axis=1)
+        if study.recipe.trainer:
+            whole.attrs["reported"] = [*parts[-1].columns]
+        return whole
 
     def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
         """What trials of a user's own code reported last beside their metric: a column for each name that is free."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, Value, show_given, show_value
-from sweep.recipe.keys import METRICS, VALUE
+from sweep.recipe.keys import METRICS
 from sweep.recipe.units import is_accuracy
 
 if TYPE_CHECKING:

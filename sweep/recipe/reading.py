@@ -32,7 +32,6 @@ from sweep.recipe.own import (
 from sweep.recipe.search import aim_metric, read_search
 from sweep.space import Axis, Grid, Watch
 
-
 SET = "set "
 """What the flag --set NAME=VALUES is called among flags, before its name."""
 

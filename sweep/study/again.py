@@ -51,6 +51,9 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
             f"study {study.name!r}: trial {number} was pruned before it began; there is nothing to compare"
         )
     stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    if study.recipe.trainer:
+        column, metric = study.recipe.metric_column, study.recipe.curve_metric
+        stored = [{"epoch": old["epoch"], column: old[metric]} for old in stored]
     then = next((sitting.facts for sitting in ledger.sittings(study) if sitting.number == row["sitting"]), {})
     now: dict[str, Any] = {}
     records: list[EpochRecord] = []

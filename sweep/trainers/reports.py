@@ -45,7 +45,8 @@ class Reports:
         if self.metric not in values and bad is None:
             self._pending |= values
             return []
-        number, last = self._number(epoch), self._held.epoch if self._held else 0
+        last = self._held.epoch if self._held else 0
+        number = self._number(epoch)
         if number < last:
             raise Misreport(f"epoch {number} reported after epoch {last}; expected each after the one before")
         out = [self._held] if self._held and number > last else []
