@@ -18,12 +18,15 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe is None or recipe.imported is not None:
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
-    values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
     if recipe.trainer:
+        if any(not {*new} >= {*recipe.listed(name)} or name not in values for name, new in more.items()):
+            return ""
+        values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
         where = recipe.trainer.folder if recipe.trainer.kind == "train" else ""
         flags = [_flag(f"--{recipe.trainer.kind}", os.path.join(where, recipe.trainer.text))]
         flags += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in values.items()]
     else:
+        values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
         flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
     command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
     if recipe.data != "digits" and not recipe.of_function and not recipe.trainer:

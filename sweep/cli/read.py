@@ -114,7 +114,8 @@ def trial(
         stored = ledger.study(study)
         row, setting = ledger.trial(stored, number)
         epochs = ledger.epochs(stored, number).drop(columns="trial")
-        readings = ledger.readings(stored, number) if test or stored.recipe.of_function else None
+        wanted = (test and not stored.recipe.trainer) or stored.recipe.of_function
+        readings = ledger.readings(stored, number) if wanted else None
         printed = ledger.output(stored, number)
         sitting = next((other for other in ledger.sittings(stored) if other.number == row.get("sitting")), None)
     if not test:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
@@ -193,6 +194,13 @@ class Recipe:
             "direction": self.direction,
             **self._more(space),
         }
+
+    def as_written(self) -> dict[str, Any]:
+        """The recipe as a file of it would say it, wherever that lies."""
+        plain = {key: value for key, value in self.to_dict().items() if key != "folder"}
+        if self.trainer and self.trainer.kind == "train":
+            plain["train"] = str(Path(self.trainer.folder) / self.trainer.text)
+        return plain
 
     def _space(self) -> dict[str, Any]:
         """The axes as plain values; none where settings are listed instead."""

@@ -40,6 +40,10 @@ class Trainer:
     folder: str
     """Where the file lies, or where the command runs."""
 
+    def moved_from(self, other: Trainer | None) -> bool:
+        """Whether another is of the same name in another folder."""
+        return other is not None and other != self and (other.kind, other.text) == (self.kind, self.text)
+
     @property
     def file(self) -> Path:
         """A function's file."""

@@ -111,8 +111,8 @@ def _own_curve(epochs: pd.DataFrame, metric: str, width: int) -> list[Renderable
     """What a user's own code reported, epoch by epoch; test scores are for who asks."""
     if not len(epochs):
         return []
-    names = ["epoch", metric, *(n for n in epochs if n not in ("epoch", metric, "seconds")), "seconds"]
-    names = [str(name) for name in names if not str(name).startswith("test_")]
+    others = [name for name in map(str, epochs.columns) if name not in ("epoch", metric, "seconds")]
+    names = ["epoch", metric, *(name for name in others if not name.startswith("test_")), "seconds"]
     table = Columns()
     for name in names:
         table.add_column(name, justify="right")

@@ -74,9 +74,8 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
     for note in [*ledger.notes, *recipe.idle_notes()]:
         watcher.note(note)
     study = ledger.find(name)
-    if recipe.trainer and study is not None and study.recipe.trainer not in (None, recipe.trainer):
-        if study.recipe.source == recipe.source and study.recipe.trainer.kind == recipe.trainer.kind:
-            study = ledger.move_trainer(study, recipe.trainer)  # its fingerprint says whether it is the same
+    if study is not None and recipe.trainer and recipe.trainer.moved_from(study.recipe.trainer):
+        study = ledger.move_trainer(study, recipe.trainer)  # its fingerprint says whether it is the same
     if study is None:
         study = ledger.create(name, recipe, plan.trials)
         try:

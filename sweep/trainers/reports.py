@@ -15,7 +15,7 @@ class Misreport(Exception):
 class Reports:
     """The records of one trial. The newest is held back until it is known whether it is the last.
 
-    until: the epoch after which to stop, if not at its own end. `ended` says that nothing more is taken; `diverged`,
+    until: the epoch after which to stop, if not at its own end. `is_ended` says that nothing more is taken; `diverged`,
     that a number was not finite; `reached`, that it was trained until there.
     """
 
@@ -28,8 +28,7 @@ class Reports:
         self._shift = 0
         self._since = time.perf_counter()
 
-    @property
-    def ended(self) -> bool:
+    def is_ended(self) -> bool:
         """Whether the trial is to stop."""
         return self.diverged or self.reached
 
@@ -38,7 +37,7 @@ class Reports:
 
         Epochs that begin at 0 are counted from 1. Raises Misreport for an epoch that was before the last.
         """
-        if self.ended:
+        if self.is_ended():
             return []
         self.seen.update(values)
         bad = next((name for name, value in values.items() if _breaks(name, value, self.metric)), None)
@@ -56,14 +55,14 @@ class Reports:
             self.diverged = True
             self._held = self._held._replace(state="diverged", reason=f"{bad} not finite in epoch {number}")
         self.reached = self.until is not None and number >= self.until and not self.diverged
-        if self.ended:
+        if self.is_ended():
             out.append(self._held)
             self._held = None
         return out
 
     def finish(self) -> list[EpochRecord]:
         """The last record, of a trial that ended by itself. Raises Misreport if it has none."""
-        if self.ended:
+        if self.is_ended():
             return []
         if self._held is None:
             names = f"only {', '.join(sorted(self.seen)[:8])}" if self.seen else "nothing"

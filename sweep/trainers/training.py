@@ -107,13 +107,13 @@ class OwnTraining:
 
     def _records(self) -> Iterator[list[EpochRecord]]:
         for report in self.trains.read():
-            ended = self.reports.ended
+            ended = self.reports.is_ended()
             try:
                 if records := self.reports.add(*report):
                     yield records
             except Misreport as error:
                 raise TrialFailed(str(error), self.output.last()) from None
-            if self.reports.ended and not ended:
+            if self.reports.is_ended() and not ended:
                 self.trains.ask_stop()
                 self.kill_at = time.monotonic() + GRACE
 
@@ -121,7 +121,7 @@ class OwnTraining:
         """What its end means."""
         code, failure = self.trains.code, self.trains.failure
         assert code is not None
-        if self.reports.ended:
+        if self.reports.is_ended():
             self.stopped = self.reports.reached
         elif self.killed or (self.asked and (not self.trains.patient or self.trains.stopped)):
             self.stopped = True
