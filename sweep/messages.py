@@ -85,17 +85,25 @@ class Printed:
 
 
 @dataclass(frozen=True)
+class TrialFailed:
+    """A trial of a user's own code failed; its unit goes on."""
+
+    worker: int
+    number: int
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """A unit or a measurement raised an error."""
 
     worker: int
     traceback: str
-    said: str = ""
-    """Why, where the traceback's last line does not tell."""
 
     @property
     def reason(self) -> str:
-        return self.said or self.traceback.strip().splitlines()[-1]
+        return self.traceback.strip().splitlines()[-1]
 
 
 @dataclass(frozen=True)
@@ -121,5 +129,5 @@ class Died:
 Broken = Failed | OutOfMemory | Died
 """Ends of a unit that was not trained to its end."""
 
-Message = Loaded | Ready | Trained | Measured | Printed | Trouble | Done | Stopped | Broken
+Message = Loaded | Ready | Trained | Measured | Printed | TrialFailed | Trouble | Done | Stopped | Broken
 """What reaches the study; `Refused` is raised instead."""

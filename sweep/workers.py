@@ -44,19 +44,20 @@ from sweep.messages import (
     Refused,
     Stopped,
     Trained,
+    TrialFailed,
     Trouble,
 )
 from sweep.plan import Unit
 from sweep.recipe import Trainer
-from sweep.space import UNWATCHED, Watch
+from sweep.space import UNWATCHED, EpochRecord, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
 from sweep.trainers import (
+    Broken,
     Command,
     Function,
     Killed,
     OwnTraining,
-    TrialFailed,
     adopt_orphans,
     code_fingerprint,
     end_orphans,
@@ -412,21 +413,53 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
 
 def _train_own(worker: int, pipe: Connection, unit: Unit, stock: _Stock, own: Command | Function) -> Message:
-    """Has a user's own code train a trial; however it went is told."""
-    (trial,) = unit.trials
-    training = OwnTraining(trial, own, stock.metric, pipe, stock.timeout, unit.until)
-    end: Message
-    try:
-        for records in training:
-            pipe.send(Trained(worker, tuple(records)))
-        end = Stopped(worker) if training.stopped else Done(worker)
-    except TrialFailed as error:
-        end = Failed(worker, error.trace, str(error))
-    except Killed as error:
-        end = Died(worker, str(error))
-    if text := training.printed:
-        pipe.send(Printed(worker, trial.number, text))
-    return end
+    """Has a user's own code train trials, one after another; how each went is told, of quick ones some at a time."""
+    telling = _Telling(worker, pipe)
+    for trial in unit.trials:
+        training = OwnTraining(trial, own, stock.metric, pipe, stock.timeout, unit.until)
+        failed: TrialFailed | None = None
+        try:
+            for records in training:
+                telling.add(records)
+        except Broken as error:
+            failed = TrialFailed(worker, trial.number, str(error), error.trace)
+        except Killed as error:
+            telling.flush()
+            return Died(worker, str(error))
+        if failed or training.printed:
+            telling.flush()
+        if failed:
+            pipe.send(failed)
+        if training.printed:
+            pipe.send(Printed(worker, trial.number, training.printed))
+        if training.asked:
+            telling.flush()
+            return Stopped(worker)
+    telling.flush()
+    return Stopped(worker) if unit.until is not None else Done(worker)
+
+
+class _Telling:
+    """Tells the study of records: at once, but for those that come faster than it would read them."""
+
+    EVERY = 0.05
+    """Seconds."""
+
+    def __init__(self, worker: int, pipe: Connection) -> None:
+        self.worker, self.pipe = worker, pipe
+        self.records: list[EpochRecord] = []
+        self.last = 0.0
+
+    def add(self, records: list[EpochRecord]) -> None:
+        self.records += records
+        if time.monotonic() >= self.last + self.EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.records:
+            self.pipe.send(Trained(self.worker, tuple(self.records)))
+            self.records = []
+        self.last = time.monotonic()
 
 
 def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:

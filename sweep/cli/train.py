@@ -152,7 +152,7 @@ def plan(
     devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
     speeds = recall()
-    if measure:
+    if measure and not loaded.trainer:
         try:
             speeds = measure_speeds(loaded if trials is None else corners(loaded), data, devices)
         except DataError as error:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, OwnSetting, show_value
 from sweep.plan import epochs_of, fold_text
-from sweep.recipe import of_unit
+from sweep.recipe import TRAINER_DATA, of_unit
 from sweep.report.columns import Columns
 from sweep.report.text import (
     STATE_STYLE,
@@ -192,6 +192,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         ),
         Text(rows if data.classes else "no data: points go down a function"),
     ]
+    if data.name == TRAINER_DATA:
+        return Group(lines[0], Text(_own_text(plan)))
     if plan.folded:
         lines.append(Text(fold_text(plan)))
     table = Columns()
@@ -224,6 +226,11 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     )
 
 
+def _own_text(plan: Plan) -> str:
+    """What can be said before of a user's own code."""
+    return f"one trial at a time in each of {count(plan.jobs, 'worker')}; what one costs, running it will show"
+
+
 def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
     """What a search would ask and train, in words: what it asks is not known before."""
     search = recipe.search
@@ -238,6 +245,9 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
         f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the "
         f"ends of the space: a generation has about {count(plan.cohorts[0].trials, 'trial')} of each",
     ]
+    if recipe.trainer:
+        lines[1:] = lines[1:2] if search.pruner != "none" else []
+        return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(_own_text(plan)))
     return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
 
 

@@ -12,14 +12,14 @@ training   a trial trained by either, watched until it ends
 from sweep.trainers.command import Command
 from sweep.trainers.function import Function
 from sweep.trainers.processes import adopt_orphans, end_orphans
-from sweep.trainers.training import Killed, OwnTraining, TrialFailed, code_fingerprint, make_trainer
+from sweep.trainers.training import Broken, Killed, OwnTraining, code_fingerprint, make_trainer
 
 __all__ = [
+    "Broken",
     "Command",
     "Function",
     "Killed",
     "OwnTraining",
-    "TrialFailed",
     "adopt_orphans",
     "code_fingerprint",
     "end_orphans",

@@ -21,7 +21,7 @@ GRACE = 5.0
 """Seconds that a trial has to end once it was asked to, before it is killed."""
 
 
-class TrialFailed(Exception):
+class Broken(Exception):
     """A trial went wrong; `trace` is what it said last."""
 
     def __init__(self, reason: str, trace: str) -> None:
@@ -37,7 +37,7 @@ class OwnTraining:
     """One trial. Iterating yields its records, some at a time.
 
     pipe: says "epoch" or "now" where the trial is to stop; `stopped` tells afterwards that nothing came of it, or that
-    it was trained to `until` only. Raises TrialFailed, Killed; EOFError if who wants the trial is gone.
+    it was trained to `until` only. Raises Broken, Killed; EOFError if who wants the trial is gone.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class OwnTraining:
             self.trains.begin(self.trial)
             self.output = self.trains.output
         except OSError as error:
-            raise TrialFailed(f"cannot be started: {error}", "") from None
+            raise Broken(f"cannot be started: {error}", "") from None
         self.begin = time.monotonic()
         try:
             while self.trains.code is None:
@@ -75,7 +75,7 @@ class OwnTraining:
                 yield from self._records()
             yield from self._records()
             yield from self._outcome()
-        except TrialFailed:
+        except Broken:
             yield from filter(None, [self.reports.left()])
             raise
         finally:
@@ -94,7 +94,7 @@ class OwnTraining:
             self.killed, self.kill_at = True, None
             self.trains.kill()
         if self.timeout is not None and now >= self.begin + self.timeout and self.trains.code is None:
-            raise TrialFailed(f"timeout: over {self.timeout:g} s", self.output.last())
+            raise Broken(f"timeout: over {self.timeout:g} s", self.output.last())
 
     def _stop(self, how: str) -> None:
         """The study wants no more of it: at its next report, or now."""
@@ -112,7 +112,7 @@ class OwnTraining:
                 if records := self.reports.add(*report):
                     yield records
             except Misreport as error:
-                raise TrialFailed(str(error), self.output.last()) from None
+                raise Broken(str(error), self.output.last()) from None
             if self.reports.is_ended() and not ended:
                 self.trains.ask_stop()
                 self.kill_at = time.monotonic() + GRACE
@@ -130,12 +130,12 @@ class OwnTraining:
         elif code:
             last = (failure or self.output.last()).strip().splitlines()
             said = last[-1] if last else "it printed nothing"
-            raise TrialFailed(said if failure else f"exit code {code}: {said}", failure or self.output.last())
+            raise Broken(said if failure else f"exit code {code}: {said}", failure or self.output.last())
         else:
             try:
                 yield self.reports.finish()
             except Misreport as error:
-                raise TrialFailed(str(error), self.output.last()) from None
+                raise Broken(str(error), self.output.last()) from None
 
 
 def make_trainer(trainer: Trainer, shut: list[int]) -> Command | Function:
