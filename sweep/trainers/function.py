@@ -54,6 +54,8 @@ class Function:
 
     def read(self) -> list[Report]:
         """What it reported since the last time."""
+        if not self.pid:
+            return []
         gone, status = os.waitpid(self.pid, os.WNOHANG)
         self._drain()
         reports = []
