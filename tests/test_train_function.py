@@ -70,7 +70,7 @@ def test_values_are_typed_as_they_are_written(sweep, tmp_path):
         *("--set", "t=l1,l2", "--set", "w=auto,3", "--lr", "1e-3", "--set", "r=1:9:n=3", "--study", "types"),
     )
     trial = json.loads(sweep("trial", "types", "1", "--json").stdout)
-    kinds = "{'i': 'int', 'f': 'float', 'b': 'bool', 't': 'str', 'w': 'str', 'lr': 'float', 'r': 'int'}"
+    kinds = "{'i': 'int', 'f': 'float', 'b': 'bool', 't': 'str', 'w': 'str', 'r': 'int', 'lr': 'float'}"
     assert trial["printed"].splitlines()[0].startswith(kinds)
     assert trial["setting"] == {"i": 1, "f": 0.5, "b": True, "t": "l1", "w": "auto", "lr": 0.001, "r": 5}
 
@@ -86,7 +86,7 @@ def test_a_recipe_with_names_and_values_of_sweeps_own_table(sweep, tmp_path):
     (tmp_path / "sub" / "own.toml").write_text(
         'train = "fit.py:fit"\nmetric = "score"\ndirection = "maximize"\nseeds = 2\n'
         '[space]\nlr = [100, 0.001]\noptimizer = "magic"\nsteps = 0\nc = [1.0, 2.0]\nepochs = 3\nhidden = "none"\n'
-        '[[claim]]\ntext = "c"\nkind = "better"\nfactor = "c"\nlevel = 2.0\n'
+        '[[claim]]\ntext = "c"\nkind = "better"\nfactor = "c"\nlevel = 2.0\nthan = 1.0\n'
     )
     sweep("grid", "sub/own.toml")
     rows = table(sweep, "own")

@@ -6,6 +6,7 @@ Needs the values of one hyperparameter.
 from __future__ import annotations
 
 import ast
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -201,9 +202,10 @@ def parse_own(name: str, text: str, where: str) -> Range | list[Value]:
 def _typed(text: str) -> Value:
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        return number if math.isfinite(number) else text
     return text
 
 

@@ -81,7 +81,7 @@ class Reports:
             return self._held.epoch + 1 if self._held else 1
         if epoch == 0 and self._held is None:
             self._shift = 1
-        if epoch + self._shift < 1:
+        if epoch + self._shift < 1 and self._held is None:
             raise Misreport(f"epoch {epoch} reported; expected 0, 1, 2, …")
         return epoch + self._shift
 
