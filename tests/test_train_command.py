@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import sys
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from sweep.trainers.lines import Report, read_line
 from sweep.trainers.output import HEAD, TAIL, Output
+from tests.conftest import RECIPES
 from tests.own import processes_in, write
 from tests.processes import alive, family, kill, numbers, start, table, wait_for
 from tests.test_cli_errors import has, refused  # noqa: F401
@@ -138,7 +140,7 @@ def test_values_reach_a_command_as_words_and_no_shell(sweep, tmp_path):
         f"command = '{sys.executable} echo.py --a={{a}} {{b}} {{c}} $(touch hacked) {{{{x}}}}'\n"
         '[space]\na = [1e-3]\nb = "x y; touch hacked"\nc = true\n'
     )
-    has(sweep("grid", "own.toml", code=2).stderr, "{x}" if False else "x", "hyperparameter")
+    has(sweep("grid", "own.toml", code=2).stderr, "x", "hyperparameter")
     text = (tmp_path / "own.toml").read_text().replace(" {{x}}", "")
     (tmp_path / "own.toml").write_text(text)
     sweep("grid", "own.toml")
@@ -218,3 +220,34 @@ def test_of_much_output_the_beginning_and_the_end_are_kept():
     output = Output()
     output.add(b"\x1b[31mred\x1b[0m\x07\n")
     assert output.text == "red\n"
+
+
+# The worked example
+
+
+def test_the_example_is_scikit_learns_own_and_the_same_as_function_and_as_command(sweep, tmp_path):
+    import importlib.util
+
+    shutil.copytree(RECIPES, tmp_path / "recipes")
+    sweep("grid", "recipes/own/sgd-command.toml")
+    words = ("--set", "loss=hinge,log_loss", "--set", "alpha=1e-4", "--set", "eta0=0.1,0.01")
+    sweep("grid", "--train", "recipes/own/sgd.py:train", *words, "--metric", "val_accuracy", "--study", "function")
+    command, function = numbers(sweep, "sgd-command"), numbers(sweep, "function")
+    assert command == function
+    spec = importlib.util.spec_from_file_location("sgd", RECIPES / "own" / "sgd.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for row in table(sweep, "function").itertuples():
+        told = []
+        setting = {"loss": row.loss, "alpha": 1e-4, "eta0": float(row.eta0)}
+        module.train(setting, int(row.seed), lambda epoch, told=told, **metrics: told.append(metrics))
+        assert len(told) == 10
+        assert float(row.val_accuracy) == told[-1]["val_accuracy"]
+
+
+def test_the_examples_recipe_trains(sweep, tmp_path):
+    shutil.copytree(RECIPES, tmp_path / "recipes")
+    sweep("grid", "recipes/own/sgd-function.toml")
+    rows = table(sweep, "sgd-function")
+    assert len(rows) == 24
+    assert rows["val_accuracy"].astype(float).max() > 0.9

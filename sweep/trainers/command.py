@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 
 from sweep.recipe import Trainer
@@ -37,15 +38,17 @@ class Command:
 
         words = self.trainer.arguments(trial.setting, trial.seed)
         self.output = Output()
+        here = os.path.dirname(sys.executable)  # so that `python` is the one that runs sweep
+        env = {**os.environ, "PYTHONUNBUFFERED": "1", "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
         self.process = subprocess.Popen(
-            [shutil.which(words[0]) or words[0], *words[1:]],
+            [shutil.which(words[0], path=env["PATH"]) or words[0], *words[1:]],
             cwd=self.trainer.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=prepare,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=env,
         )
         assert self.process.stdout is not None
         self.pipe = self.process.stdout.fileno()
