@@ -1,4 +1,4 @@
-"""A user's own program: what it reports, how it ends, what is kept of its output, and what is left of it after kills."""
+"""A user's own program: what it reports, how it ends, what is kept of its output, what is left of it after kills."""
 
 from __future__ import annotations
 
@@ -240,9 +240,9 @@ def test_the_example_is_scikit_learns_own_and_the_same_as_function_and_as_comman
     for row in table(sweep, "function").itertuples():
         told = []
         setting = {"loss": row.loss, "alpha": 1e-4, "eta0": float(row.eta0)}
-        module.train(setting, int(row.seed), lambda epoch, told=told, **metrics: told.append(metrics))
-        assert len(told) == 10
-        assert float(row.val_accuracy) == told[-1]["val_accuracy"]
+        module.train(setting, int(row.seed), lambda *epoch, told=told, **metrics: told.append((epoch, metrics)))
+        assert [epoch for epoch, _ in told] == [(number,) for number in range(1, 11)]
+        assert float(row.val_accuracy) == told[-1][1]["val_accuracy"]
 
 
 def test_the_examples_recipe_trains(sweep, tmp_path):

@@ -189,7 +189,7 @@ def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path, pla
     assert numbers(sweep, "cut") == numbers(sweep, "whole")
 
 
-def test_ctrl_c_stops_at_the_next_report(sweep, tmp_path):
+def test_ctrl_c_stops_at_the_next_report(tmp_path):
     process = start(tmp_path, "grid", "--train", "mine.py:long", "--set", "x=1,2,3", "--study", "l", "--jobs", "2")
     wait_for(lambda: (tmp_path / "at-1").exists() and (tmp_path / "at-2").exists(), process)
     process.send_signal(signal.SIGINT)
