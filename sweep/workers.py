@@ -331,12 +331,22 @@ class _Stock:
         import torch
 
         self.device = self.devices[worker]
+        if self.trainer:
+            _show_gpu(self.device)  # CUDA must not start here: the function's process is a fork
+            return
         tf32 = self.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         if self.device != "cpu":
             if self.device.startswith("cuda"):
                 torch.cuda.set_device(self.device)
             self.splits = {form: split.to(self.device) for form, split in self.splits.items()}
+
+
+def _show_gpu(device: str) -> None:
+    """Has what this process starts see no other GPU than its own."""
+    if device.startswith("cuda:"):
+        place, visible = int(device.partition(":")[2]), os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[place] if visible else str(place)
 
 
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE")

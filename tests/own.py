@@ -85,6 +85,9 @@ if how in ("hang", "wait", "term"):
     open(f"begun-{x}-{seed}", "w").write(f"{os.getpid()} {child.pid}")
     while not os.path.exists("go"):
         time.sleep(0.01)
+if how == "flood":
+    while True:
+        print("y" * 1000)
 if how == "left":
     child = subprocess.Popen(["sleep", "1000"])
     open(f"left-{x}", "w").write(str(child.pid))

@@ -74,6 +74,20 @@ def test_a_timeout_ends_what_hangs(sweep, tmp_path):
     assert processes_in(tmp_path) == []
 
 
+def test_a_flood_of_output_is_cut_and_ended_in_time(sweep, tmp_path):
+    sweep("grid", "--command", RUN, "--set", "x=1", "--set", "how=flood", "--study", "c", "--timeout", "2", code=1)
+    assert states(tmp_path, "c") == {0: ("failed", "timeout: over 2 s")}
+    printed = json.loads(sweep("trial", "c", "0", "--json").stdout)["printed"]
+    assert printed.startswith("begins with 1.0\nyyyy")
+    assert len(printed) < HEAD + TAIL + 2000
+
+
+def test_seeds_that_a_command_does_not_use_are_told(sweep):
+    result = sweep("grid", "--command", "echo val_loss={x}", "--set", "x=1,2", "--seeds", "2", "--study", "c")
+    assert "all 2 seeds run the same command: it does not use {seed}" in result.stderr
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("who", ["study", "host", "worker", "command"])
 def test_a_kill_leaves_no_process_and_loses_no_trial(sweep, tmp_path, who):
     words = ("grid", "--command", RUN, "--set", "x=1,2", "--set", "how=wait", "--seeds", "2", "--study", "k")
@@ -97,6 +111,7 @@ def test_a_kill_leaves_no_process_and_loses_no_trial(sweep, tmp_path, who):
     wait_for(lambda: not processes_in(tmp_path))
 
 
+@pytest.mark.long
 def test_ctrl_c_is_sigterm_for_a_command(sweep, tmp_path):
     words = ("grid", "--command", RUN, "--set", "x=1,2,3", "--set", "how=term", "--study", "k", "--jobs", "2")
     process = start(tmp_path, *words)
@@ -112,6 +127,7 @@ def test_ctrl_c_is_sigterm_for_a_command(sweep, tmp_path):
     assert states(tmp_path, "k") == dict.fromkeys(range(3), ("complete", None))
 
 
+@pytest.mark.long
 def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path):
     words = ("--command", RUN, "--set", "x=0.0:9.0:n=10", "--set", "how=json,pairs", "--seeds", "2")
     sweep("grid", *words, "--study", "whole")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sweep.recipe import recipe_from_dict, recipe_of
+from sweep.space import Trial, setting_key
+from sweep.trainers.reports import Misreport, Reports
 from tests.own import processes_in, write
 from tests.processes import alive, family, kill, numbers, query, start, table, wait_for
 from tests.test_cli_errors import has, refused  # noqa: F401
@@ -143,6 +149,7 @@ def test_a_timeout_ends_what_hangs_and_what_that_started(sweep, tmp_path):
     assert processes_in(tmp_path) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", ["study", "host", "worker", "function"])
 def test_a_kill_leaves_no_process_and_loses_no_trial(sweep, tmp_path, who):
     words = ("grid", "--train", "mine.py:waiting", "--set", "x=1,2", "--seeds", "2", "--study", "k", "--jobs", "2")
@@ -169,6 +176,7 @@ def test_a_kill_leaves_no_process_and_loses_no_trial(sweep, tmp_path, who):
     assert {(r.x, r.seed): float(r.val_loss) for r in rows.itertuples()} == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
 def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path, place):
     """The property that matters: kill -9 anywhere, resume, and every row and epoch is the one that was to be."""
@@ -189,6 +197,7 @@ def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path, pla
     assert numbers(sweep, "cut") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_at_the_next_report(tmp_path):
     process = start(tmp_path, "grid", "--train", "mine.py:long", "--set", "x=1,2,3", "--study", "l", "--jobs", "2")
     wait_for(lambda: (tmp_path / "at-1").exists() and (tmp_path / "at-2").exists(), process)
@@ -286,3 +295,74 @@ def test_a_module_that_cannot_be_imported_fails_its_trials(sweep, tmp_path):
     (tmp_path / "needs.py").write_text("import not_there\ndef train(setting, seed, report): ...\n")
     result = sweep("grid", "--train", "needs.py:train", "--set", "x=1,2", "--study", "n", code=1)
     assert "ModuleNotFoundError: No module named 'not_there'" in result.stderr
+
+
+# The recipe
+
+
+NAMES = st.sampled_from(["lr", "optimizer", "steps", "epochs", "c", "model", "alpha", "function", "noise"])
+NUMBERS = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
+VALUES = (
+    st.lists(NUMBERS, min_size=1, max_size=4)
+    | st.lists(st.booleans(), min_size=1, max_size=2)
+    | st.lists(st.text("abcl12._- ", min_size=1, max_size=6), min_size=1, max_size=3)
+    | st.lists(NUMBERS | st.text("abc", min_size=1, max_size=3), min_size=1, max_size=4)
+    | st.builds(
+        lambda low, span, n: {"low": low, "high": low + span, "n": n},
+        st.integers(0, 9),
+        st.integers(1, 9),
+        st.integers(1, 5),
+    )
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=3), st.integers(1, 3), st.booleans())
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_recipe_survives_the_ledger_and_so_does_every_setting(space, seeds, searches):
+    words = " ".join(f"{{{name}}}" for name in space)
+    searches = searches and any(len(values) > 1 for values in space.values())
+    recipe = recipe_of({"command": f"true {words}", "seeds": seeds, "space": space}, {} if searches else None)
+    text = json.dumps(recipe.to_dict(), allow_nan=False)
+    again = recipe_from_dict(json.loads(text))
+    assert again == recipe
+    assert json.dumps(again.to_dict()) == text
+    assert again.digest() == recipe.digest()
+    assert recipe.includes(again)
+    grid = [*recipe.grid.settings()]
+    assert len(grid) == recipe.grid.combinations == recipe.grid.census.settings
+    assert [*map(setting_key, grid)] == [*map(setting_key, again.grid.settings())]
+    for setting in grid:
+        assert recipe.restored(json.loads(setting_key(setting))) == setting
+    listed = recipe.of_settings(grid, seeds=(7,))
+    assert [*recipe_from_dict(json.loads(json.dumps(listed.to_dict()))).grid.settings()] == grid
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.integers(-1, 6),
+            st.dictionaries(st.sampled_from(["val_loss", "auc", "train_loss"]), st.floats()),
+        ),
+        max_size=12,
+    ),
+    st.none() | st.integers(1, 4),
+)
+def test_whatever_is_reported_gives_epochs_in_order_and_one_end(told, until):
+    reports = Reports(Trial(5, {}, 0), "val_loss", until)
+    records = []
+    try:
+        for epoch, values in told:
+            records += reports.add(epoch, values)
+        records += reports.finish()
+    except Misreport:
+        records += reports.left()
+        assert not any(record.state for record in records)
+    epochs = [record.epoch for record in records]
+    assert epochs == sorted({*epochs})
+    assert all(record.epoch >= 1 for record in records)
+    assert [record.state for record in records[:-1]] == [None] * len(records[:-1])
+    for record in records:
+        if record.state == "diverged":
+            assert record is records[-1]
+        elif record.state == "complete":
+            assert math.isfinite(record.val_loss)

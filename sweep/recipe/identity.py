@@ -285,8 +285,13 @@ class Recipe:
         return [f"{claims}: {count(seeds, 'seed')} can show none that is judged over seeds; expected --seeds {needed}"]
 
     def _same_paths(self) -> list[str]:
-        """A line where seeds change nothing: a function's start is given, and there is no noise."""
-        if not self.of_function or len(self.seeds) == 1:
+        """A line where seeds change nothing: a function's start is given, and there is no noise; or a command has no
+        place for them."""
+        if len(self.seeds) == 1:
+            return []
+        if self.trainer and self.trainer.kind == "command" and "{seed}" not in self.trainer.text:
+            return [f"all {len(self.seeds):,} seeds run the same command: it does not use {{seed}}"]
+        if not self.of_function:
             return []
         if "seed" in self.listed("start") or any(self._ends("noise")):
             return []

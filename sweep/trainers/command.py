@@ -13,7 +13,7 @@ from sweep.recipe import Trainer
 from sweep.space import Trial
 from sweep.trainers.lines import Report, read_line
 from sweep.trainers.output import Output
-from sweep.trainers.processes import end_group, end_orphans, exit_handles, hear_signals, tie_to
+from sweep.trainers.processes import end_group, end_orphans, exit_handles, hear_signals, read_some, tie_to
 
 
 class Command:
@@ -66,14 +66,10 @@ class Command:
         """What it reported since the last time."""
         lines: list[str] = []
         ended = self.code is not None  # before the last look: what it printed is there then
-        while self.pipe in self.waits:
-            try:
-                data = os.read(self.pipe, 65536)
-            except BlockingIOError:
-                break
-            if not data:
-                self.waits.remove(self.pipe)
+        for data in read_some(self.pipe):
             lines += self.output.add(data)
+            if not data and self.pipe in self.waits:  # it has closed its output, and may go on
+                self.waits.remove(self.pipe)
         if ended:
             lines += self.output.close()
         return [report for report in map(read_line, lines) if report is not None]

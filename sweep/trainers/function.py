@@ -23,7 +23,7 @@ from sweep.recipe import Trainer
 from sweep.space import Trial
 from sweep.trainers.lines import Report
 from sweep.trainers.output import Output
-from sweep.trainers.processes import end_group, end_orphans, exit_handles, hear_signals, tie_to
+from sweep.trainers.processes import end_group, end_orphans, exit_handles, hear_signals, read_some, tie_to
 
 _METRIC = re.compile(r"[A-Za-z_][\w./-]{0,63}")
 
@@ -134,21 +134,13 @@ class Function:
             os.write(self.tasks, json.dumps(what).encode() + b"\n")
 
     def _lines(self) -> list[bytes]:
-        while data := _read(self.reports):
-            self.rest += data
+        self.rest += b"".join(read_some(self.reports))
         *whole, self.rest = self.rest.split(b"\n")
         return whole
 
     def _drain(self) -> None:
-        while data := _read(self.printed):
+        for data in read_some(self.printed):
             self.output.add(data)
-
-
-def _read(pipe: int) -> bytes:
-    try:
-        return os.read(pipe, 65536)
-    except BlockingIOError:
-        return b""
 
 
 def _serve(trainer: Trainer, tasks: int, reports: int, out: int) -> None:

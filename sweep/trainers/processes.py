@@ -10,7 +10,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +62,22 @@ def _children() -> list[int]:
         with suppress(OSError, ValueError):
             found += [int(pid) for pid in (task / "children").read_text().split()]
     return found
+
+
+MOST_READS = 100
+"""Reads of a pipe at a time, so that who writes without end does not keep its reader from everything else."""
+
+
+def read_some(pipe: int) -> Iterator[bytes]:
+    """What is there to be read of a pipe that does not block; nothing, as bytes, at its end."""
+    for _ in range(MOST_READS):
+        try:
+            data = os.read(pipe, 65536)
+        except BlockingIOError:
+            return
+        yield data
+        if not data:
+            return
 
 
 def exit_handles(pid: int) -> list[int]:
