@@ -300,6 +300,10 @@ def test_a_module_that_cannot_be_imported_fails_its_trials(sweep, tmp_path):
 # The recipe
 
 
+def _range(low: int, span: int, n: int) -> dict[str, int]:
+    return {"low": low, "high": low + span, "n": n}
+
+
 NAMES = st.sampled_from(["lr", "optimizer", "steps", "epochs", "c", "model", "alpha", "function", "noise"])
 NUMBERS = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
 VALUES = (
@@ -366,3 +370,21 @@ def test_whatever_is_reported_gives_epochs_in_order_and_one_end(told, until):
             assert record is records[-1]
         elif record.state == "complete":
             assert math.isfinite(record.val_loss)
+
+
+def test_what_is_for_sweeps_networks_alone_says_so_in_a_line(sweep, refused, tmp_path):  # noqa: F811
+    sweep("grid", "--train", "mine.py:train", "--set", "x=0.1,0.9", "--seeds", "2", "--study", "a")
+    has(refused("plot", "a", "boundary", "-o", tmp_path / "b.svg"), "its own code")
+    has(refused("steps", "a", "--target", "0.5"), "its own code")
+    has(refused("plot", "a", "surface", "-o", tmp_path / "s.svg"), "functions")
+    has(refused("show", "a", "--metric", "val_accuracy"), "choose from val_loss")
+    has(
+        refused("search", "--train", "mine.py:train", "--set", "x=0.0:1.0", "--trials", "4", "--pruner", "asha"),
+        "epochs",
+    )
+    has(
+        refused("search", "--train", "mine.py:train", "--set", "x=0.0:1.0", "--trials", "4", "--minimize", "val_loss"),
+        "metric and direction",
+    )
+    sweep("grid", "--train", "mine.py:trivial", "--set", "x=0.1,0.9", "--seeds", "2", "--study", "b")
+    assert "code differs" in sweep("compare", "a", "b").stdout
