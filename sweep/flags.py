@@ -14,7 +14,7 @@ import typer
 
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, show_value
-from sweep.recipe.reading import SET
+from sweep.recipe import SET
 
 
 def _complete_study(incomplete: str) -> list[str]:

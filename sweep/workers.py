@@ -39,30 +39,18 @@ from sweep.messages import (
     Measured,
     Message,
     OutOfMemory,
-    Printed,
     Ready,
     Refused,
     Stopped,
     Trained,
-    TrialFailed,
     Trouble,
 )
 from sweep.plan import Unit
 from sweep.recipe import Trainer
-from sweep.space import UNWATCHED, EpochRecord, Watch
+from sweep.space import UNWATCHED, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
-from sweep.trainers import (
-    Broken,
-    Command,
-    Function,
-    Killed,
-    OwnTraining,
-    adopt_orphans,
-    code_fingerprint,
-    end_orphans,
-    make_trainer,
-)
+from sweep.trainers import adopt_orphans, code_fingerprint, end_orphans, make_trainer, train_own
 
 if TYPE_CHECKING:
     from sweep.data import Split
@@ -404,7 +392,7 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
                     costs = measure(unit, stock.split(unit.setting), stock.device, stock.precision)
                     end = Measured(worker, unit.key, tuple(costs))
                 elif own:
-                    end = _train_own(worker, pipe, unit, stock, own)
+                    end = train_own(worker, pipe, unit, own, stock.metric, stock.timeout)
                 else:
                     end = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
@@ -420,56 +408,6 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
     finally:
         if own:
             own.close()
-
-
-def _train_own(worker: int, pipe: Connection, unit: Unit, stock: _Stock, own: Command | Function) -> Message:
-    """Has a user's own code train trials, one after another; how each went is told, of quick ones some at a time."""
-    telling = _Telling(worker, pipe)
-    for trial in unit.trials:
-        training = OwnTraining(trial, own, stock.metric, pipe, stock.timeout, unit.until)
-        failed: TrialFailed | None = None
-        try:
-            for records in training:
-                telling.add(records)
-        except Broken as error:
-            failed = TrialFailed(worker, trial.number, str(error), error.trace)
-        except Killed as error:
-            telling.flush()
-            return Died(worker, str(error))
-        if failed or training.printed:
-            telling.flush()
-        if failed:
-            pipe.send(failed)
-        if training.printed:
-            pipe.send(Printed(worker, trial.number, training.printed))
-        if training.asked:
-            telling.flush()
-            return Stopped(worker)
-    telling.flush()
-    return Stopped(worker) if unit.until is not None else Done(worker)
-
-
-class _Telling:
-    """Tells the study of records: at once, but for those that come faster than it would read them."""
-
-    EVERY = 0.05
-    """Seconds."""
-
-    def __init__(self, worker: int, pipe: Connection) -> None:
-        self.worker, self.pipe = worker, pipe
-        self.records: list[EpochRecord] = []
-        self.last = 0.0
-
-    def add(self, records: list[EpochRecord]) -> None:
-        self.records += records
-        if time.monotonic() >= self.last + self.EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.records:
-            self.pipe.send(Trained(self.worker, tuple(self.records)))
-            self.records = []
-        self.last = time.monotonic()
 
 
 def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:

@@ -44,7 +44,8 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
         first = recipe.splits == tuple(range(len(recipe.splits)))
         flags.append(f"--split-seeds {len(recipe.splits) if first else ','.join(map(str, recipe.splits))}")
     usual = METRICS.get(recipe.metric, "minimize")
-    if recipe.direction != usual and (recipe.search is None or not recipe.search.objectives):
+    named = recipe.trainer and recipe.metric not in METRICS
+    if (recipe.direction != usual or named) and (recipe.search is None or not recipe.search.objectives):
         flags.append(f"--direction {recipe.direction}")
     if recipe.search is not None:
         flags += [f"--trials {trials}", *_asking(recipe.search)]

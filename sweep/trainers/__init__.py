@@ -7,21 +7,11 @@ processes  processes that end with the one that needs them
 function   the process that runs a Python function
 command    the process that a command is
 training   a trial trained by either, watched until it ends
+telling    a unit of such trials, and what the study is told of them
 """
 
-from sweep.trainers.command import Command
-from sweep.trainers.function import Function
 from sweep.trainers.processes import adopt_orphans, end_orphans
-from sweep.trainers.training import Broken, Killed, OwnTraining, code_fingerprint, make_trainer
+from sweep.trainers.telling import train_own
+from sweep.trainers.training import code_fingerprint, make_trainer
 
-__all__ = [
-    "Broken",
-    "Command",
-    "Function",
-    "Killed",
-    "OwnTraining",
-    "adopt_orphans",
-    "code_fingerprint",
-    "end_orphans",
-    "make_trainer",
-]
+__all__ = ["adopt_orphans", "code_fingerprint", "end_orphans", "make_trainer", "train_own"]
