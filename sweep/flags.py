@@ -42,7 +42,7 @@ Metric = Annotated[
         "--metric",
         metavar="NAME",
         help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
-        "best_val_loss or best_val_accuracy (the best epoch's); an imported study has its own metric alone.",
+        "best_val_loss or best_val_accuracy (the best epoch's); an imported study, or one of your own training, has its own metric alone.",
     ),
 ]
 Direction = Annotated[
@@ -330,7 +330,12 @@ _RECIPE_FLAGS = {
         "Looking inside",
     ),
     "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
-    "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
+    "metric": (
+        "NAME",
+        "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy; with your own --train or "
+        "--command any name that is reported.",
+        "Study",
+    ),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
 }
 
