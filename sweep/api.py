@@ -323,4 +323,6 @@ def open_confirmation(
         if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
             ahead()
         with open_study(ledger, name, recipe, plan, watcher) as again:
+            if study.recipe.trainer and study.data and again.data is None:
+                ledger.use_data(again, study.data)  # the code that selected is the one that confirms
             yield again

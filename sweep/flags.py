@@ -42,7 +42,8 @@ Metric = Annotated[
         "--metric",
         metavar="NAME",
         help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
-        "best_val_loss or best_val_accuracy (the best epoch's); an imported study, or one of your own training, has its own metric alone.",
+        "best_val_loss or best_val_accuracy (the best epoch's); an imported study, or one of your own "
+        "training, has its own metric alone.",
     ),
 ]
 Direction = Annotated[

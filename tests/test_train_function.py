@@ -253,6 +253,12 @@ def test_changed_code_is_refused_until_the_user_says_so(sweep, refused, tmp_path
     result = sweep("resume", "c", "--changed-code")
     assert "its code has changed" in result.stderr
     assert len(table(sweep, "c")) == 2
+    with open(tmp_path / "mine.py", "a") as file:
+        file.write("\n# changed again\n")
+    has(refused("reproduce", "c", "0"), "trained with other code")
+    has(sweep("confirm", "c", "--top", "1", code=2).stderr, "c-confirm", "began with other code")
+    assert "c-confirm" not in sweep("ls").stdout
+    sweep("confirm", "c", "--top", "1", "--changed-code")
     (tmp_path / "mine.py").unlink()
     assert "no such file" in refused("resume", "c")
 

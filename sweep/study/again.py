@@ -79,8 +79,9 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
 def _check_data(study: Study, loaded: Loaded) -> None:
     """Raises UsageError if a study was trained on other data."""
     if study.data not in (None, loaded.fingerprint):
+        what = "with other code" if study.recipe.trainer else "on other data"
         raise UsageError(
-            f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {loaded.fingerprint})"
+            f"study {study.name!r} was trained {what} (fingerprint {study.data}, now {loaded.fingerprint})"
         )
 
 
