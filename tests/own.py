@@ -36,6 +36,12 @@ def moody(setting, seed, report):
             pass
         case "back":
             report(0, val_loss=0.1)
+        case "stuck":
+            try:
+                report(2, val_loss=float("nan"))
+                report(3, val_loss=1.0)
+            finally:
+                time.sleep(1000)
         case "hang":
             subprocess.Popen(["sleep", "1000"])
             while True:
@@ -75,7 +81,9 @@ if how == "fail":
     sys.exit(7)
 if how == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
-if how in ("hang", "wait", "term"):
+if how == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if how in ("hang", "wait", "term", "stubborn"):
     if how == "term":
         def heard(*_):
             open(f"heard-{x}", "w").write("SIGTERM")

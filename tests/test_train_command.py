@@ -128,6 +128,17 @@ def test_ctrl_c_is_sigterm_for_a_command(sweep, tmp_path):
 
 
 @pytest.mark.long
+def test_a_command_that_ignores_sigterm_is_killed(tmp_path):
+    process = start(tmp_path, "grid", "--command", RUN, "--set", "x=1", "--set", "how=stubborn", "--study", "k")
+    wait_for(lambda: [*tmp_path.glob("begun-*")], process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert states(tmp_path, "k") == {0: ("waiting", "interrupted")}
+    wait_for(lambda: not processes_in(tmp_path))
+
+
+@pytest.mark.long
 def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path):
     words = ("--command", RUN, "--set", "x=0.0:9.0:n=10", "--set", "how=json,pairs", "--seeds", "2")
     sweep("grid", *words, "--study", "whole")

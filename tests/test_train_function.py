@@ -197,6 +197,13 @@ def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path, pla
     assert numbers(sweep, "cut") == numbers(sweep, "whole")
 
 
+def test_a_diverged_trial_that_does_not_end_is_ended(sweep, tmp_path):
+    sweep("grid", "--train", "mine.py:moody", "--set", "mood=stuck,fine", "--study", "m", "--jobs", "1")
+    diverged = "diverged", "val_loss not finite in epoch 2"
+    assert states(tmp_path, "m") == {0: diverged, 1: ("complete", None)}
+    assert processes_in(tmp_path) == []
+
+
 @pytest.mark.long
 def test_ctrl_c_stops_at_the_next_report(tmp_path):
     process = start(tmp_path, "grid", "--train", "mine.py:long", "--set", "x=1,2,3", "--study", "l", "--jobs", "2")
