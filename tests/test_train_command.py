@@ -189,6 +189,22 @@ def test_bad_input_is_one_line(refused, words, said):  # noqa: F811
     has(refused("grid", *words, "--set", "x=1,2"), *said)
 
 
+def test_a_pruner_stops_the_worst_commands(sweep, tmp_path):
+    (tmp_path / "rungs.py").write_text(
+        "import sys\nx, epochs = float(sys.argv[1]), int(sys.argv[2])\n"
+        "for epoch in range(1, epochs + 1):\n    print(f'epoch={epoch} val_loss={x + 1 / epoch}')\n"
+    )
+    run = f"{sys.executable} rungs.py {{x}} {{epochs}}"
+    space = ("--set", "x=0.0:1.0", "--set", "epochs=9")
+    sweep("search", "--command", run, *space, "--pruner", "asha", "--trials", "16", "--study", "p")
+    rows = table(sweep, "p", "--all")
+    pruned, whole = rows[rows["state"] == "pruned"], rows[rows["state"] == "complete"]
+    assert len(pruned) + len(whole) == 16
+    assert {*pruned["epochs"]} == {"1", "3"}
+    assert {*whole["epochs"]} == {"9"}
+    assert whole["x"].astype(float).max() < pruned["x"].astype(float).min()
+
+
 def test_a_program_that_is_not_there_fails_its_trials(sweep, tmp_path):
     sweep("grid", "--command", "no-such-program {x}", "--set", "x=1,2", "--study", "c", code=1)
     assert {reason for _, reason in states(tmp_path, "c").values()} == {

@@ -41,9 +41,8 @@ class StudyTable:
     """Whether only trials that meet a condition are there."""
     imported: bool = False
     """Whether it was not trained here."""
-    free: bool = False
-    """Whether its hyperparameters and its metric have names of their own: of what was imported, or of a user's own
-    training."""
+    own: bool = False
+    """Whether a user's own function or command trained it."""
     adaptive: bool = False
     """Whether settings were chosen by the results of others."""
     objectives: Objectives = ()
@@ -63,6 +62,11 @@ class StudyTable:
 
     reported: tuple[str, ...] = ()
     """What a user's own code reported beside its metric, but for test scores."""
+
+    @property
+    def free(self) -> bool:
+        """Whether its hyperparameters and its metric have names of their own, which sweep's table does not know."""
+        return self.imported or self.own
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -133,7 +137,7 @@ def study_table(
         constant,
         filtered=bool(where),
         imported=study.recipe.imported is not None,
-        free=study.recipe.free,
+        own=study.recipe.trainer is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
