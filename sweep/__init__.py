@@ -8,6 +8,7 @@ checkpoint       checkpoint files: whole or none
 data, nets       data sets as tensors; ordinary modules for one trial
 speed            what trainings cost on this machine
 plan             trials to cohorts to units of work
+trainers         a user's own function or command, trained with
 engine           trains a cohort as lanes of one program
 host, workers    one process that holds torch and the data; its workers
 ledger           the SQLite file, the only truth about what was trained

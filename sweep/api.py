@@ -24,7 +24,7 @@ from sweep.data import DataInfo, describe
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
 from sweep.plan import Plan, plan_grid, plan_search
-from sweep.recipe import Recipe, fit_claims, load_claims, load_recipe, merge_equal, recipe_of
+from sweep.recipe import Recipe, check_trainer, fit_claims, load_claims, load_recipe, merge_equal, recipe_of
 from sweep.streams import ENDING
 from sweep.study import (
     Options,
@@ -281,6 +281,8 @@ def train(
 def train_rest(ledger: Ledger, study: Record, watcher: Watcher, options: Options) -> Summary:
     """Trains what is left of a study that the caller has locked. Raises UsageError for one that was imported."""
     check_trains(study)
+    if study.recipe.trainer:
+        check_trainer(study.recipe.trainer, [axis.name for axis in study.recipe.axes])
     return run_study(ledger, study, describe(study.recipe.data), watcher, options)
 
 
@@ -335,4 +337,6 @@ def open_confirmation(
         if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
             ahead()
         with open_study(ledger, name, recipe, plan, watcher) as again:
+            if study.recipe.trainer and study.data and again.data is None:
+                ledger.use_data(again, study.data)  # the code that selected is the one that confirms
             yield again

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.hyperparameters import Setting
+from sweep.hyperparameters import OwnSetting, Setting
 from sweep.space import Trial, setting_key
 
 FOLDER = ".checkpoints"
@@ -44,7 +44,7 @@ def trial_key(trial: Trial) -> Key:
 def course(setting: Setting, seed: int) -> Key:
     """The setting and seed, but not the epochs where the learning rate is constant, so that a trial of more epochs goes
     on from one of fewer."""
-    if setting["lr_schedule"] == "constant":
+    if setting.get("lr_schedule") == "constant" and not isinstance(setting, OwnSetting):
         setting = {name: value for name, value in setting.items() if name != "epochs"}
     return setting_key(setting), seed
 

@@ -14,6 +14,7 @@ import typer
 
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import FUNCTION, TABLE, Hyperparameter, show_value
+from sweep.recipe import SET
 
 
 def _complete_study(incomplete: str) -> list[str]:
@@ -41,7 +42,8 @@ Metric = Annotated[
         "--metric",
         metavar="NAME",
         help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
-        "best_val_loss or best_val_accuracy (the best epoch's); an imported study has its own metric alone.",
+        "best_val_loss or best_val_accuracy (the best epoch's); an imported study, or one of your own "
+        "training, has its own metric alone.",
     ),
 ]
 Direction = Annotated[
@@ -109,6 +111,18 @@ Keep = Annotated[
     running_option(
         "--keep-checkpoints", help="Keep finished trials' last state, so that more epochs go on from there."
     ),
+]
+Timeout = Annotated[
+    float | None,
+    running_option(
+        "--timeout",
+        metavar="SECONDS",
+        help="End a trial of your own --train or --command that takes longer; it failed.",
+    ),
+]
+ChangedCode = Annotated[
+    bool,
+    running_option("--changed-code", help="Go on with your own --train or --command though its code has changed."),
 ]
 Trials = Annotated[
     int,
@@ -205,6 +219,8 @@ class Running:
     time_limit: TimeLimit = None
     max_trials: MaxTrials = None
     keep_checkpoints: Keep = False
+    timeout: Timeout = None
+    changed_code: ChangedCode = False
 
 
 @dataclass(frozen=True)
@@ -227,6 +243,9 @@ MovedData = Annotated[
         rich_help_panel="Running",
     ),
 ]
+
+
+OWN = "Your own training"
 
 
 def group_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -271,6 +290,17 @@ def _sign_values(
 
 
 _RECIPE_FLAGS = {
+    "train": (
+        "FILE.py:NAME",
+        "Train with your own Python function NAME(setting, seed, report): it calls report(epoch, val_loss=…).",
+        OWN,
+    ),
+    "command": (
+        "COMMAND",
+        "Train with your own program, such as 'python train.py --lr {lr} --seed {seed}': it prints lines like "
+        "epoch=3 val_loss=0.2, or the same as JSON. No shell reads it.",
+        OWN,
+    ),
     "data": (
         "NAME|FILE",
         "Data set: digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, usps; iris, wine, breast-cancer; circles, "
@@ -314,7 +344,12 @@ _RECIPE_FLAGS = {
         "Looking inside",
     ),
     "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
-    "metric": ("NAME", "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy.", "Study"),
+    "metric": (
+        "NAME",
+        "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy; with your own --train or "
+        "--command any name that is reported.",
+        "Study",
+    ),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),
 }
 
@@ -326,6 +361,18 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
     given, in the order they were typed: the first varies slowest.
     """
     typed: list[str] = []
+    sets: dict[str, str] = {}
+
+    def note_set(value: list[str] | None) -> list[str] | None:
+        for text in value or []:
+            name, equals, values = text.partition("=")
+            if not equals or not name.strip():
+                raise UsageError(f"--set {text}: expected NAME=VALUES, such as --set alpha=0.1,0.01")
+            if name.strip() in sets:
+                raise UsageError(f"--set {name.strip()} is given twice; expected once, with commas between values")
+            sets[name.strip()] = values
+            typed.append(SET + name.strip())
+        return value
 
     def note(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
         if value and param.name is not None:
@@ -353,12 +400,31 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
         for name, (flag, metavar, text, panel) in options.items()
     ]
 
+    setting = inspect.Parameter(
+        "set_",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            list[str] | None,
+            typer.Option(
+                "--set",
+                metavar="NAME=VALUES",
+                help="Values of a hyperparameter of your own --train or --command, such as alpha=0.1,0.01, "
+                "loss=hinge,log_loss, alpha=1e-5:1e-1:log:5; typed by them. Repeatable.",
+                rich_help_panel=OWN,
+                callback=note_set,
+                show_default=False,
+            ),
+        ],
+    )
+
     def wrapped(**values: Any) -> None:
-        flags = {name: values[name][0] for name in typed}
+        flags = {name: sets[name.removeprefix(SET)] if name.startswith(SET) else values[name][0] for name in typed}
         typed.clear()
+        sets.clear()
         command(flags=flags, **{p.name: values[p.name] for p in own})
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + flag_parameters
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [*flag_parameters, setting]
     return _sign_values(wrapped, command, parameters)
 
 

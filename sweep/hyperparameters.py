@@ -18,6 +18,12 @@ Value = float | int | bool | str
 Setting = dict[str, Value]
 """A canonical setting: a value for every active hyperparameter, in the table's order."""
 
+
+class OwnSetting(Setting):
+    """A setting of hyperparameters that the recipe names itself, whatever the table says of such names: it has no
+    defaults, and is stored as it is."""
+
+
 Condition = Callable[[Value], bool]
 
 
@@ -404,6 +410,8 @@ def canonical(values: Mapping[str, Value]) -> Setting:
 def stored(setting: Mapping[str, Value]) -> Setting:
     """A setting as ledgers and recipes keep it: without late hyperparameters at their default."""
     kept = dict(setting)
+    if isinstance(setting, OwnSetting):
+        return kept
     for name, row in LATE.items():
         if name in kept and kept[name] == row.default:
             del kept[name]

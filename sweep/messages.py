@@ -76,6 +76,25 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Printed:
+    """What a trial of a user's own code printed."""
+
+    worker: int
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class TrialFailed:
+    """A trial of a user's own code failed; its unit goes on."""
+
+    worker: int
+    number: int
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """A unit or a measurement raised an error."""
 
@@ -110,5 +129,5 @@ class Died:
 Broken = Failed | OutOfMemory | Died
 """Ends of a unit that was not trained to its end."""
 
-Message = Loaded | Ready | Trained | Measured | Trouble | Done | Stopped | Broken
+Message = Loaded | Ready | Trained | Measured | Printed | TrialFailed | Trouble | Done | Stopped | Broken
 """What reaches the study; `Refused` is raised instead."""

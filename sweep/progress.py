@@ -52,8 +52,9 @@ class _Progress:
             self.note(f"{study.name}: {state}")
 
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
-        running = sum(not outcome.state for outcome in outcomes)
-        self.part[worker] = running * outcomes[0].epoch / unit.epochs
+        latest = {outcome.number: outcome for outcome in outcomes}  # of a user's own code, some epochs may come at once
+        running = sum(not outcome.state for outcome in latest.values())
+        self.part[worker] = running * min(1.0, outcomes[-1].epoch / unit.epochs)
         column = self.study.recipe.metric_column
         for outcome in outcomes:
             if outcome.state:

@@ -17,6 +17,7 @@ from sweep.hyperparameters import (
     PROGRAM,
     TABLE,
     Hyperparameter,
+    OwnSetting,
     Setting,
     Value,
     canonical,
@@ -104,6 +105,13 @@ class Axis:
 
     name: str
     values: tuple[Value, ...] | Range
+    own: Hyperparameter | None = field(default=None, compare=False)
+    """What it is where the recipe names it itself; else the table knows."""
+
+    @property
+    def row(self) -> Hyperparameter:
+        """What the hyperparameter is."""
+        return self.own or TABLE[self.name]
 
     @property
     def swept(self) -> bool:
@@ -259,18 +267,20 @@ def seeds_text(seeds: Sequence[int]) -> str:
 @dataclass(frozen=True)
 class Grid:
     """The product of axes: the first-listed varies slowest, seeds fastest. A combination that differs from an earlier
-    one only in inactive hyperparameters is folded into it. chosen: of all settings these alone, in this order."""
+    one only in inactive hyperparameters is folded into it. chosen: of all settings these alone, in this order; own:
+    the recipe names the hyperparameters itself, and every combination is a setting."""
 
     axes: tuple[Axis, ...]
     seeds: tuple[int, ...]
     chosen: tuple[Setting, ...] = ()
+    own: bool = False
 
     @cached_property
     def points(self) -> dict[str, tuple[Value, ...]]:
         """Each axis's values, in the order of the axes, equal ones once."""
         out: dict[str, tuple[Value, ...]] = {}
         for axis in self.axes:
-            values = axis.values.points(TABLE[axis.name]) if isinstance(axis.values, Range) else axis.values
+            values = axis.values.points(axis.row) if isinstance(axis.values, Range) else axis.values
             out[axis.name] = tuple(dict.fromkeys(values))
         return out
 
@@ -283,6 +293,10 @@ class Grid:
         """The settings, lazily, without repetition."""
         if self.chosen:
             yield from self.chosen
+            return
+        if self.own:
+            for combination in itertools.product(*self.points.values()):
+                yield OwnSetting(zip(self.points, combination, strict=True))
             return
         names, firsts = list(self.points), [values[0] for values in self.points.values()]
         deciding = [place for place, name in enumerate(names) if name in DECIDING]
@@ -312,6 +326,8 @@ class Grid:
         Only the axes that decide which others are active are walked; all others only multiply, so that a grid of
         millions is counted at once.
         """
+        if self.own:
+            return Census([Group({}, {}, self.combinations)], {})
         if self.chosen:
             return _census(self.chosen)
         walked = {name: values for name, values in self.points.items() if name in DECIDING}

@@ -46,9 +46,11 @@ from sweep.messages import (
     Trouble,
 )
 from sweep.plan import Unit
+from sweep.recipe import Trainer
 from sweep.space import UNWATCHED, Watch
 from sweep.speed import Measurement
 from sweep.streams import quiet
+from sweep.trainers import adopt_orphans, code_fingerprint, end_orphans, make_trainer, train_own
 
 if TYPE_CHECKING:
     from sweep.data import Split
@@ -75,6 +77,12 @@ class DataRequest:
     watch: Watch = UNWATCHED
     functions: tuple[tuple[str, tuple[float, ...]], ...] = ()
     """What points go down, where there are no data: each function with a point of it."""
+    trainer: Trainer | None = None
+    """A user's own function or command, where that trains."""
+    metric: str = "val_loss"
+    """What it reports."""
+    timeout: float | None = None
+    """Seconds that a trial of it may take."""
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -200,6 +208,8 @@ def _serve(study: Connection) -> None:
     finally:
         for pid, _ in workers.values():
             os.kill(pid, signal.SIGKILL)
+        if stock.trainer:
+            end_orphans()  # the workers, and then what they leave behind
 
 
 def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock: _Stock) -> None:
@@ -224,6 +234,8 @@ def _relay(study: Connection, workers: dict[int, tuple[int, Connection]], stock:
                 pid, pipe = workers.pop(worker)
                 pipe.close()
                 _, status = os.waitpid(pid, 0)
+                if stock.trainer:
+                    end_orphans([other for other, _ in workers.values()])
                 study.send(Died(worker, _ending(os.waitstatus_to_exitcode(status))))
                 workers[worker] = _fork(worker, stock, [study, *(other for _, other in workers.values())])
             else:
@@ -245,6 +257,8 @@ class _Stock:
         def prepare() -> tuple[str, dict[tuple[str, int | str, int], list[tuple[Array, Array]]]]:
             self.devices, request = study.recv()
             requests.append(request)
+            if request.trainer:
+                return code_fingerprint(request.trainer), {}
             if request.functions:
                 return fingerprint(name for name, _ in request.functions), {}
             loaded = load(request.name, request.data_dir, request.split_seed)
@@ -272,9 +286,12 @@ class _Stock:
             self.fingerprint, forms = prepared.result()
         request = requests[0]
         self.functions = request.functions
+        self.trainer, self.metric, self.timeout = request.trainer, request.metric, request.timeout
+        if self.trainer:
+            adopt_orphans()
         for name, point in request.functions:
             sweep.functions.values.check_values(name, point)
-        self.classes = None if request.functions else self.source.classes()
+        self.classes = None if request.functions or request.trainer else self.source.classes()
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
         self.watch = request.watch
@@ -302,12 +319,22 @@ class _Stock:
         import torch
 
         self.device = self.devices[worker]
+        if self.trainer:
+            _show_gpu(self.device)  # CUDA must not start here: the function's process is a fork
+            return
         tf32 = self.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         if self.device != "cpu":
             if self.device.startswith("cuda"):
                 torch.cuda.set_device(self.device)
             self.splits = {form: split.to(self.device) for form, split in self.splits.items()}
+
+
+def _show_gpu(device: str) -> None:
+    """Has what this process starts see no other GPU than its own."""
+    if device.startswith("cuda:"):
+        place, visible = int(device.partition(":")[2]), os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[place] if visible else str(place)
 
 
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE")
@@ -341,7 +368,9 @@ def _fork(worker: int, stock: _Stock, inherited: Sequence[Connection]) -> tuple[
 
 def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
     """A worker: trains one unit after another until its pipe closes."""
-    if sys.platform == "linux":
+    if stock.trainer:  # it sees its pipe closed, and ends what it started before it goes
+        adopt_orphans()
+    elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives its host, however it died
     import torch
 
@@ -349,8 +378,9 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
 
     # Denormal numbers (in Adam's moments of a dead unit, say) are up to a hundred times slower and mean 0 here, but for
     # a path, whose numbers are all there is to see.
-    torch.set_flush_denormal(not stock.functions)
+    torch.set_flush_denormal(not (stock.functions or stock.trainer))
     stock.use(worker)
+    own = make_trainer(stock.trainer, [pipe.fileno()]) if stock.trainer else None
     try:
         while True:
             pipe.send(Ready(worker))
@@ -361,6 +391,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
                 if isinstance(unit, Measurement):
                     costs = measure(unit, stock.split(unit.setting), stock.device, stock.precision)
                     end = Measured(worker, unit.key, tuple(costs))
+                elif own:
+                    end = train_own(worker, pipe, unit, own, stock.metric, stock.timeout)
                 else:
                     end = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
@@ -373,6 +405,9 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
             pipe.send(end)
     except (EOFError, OSError):
         return
+    finally:
+        if own:
+            own.close()
 
 
 def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped | Done:

@@ -369,3 +369,9 @@ def test_paths_end_where_those_of_a_plain_loop_do():
     told = script("paths.py", "--paths", 200, "--loop", 5, "--repeat", 1)
     [row] = [line for line in told.splitlines() if line.startswith("| 200 ")]
     assert float(row.strip("|").split("|")[-1]) < 1e-10
+
+
+def test_the_cost_of_own_trials_is_told():
+    said = script("own.py", "--trials", "20", "--repeat", "1")
+    assert [line.split(":")[0] for line in said.splitlines()] == ["by the clock", "of processors"]
+    assert said.count("ms a trial") == 2

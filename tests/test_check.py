@@ -18,6 +18,7 @@ from sweep.analysis.check.reading import read
 from sweep.analysis.commands import grow_command
 from sweep.analysis.settings import rank_settings
 from sweep.data import Classes, load
+from sweep.hyperparameters import TABLE
 from sweep.ledger import Ledger
 from sweep.recipe import load_recipe
 from tests.made import made
@@ -122,7 +123,7 @@ def test_the_published_grid_has_its_best_learning_rate_at_the_edge():
     ],
 )
 def test_the_range_to_try_next(name, levels, further):
-    assert next_values(name, levels) == pytest.approx(further)
+    assert next_values(TABLE.get(name), levels) == pytest.approx(further)
 
 
 def test_still_improving_overfitting_and_noise_are_read_off_the_best_curves():

@@ -183,6 +183,7 @@ def test_a_ledger_of_version_2_gains_the_classes_when_its_data_are_loaded_again(
         file.execute("ALTER TABLE studies DROP COLUMN classes")
         file.execute("DROP TABLE readings")
         file.execute("ALTER TABLE epochs DROP COLUMN readings")
+        file.execute("DROP TABLE outputs")
         file.execute("PRAGMA user_version = 2")
     with Ledger(tmp_path) as ledger:
         assert ledger.study("s").classes is None

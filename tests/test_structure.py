@@ -26,7 +26,7 @@ ORDER = [
     {"sweep.nets", "sweep.speed"},
     {"sweep.plan", "sweep.messages"},
     {"sweep.engine"},
-    {"sweep.functions"},
+    {"sweep.functions", "sweep.trainers"},
     {"sweep.models"},
     {"sweep.workers"},
     {"sweep.ledger"},

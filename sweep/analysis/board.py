@@ -52,6 +52,8 @@ def csv_columns(board: Board, test: bool) -> list[str]:
     measured = [*aims, "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
     if board.table.imported:
         measured = [board.table.metric, "reason"]
+    elif board.table.free:
+        measured = [board.table.metric, *board.table.reported, "epochs", "seconds", "reason"]
     if board.table.ends is not None:
         measured = [board.table.metric, *board.table.ends, "seconds", "reason"]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -17,10 +18,18 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe is None or recipe.imported is not None:
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
-    values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
-    flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
+    if recipe.trainer:
+        if any(not {*new} >= {*recipe.listed(name)} or name not in values for name, new in more.items()):
+            return ""
+        values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
+        where = recipe.trainer.folder if recipe.trainer.kind == "train" else ""
+        flags = [_flag(f"--{recipe.trainer.kind}", os.path.join(where, recipe.trainer.text))]
+        flags += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in values.items()]
+    else:
+        values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
+        flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
     command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
-    if recipe.data != "digits" and not recipe.of_function:
+    if recipe.data != "digits" and not recipe.of_function and not recipe.trainer:
         flags.append(f"--data {shlex.quote(recipe.data)}")
     if recipe.data_dir:
         flags.append(f"--data-dir {shlex.quote(recipe.data_dir)}")
@@ -35,7 +44,8 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
         first = recipe.splits == tuple(range(len(recipe.splits)))
         flags.append(f"--split-seeds {len(recipe.splits) if first else ','.join(map(str, recipe.splits))}")
     usual = METRICS.get(recipe.metric, "minimize")
-    if recipe.direction != usual and (recipe.search is None or not recipe.search.objectives):
+    named = recipe.trainer and recipe.metric not in METRICS
+    if (recipe.direction != usual or named) and (recipe.search is None or not recipe.search.objectives):
         flags.append(f"--direction {recipe.direction}")
     if recipe.search is not None:
         flags += [f"--trials {trials}", *_asking(recipe.search)]

@@ -132,9 +132,9 @@ def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) ->
     ]
     if not (table.imported or others.imported):  # of what was imported, the data are not known: that is noted
         fields = [("data", a.data, b.data), ("split_seed", a.split_seed, b.split_seed), *fields]
-    if first.data is not None and other.data is not None:
+    if first.data is not None and other.data is not None and not (a.trainer and b.trainer):
         fields.append(("the rows of the data (fingerprint)", first.data, other.data))
-    if table.metric.endswith("loss") and not (table.imported or others.imported):
+    if table.metric.endswith("loss") and not (table.free or others.free):
         fields.append(("loss", sorted(set(_values(table, "loss"))), sorted(set(_values(others, "loss")))))
     for name, mine, theirs in fields:
         if mine != theirs:
@@ -167,6 +167,10 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
     if any(table.imported for table in tables) and len(set(data.values())) > 1:
         by_study = ", ".join(f"{name} {source}" for name, source in data.items())
         notes.append(f"data differ: {by_study}; that both measured the same thing is for you to know")
+    code = {study.name: f"{study.recipe.source} ({study.data})" for study in studies if study.recipe.trainer}
+    if len(set(code.values())) > 1:
+        by_study = ", ".join(f"{name} {source}" for name, source in code.items())
+        notes.append(f"code differs: {by_study}; that both measured the same thing is for you to know")
     for name, column in (("epochs", PLANNED_EPOCHS), ("steps", "steps"), ("train_size", "train_size")):
         taken = {table.name: sorted(_values(table, column), key=str) for table in tables}
         if len({str(values) for values in taken.values()}) > 1:

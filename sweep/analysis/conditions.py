@@ -32,8 +32,8 @@ _EXPECTED = "expected NAME OPERATOR VALUE, such as 'lr<0.01, batch_norm=on'; quo
 def filter_trials(trials: pd.DataFrame, where: str, recipe: Recipe | None = None) -> pd.DataFrame:
     """The trials that meet every comparison of a text such as `lr<0.01, batch_norm=on`.
     Names and values may be quoted: "a,b" or `x=y` = 'one, two'. Without a recipe, or
-    with an imported study's, what a column may be compared to is what it holds."""
-    own = recipe is not None and recipe.imported is None
+    with an imported study's or one of a user's own code, what a column may be compared to is what it holds."""
+    own = recipe is not None and not recipe.free
     for text in _split_comparisons(where):
         match = _COMPARISON.fullmatch(text)
         if not match:

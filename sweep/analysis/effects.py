@@ -231,7 +231,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         board, common = _levels(ranges, level, levels, table.sign)
     else:
         _few(name, levels)
-        place, why = _reference(name, levels, board)
+        place, why = _reference(name, levels, board, table.free)
         rest = [other for other in range(len(levels)) if other != place]
         pairs = [compare(sides, other, place, levels, table.sign, log) for other in rest]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell
@@ -328,11 +328,11 @@ def _levels(sides: Sides, level: Codes, levels: list[Any], sign: float) -> tuple
     return out, len(cells)
 
 
-def _reference(name: str, levels: list[Any], board: pd.DataFrame) -> tuple[int, str]:
+def _reference(name: str, levels: list[Any], board: pd.DataFrame, free: bool) -> tuple[int, str]:
     """The place of the level that the others are compared with, and why: of two the default or the first; of more the
     best on average within the cells, on the fair scale, what diverged counted as the worst that trained."""
     if len(levels) == 2:
-        default = TABLE[label_of(name)].default if label_of(name) in TABLE else None
+        default = TABLE[label_of(name)].default if label_of(name) in TABLE and not free else None
         return (levels.index(default), "the default") if default in levels else (0, "the first")
     score = board["score"].to_numpy(float)
     return (0, "") if np.isnan(score).all() else (int(np.nanargmin(score)), "the best average")

@@ -72,6 +72,8 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     an accuracy cannot have, or a hyperparameter that does not vary."""
     if study.recipe.imported:
         raise UsageError(f"study {study.name!r} was imported: it has no curves; expected one that was trained here")
+    if study.recipe.trainer:
+        raise UsageError(f"study {study.name!r}: its own code reports epochs, not steps; expected a study of networks")
     if study.recipe.of_function:
         raise UsageError(
             f"study {study.name!r} is of functions: its paths have no scores on the way; `sweep plot {study.name} "

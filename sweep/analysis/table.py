@@ -14,7 +14,7 @@ from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import TABLE
+from sweep.hyperparameters import TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 from sweep.recipe import METRICS, Recipe, of_unit, percents
 
@@ -41,6 +41,8 @@ class StudyTable:
     """Whether only trials that meet a condition are there."""
     imported: bool = False
     """Whether it was not trained here."""
+    own: bool = False
+    """Whether a user's own function or command trained it."""
     adaptive: bool = False
     """Whether settings were chosen by the results of others."""
     objectives: Objectives = ()
@@ -49,7 +51,7 @@ class StudyTable:
     """All trials of the study, where a condition chose some."""
     data_splits: int = 1
     """Splits of the data that its seeds train on: 1, one for each seed, 0 where nobody can know, of what was imported,
-    or -1 where there are no data, of functions.
+    -1 where there are no data, of functions, or -2 where a user's own code decides what a seed is.
     """
     owner: str | None = None
     """Which process trains it now, in words; empty if none does, None if that is not known."""
@@ -57,6 +59,14 @@ class StudyTable:
     """The condition, as it was written."""
     ends: tuple[str, ...] | None = None
     """Of a study of functions, the columns that say where paths ended."""
+
+    reported: tuple[str, ...] = ()
+    """What a user's own code reported beside its metric, but for test scores."""
+
+    @property
+    def free(self) -> bool:
+        """Whether its hyperparameters and its metric have names of their own, which sweep's table does not know."""
+        return self.imported or self.own
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -83,7 +93,7 @@ class StudyTable:
     def named(self, metric: str) -> str:
         """A metric by its name, which knows whether it is in percent
         (see `InPercent`): decided by all of its values here."""
-        if not self.imported or metric not in self.trials:
+        if not self.free or metric not in self.trials:
             return metric
         everything = self.trials if self.unfiltered is None else self.unfiltered
         return of_unit(metric, everything[metric].tolist())
@@ -92,7 +102,7 @@ class StudyTable:
         """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent,
         in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith("loss") and not self.imported)
+        known = scale is not None or (metric.endswith("loss") and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
@@ -121,7 +131,7 @@ def study_table(
         if given is not None:
             raise UsageError(_explain_units(kept, metric))
         metric, direction = "val_accuracy", "maximize"
-    if study.recipe.imported is not None:
+    if study.recipe.free:
         metric = of_unit(metric, trials[metric].tolist())
     return StudyTable(
         study.name,
@@ -132,12 +142,14 @@ def study_table(
         constant,
         filtered=bool(where),
         imported=study.recipe.imported is not None,
+        own=study.recipe.trainer is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
         objectives=objectives,
         unfiltered=trials if where else None,
         data_splits=_splits(study.recipe),
         where=where,
         ends=_ends(trials) if study.recipe.of_function else None,
+        reported=_reported(trials) if study.recipe.trainer else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
@@ -146,16 +158,22 @@ def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(name) for name in trials.columns if re.fullmatch(r"x\d*", str(name)))
 
 
+def _reported(trials: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(name for name in trials.attrs["reported"] if not name.startswith("test_"))
+
+
 def _splits(recipe: Recipe) -> int:
     if recipe.imported:
         return 0
+    if recipe.trainer:
+        return -2
     return -1 if recipe.of_function else len(recipe.splits) or 1
 
 
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    known = {recipe.metric: recipe.direction} if recipe.imported or recipe.of_function else RANKED_ON
+    known = {recipe.metric: recipe.direction} if recipe.one_metric else RANKED_ON
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:
@@ -169,7 +187,7 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
 def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:
     """Whether a metric is a loss, and the trials were trained on several losses: their values are in different units,
     as nats and squared probabilities are, so that they cannot be compared."""
-    losses = trials["loss"].nunique() if "loss" in trials and not recipe.imported else 0
+    losses = trials["loss"].nunique() if "loss" in trials and not recipe.free else 0
     return losses > 1 and metric.endswith("_loss")
 
 
@@ -186,12 +204,14 @@ def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any
     listed = [name for name in TABLE if name != "seed"]
     if recipe.imported:
         listed = [*recipe.imported.swept, *recipe.imported.constant]
+    elif recipe.trainer:
+        listed = [axis.name for axis in recipe.axes]
     names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in listed}
     swept = [names[name] for name in recipe.swept]
     for column in swept:
         if column not in trials:
             trials[column] = None
-    constant = {}
+    constant: dict[str, Any] = OwnSetting() if recipe.trainer else {}
     for name, column in names.items():
         if column in trials and column not in swept:
             present = trials[column].dropna()

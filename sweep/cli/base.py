@@ -85,7 +85,7 @@ def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
 
 def run_options(running: Running) -> Options:
     """The flags that say how to run a study. Raises UsageError."""
-    from sweep.study import Options, parse_duration
+    from sweep.study import Options, check_timeout, parse_duration
     from sweep.workers import choose_devices
 
     seconds = parse_duration(running.time_limit) if running.time_limit is not None else None
@@ -95,6 +95,8 @@ def run_options(running: Running) -> Options:
         seconds=seconds,
         max_trials=running.max_trials,
         keep=running.keep_checkpoints,
+        timeout=check_timeout(running.timeout),
+        changed_code=running.changed_code,
     )
 
 

@@ -131,7 +131,7 @@ def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:
             print(f"sweep: {mixed}", file=sys.stderr)
         table = asked_table(ledger, stored, asked)
         instead = ledger.epochs(stored) if rows.curves else ledger.readings(stored) if rows.readings else None
-        tests = further_tests(ledger.readings(stored)) if rows.test else None
+        tests = further_tests(ledger.readings(stored)) if rows.test and not stored.recipe.trainer else None
     if _for_paper(output):
         from sweep.report.latex import latex_table
 

@@ -114,7 +114,9 @@ def trial(
         stored = ledger.study(study)
         row, setting = ledger.trial(stored, number)
         epochs = ledger.epochs(stored, number).drop(columns="trial")
-        readings = ledger.readings(stored, number) if test or stored.recipe.of_function else None
+        wanted = (test and not stored.recipe.trainer) or stored.recipe.of_function
+        readings = ledger.readings(stored, number) if wanted else None
+        printed = ledger.output(stored, number)
         sitting = next((other for other in ledger.sittings(stored) if other.number == row.get("sitting")), None)
     if not test:
         row = {name: value for name, value in row.items() if not name.startswith("test_")}
@@ -126,8 +128,11 @@ def trial(
         more = next(iter(records(further_tests(readings))), {})
     if as_json:
         shown = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
+        if stored.recipe.trainer:
+            shown["printed"] = printed
         if ends is not None:
             shown["end"] = {reading["place"]: reading["value"] for reading in records(ends)}
         say(shown | {"curve": records(epochs)})
     else:
-        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends))
+        own = stored.recipe.metric if stored.recipe.trainer else None
+        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends, own, printed))

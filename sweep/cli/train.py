@@ -9,6 +9,7 @@ from sweep.cli.base import app, console, load, run_options, say, show_run
 from sweep.errors import DataError
 from sweep.flags import (
     DEFAULT_RESULTS,
+    ChangedCode,
     Device,
     Enqueue,
     From,
@@ -32,6 +33,7 @@ from sweep.flags import (
     StudyFlag,
     StudyName,
     TimeLimit,
+    Timeout,
     Trials,
     group_flags,
     running_option,
@@ -150,7 +152,7 @@ def plan(
     devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
     speeds, small = recall(), ""
-    if measure:
+    if measure and not loaded.trainer:
         try:
             speeds = measure_speeds(loaded if trials is None else corners(loaded), data, devices)
             small = missing_classes(loaded)
@@ -193,6 +195,8 @@ def resume(
     time_limit: TimeLimit = None,
     max_trials: MaxTrials = None,
     keep_checkpoints: Keep = False,
+    timeout: Timeout = None,
+    changed_code: ChangedCode = False,
 ) -> None:
     """Finish an interrupted study."""
     import dataclasses
@@ -206,7 +210,8 @@ def resume(
     from sweep.study import follow_data
 
     options = dataclasses.replace(
-        run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints)), retry_failed=retry_failed
+        run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code)),
+        retry_failed=retry_failed,
     )
     with Ledger(results) as ledger:
         ledger.study(study)

@@ -25,6 +25,7 @@ from sweep.data.toys import ROWS, TOYS
 from sweep.dataname import ARRAYS, TABLES, is_path, options_of, path_of
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
+from sweep.recipe import TRAINER_DATA
 from sweep.space import Shift
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def describe(name: str) -> DataInfo:
     """What is known of a data set before it is loaded. Raises UsageError for one that does not exist or cannot be
     used.
     """
-    if name == FUNCTION_DATA:
+    if name in (FUNCTION_DATA, TRAINER_DATA):
         return DataInfo(name, (), 0, 1, 0, 0, splits=False)
     if name in KNOWN:
         known = KNOWN[name]

@@ -24,10 +24,11 @@ _KEYS = {
     "sittings": ("study", "number"),
     "epochs": ("study", "trial", "epoch"),
     "readings": ("study", "trial", "epoch", "step", "place", "quantity"),
+    "outputs": ("study", "trial"),
 }
 _WHOLE = {"id", "trials", "study", "number", "seed", "epochs", "epoch", "trial", "sitting", "step"}
 _TEXT = {"name", "recipe", "created", "versions", "machine", "setting", "state", "started", "facts"}
-_TEXT |= {"place", "quantity"}
+_TEXT |= {"place", "quantity", "text"}
 _PERHAPS = {"data", "classes", "finished", "reason", "traceback"}
 
 
@@ -71,7 +72,7 @@ def set_aside(path: Path, rows: list[Unreadable]) -> str:
 def _found(file: sqlite3.Connection) -> Iterator[Unreadable]:
     there = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     names: dict[object, str] = {}
-    imported: set[object] = set()
+    free: set[object] = set()
     for table, key in _KEYS.items():
         if table not in there:
             continue
@@ -79,11 +80,11 @@ def _found(file: sqlite3.Connection) -> Iterator[Unreadable]:
         columns = [str(column[0]) for column in cursor.description]
         for values in cursor:
             row = dict(zip(columns, values, strict=True))
-            problem = _problem(table, row, imported)
+            problem = _problem(table, row, free)
             if table == "studies":
                 names[row["id"]] = repr(row["name"]) if isinstance(row["name"], str) else f"number {row['id']}"
-                if not problem and "imported" in json.loads(row["recipe"]):
-                    imported.add(row["id"])
+                if not problem and recipe_from_dict(json.loads(row["recipe"])).free:
+                    free.add(row["id"])
             if problem:
                 own = "" if table == "studies" else "".join(f", {name} {row[name]!r}" for name in key[1:])
                 study = row["id" if table == "studies" else "study"]
@@ -91,7 +92,7 @@ def _found(file: sqlite3.Connection) -> Iterator[Unreadable]:
                 yield Unreadable(table, tuple(row[name] for name in key), what)
 
 
-def _problem(table: str, row: Mapping[str, Any], imported: set[object]) -> str:
+def _problem(table: str, row: Mapping[str, Any], free: set[object]) -> str:
     """What is wrong with a row; empty where nothing is."""
     for name, value in row.items():
         if isinstance(value, _Torn):
@@ -113,7 +114,7 @@ def _problem(table: str, row: Mapping[str, Any], imported: set[object]) -> str:
                 return f"its {name} is {str(row[name])[:40]!r}"
             if name == "recipe":
                 recipe_from_dict(read)
-            if name == "setting" and row["study"] not in imported and stored(canonical(read)) != stored(read):
+            if name == "setting" and row["study"] not in free and stored(canonical(read)) != stored(read):
                 return "its setting is none"
     except (SweepError, ValueError, TypeError, KeyError, AttributeError, RecursionError, AssertionError) as error:
         return f"its {name} cannot be read ({type(error).__name__})"

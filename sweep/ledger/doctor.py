@@ -209,7 +209,7 @@ def _salvage(path: Path) -> str:
         _copy(old, new, "studies", "1")
         _copy(old, new, "sittings", "1")
         trials = new.execute("SELECT id, trials FROM studies").fetchall()
-        for table, key in (("trials", "number"), ("epochs", "trial"), ("readings", "trial")):
+        for table, key in (("trials", "number"), ("epochs", "trial"), ("readings", "trial"), ("outputs", "trial")):
             if not _copy(old, new, table, "1"):  # trial by trial, so that what cannot be read costs little else
                 for study, total in trials:
                     for number in range(_past_last(old, study, total)):
@@ -217,7 +217,7 @@ def _salvage(path: Path) -> str:
         tables = ("studies", "trials", "epochs")
         counts = {table: new.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
         new.execute("DELETE FROM trials WHERE study NOT IN (SELECT id FROM studies)")
-        for table in ("epochs", "readings"):
+        for table in ("epochs", "readings", "outputs"):
             new.execute(f"DELETE FROM {table} WHERE (study, trial) NOT IN (SELECT study, number FROM trials)")
         new.execute(
             "UPDATE trials SET state = 'waiting' WHERE state IN ('complete', "

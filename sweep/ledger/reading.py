@@ -121,7 +121,8 @@ class Reader(File):
         out = []
         for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
             found = dict(zip(others, measured, strict=True))
-            out.append(Result(Trial(number, restored(json.loads(setting)), seed), state, value, epochs, found))
+            trial = Trial(number, study.recipe.restored(json.loads(setting)), seed)
+            out.append(Result(trial, state, value, epochs, found))
         return out
 
     def values_at(self, study: Study, epoch: int | None = None, first: int = 0) -> dict[int, float | None]:
@@ -179,11 +180,12 @@ class Reader(File):
         return f"{', '.join(study.name for study in studies)}: {mixing(kinds)}."
 
     def torn(self, study: Study) -> list[int]:
-        """Finished trials that do not have a row for each of their epochs."""
+        """Finished trials that do not have a row for each of their epochs; of a user's own code, for the last."""
+        there = "max(epoch)" if study.recipe.trainer else "count(*)"
         rows = self._read(
             "SELECT number FROM trials t WHERE study = ? AND "
             f"state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
-            "(SELECT count(*) FROM epochs e WHERE e.study = t.study AND e.trial = t.number)",
+            f"(SELECT {there} FROM epochs e WHERE e.study = t.study AND e.trial = t.number)",
             study.id,
         )
         return [number for (number,) in rows]
@@ -210,7 +212,7 @@ class Reader(File):
         query = f"SELECT {best}({recipe.metric_column}) FROM trials WHERE study = ? AND state = 'complete'"
         return {
             "name": study.name,
-            "data": recipe.data,
+            "data": recipe.source,
             "trials": study.trials,
             **{state: counts[state] for state in FINISHED},
             "failed": counts["failed"],
@@ -241,8 +243,12 @@ class Reader(File):
         found = dict(zip(["trial", *columns.values()], values, strict=True))
         if study.recipe.splits:
             found["split_seed"] = study.recipe.split_of(found["seed"])
-        read = json.loads(setting)
-        return found, read if study.recipe.imported else restored(read)
+        if study.recipe.trainer:
+            last = self.readings(study, number)
+            last = last[last["epoch"] == found["epochs"]]
+            reported = zip(last["quantity"], last["value"], strict=True)
+            found |= {name: value for name, value in reported if name not in found}
+        return found, study.recipe.restored(json.loads(setting))
 
     def trials(self, study: Study) -> pd.DataFrame:
         """The trials that have a row, by number: one column per hyperparameter (None where inactive), then the rest.
@@ -254,7 +260,7 @@ class Reader(File):
         frame = pd.DataFrame.from_records(rows, columns=list(columns.values()))
         codes, texts = pd.factorize(frame["setting"])
         read = json.loads(f"[{','.join(texts)}]")  # each setting once
-        if study.recipe.imported is None:
+        if not study.recipe.free:
             read = [restored(setting) for setting in read]
         settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
         numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
@@ -263,7 +269,21 @@ class Reader(File):
         if study.recipe.splits:
             frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
         parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
-        return pd.concat([*parts, *([self._ends(study, frame["number"])] if study.recipe.of_function else [])], axis=1)
+        if study.recipe.of_function:
+            parts.append(self._ends(study, frame["number"]))
+        elif study.recipe.trainer:
+            parts.append(self._reported(study, frame, {*frame.columns, *settings.columns}))
+        whole = pd.concat(parts, axis=1)
+        if study.recipe.trainer:
+            whole.attrs["reported"] = [*parts[-1].columns]
+        return whole
+
+    def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
+        """What trials of a user's own code reported last beside their metric: a column for each name that is free."""
+        read = self.readings(study).rename(columns={"trial": "number"})
+        last = read.merge(trials[["number", "epochs"]], left_on=["number", "epoch"], right_on=["number", "epochs"])
+        wide = last[~last["quantity"].isin(taken)].pivot_table("value", "number", "quantity", sort=False)
+        return wide.rename_axis(columns=None).reindex(trials["number"]).set_index(trials.index)
 
     def _ends(self, study: Study, numbers: pd.Series) -> pd.DataFrame:
         """Where the paths of a study of functions ended: a column for each number of their points."""
@@ -285,7 +305,25 @@ class Reader(File):
         one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
         query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
         frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
+        if study.recipe.trainer:
+            return self._own_epochs(study, number, frame)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
+
+    def _own_epochs(self, study: Study, number: int | None, frame: pd.DataFrame) -> pd.DataFrame:
+        """The same of a user's own code: its metric, and whatever else it reported."""
+        metric = study.recipe.metric
+        own = frame[["trial", "epoch", study.recipe.metric_column, "seconds"]].astype({"seconds": "float64"})
+        own = own.rename(columns={study.recipe.metric_column: metric}).astype({metric: "float64"})
+        read = self.readings(study, number)
+        read = read[~read["quantity"].isin(own.columns)]
+        wide = read.pivot_table("value", ["trial", "epoch"], "quantity", sort=False).rename_axis(columns=None)
+        return own.join(wide, on=["trial", "epoch"])
+
+    def output(self, study: Study, number: int) -> str:
+        """What a trial of a user's own code printed."""
+        query = "SELECT text FROM outputs WHERE study = ? AND trial = ?"
+        rows = self._read(query, study.id, number) if self._version >= 5 else []
+        return str(rows[0][0]) if rows else ""
 
     def readings(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """What was measured beside the epochs' numbers (see `space.Reading`), of every trial or of one: columns trial,
@@ -315,7 +353,7 @@ def _classes(text: str | None) -> Classes | None:
 
 def _columns(recipe: Recipe) -> dict[str, str]:
     """The columns of `trials` that a study fills, each with the name it has for readers."""
-    if recipe.imported is None and not recipe.of_function:
+    if not recipe.one_metric:
         return {name: name for name in TRIAL_COLUMNS}
     told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}
     if recipe.imported is None:

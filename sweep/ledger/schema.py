@@ -6,6 +6,7 @@ trials   one row per trial, keyed by study and number: setting as JSON, seed, st
 sittings one row for each time that a process trained a study: when, and the versions and machine it had
 epochs   one row per epoch of a trial: losses, accuracies, gradient norm, seconds
 readings one row per number that was asked for beside those: of a layer, within an epoch, on a further test set
+outputs  one row per trial of a user's own function or command that printed something
 
 Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
 was not finite is NULL, with the state saying why.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 FILE = "sweep.db"
 APPLICATION_ID = 0x53574550  # "SWEP"
-VERSION = 5
+VERSION = 6
 STATES = ("waiting", "running", "complete", "pruned", "diverged", "failed")
 FINISHED = ("complete", "pruned", "diverged")
 PLANNED_EPOCHS = "max_epochs"
@@ -42,6 +43,14 @@ READINGS = """CREATE TABLE readings (
     quantity TEXT NOT NULL,            -- what was measured there
     value REAL,
     PRIMARY KEY (study, trial, epoch, step, place, quantity),
+    FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
+) WITHOUT ROWID"""
+
+OUTPUTS = """CREATE TABLE outputs (
+    study INTEGER NOT NULL,
+    trial INTEGER NOT NULL,
+    text TEXT NOT NULL,                -- what it printed: of much, the beginning and the end
+    PRIMARY KEY (study, trial),
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID"""
 
@@ -89,6 +98,7 @@ CREATE TABLE epochs (
     FOREIGN KEY (study, trial) REFERENCES trials(study, number) ON DELETE CASCADE
 ) WITHOUT ROWID;
 {READINGS};
+{OUTPUTS};
 """
 
 UPGRADE = {
@@ -105,5 +115,6 @@ UPGRADE = {
     2: ("ALTER TABLE studies ADD COLUMN classes TEXT",),
     3: (READINGS,),
     4: ("ALTER TABLE epochs ADD COLUMN readings INTEGER",),
+    5: (OUTPUTS,),
 }
 """What brings a ledger of each version to the next."""

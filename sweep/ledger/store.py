@@ -14,7 +14,7 @@ from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.machine import machine, now, versions
-from sweep.recipe import Claim, Recipe, add_claims
+from sweep.recipe import Claim, Recipe, Trainer, add_claims
 from sweep.space import EpochRecord, Trial, setting_key
 
 
@@ -97,11 +97,23 @@ class Ledger(Reader):
             )
         return self.study(study.name)
 
-    def use_data(self, study: Study, fingerprint: str, classes: Classes | None = None) -> None:
-        """Notes which data a study trains on, and how many rows each class has. Raises UsageError if they are not
-        those it began with."""
+    def move_trainer(self, study: Study, trainer: Trainer) -> Study:
+        """Notes where a study's own function or command lies now."""
+        return self._rewrite(study, replace(study.recipe, trainer=trainer))
+
+    def use_data(
+        self, study: Study, fingerprint: str, classes: Classes | None = None, changed_code: bool = False
+    ) -> None:
+        """Notes which data a study trains on, or which code, and how many rows each class has. Raises UsageError if
+        they are not those it began with, unless the user knows that the code has changed."""
         found = self.study(study.name).data
-        if found not in (None, fingerprint):
+        if found not in (None, fingerprint) and study.recipe.trainer:
+            if not changed_code:
+                raise UsageError(
+                    f"study {study.name!r} began with other code: {study.recipe.source} had fingerprint {found}, now "
+                    f"{fingerprint}; its numbers may not compare; give --study another name, or --changed-code to go on"
+                )
+        elif found not in (None, fingerprint):
             raise UsageError(
                 f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now "
                 f"{fingerprint}; "
@@ -126,7 +138,7 @@ class Ledger(Reader):
         clear = ", ".join(f"{name} = NULL" for name in (*EPOCH_METRICS, *MEASURES, "reason", "traceback"))
         some, among = json.dumps([*numbers]), "IN (SELECT value FROM json_each(?))"
         with self._transaction():
-            for table in ("epochs", "readings"):
+            for table in ("epochs", "readings", "outputs"):
                 self._connection.execute(f"DELETE FROM {table} WHERE study = ? AND trial {among}", (study.id, some))
             self._connection.execute(
                 f"UPDATE trials SET state = 'running', epochs = 0, sitting = ?, {clear} "
@@ -169,6 +181,11 @@ class Ledger(Reader):
                 "WHERE study = ?1 AND number = ?2",
                 trials,
             )
+
+    def keep_output(self, study: Study, number: int, text: str) -> None:
+        """Keeps what a trial printed."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", (study.id, number, text))
 
     def close_run(self, study: Study, seconds: float) -> None:
         """Adds a run's time to the study, and the moment it finished if nothing is left."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sweep.data import DataInfo
 from sweep.errors import UsageError
-from sweep.hyperparameters import TABLE, Hyperparameter, Setting, Value, canonical
+from sweep.hyperparameters import TABLE, Hyperparameter, OwnSetting, Setting, Value, canonical
 from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
@@ -89,6 +89,8 @@ def plan_grid(
     n.
     """
     grid = recipe.grid
+    if recipe.trainer:
+        return _plan_own(recipe, data, jobs)
     census = grid.census
     for group in census.groups:
         for program in group.programs(*DECIDES_FIT):
@@ -130,6 +132,25 @@ def plan_grid(
         seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
         memory=start[1] + busy * memory if start else None,
         splits=splits,
+    )
+
+
+def _plan_own(recipe: Recipe, data: DataInfo, jobs: int) -> Plan:
+    """A grid that a user's own function or command trains, one trial a worker; what it costs nobody knows before."""
+    settings, seeds = recipe.grid.combinations, len(recipe.seeds)
+    return Plan(
+        data=data,
+        swept=recipe.swept,
+        combinations=settings,
+        settings=settings,
+        trials=settings * seeds,
+        seeds=seeds,
+        folded={},
+        cohort_count=1,
+        cohorts=[CohortPlan(OwnSetting(), settings, settings * seeds, 0, 1, None)],
+        jobs=min(jobs, settings * seeds),
+        seconds=None,
+        memory=None,
     )
 
 
@@ -175,7 +196,7 @@ def plan_search(
 def corners(recipe: Recipe) -> Recipe:
     """The grid of a space's ends: both of every range, every value of a list."""
     ends = [
-        replace(axis, values=_ends(axis.values, TABLE[axis.name], recipe)) if isinstance(axis.values, Range) else axis
+        replace(axis, values=_ends(axis.values, axis.row, recipe)) if isinstance(axis.values, Range) else axis
         for axis in recipe.axes
     ]
     return replace(recipe, axes=tuple(ends))
@@ -184,7 +205,7 @@ def corners(recipe: Recipe) -> Recipe:
 def _ends(values: Range, row: Hyperparameter, recipe: Recipe) -> tuple[Value, ...]:
     """Both ends of a range; where layers may make up blocks of two, the point after the first, too: it tells whether
     all points are even."""
-    if row.name not in LAYERS or "residual" not in recipe.listed("connection"):
+    if recipe.trainer or row.name not in LAYERS or "residual" not in recipe.listed("connection"):
         return row.check(values.low), row.check(values.high)
     points = (values.low, min(values.low + 1, values.high)) if values.open else values.points(row)
     return (*points, row.check(values.high)) if values.open else points
@@ -213,7 +234,7 @@ def measurements(
 ) -> list[Measurement]:
     """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
     and MEASURED of them at most, spread evenly over all."""
-    if recipe.of_function:  # its cost is small and known well enough
+    if recipe.trainer or recipe.of_function:  # its cost is small and known well enough
         return []
     seeds = recipe.grid.seeds
     found: dict[str, Measurement] = {}

@@ -10,7 +10,7 @@ from sweep.data import Classes, DataInfo
 from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
-from sweep.recipe import Recipe
+from sweep.recipe import TRAINER_DATA, Recipe
 from sweep.space import epoch_steps, total_epochs, used_rows
 
 DECIDES_FIT = (
@@ -140,7 +140,11 @@ def epoch_steps_of(program: Setting, data: DataInfo) -> int:
 
 
 def epochs_of(program: Setting, data: DataInfo) -> int:
-    """Epochs that a trial is trained, where `steps` decide too; a path is one."""
+    """Epochs that a trial is trained, where `steps` decide too; a path is one. What a user's own code does is not
+    known, but by a hyperparameter `epochs`."""
+    if data.name == TRAINER_DATA:
+        epochs = program.get("epochs", 1)
+        return max(1, epochs) if isinstance(epochs, int) else 1
     if program["model"] == "function":
         return 1
     return total_epochs(program, epoch_steps_of(program, data))

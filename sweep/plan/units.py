@@ -14,6 +14,7 @@ from sweep.data import DataInfo
 from sweep.hyperparameters import PROGRAM, Setting
 from sweep.plan.sizes import activation_count, epochs_of, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, relative_cost, trial_seconds
+from sweep.recipe import TRAINER_DATA
 from sweep.space import Trial, program_key
 from sweep.speed import Speeds, cost_key
 
@@ -74,7 +75,10 @@ def units(
     split_of: gives the split of a seed: a program trains on one.
 
     Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
+    A user's own function or command trains one trial at a time, in their order.
     """
+    if data.name == TRAINER_DATA:
+        return [Unit((trial,), epochs=epochs_of(trial.setting, data)) for trial in trials]
     speeds = speeds or Speeds()
     places = {key: one.path for one in reversed(saved) for key in one.keys}
     cohorts: dict[tuple[str, int, Path | None], list[Trial]] = {}

@@ -20,7 +20,9 @@ from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
-from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
+from sweep.recipe.own import KINDS as TRAINERS
+from sweep.recipe.own import TRAINER_DATA, Trainer, check_trainer
+from sweep.recipe.reading import SET, header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -34,13 +36,18 @@ __all__ = [
     "PRUNERS",
     "RECIPE_KEYS",
     "SAMPLERS",
+    "SET",
+    "TRAINERS",
+    "TRAINER_DATA",
     "VALUE",
     "Claim",
     "Imported",
     "InPercent",
     "Recipe",
     "Search",
+    "Trainer",
     "add_claims",
+    "check_trainer",
     "fit_claims",
     "header_of",
     "is_accuracy",

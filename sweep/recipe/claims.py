@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, Value, show_given, show_value
-from sweep.recipe.keys import METRICS, VALUE
+from sweep.recipe.keys import METRICS
 from sweep.recipe.units import is_accuracy
 
 if TYPE_CHECKING:
@@ -297,38 +297,38 @@ def _fit(claim: Claim, recipe: Recipe, where: str) -> Claim:
         if first in levels and levels[first] == levels[second]:
             raise UsageError(f"{where}{first} and {second} are both {show_value(levels[first])}; expected two levels")
     over = {"trend": "factor", "wider": "range"}.get(claim.kind)
-    if over and not recipe.imported and TABLE[names[over]].kind not in ("int", "float"):
+    if over and not recipe.imported and recipe.row(names[over]).kind not in ("int", "float"):
         raise UsageError(f"{where}{over} = {names[over]}: expected a hyperparameter that is a number")
     return replace(claim, **levels)
 
 
 def _check_numbers(claim: Claim, metric: str, recipe: Recipe, where: str) -> None:
-    known = (recipe.metric,) if recipe.imported or recipe.of_function else (*METRICS,)
+    known = (recipe.metric,) if recipe.one_metric else (*METRICS,)
     if metric not in known:
         raise unknown("metric", metric[:60], known, where)
-    losses = () if recipe.imported else dict.fromkeys(recipe.listed("loss"))
+    losses = () if recipe.one_metric else dict.fromkeys(recipe.listed("loss"))
     if metric.endswith("_loss") and len(losses) > 1:
         raise UsageError(
             f"{where}the {metric} of different losses ({', '.join(map(str, losses))}) is "
             "in different units; expected metric = val_accuracy"
         )
-    if claim.kind == "sooner" and (recipe.imported or recipe.of_function):
+    if claim.kind == "sooner" and recipe.one_metric:
         raise UsageError(f"{where}a target is looked for along a training; expected a study of networks, trained here")
     for key in ("target", "usable", "bar"):
         value = getattr(claim, key)
-        if value is None or metric == VALUE or recipe.imported:
+        if value is None or recipe.one_metric:
             continue
         if is_accuracy(metric) and not 0 < value <= 1:
             raise UsageError(f"{where}{key} = {value:g}: expected an accuracy above 0, up to 1; 0.9 is 90 %")
         if not is_accuracy(metric) and value <= 0:
             raise UsageError(f"{where}{key} = {value:g}: expected a loss above 0")
-    if claim.margin is not None and is_accuracy(metric) and claim.margin >= 1 and not recipe.imported:
+    if claim.margin is not None and is_accuracy(metric) and claim.margin >= 1 and not recipe.one_metric:
         raise UsageError(f"{where}margin = {claim.margin:g}: expected a difference below 1; 0.01 is one point")
 
 
 def _swept(key: str, given: str, recipe: Recipe, where: str) -> str:
     """The hyperparameter that a name means, which the recipe must vary."""
-    name = given if recipe.imported else given.strip().lstrip("-").replace("-", "_")
+    name = given if recipe.imported or given in recipe.swept else given.strip().lstrip("-").replace("-", "_")
     if name in recipe.swept:
         return name
     if name in ("seed", "seeds"):
@@ -344,7 +344,7 @@ def _level(key: str, name: str, value: Value, recipe: Recipe, where: str) -> Val
     if recipe.imported:
         return value
     try:
-        level = TABLE[name].parse(value) if isinstance(value, str) else TABLE[name].check(value)
+        level = recipe.row(name).parse(value) if isinstance(value, str) else recipe.row(name).check(value)
     except UsageError as error:
         raise UsageError(f"{where}{key}: {error}") from None
     levels = recipe.listed(name)

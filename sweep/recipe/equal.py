@@ -28,7 +28,7 @@ def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:
         raise UsageError(f"split_seeds: {data.name} has validation rows of its own, so there is one split only")
     if twice := [shift.name for shift in recipe.watch.shifts if shift.name in data.tests]:
         raise UsageError(f"shift: {data.name} has a test set {twice[0]} of its own; expected another name")
-    if recipe.settings or recipe.imported:
+    if recipe.settings or recipe.imported or recipe.trainer:
         return recipe
     notes: list[str] = []
     axes = tuple(_merge_numbers(axis, notes) for axis in recipe.axes)

@@ -8,13 +8,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
-from sweep.hyperparameters import TABLE, Setting, Value, canonical, show_value, stored
+from sweep.hyperparameters import (
+    TABLE,
+    Hyperparameter,
+    OwnSetting,
+    Setting,
+    Value,
+    canonical,
+    restored,
+    show_value,
+    stored,
+)
 from sweep.recipe.claims import Claim, seeds_needed
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
+from sweep.recipe.own import Trainer, own_axes
 from sweep.recipe.search import Search
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
 from sweep.wording import count
@@ -51,6 +63,8 @@ class Recipe:
     """The study whose best settings these are, trained again with seeds of its own."""
     imported: Imported | None = None
     """The columns of a table that was not trained here; then there are no axes."""
+    trainer: Trainer | None = None
+    """A user's own function or command, whose hyperparameters the axes name themselves."""
     claims: tuple[Claim, ...] = field(default=(), compare=False)
     """What is expected to come out; they decide no number."""
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -59,7 +73,45 @@ class Recipe:
     @property
     def metric_column(self) -> str:
         """The column of the ledger that holds the metric."""
-        return "val_loss" if self.imported or self.of_function else self.metric
+        return "val_loss" if self.one_metric else self.metric
+
+    @property
+    def curve_metric(self) -> str:
+        """The column of the epochs' frame that holds the metric."""
+        return self.metric if self.trainer else self.metric_column
+
+    @property
+    def one_metric(self) -> bool:
+        """Whether its own metric is the only one that its trials have columns for."""
+        return self.imported is not None or self.of_function or self.trainer is not None
+
+    @property
+    def free(self) -> bool:
+        """Whether its hyperparameters have names and values of their own, not those of sweep's table."""
+        return self.imported is not None or self.trainer is not None
+
+    def row(self, name: str) -> Hyperparameter:
+        """What a hyperparameter is."""
+        return next((axis.row for axis in self.axes if axis.name == name), None) or TABLE[name]
+
+    def row_ends(self, name: str) -> list[int]:
+        """The values of a hyperparameter that its own recipe names, or the ends of its range; none if no whole ones."""
+        axis = next((axis for axis in self.axes if axis.name == name and axis.row.kind == "int"), None)
+        if axis is None:
+            return []
+        values = axis.values
+        ends = (values.low, values.high) if isinstance(values, Range) else values
+        return [end for end in ends if isinstance(end, int)]
+
+    @property
+    def metric_if_own(self) -> str | None:
+        """The metric of a trainer: the ledger keeps no other of it, so it is part of what a study is."""
+        return self.metric if self.trainer else None
+
+    @property
+    def source(self) -> str:
+        """What trials learn from, for readers: the data's name, or what trains in its own way."""
+        return self.trainer.text if self.trainer else self.data
 
     @property
     def of_function(self) -> bool:
@@ -77,11 +129,24 @@ class Recipe:
     @property
     def grid(self) -> Grid:
         """The grid that the axes and seeds span, or what is listed of it."""
-        return Grid(self.axes, self.seeds, self.settings)
+        return Grid(self.axes, self.seeds, self.settings, own=self.trainer is not None)
+
+    def setting(self, values: Mapping[str, Value]) -> Setting:
+        """The canonical setting of a value for each axis."""
+        if self.trainer is None:
+            return canonical(values)
+        return OwnSetting((axis.name, values[axis.name]) for axis in self.axes)
+
+    def restored(self, kept: Mapping[str, Value]) -> Setting:
+        """A setting as it was before the ledger kept it."""
+        if self.imported:
+            return dict(kept)
+        return restored(kept) if self.trainer is None else OwnSetting(kept)
 
     def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
         """This recipe with settings listed one by one in place of its space, and with other changes."""
-        listed = {"axes": axes_of(settings), "settings": tuple(settings), "search": None, "claims": ()}
+        axes = axes_of(settings) if self.trainer is None else own_axes(settings)
+        listed = {"axes": axes, "settings": tuple(settings), "search": None, "claims": ()}
         return replace(self, **{**listed, **changes})
 
     def listed(self, name: str) -> tuple[Value, ...]:
@@ -89,7 +154,7 @@ class Recipe:
         its default if it is not there, none of an open range."""
         axis = next((axis for axis in self.axes if axis.name == name), None)
         if axis is None:
-            return (TABLE[name].default,)
+            return () if self.trainer else (TABLE[name].default,)
         return () if isinstance(axis.values, Range) and axis.values.open else Grid((axis,), ()).points[name]
 
     @property
@@ -104,12 +169,16 @@ class Recipe:
         if self.imported:
             plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
             return plain | {"space": {}, "imported": vars(self.imported)} | self._claims()
-        space: dict[str, Any] = {}
-        for axis in () if self.settings else self.axes:
-            if isinstance(axis.values, Range):
-                space[axis.name] = {key: value for key, value in vars(axis.values).items() if value is not None}
-            else:
-                space[axis.name] = list(axis.values)
+        space = self._space()
+        if self.trainer:
+            return {
+                self.trainer.kind: self.trainer.text,
+                "folder": self.trainer.folder,
+                "seeds": list(self.seeds),
+                "metric": self.metric,
+                "direction": self.direction,
+                **self._more(space),
+            }
         return {
             "data": self.data,
             **({"data_dir": self.data_dir} if self.data_dir else {}),
@@ -123,6 +192,29 @@ class Recipe:
             **({"split_seeds": list(self.splits)} if self.splits else {}),
             "metric": self.metric,
             "direction": self.direction,
+            **self._more(space),
+        }
+
+    def as_written(self) -> dict[str, Any]:
+        """The recipe as a file of it would say it, wherever that lies."""
+        plain = {key: value for key, value in self.to_dict().items() if key != "folder"}
+        if self.trainer and self.trainer.kind == "train":
+            plain["train"] = str(Path(self.trainer.folder) / self.trainer.text)
+        return plain
+
+    def _space(self) -> dict[str, Any]:
+        """The axes as plain values; none where settings are listed instead."""
+        space: dict[str, Any] = {}
+        for axis in () if self.settings else self.axes:
+            if isinstance(axis.values, Range):
+                space[axis.name] = {key: value for key, value in vars(axis.values).items() if value is not None}
+            else:
+                space[axis.name] = list(axis.values)
+        return space
+
+    def _more(self, space: dict[str, Any]) -> dict[str, Any]:
+        """What every recipe has after its plain keys, as plain values."""
+        return {
             **({"confirms": self.confirms} if self.confirms else {}),
             **({"settings": [*map(stored, self.settings)]} if self.settings else {}),
             "space": space,
@@ -136,7 +228,8 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """What decides which trials there are and what their numbers mean: not where the data lie, nor what is watched,
         nor the ranking (but for a search, which goes by it)."""
-        other = (*WATCHED, "data_dir", "claims", *(() if self.search else ("metric", "direction")))
+        ranking = () if self.search else ("direction",) if self.trainer else ("metric", "direction")
+        other = (*WATCHED, "data_dir", "folder", "claims", *ranking)
         return {key: value for key, value in self.to_dict().items() if key not in other}
 
     def digest(self) -> str:
@@ -159,8 +252,8 @@ class Recipe:
     def idle(self) -> dict[str, str]:
         """Hyperparameters that mean nothing in any setting, and when they would: of those with one value, in a search
         of all. (A grid says what it folds.)"""
-        out = {}
-        for axis in () if self.settings else self.axes:
+        out: dict[str, str] = {}
+        for axis in () if self.settings or self.trainer else self.axes:
             names = _conditions(axis.name)
             options = [self.listed(name) for name in names]
             if (axis.swept and not self.search) or not names or not all(options):
@@ -173,7 +266,7 @@ class Recipe:
     def idle_notes(self) -> list[str]:
         """The same, a line each, after what was made of the recipe and before what else may not be meant as written."""
         idle = self.idle().items()
-        ranges = (axis.values.surprise(TABLE[axis.name]) for axis in self.axes if isinstance(axis.values, Range))
+        ranges = (axis.values.surprise(axis.row) for axis in self.axes if isinstance(axis.values, Range))
         return [
             *self.notes,
             *(f"{name} has no effect here: it is for {condition}" for name, condition in idle),
@@ -193,15 +286,21 @@ class Recipe:
         return [f"{claims}: {few}; expected --seeds {needed}"]
 
     def _same_paths(self) -> list[str]:
-        """A line where seeds change nothing: a function's start is given, and there is no noise."""
-        drawn = "seed" in self.listed("start") or any(self._ends("noise"))
-        if not self.of_function or drawn or len(self.seeds) == 1:
+        """A line where seeds change nothing: a function's start is given, and there is no noise; or a command has no
+        place for them."""
+        if len(self.seeds) == 1:
+            return []
+        if self.trainer and self.trainer.kind == "command" and "{seed}" not in self.trainer.text:
+            return [f"all {len(self.seeds):,} seeds run the same command: it does not use {{seed}}"]
+        if not self.of_function:
+            return []
+        if "seed" in self.listed("start") or any(self._ends("noise")):
             return []
         return [f"all {len(self.seeds):,} seeds give the same path: its start is given, and there is no noise"]
 
     def long_warmup(self) -> list[str]:
         """A line where a warm-up ends after the training, in a setting that is listed or that the space can give."""
-        if self.of_function:
+        if self.of_function or self.trainer:
             return []
         if self.settings:
             listed = (setting for setting in self.settings if "epochs" in setting)
@@ -230,6 +329,8 @@ class Recipe:
 
     def budget(self) -> tuple[str, int] | None:
         """How long every trial trains: ("epochs", 10) or ("steps", 500); None where that is swept."""
+        if self.trainer:
+            return None
         swept = any(axis.swept for axis in self.axes if axis.name in BUDGETS)
         ends = [] if swept else [(name, int(self._ends(name)[0])) for name in BUDGETS]
         return next(((name, end) for name, end in ends if end), None)
@@ -241,6 +342,8 @@ class Recipe:
             return not self.difference(smaller)
         if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
             return False
+        if (self.source, self.metric_if_own) != (smaller.source, smaller.metric_if_own):
+            return False
         if not set(self.seeds) >= set(smaller.seeds) or self.confirms != smaller.confirms:
             return False
         if any(self.split_of(seed) != smaller.split_of(seed) for seed in smaller.seeds):
@@ -249,6 +352,8 @@ class Recipe:
             all_, some = (set(map(setting_key, recipe.settings)) for recipe in (self, smaller))
             return bool(some) and all_ >= some
         mine, theirs = self.grid.points, smaller.grid.points
+        if self.trainer:
+            return mine.keys() == theirs.keys() and all({*mine[name]} >= {*theirs[name]} for name in mine)
         for name in {*mine, *theirs}:
             row = TABLE[name]
             defaults = {row.default} | {v for (n, of), v in row.default_with.items() if of in theirs.get(n, ())}

@@ -47,6 +47,8 @@ RECIPE_KEYS = (
     "metric",
     "direction",
     "settings",
+    "train",
+    "command",
     "space",
     "search",
     "claim",

@@ -18,8 +18,23 @@ from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
 from sweep.recipe.listed import axes_of, listed_settings
+from sweep.recipe.own import (
+    KINDS,
+    Trainer,
+    check_metric,
+    check_name,
+    check_trainer,
+    fit_own,
+    own_settings,
+    parse_own,
+    read_own_axis,
+    read_trainer,
+)
 from sweep.recipe.search import aim_metric, read_search
 from sweep.space import Axis, Grid, Watch
+
+SET = "set "
+"""What the flag --set NAME=VALUES is called among flags, before its name."""
 
 
 def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None = None) -> Recipe:
@@ -129,19 +144,25 @@ def _build(
     text: str = "",
     search: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    entries = _with_flags(_entries(table, file, text), flags)
-    _check_budget(entries)
-    plain, axes = _check_entries(entries)
-    options = {key: plain.pop(key) for key in OPTIONS if key in plain}
-    if options:  # one name for data, everywhere
-        plain["data"] = with_options(plain.get("data", "digits"), options)
-    if "settings" in plain:
-        plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
-        axes = [*axes_of(plain["settings"])]
-    axes, plain = fit_functions(axes, plain)
+    own = any(kind in table or kind in flags for kind in KINDS)
+    entries = _with_flags(_entries(table, file, text, own), flags, own)
+    if own:
+        plain, axes = _own_entries(entries, table, file)
+    else:
+        _check_budget(entries)
+        plain, axes = _check_entries(entries)
+        options = {key: plain.pop(key) for key in OPTIONS if key in plain}
+        if options:  # one name for data, everywhere
+            plain["data"] = with_options(plain.get("data", "digits"), options)
+        if "settings" in plain:
+            plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
+            axes = [*axes_of(plain["settings"])]
+        axes, plain = fit_functions(axes, plain)
     if search is not None or "search" in table:
         plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
     aims = plain["search"].objectives if "search" in plain else ()
+    if own and aims:
+        raise UsageError("minimize and maximize: a trainer's one metric is named by metric and direction; give those")
     if "metric" not in plain and not aims and any(axis.name == "loss" and axis.swept for axis in axes):
         plain["metric"] = "val_accuracy"  # values of different losses are in different units
     if "search" in plain:
@@ -152,6 +173,43 @@ def _build(
         plain |= _one_split_each(plain.pop("split_seeds"), plain.get("seeds"), entries["split_seeds"][1])
     plain.setdefault("direction", METRICS.get(plain.get("metric", "val_loss"), "minimize"))
     return Recipe(axes=tuple(axes), **plain)
+
+
+def _own_entries(
+    entries: Mapping[str, tuple[Any, str]], table: Mapping[str, Any], file: str
+) -> tuple[dict[str, Any], list[Axis]]:
+    """The plain keys and the axes of a recipe with a trainer of its own, each checked."""
+    plain: dict[str, Any] = {}
+    axes: list[Axis] = []
+    for key, (value, where) in entries.items():
+        if key in (*KINDS, "settings"):
+            continue
+        if key == "metric":
+            plain[key] = check_metric(key, value, where)
+        elif key == "seed":
+            plain["seeds"] = Grid((read_axis(TABLE[key], value, where),), ()).points["seed"]
+        elif key in CHECKS:
+            plain[key] = CHECKS[key](key, value, where)
+        else:
+            axes.append(read_own_axis(key, value, where))
+    if "settings" in entries:
+        plain["settings"], axes = own_settings(entries["settings"][0], axes, entries["settings"][1])  # type: ignore[assignment]
+    trainer = _trainer(entries, table, file)
+    names = [axis.name for axis in axes]
+    if file != "ledger":
+        check_trainer(trainer, names)
+    return fit_own(trainer, names, plain, entries.get("metric", ("", ""))[1]), [*axes]
+
+
+def _trainer(entries: Mapping[str, tuple[Any, str]], table: Mapping[str, Any], file: str) -> Trainer:
+    """The trainer of a recipe: what a file names lies, or runs, beside it; what a flag names, in the current folder."""
+    if file == "ledger":
+        return read_trainer(entries, Path(table["folder"]))
+    kind = next(kind for kind in KINDS if kind in entries)
+    beside = Path() if entries[kind][1].startswith("--") else Path(file).parent
+    trainer, here = read_trainer(entries, beside), read_trainer(entries, Path())
+    elsewhere = trainer.kind == "train" and not trainer.file.exists() and here.file.exists()
+    return here if elsewhere else trainer
 
 
 def _one_split_each(splits: tuple[int, ...], seeds: tuple[int, ...] | None, where: str) -> dict[str, tuple[int, ...]]:
@@ -180,7 +238,7 @@ def _watch(plain: dict[str, Any], entries: Mapping[str, tuple[Any, str]]) -> Wat
 
 def _check_units(recipe: Recipe) -> None:
     """Raises UsageError where settings of different losses would be ranked on a loss."""
-    losses = dict.fromkeys(recipe.listed("loss"))
+    losses = dict.fromkeys(() if recipe.trainer else recipe.listed("loss"))
     ranked = [recipe.metric, *(name for name, _ in recipe.search.objectives)] if recipe.search else [recipe.metric]
     metric = next((name for name in ranked if name.endswith("_loss")), None)
     if len(losses) > 1 and metric is not None:
@@ -190,17 +248,21 @@ def _check_units(recipe: Recipe) -> None:
         )
 
 
-def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[Any, str]]:
-    """Every key of the recipe with its value and, for messages, where it stands."""
+def _entries(table: Mapping[str, Any], file: str, text: str, own: bool) -> dict[str, tuple[Any, str]]:
+    """Every key of the recipe with its value and, for messages, where it stands. own: its space names what it likes."""
     out: dict[str, tuple[Any, str]] = {}
     space = table.get("space", {})
     if not isinstance(space, Mapping):
         raise UsageError(f"{place(file, text, 'space')}space = {show_given(space)}: expected a table: [space]")
-    for section in ({key: value for key, value in table.items() if key not in ("space", "search", "claim")}, space):
+    apart = ("space", "search", "claim", *(["folder"] if file == "ledger" else []))
+    for section in ({key: value for key, value in table.items() if key not in apart}, space):
         for key, value in section.items():
             where = place(file, text, key)
             known = [*TABLE] if section is space else [*RECIPE_KEYS, *TABLE]
-            if key not in known:
+            if own and section is space:
+                if key != "seed":
+                    check_name(key, where)
+            elif key not in known:
                 raise unknown("hyperparameter" if section is space else "key", key, known, where)
             if key in out:
                 raise UsageError(f"{where}{key} is given both at the top and in [space]; give it once")
@@ -208,14 +270,23 @@ def _entries(table: Mapping[str, Any], file: str, text: str) -> dict[str, tuple[
     return out
 
 
-def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str], own: bool) -> dict[str, tuple[Any, str]]:
     """The entries of a recipe, and the flags, which win over them."""
+    if any(kind in flags for kind in KINDS):  # a flag for one wins over the other of the recipe
+        entries = {key: entry for key, entry in entries.items() if key not in KINDS}
     if "seed" in flags or "seeds" in flags:  # a flag for one wins over the other of the recipe
         entries = {key: entry for key, entry in entries.items() if key not in ("seed", "seeds")}
-    if len(given := [name for name in BUDGETS if name in flags]) == 1:  # as one for epochs does over steps
+    if not own and len(given := [name for name in BUDGETS if name in flags]) == 1:  # as one for epochs does over steps
         entries = {key: entry for key, entry in entries.items() if key not in BUDGETS or key in given}
     for key, text in flags.items():
-        if key in TABLE:
+        if own and (key.startswith(SET) or (key in TABLE and key != "seed")):
+            name, where = key.removeprefix(SET), "--set " if key.startswith(SET) else f"{TABLE[key].flag}: "
+            entries[name] = (parse_own(name, text, where), where)
+        elif key.startswith(SET):
+            raise UsageError(
+                f"--set {key.removeprefix(SET)}: names a hyperparameter of your own --train FILE.py:NAME or --command"
+            )
+        elif key in TABLE:
             entries[key] = (parse_flag(TABLE[key], text), f"{TABLE[key].flag}: ")
         else:
             whole = key in ("seeds", "split_seed", "split_seeds") and text.strip().isdecimal() and len(text) < 20

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweep.hyperparameters import PROGRAM, TABLE, show_value
+from sweep.hyperparameters import PROGRAM, TABLE, OwnSetting, show_value
 from sweep.plan import epochs_of, fold_text
-from sweep.recipe import of_unit
+from sweep.recipe import TRAINER_DATA, of_unit
 from sweep.report.columns import Columns
 from sweep.report.text import (
     STATE_STYLE,
@@ -40,6 +40,7 @@ def board_table(board: Board, top: int | None) -> RenderableType:
     rows = board.rows if top is None else board.rows.head(top)
     metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
     metrics = metrics if not board.table.imported else ["state"]
+    metrics = metrics if board.table.imported or not board.table.free else ["epochs", "seconds", "state"]
     metrics = metrics if board.table.ends is None else [*board.table.ends, "seconds", "state"]
     columns = ["rank", "trial", *(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     columns += [name for name in ("front", "parameters") if name in board.rows]
@@ -142,18 +143,18 @@ def constants_line(study: StudyTable) -> Text:
     changed = {
         name: value
         for name, value in study.constant.items()
-        if study.imported or not is_default(name, value, study.constant)
+        if study.free or not is_default(name, value, study.constant)
     }
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in changed.items())
     rest = f"{len(study.constant) - len(changed)} other hyperparameters at their defaults"
-    parts = [part for part in (shown, rest if study.constant and not study.imported else "") if part]
+    parts = [part for part in (shown, rest if study.constant and not study.free else "") if part]
     return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
 
 
 def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
     """Whether a hyperparameter has its default, given the others; one that is not sweep's own has none."""
     row = TABLE.get(name)
-    return row is not None and bool(value == row.default_for(constant))
+    return row is not None and not isinstance(constant, OwnSetting) and bool(value == row.default_for(constant))
 
 
 def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
@@ -191,6 +192,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         ),
         Text(rows if data.classes else "no data: points go down a function"),
     ]
+    if data.name == TRAINER_DATA:
+        return Group(lines[0], Text(_own_text(plan)))
     if plan.folded:
         lines.append(Text(fold_text(plan)))
     table = Columns()
@@ -223,6 +226,11 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     )
 
 
+def _own_text(plan: Plan) -> str:
+    """What can be said before of a user's own code."""
+    return f"one trial at a time in each of {count(plan.jobs, 'worker')}; what one costs, running it will show"
+
+
 def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
     """What a search would ask and train, in words: what it asks is not known before."""
     search = recipe.search
@@ -237,6 +245,9 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
         f"{count(plan.cohort_count, 'group')} of trials that train side by side (cohorts) at the "
         f"ends of the space: a generation has about {count(plan.cohorts[0].trials, 'trial')} of each",
     ]
+    if recipe.trainer:
+        lines[1:] = lines[1:2] if search.pruner != "none" else []
+        return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(_own_text(plan)))
     return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
 
 

@@ -26,7 +26,7 @@ _STATUS = {
     "running": "STATUS_RUNNING",
     "waiting": "STATUS_UNKNOWN",
 }
-_SCALARS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm")
+_NO_SCALARS = ("trial", "epoch", "seconds")
 
 
 def export_tensorboard(study: Study, board: Board, epochs: pd.DataFrame, target: str) -> int:
@@ -77,7 +77,11 @@ def _trial(
     now = start
     for row in [] if curve is None else curve.to_dict("records"):
         now += float(row["seconds"]) if row["seconds"] == row["seconds"] else 0.0
-        values = [Summary.Value(tag=name, simple_value=row[name]) for name in _SCALARS if row[name] == row[name]]
+        values = [
+            Summary.Value(tag=name, simple_value=row[name])
+            for name in row
+            if name not in _NO_SCALARS and row[name] == row[name]
+        ]
         events.append((now, int(row["epoch"]), Summary(value=values)))
     end = plugin_data_pb2.SessionEndInfo(
         status=getattr(api_pb2, _STATUS.get(state, "STATUS_FAILURE")), end_time_secs=now
@@ -98,8 +102,13 @@ def _experiment(board: Board, names: list[str]) -> Any:
         values = [plain(value) for value in board.rows[name].dropna().unique()]
         hparams.append(summary_v2.HParam(name, _domain(values)))
     metric = board.table.metric.removeprefix("best_")
-    metrics = [summary_v2.Metric(name) for name in dict.fromkeys([metric, "val_loss", "val_accuracy"])]
+    metrics = [summary_v2.Metric(name) for name in dict.fromkeys([metric, *_beside(board)])]
     return summary_v2.hparams_config_pb(hparams, metrics)
+
+
+def _beside(board: Board) -> tuple[str, ...]:
+    """The metrics that stand beside the one that is ranked on."""
+    return board.table.reported if board.table.free else ("val_loss", "val_accuracy")
 
 
 def _domain(values: list[Any]) -> Any:

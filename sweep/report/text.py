@@ -85,6 +85,8 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
 
 def covers(data_splits: int) -> str:
     """What an interval over seeds covers, and what it does not; of studies with so many splits (see `StudyTable`)."""
+    if data_splits == -2:
+        return "Intervals cover what varies between seeds, as the study's own code uses them."
     if data_splits < 0:
         return "Intervals cover what varies between seeds: where paths start, the noise of their gradients."
     if not data_splits:

@@ -46,9 +46,12 @@ def trial_report(
     sitting: Sitting | None = None,
     tests: Mapping[str, float] | None = None,
     ends: pd.DataFrame | None = None,
+    own: str | None = None,
+    printed: str = "",
 ) -> RenderableType:
     """One trial: its setting, state, numbers and learning curve. tests: its scores on further test sets;
-    ends: of a path down a function, where it ended."""
+    ends: of a path down a function, where it ended; own: the metric that a user's own code reports; printed: its
+    output."""
     parts: list[RenderableType] = [
         Text.assemble(
             ("trial ", "bold"),
@@ -68,6 +71,8 @@ def trial_report(
     parts += [Text(), grid, Text()]
     if ends is not None:
         parts += _ends(row, epochs, ends)
+    elif own is not None:
+        parts += _own_curve(epochs, own, width)
     elif len(epochs):
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
         table = Columns()
@@ -97,7 +102,27 @@ def trial_report(
         parts += [Text(), Text(trained, "dim")]
     if row.get("traceback"):
         parts += [Text(), Text(str(row["traceback"]), "dim")]
+    if printed:
+        parts += [Text(), Text("printed:", "bold"), Text(printed.rstrip())]
     return Group(*parts)
+
+
+def _own_curve(epochs: pd.DataFrame, metric: str, width: int) -> list[RenderableType]:
+    """What a user's own code reported, epoch by epoch; test scores are for who asks."""
+    if not len(epochs):
+        return []
+    others = [name for name in map(str, epochs.columns) if name not in ("epoch", metric, "seconds")]
+    names = ["epoch", metric, *(name for name in others if not name.startswith("test_")), "seconds"]
+    table = Columns()
+    for name in names:
+        table.add_column(name, justify="right")
+    shown = sorted({round(i * (len(epochs) - 1) / (ROWS - 1)) for i in range(ROWS)})
+    for place in shown:
+        values = epochs.iloc[place]
+        table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
+    left = _left_out(epochs["epoch"].tolist(), shown)
+    drawn = [curves({metric: epochs[metric].tolist()}, min(width, 72)), Text()] if len(epochs) > 1 else []
+    return [*drawn, table, *([Text(), Text(left, "dim")] if left else [])]
 
 
 def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:

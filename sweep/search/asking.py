@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
-from sweep.hyperparameters import IN_SETTING, Setting, Value, canonical
+from sweep.hyperparameters import IN_SETTING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
@@ -46,8 +46,12 @@ class AskTell:
         self.distributions = distributions(recipe)
         fixed = (axis for axis in recipe.axes if not axis.swept)
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in fixed}  # type: ignore[index]
+        self.setting_of = recipe.setting
         undone = [row for row in IN_SETTING if row.unless and conditional(recipe, row)]
-        self.rows = [*(row for row in IN_SETTING if row not in undone), *undone]  # as they are suggested
+        own = [axis.row for axis in recipe.axes]
+        self.rows = (
+            own if recipe.trainer else [*(row for row in IN_SETTING if row not in undone), *undone]
+        )  # as they are suggested
         self.space = whole_space(recipe)
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings
@@ -167,7 +171,7 @@ class AskTell:
                 setting[row.name] = row.check(rounded(distribution, trial.suggest(row.name, distribution)))
             else:
                 setting[row.name] = self.fixed.get(row.name, row.default_for(setting))
-        return canonical(setting)  # in the table's order
+        return self.setting_of(setting)  # in the table's order
 
     def _close(self) -> None:
         """Tells the sampler the results of the generation, in the order of asking, if all of it was asked."""

@@ -141,6 +141,8 @@ def _shares(recipe: Recipe, data: DataInfo) -> list[float]:
 
 def most_epochs(recipe: Recipe, data: DataInfo) -> int:
     """The most epochs that a trial of the recipe may have."""
+    if recipe.trainer:
+        return max(recipe.row_ends("epochs"), default=1)
     groups = corners(recipe).grid.census.groups
     programs = (program for group in groups for program in group.programs("epochs", "steps", *DECIDES_FIT))
     return max(epochs_of(program, data) for program in programs)
@@ -161,6 +163,11 @@ def check_pruner(recipe: Recipe, data: DataInfo) -> None:
                 f"{len(recipe.seeds)}, expected --seeds {FEWEST + 1} or more"
             )
         return
+    if recipe.trainer and not recipe.row_ends("epochs"):
+        raise UsageError(
+            f"--pruner {search.pruner}: compares after some epochs, and how many there are only a hyperparameter "
+            "epochs of whole numbers would say; expected one in the space, or --pruner none"
+        )
     most = most_epochs(recipe, data)
     if search.min_epochs > most:
         raise UsageError(f"--min-epochs {search.min_epochs}: trials have {count(most, 'epoch')}; expected at most that")

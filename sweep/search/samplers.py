@@ -12,7 +12,6 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from sweep.errors import UsageError
-from sweep.hyperparameters import TABLE
 from sweep.recipe import Recipe, Search
 from sweep.search.spaces import Space, conditional, distributions
 
@@ -46,7 +45,7 @@ def check_sampler(recipe: Recipe) -> None:
             for key, distribution in distributions(recipe).items()
             if not isinstance(distribution, CategoricalDistribution)
         ]
-        always = [key for key in ranges if not TABLE[key].when]
+        always = [key for key in ranges if not recipe.row(key).when]
         if len(always) < 2:
             others = ", ".join(name for name in recipe.swept if name not in always)
             raise UsageError(
@@ -89,7 +88,7 @@ def whole_space(recipe: Recipe) -> Space | None:
     """
     assert recipe.search is not None
     space = distributions(recipe)
-    if recipe.search.sampler != "tpe" or any(conditional(recipe, TABLE[name]) for name in space):
+    if recipe.search.sampler != "tpe" or any(conditional(recipe, recipe.row(name)) for name in space):
         return None
     return {name: distribution for name, distribution in sorted(space.items()) if not distribution.single()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -26,7 +27,7 @@ def distributions(recipe: Recipe) -> Space:
 def conditional(recipe: Recipe, row: Hyperparameter) -> bool:
     """Whether a hyperparameter is inactive in some setting of this space, or in all."""
     return any(
-        conditional(recipe, TABLE[name]) or not all(row.allows(name, value) for value in _probes(recipe, name))
+        conditional(recipe, recipe.row(name)) or not all(row.allows(name, value) for value in _probes(recipe, name))
         for name in (*row.when, *row.unless)
     )
 
@@ -50,19 +51,19 @@ def finite_grid(recipe: Recipe) -> Grid | None:
             values = range(distribution.low, distribution.high + 1, distribution.step)
             if len(values) > FINITE:
                 return None
-            axes.append(Axis(axis.name, tuple(values)))
+            axes.append(replace(axis, values=tuple(values)))
         elif isinstance(distribution, FloatDistribution):
             assert isinstance(axis.values, Range)
             if distribution.step is None:
                 return None
-            axes.append(Axis(axis.name, axis.values.points(TABLE[axis.name])))
+            axes.append(replace(axis, values=axis.values.points(axis.row)))
         else:
             axes.append(axis)
-    return Grid(tuple(axes), (0,))
+    return Grid(tuple(axes), (0,), own=recipe.trainer is not None)
 
 
 def _distribution(axis: Axis) -> BaseDistribution:
-    values, row = axis.values, TABLE[axis.name]
+    values, row = axis.values, axis.row
     if not isinstance(values, Range):
         return CategoricalDistribution(tuple(dict.fromkeys(values)))
     if values.n is not None:

@@ -25,7 +25,7 @@ def warm_results(
     if there != here:
         told_apart = [f"{key} varies {'there' if key in there else 'here'} only" for key in sorted(there ^ here)]
         raise UsageError(f"--from {name}: another study's hyperparameters: {', '.join(told_apart)}")
-    if (other.data, other.split_seed, other.metric) != (recipe.data, recipe.split_seed, recipe.metric):
+    if (other.source, other.split_seed, other.metric) != (recipe.source, recipe.split_seed, recipe.metric):
         ours = f"{recipe.data}, split_seed {recipe.split_seed}, {recipe.metric}"
         theirs = f"{other.data}, split_seed {other.split_seed}, {other.metric}"
         raise UsageError(f"--from {name}: its numbers do not compare: {theirs} there, {ours} here")
@@ -37,7 +37,7 @@ def warm_results(
     out: list[tuple[dict[str, Value], float | None]] = []
     for group in groups.values():
         setting = group[0].trial.setting
-        for row in IN_SETTING:
+        for row in [axis.row for axis in recipe.axes] if recipe.trainer else IN_SETTING:
             if row.name in setting and row.name not in spread:
                 expected = fixed.get(row.name, row.default_for(setting))
                 if setting[row.name] != expected:
@@ -69,7 +69,7 @@ def read_enqueued(recipe: Recipe, texts: Iterable[str]) -> tuple[dict[str, Value
                 fixed = f"{name} does not vary in this search; " if name in TABLE else f"unknown {name!r}; "
                 raise UsageError(f"--enqueue {text!r}: {fixed}choose from {', '.join(spread)}")
             try:
-                values[name] = TABLE[name].parse(value)
+                values[name] = recipe.row(name).parse(value)
             except UsageError as error:
                 raise UsageError(f"--enqueue {text!r}: {error}") from None
             if not contains(spread[name], values[name]):

@@ -18,7 +18,7 @@ from sweep.study.boundary import answer_plane
 from sweep.study.exporting import dashboard, export_optuna
 from sweep.study.moving import follow_data
 from sweep.study.opening import add_start, check_name, check_trains, open_study
-from sweep.study.running import Options, parse_duration, run
+from sweep.study.running import Options, check_timeout, parse_duration, run
 from sweep.study.speeds import measure_speeds, missing_classes, precision_note, speed_kind
 from sweep.study.taking import check_networks, load_source, take_model
 from sweep.study.watching import Quiet, Start, Summary, Watcher
@@ -34,6 +34,7 @@ __all__ = [
     "answer_plane",
     "check_name",
     "check_networks",
+    "check_timeout",
     "check_trains",
     "dashboard",
     "export_optuna",

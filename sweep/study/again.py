@@ -76,14 +76,17 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
 def check_data(study: Study, fingerprint: str) -> None:
     """Raises UsageError if a study was trained on other data."""
     if study.data not in (None, fingerprint):
-        raise UsageError(
-            f"study {study.name!r} was trained on other data (fingerprint {study.data}, now {fingerprint})"
-        )
+        what = "with other code" if study.recipe.trainer else "on other data"
+        raise UsageError(f"study {study.name!r} was trained {what} (fingerprint {study.data}, now {fingerprint})")
 
 
 def stored_epochs(ledger: Ledger, study: Study, number: int) -> list[dict[Any, Any]]:
     """What the ledger holds of a trial's epochs, without what no training repeats."""
-    return ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    stored = ledger.epochs(study, number).drop(columns=["trial", "seconds"]).to_dict("records")
+    if study.recipe.trainer:
+        column, metric = study.recipe.metric_column, study.recipe.curve_metric
+        return [{"epoch": old["epoch"], column: old[metric]} for old in stored]
+    return stored
 
 
 def first_difference(

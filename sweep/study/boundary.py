@@ -56,6 +56,8 @@ def answer_plane(ledger: Ledger, study: Study, number: int) -> Plane:
     if row["state"] not in ("complete", "pruned") or not row["epochs"]:
         raise UsageError(f"study {study.name!r}: trial {number} is {row['state']}; expected one that is complete")
     recipe = study.recipe
+    if recipe.trainer:
+        raise UsageError(f"study {study.name!r} is trained by its own code; expected a study of sweep's networks")
     if recipe.of_function:
         raise UsageError(
             f"study {study.name!r} is of functions, which answer no class; `sweep plot {study.name} surface` draws them"

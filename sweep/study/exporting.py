@@ -34,7 +34,7 @@ def _collect_trials(ledger: Ledger, study: Study) -> Exported:
     from sweep.search import Exported
 
     check_trains(study)
-    metric, curves = study.recipe.metric_column, dict[int, dict[int, float]]()
+    metric, curves = study.recipe.curve_metric, dict[int, dict[int, float]]()
     for number, epoch, value in ledger.epochs(study)[["trial", "epoch", metric]].itertuples(index=False):
         curves.setdefault(int(number), {})[int(epoch)] = float(value)
     rows = (ledger.trial(study, result.trial.number) for result in ledger.results(study))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,9 +22,11 @@ from sweep.messages import (
     Measured,
     Message,
     OutOfMemory,
+    Printed,
     Ready,
     Stopped,
     Trained,
+    TrialFailed,
     Trouble,
 )
 from sweep.plan import Unit, classes_note
@@ -37,6 +40,9 @@ from sweep.workers import Pool
 DEATHS = 20
 """Workers that die without work in hand before the run gives up: something kills them faster than they are forked."""
 
+
+BATCH, MOST = 0.2, 256
+"""Seconds of quick trials of a user's own code that a worker gets at a time, and how many of them at most."""
 
 ATTEMPTS = 3
 """A lone trial whose worker died so many times has failed."""
@@ -60,6 +66,9 @@ class Loop:
         self.deaths = 0
         self.sitting: int | None = None
         self.stopping = ""
+        self.changed_code = False
+        self.pace: float | None = None  # seconds that a trial took lately
+        self.given: dict[int, float] = {}  # when each worker got its unit
 
     def measure(self, wanted: list[Measurement], speeds: Speeds) -> None:
         """Has cohorts measured, adds the costs to `speeds` and remembers them."""
@@ -109,10 +118,21 @@ class Loop:
 
     def _give_out(self) -> None:
         while self.ready and self.queue and not self.stopping:
-            self._give(self.ready.pop(0), self.queue.pop(0))
+            self._give(self.ready.pop(0), self._next())
+
+    def _next(self) -> Unit:
+        """The next unit; of a user's own code, whose units are single trials, as many of them as take BATCH seconds by
+        those before: a millisecond's trial would wait longer for its turn than it trains."""
+        unit = self.queue.pop(0)
+        if not self.study.recipe.trainer or self.pace is None or unit.attempt > 1:
+            return unit
+        room = min(MOST, int(BATCH / self.pace), len(self.queue) // (2 * max(1, len(self.busy) + len(self.ready))))
+        more = list(itertools.takewhile(lambda other: other.attempt == 1, self.queue[:room]))
+        del self.queue[: len(more)]
+        return replace(unit, trials=unit.trials + tuple(trial for other in more for trial in other.trials))
 
     def _give(self, worker: int, unit: Unit) -> None:
-        self.busy[worker] = unit
+        self.busy[worker], self.given[worker] = unit, time.monotonic()
         self.ledger.begin(self.study, [trial.number for trial in unit.trials], self.sitting)
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
@@ -131,6 +151,10 @@ class Loop:
             case Trained(worker, records):
                 self.finished.update(record.number for record in records if record.state)
                 self.watcher.epoch(worker, self.busy[worker], records)
+            case TrialFailed(worker, number, reason, traceback):
+                self._lose(worker, number, reason, traceback)
+            case Printed(worker, number, text):
+                self.ledger.keep_output(self.study, number, text)
             case Trouble(_, text):
                 self.watcher.note(text)
             case Measured():
@@ -142,9 +166,17 @@ class Loop:
 
     def _sit(self, message: Loaded) -> None:
         """Begins a sitting: from now on trials are trained on these data, by this machine."""
-        self.ledger.use_data(self.study, message.fingerprint, message.classes)
-        small = classes_note(self.study.recipe, message.classes)
-        for note in filter(None, [mixing_note(self.ledger, self.study, message.facts), small]):
+        before = self.study.data
+        self.ledger.use_data(self.study, message.fingerprint, message.classes, self.changed_code)
+        changed = self.changed_code and before not in (None, message.fingerprint)
+        notes = [
+            f"{self.study.name}: its code has changed; trials from now on are trained with the new one"
+            if changed
+            else "",
+            mixing_note(self.ledger, self.study, message.facts),
+            classes_note(self.study.recipe, message.classes),
+        ]
+        for note in filter(None, notes):
             self.watcher.note(note)
         self.sitting = self.ledger.sit(self.study, message.facts)
 
@@ -155,10 +187,21 @@ class Loop:
             return
         self.watcher.idle(message.worker)
         match message:
+            case Done():
+                self.pace = max(1e-6, (time.monotonic() - self.given[message.worker]) / len(unit.trials))
             case Stopped():
                 self._put_back(unit)
             case Failed() | OutOfMemory() | Died():
                 self._again(unit, message)
+
+    def _lose(self, worker: int, number: int, reason: str, traceback: str) -> None:
+        """A trial of a user's own code failed."""
+        unit = self.busy.get(worker)
+        if unit is not None:
+            self.finished.add(number)
+            self.ledger.mark(self.study, [number], "failed", reason, traceback or None)
+            failed = tuple(trial for trial in unit.trials if trial.number == number)
+            self.watcher.failed(replace(unit, trials=failed), reason, False)
 
     def _count_death(self, message: Died) -> None:
         """A worker died that had no work. Raises SweepError if too many do."""

@@ -47,6 +47,10 @@ class Options:
     """Finished trials in all after which to stop."""
     keep: bool = False
     """Whether to keep finished trials' checkpoints."""
+    timeout: float | None = None
+    """Seconds that a trial of a user's own code may take."""
+    changed_code: bool = False
+    """Whether to go on with a user's own code that has changed since the study began."""
 
 
 def parse_duration(text: str) -> float:
@@ -58,6 +62,13 @@ def parse_duration(text: str) -> float:
     )
     if not 0 < seconds < 1e9:
         raise UsageError(f"--time-limit {text!r}: expected a duration such as 90s, 30m or 1h30m")
+    return seconds
+
+
+def check_timeout(seconds: float | None) -> float | None:
+    """The seconds that a trial may take. Raises UsageError."""
+    if seconds is not None and not 0 < seconds < 1e9:
+        raise UsageError(f"--timeout {seconds:g}: expected seconds > 0")
     return seconds
 
 
@@ -88,8 +99,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                 watcher.note(note)
             jobs, kind = len(devices), speed_kind(devices, study.recipe)
             speeds = recall()
-            with Pool(devices, data_request(study.recipe, folder, options.keep)) as pool:
+            with Pool(devices, data_request(study.recipe, folder, options.keep, options.timeout)) as pool:
                 loop = Loop(ledger, study, watcher, pool, interrupts, deadline)
+                loop.changed_code = options.changed_code
                 prunes = study.recipe.search is not None and study.recipe.search.pruner != "none"
                 train = make_pruned_training(loop, data) if prunes else None
                 if options.lanes is None and not study.recipe.search:

@@ -91,7 +91,13 @@ def measure_costs(
     remember(measured, start)
 
 
-def data_request(recipe: Recipe, checkpoints: Path | None, keep: bool = False) -> DataRequest:
+def data_request(
+    recipe: Recipe, checkpoints: Path | None, keep: bool = False, timeout: float | None = None
+) -> DataRequest:
+    """What the host needs to know of a study."""
+    if recipe.trainer:
+        named = recipe.data, None, 0, ()
+        return DataRequest(*named, trainer=recipe.trainer, metric=recipe.metric, timeout=timeout)
     forms = tuple(
         (str(normalize), size if isinstance(size, str) else int(size))
         for normalize in recipe.listed("normalize")

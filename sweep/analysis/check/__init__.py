@@ -85,7 +85,7 @@ def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = No
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2 and not table.exact:
         out.append("the spread over seeds (there is one)")
-    if classes is None and not table.imported and table.ends is None:
+    if classes is None and not table.free and table.ends is None:
         out.append("accuracy against guessing (the classes were not counted when its data were last loaded)")
     return out
 

@@ -78,6 +78,11 @@ def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterato
 
 def _overfitting(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:
     turned, rises = [], []
+    if (
+        not {"train_loss", "val_loss"} <= {*curves[0].columns}
+        or curves[0][["train_loss", "val_loss"]].isna().all().any()
+    ):
+        return
     for curve in curves:
         smooth = curve["val_loss"].rolling(3, center=True, min_periods=1).median().to_numpy(float)
         least = int(np.nanargmin(smooth))
@@ -98,7 +103,9 @@ def _overfitting(reading: Reading, curves: list[pd.DataFrame], of: str) -> Itera
     numbers = {"share": share, "epoch": epoch, "rise": float(np.median(rises))}
     swept = reading.table.swept
     command = (
-        reading.grow(dropout=[0.0, 0.2, 0.5])
+        ""
+        if reading.table.free
+        else reading.grow(dropout=[0.0, 0.2, 0.5])
         if "dropout" not in swept
         else f"sweep show {reading.table.name} --metric best_val_loss"
     )
@@ -121,7 +128,9 @@ def _noisy(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Re
         f"epoch in {100 * share:.3g}% {of}, so the last epoch is partly luck"
     )
     schedules = set(reading.trials["lr_schedule"]) if "lr_schedule" in reading.trials else set()
-    command = reading.grow(lr_schedule=["constant", "cosine"]) if schedules == {"constant"} else ""
+    command = (
+        reading.grow(lr_schedule=["constant", "cosine"]) if schedules == {"constant"} and not reading.table.free else ""
+    )
     yield Remark("noisy", text, {"share": share, "spread": size}, command)
 
 

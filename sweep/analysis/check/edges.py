@@ -21,7 +21,7 @@ from sweep.analysis.check.thresholds import (
 )
 from sweep.analysis.pairing import ALPHA, Comparison, Sides, compare, judge
 from sweep.analysis.statistics import by_ratio, fair_scale
-from sweep.hyperparameters import TABLE, show_value
+from sweep.hyperparameters import TABLE, Hyperparameter, show_value
 from sweep.recipe import Recipe
 from sweep.space import Range
 
@@ -124,14 +124,14 @@ def _edge_of_search(reading: Reading, settings: pd.DataFrame, recipe: Recipe) ->
             if not near.iloc[0] or near.mean() <= MOST:
                 continue
             if reading.table.adaptive:  # where it asked is a finding too: against asking everywhere alike
-                chance = _crowding(int(near.sum()), len(top), _share_near(span, TABLE[axis.name].kind == "int", end))
+                chance = _crowding(int(near.sum()), len(top), _share_near(span, axis.row.kind == "int", end))
             else:
                 chance = float(there.mean()) * _chance(
                     int(near.sum()) - 1, len(there) - 1, int(there.sum()) - 1, len(top) - 1
                 )
             if chance > ALPHA / (2 * len(ranges)):
                 continue
-            beyond = next_values(axis.name, [_inward(span, end == "upper"), ends[1]])
+            beyond = next_values(axis.row, [_inward(span, end == "upper"), ends[1]])
             if not beyond:
                 continue
             value = plain_value(top[axis.name].iloc[0])
@@ -188,7 +188,8 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
     if not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
         return None
     low = best[name] == levels[0]
-    further = next_values(label_of(name), levels[::-1] if low else levels)
+    row = None if reading.table.free else TABLE.get(label_of(name))
+    further = next_values(row, levels[::-1] if low else levels)
     inward = settings[settings[name] == (levels[1] if low else levels[-2])]
     if not further or inward.empty:
         return None
@@ -240,12 +241,11 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
     return float(stats.hypergeom(settings, having, top).sf(there - 1))
 
 
-def next_values(name: str, levels: Sequence[Any]) -> list[Any]:
+def next_values(row: Hyperparameter | None, levels: Sequence[Any]) -> list[Any]:
     """The next two values beyond the last, in the steps of a range: multiplied or added; halfway
     to the hyperparameter's own end where a step would pass it. Empty if it ends there."""
-    row = TABLE.get(name)
     low, high = (row.low, row.high) if row else (0.0 if min(levels) >= 0 else -math.inf, math.inf)
-    if name == "depth":
+    if row is TABLE["depth"]:
         low = 1  # without hidden layers it is another model
     whole = all(isinstance(level, int) for level in levels)
     before, last = float(levels[-2]), float(levels[-1])

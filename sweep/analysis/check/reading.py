@@ -69,7 +69,7 @@ class Reading:
     @staticmethod
     def _values(axis: Axis | None, name: str) -> Sequence[Value]:
         """What a hyperparameter takes by an axis; its default without one."""
-        row = TABLE[name]
+        row = TABLE[name] if axis is None else axis.row
         if axis is None:
             return (row.default,)
         return axis.values.points(row) if isinstance(axis.values, Range) else axis.values

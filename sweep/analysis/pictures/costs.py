@@ -10,11 +10,14 @@ from sweep.data import describe
 from sweep.errors import SweepError
 from sweep.hyperparameters import PROGRAM, canonical
 from sweep.plan import parameter_count
+from sweep.recipe import TRAINER_DATA
 
 
 def parameter_counter(data: str) -> Callable[[dict[str, Any]], int] | None:
     """What counts the parameters of a setting's network, each network once; None where the shape of the study's data is
-    not known here (a file that has gone, an imported table)."""
+    not known here (a file that has gone, an imported table), or a user's own code has it."""
+    if data == TRAINER_DATA:
+        return None
     try:
         info = describe(data)
     except SweepError:

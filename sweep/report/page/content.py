@@ -429,7 +429,7 @@ def _again(study: Study, kinds: Sequence[Sequence[Sitting]]) -> dict[str, Any]:
     lines += [f"{mixture[0].upper()}{mixture[1:]}." for mixture in ([mixing(kinds)] if len(kinds) > 1 else [])]
     return {
         "lines": lines,
-        "recipe": recipe_text(study.recipe.to_dict()),
+        "recipe": recipe_text(study.recipe.as_written()),
         "file": f"{study.name}.toml",
         "command": command_text(study),
         "tables": tables,
