@@ -185,7 +185,7 @@ def pseudo_median(values: ArrayLike) -> float:
     the mean, and not far moved by one odd value. NaN without values.
 
     >>> pseudo_median([1.0, 2.0, 3.0, 100.0])
-    2.5
+    2.75
     """
     ordered = np.asarray(values, float)
     total = len(ordered) * (len(ordered) + 1) // 2

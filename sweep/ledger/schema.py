@@ -1,4 +1,4 @@
-"""The ledger's tables, schema version 5; `results/README.md` describes them for readers.
+"""The ledger's tables, schema version 6; `results/README.md` describes them for readers.
 
 studies  one row per study: recipe as JSON, versions and machine it was started on, when, trials in all
 trials   one row per trial, keyed by study and number: setting as JSON, seed, state, reason, epochs done, last and

@@ -35,6 +35,8 @@ ACCURACY_WITHIN = {"float32": 1e-3, "tf32": 5e-3, "bf16": 5e-3}
 def check_networks(study: Study) -> None:
     """Raises UsageError for a study that has no networks: of functions, or imported."""
     check_trains(study)
+    if study.recipe.trainer:
+        raise UsageError(f"study {study.name!r} is of your own training: its models are yours to keep")
     if study.recipe.of_function:
         raise UsageError(f"study {study.name!r} is of functions: a point is no model; expected a study of networks")
 
