@@ -544,7 +544,9 @@ def values_of(name: str) -> st.SearchStrategy:
 def recipes(draw: st.DrawFn) -> Recipe:
     axes = []
     for name in draw(
-        st.lists(st.sampled_from([name for name in TABLE if name not in ("seed", "function")]), max_size=5, unique=True)
+        st.lists(
+            st.sampled_from([name for name in TABLE if name not in ("seed", "function")]), max_size=5, unique=True
+        ).filter(lambda names: not {"steps", "epochs"} <= {*names})  # one of them decides
     ):
         row = TABLE[name]
         if row.kind in ("float", "int") and draw(st.booleans()):
