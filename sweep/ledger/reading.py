@@ -322,7 +322,7 @@ class Reader(File):
     def output(self, study: Study, number: int) -> str:
         """What a trial of a user's own code printed."""
         query = "SELECT text FROM outputs WHERE study = ? AND trial = ?"
-        rows = self._read(query, study.id, number) if self._version >= 5 else []
+        rows = self._read(query, study.id, number) if self._version >= 6 else []
         return str(rows[0][0]) if rows else ""
 
     def readings(self, study: Study, number: int | None = None) -> pd.DataFrame:
