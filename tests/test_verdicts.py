@@ -240,6 +240,8 @@ def test_no_worse_within_the_margin():
         return judge(flat(lambda s, _: 0.9 + 0.002 * rng.normal() + gain * s["batch_norm"], 10), no_worse)[0].verdict
 
     assert [verdict(gain) for gain in (0.05, -0.004, -0.03)] == ["confirmed", "confirmed", "contradicted"]
+    part = judge(flat(lambda s, _: 0.9 + 0.002 * rng.normal() - 0.02 * s["batch_norm"], 10), no_worse)[0].parts[0]
+    assert part.estimate == pytest.approx(-0.02, abs=0.002), "the difference that is told has no margin in it"
 
 
 def test_losses_are_compared_as_shares():

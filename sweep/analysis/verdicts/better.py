@@ -47,7 +47,8 @@ def _compare_everywhere(trials: Trials, column: str, claim: Claim, share: float,
     sides = side_means(*(layout.matrix(mask, "value") for mask in masks))
     scale = scale_of(trials)
     handicap, margin = _margins(claim, trials)
-    return weigh(subtract(x, y) + handicap, margin, share, at=at, scale=scale, sides=sides, facts=facts)
+    known = {"at": at, "scale": scale, "sides": sides, "facts": facts, "handicap": handicap}
+    return weigh(subtract(x, y) + handicap, margin, share, **known)
 
 
 def _margins(claim: Claim, trials: Trials) -> tuple[float, float]:
@@ -73,4 +74,5 @@ def _compare_tuned(trials: Trials, column: str, claim: Claim, share: float, at: 
     x, y = floor_lost(x[whole], y[whole])
     sides = side_means(*(pick(good, value) for good, value in zip((x, y), values, strict=True)))
     handicap, margin = _margins(claim, trials)
-    return weigh_tuned(x + handicap, y, margin, share, at=at, scale=scale, sides=sides, facts=facts)
+    known = {"at": at, "scale": scale, "sides": sides, "facts": facts, "handicap": handicap}
+    return weigh_tuned(x + handicap, y, margin, share, **known)

@@ -48,6 +48,8 @@ class Evidence:
     """Those that are the other way."""
     margin: float = 0.0
     """On the scale of the outcomes."""
+    handicap: float = 0.0
+    """What the outcomes were given before they were judged, as the margin of what is to be no worse."""
     p_for: float = 1.0
     """Of a difference above the margin; two-sided."""
     p_against: float = 1.0
@@ -73,7 +75,7 @@ class Evidence:
     @property
     def pulled(self) -> bool:
         """Whether a few outcomes pull the mean to the other side of what is typical."""
-        finite = self.outcomes[np.isfinite(self.outcomes)]
+        finite = self.outcomes[np.isfinite(self.outcomes)] - self.handicap
         return bool(len(finite) and float(finite.mean()) * pseudo_median(finite) < 0)
 
     @property
@@ -82,10 +84,11 @@ class Evidence:
         return len(self.outcomes)
 
     def interval(self, level: float) -> tuple[float, float, float]:
-        """The pseudo-median of the outcomes and its interval at the error `level`."""
+        """The pseudo-median of the outcomes, without what they were given, and its interval at the error `level`."""
         if not self.n:
             return math.nan, math.nan, math.nan
-        return signed_rank_interval(self.outcomes, level, signed_rank(self.outcomes)[1])
+        typical, low, high = signed_rank_interval(self.outcomes, level, signed_rank(self.outcomes)[1])
+        return typical - self.handicap, low - self.handicap, high - self.handicap
 
 
 def weigh(d: Floats, margin: float = 0.0, share: float = 1.0, **facts: Any) -> Evidence:
