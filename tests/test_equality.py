@@ -103,6 +103,7 @@ def test_the_comparisons_of_a_family_share_the_error():
 # Error and power
 
 
+@pytest.mark.long
 def test_at_the_margin_equal_is_said_in_at_most_5_percent_of_studies():
     """1,000 studies whose levels differ by exactly the margin: few cells and seeds, many cells, several levels, luck
     that cells share where there are seeds enough to see it."""
@@ -125,6 +126,7 @@ def test_equals_are_equal_with_enough_seeds_or_cells(cells, seeds, least, most):
     assert least <= np.mean(equal) <= most
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gap", [0.0, 0.1])
 def test_as_many_seeds_as_said_show_it_four_times_in_five(gap):
     rng = np.random.default_rng(10)

@@ -106,7 +106,13 @@ def test_a_model_is_the_network_of_its_row(trained, network):
     assert (program.predict(split.test.x)[0].numpy() == shares.argmax(1)).all()
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=name_network)
+LESS = [
+    network if place % 5 == 1 else pytest.param(network, marks=pytest.mark.long)
+    for place, network in enumerate(NETWORKS)
+]
+
+
+@pytest.mark.parametrize("network", LESS, ids=name_network)
 def test_onnxruntime_answers_the_same_for_any_batch(trained, network):
     folder = trained[1]
     model, *_ = take(folder, "nets", find(folder, "nets", **network))
@@ -120,6 +126,7 @@ def test_onnxruntime_answers_the_same_for_any_batch(trained, network):
         assert np.abs(logits - model.logits(rows[:size])).max() < 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", NETWORKS[::4], ids=name_network)
 def test_an_exported_program_answers_the_same_for_any_batch(trained, network):
     folder = trained[1]
@@ -132,6 +139,7 @@ def test_an_exported_program_answers_the_same_for_any_batch(trained, network):
         assert np.abs(program(rows[:size])[1].numpy() - plain_probabilities(model, rows[:size].numpy())).max() < 1e-6
 
 
+@pytest.mark.long
 def test_batch_norm_is_folded_in_onnx_before_the_activation_alone(trained):
     """So both ways of standing in the file are among those tested above."""
     folder = trained[1]
@@ -144,7 +152,8 @@ def test_batch_norm_is_folded_in_onnx_before_the_activation_alone(trained):
     assert "BatchNormalization" in kinds["after"]
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", pytest.param(".onnx", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
 def test_the_bytes_are_the_same_in_every_process(trained, tmp_path, suffix):
     run, _ = trained
     digests = set()

@@ -32,6 +32,7 @@ def states(folder, study: str) -> dict[int, tuple[str, str | None]]:
     return {number: (state, reason) for number, state, reason in rows}
 
 
+@pytest.mark.long
 def test_a_grid_with_every_answer_downstream(sweep, tmp_path):
     grid = ("--train", "mine.py:train", "--set", "x=0.1,0.3,0.9", "--set", "kind=a,b", "--seeds", "6")
     sweep("grid", *grid, "--study", "own")
@@ -223,6 +224,7 @@ def test_limits_of_time_and_trials(sweep, tmp_path):
     assert processes_in(tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_search_and_its_growth_ask_the_same(sweep):
     words = ("search", "--train", "mine.py:train", "--set", "x=0.0:1.0", "--set", "k=1:9", "--in-flight", "4")
     sweep(*words, "--trials", "12", "--study", "grown")
