@@ -97,6 +97,16 @@ def test_whole_numbers_are_classes_in_their_order(save):
     assert "labels 3, 5, 7 are classes 0 to 2, in this order" in info.notes
 
 
+@pytest.mark.parametrize(("x", "y"), [("x", "y"), ("images", "labels"), ("data", "target")])
+def test_one_pair_of_arrays_is_split(tmp_path, x, y):
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    np.savez(tmp_path / "a.npz", **{x: rows, y: np.arange(50) % 2})
+    source = load(str(tmp_path / "a.npz"), None, 0)
+    assert [len(labels) for _, labels in parts(source)] == [30, 10, 10]
+    together = np.concatenate([part for part, _ in parts(source)])
+    assert np.array_equal(np.sort(together, axis=0), np.sort(rows, axis=0))
+
+
 REFUSED = {
     "no file": ("gone.csv", {"target": "kind"}, "no such data file"),
     "no target": ("t.csv", {}, "which column holds the classes? expected --target with one of a, kind"),

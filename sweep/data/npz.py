@@ -26,6 +26,8 @@ NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "test": (("x_test", "test_x", "test_images", "test_data"), ("y_test", "test_y", "test_labels")),
 }
 """What rows and labels of each part are called: sweep's and Keras's names, MedMNIST's, and their kin; in any case."""
+ALONE = (("x", "data", "images", "features"), ("y", "labels", "label", "target", "targets"))
+"""What rows and labels are called where a file has one pair, which then is split three ways."""
 EXPECTED = (
     "expected arrays x_train, y_train, x_test, y_test (and x_val, y_val if you have a validation part; x_test_NAME, "
     "y_test_NAME for a further test set)"
@@ -106,6 +108,9 @@ def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str,
         further = re.fullmatch(r"([xy])_(test_[A-Za-z0-9_-]{1,40})", name)
         if further:
             found["xy".index(further[1])][further[2]] = name
+    pair = [next((by_word[choice] for choice in choices if choice in by_word), None) for choices in ALONE]
+    if not found[0] and not found[1] and all(pair):
+        return {"train": str(pair[0])}, {"train": str(pair[1])}
     missing = [
         f"{kind}_{part}" for part in ("train", "test") for kind, at in zip("xy", found, strict=True) if part not in at
     ]
