@@ -43,7 +43,7 @@ def with_options(path: str, options: Mapping[str, object]) -> str:
 
 
 def is_path(name: str) -> bool:
-    """Whether a name is that of a file by its suffix, or of a folder: with a slash in it, or there."""
+    """Whether a name is that of a file by its suffix, or of a folder: with a slash in it."""
     path = path_of(name)
     return path.lower().endswith((*ARRAYS, *TABLES)) or "/" in path or "\\" in path
 

@@ -231,6 +231,7 @@ def test_claims_about_an_imported_study(sweep, tmp_path):
     lower = claim('[[claim]]\ntext = "Less is more"\nkind = "better"\nfactor = "lr"\nlevel = 0.1\nthan = 0.2\n')
     assert "confirmed" in sweep("verdict", "t", "--claims", lower).stdout
     for bad, said in {
+        'factor = "lr"\nlevel = 0.1': "no than; the study is imported, so expected the one to compare with",
         'factor = "depth"\nlevel = 1\nthan = 2': "the recipe does not sweep it; expected one of lr",
         'factor = "lr"\nlevel = 0.3\nthan = 0.2': "lr 0.3: no trial of study 't' has it; expected one of 0.1, 0.2",
     }.items():
@@ -238,6 +239,19 @@ def test_claims_about_an_imported_study(sweep, tmp_path):
         line = sweep("verdict", "t", "--claims", claim(text), code=2).stderr
         assert said in line
         assert line.count("\n") == 1
+
+
+def test_help_shows_how_a_claim_is_written(sweep):
+    assert sweep("verdict", "--help").stdout.count("[[claim]]") == 2
+
+
+def test_a_trend_of_a_study_that_was_stopped_at_once_is_not_shown(sweep, tmp_path):
+    (tmp_path / "r.toml").write_text(
+        "epochs = 1000000\n[space]\nlr = [0.1, 0.01]\n"
+        '[[claim]]\ntext = "t"\nkind = "trend"\nfactor = "lr"\ndirection = "rises"\n'
+    )
+    sweep("grid", "r.toml", "--time-limit", "1s")
+    assert "2 trials of the study are not trained yet" in sweep("verdict", "r").stdout
 
 
 def test_a_folder_of_recipes_becomes_one_page(sweep, tmp_path):

@@ -344,6 +344,14 @@ def test_predict_on_a_named_set_takes_the_part_that_its_trial_had(sweep, tmp_pat
     assert "right in" in printed.stderr
 
 
+def test_rows_of_classes_with_other_names_are_not_called_wrong(animals, tmp_path):
+    run, _ = animals
+    np.savez(tmp_path / "other.npz", x=np.zeros((2, 3, 8, 8)), y=np.array(["violin", "flute"]))
+    said = run("predict", "a.safetensors", tmp_path / "other.npz", "-o", tmp_path / "p.csv").stdout
+    assert "its classes (flute, violin) are not the model's" in said
+    assert "right in" not in said
+
+
 def test_numbers_of_classes_stay_numbers(sweep, tmp_path):
     rng = np.random.default_rng(0)
     y = np.where(np.arange(60) % 2, -1, 1)
@@ -601,6 +609,9 @@ def test_rows_that_do_not_fit(refused, animals, tmp_path):
     assert "labels are [3]" in line("g.npz", x=np.zeros((2, 3, 8, 8)), y=np.zeros(3))
     assert "unknown part 'tests'" in line("h.npz", "--part", "tests", x=np.zeros((2, 3, 8, 8)))
     assert "no such data file" in refused("predict", "a.safetensors", "none.npz", "-o", "p.csv", by=run)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    for name in ("t.csv", "t.csv#target=b", "."):
+        assert "tables and folders are not read" in refused("predict", "a.safetensors", name, "-o", "p.csv", by=run)
     assert "unknown data set 'digit'" in refused("predict", "a.safetensors", "digit", "-o", "p.csv", by=run)
     (tmp_path / "z.npz").write_text("text")
     assert "not an .npz archive" in refused("predict", "a.safetensors", tmp_path / "z.npz", "-o", "p.csv", by=run)

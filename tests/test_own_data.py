@@ -247,6 +247,11 @@ def test_a_folder_that_cannot_be_is_refused_in_one_line(tmp_path, name):
     assert name != "no image" or "bad.png" in str(error.value)
 
 
+def test_a_folder_without_a_slash_is_told_from_an_unknown_set(sweep, tmp_path):
+    classes(tmp_path / "photos")
+    assert "photos is a folder here; expected photos/" in sweep("plan", "--data", "photos", code=2).stderr
+
+
 def test_a_class_that_only_the_test_part_has_is_named(tmp_path):
     classes(tmp_path / "train")
     save_images(tmp_path / "test", {"c/1.png": noise()})

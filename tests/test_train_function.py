@@ -118,6 +118,7 @@ def test_a_recipe_with_names_and_values_of_sweeps_own_table(sweep, tmp_path):
         ("exit", "failed", "SystemExit: 3"),
         ("gone", "failed", "exit code 4: it printed nothing"),
         ("silent", "complete", None),
+        ("far", "failed", f"epoch 1{'0' * 30} reported; expected at most 1,000,000,000,000"),
         ("back", "failed", "epoch 0 reported after epoch 1; expected each after the one before"),
     ],
 )

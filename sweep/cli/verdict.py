@@ -25,7 +25,7 @@ def verdict(
         typer.Option(
             "--claims",
             metavar="FILE",
-            help="A TOML file with tables [[claim]] to add to the study first, marked as stated afterwards.",
+            help="A TOML file with tables [\\[claim]] to add to the study first, marked as stated afterwards.",
             show_default=False,
         ),
     ] = None,
@@ -34,8 +34,8 @@ def verdict(
 ) -> None:
     """Say what became of a study's claims: confirmed, contradicted, equal for practical purposes, or not shown.
 
-    A recipe states what it expects in tables [[claim]], before anything is trained. A claim that was added when results
-    were there is marked so.
+    A recipe states what it expects in tables [\\[claim]], before anything is trained. A claim that was added when
+    results were there is marked so.
     """
     from sweep.analysis.verdicts import judge_claims
     from sweep.api import state_claims
@@ -77,6 +77,7 @@ def notes(
     from sweep.errors import SweepError, UsageError
     from sweep.host import ahead
     from sweep.report.files import SUFFIXES, check_target
+    from sweep.wording import count
 
     targets = output or []
     for target in targets:
@@ -95,7 +96,7 @@ def notes(
             failed += 1
             print(f"sweep: {file}: {str(error).removeprefix(f'{file}: ')}", file=sys.stderr)
     if not noted:
-        raise SweepError(f"{folder}: none of its {len(files)} recipes could be judged")
+        raise SweepError(f"{folder}: none of {count(len(files), 'recipe')} could be judged")
     _show_notes(noted, folder, targets, as_json)
     raise typer.Exit(1 if failed else 0)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sweep.data.npz import NAMES, brief, check_values, images, name_label
 from sweep.data.sources import KNOWN, Source, load
+from sweep.dataname import TABLES, path_of
 from sweep.errors import UsageError, unknown
 
 Array = NDArray[Any]
@@ -47,7 +48,7 @@ def read_rows(
         source = load(name, data_dir, seed).resplit(number)
         rows = _named(source, part or "test")
     else:
-        rows = _from_file(Path(name).expanduser(), name, part)
+        rows = _from_file(Path(path_of(name)).expanduser(), name, part)
     return Rows(_shaped(rows, tuple(shape)), rows.labels, rows.where)
 
 
@@ -58,6 +59,8 @@ def _named(source: Source, part: str) -> Rows:
 
 
 def _from_file(path: Path, name: str, part: str | None) -> Rows:
+    if path.suffix.lower() in TABLES or path.is_dir():
+        raise UsageError(f"{name}: tables and folders are not read here; expected an .npz or .npy of the model's rows")
     if path.suffix.lower() not in (".npz", ".npy"):
         raise unknown("data set", name, [*KNOWN, "a file FILE.npz or FILE.npy"], "data: ")
     if not path.exists():

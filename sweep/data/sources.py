@@ -160,6 +160,8 @@ def _read(name: str, values: bool) -> Arrays:
         given, options = path_of(name), options_of(name)
         if given in KNOWN and options:
             raise UsageError(f"{', '.join(options)}: for a table or a folder of images; {given} needs none")
+        if Path(given).is_dir():
+            raise UsageError(f"data: {given} is a folder here; expected {given}/ for its images")
         raise unknown("data set", name, [*KNOWN, "a file (.npz, .csv, .tsv, .parquet)", "a folder of images"], "data: ")
     path, options = Path(path_of(name)).expanduser(), options_of(name)
     suffix = path.suffix.lower()

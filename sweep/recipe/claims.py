@@ -358,5 +358,6 @@ def _other(name: str, level: Value, recipe: Recipe, where: str) -> Value:
     """The one other level, where nothing else is said."""
     others = () if recipe.imported else tuple(value for value in recipe.listed(name) if value != level)
     if len(others) != 1:
-        raise UsageError(f"{where}no than; {name} has more than two levels, so expected the one to compare with")
+        why = "the study is imported" if recipe.imported else f"{name} has more than two levels"
+        raise UsageError(f"{where}no than; {why}, so expected the one to compare with")
     return others[0]

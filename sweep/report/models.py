@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,18 @@ def answers_line(target: str, table: pd.DataFrame, where: str, labels: Sequence[
     said = f"{'' if target == '-' else f'wrote {target}: '}{count(len(table), 'row')}, {where}"
     if labels is None:
         return said
+    called = {name.removeprefix("p_") for name in table.columns[3:]}
+    if called.isdisjoint(labels):
+        return f"{said}; its classes ({_few(labels)}) are not the model's ({_few(called)}), so none is judged"
     right = int((table["prediction"].astype(str).to_numpy() == np.array(labels, dtype=object)).sum())
     share = show_metric("val_accuracy", right / len(labels))
     return f"{said}; right in {right:,} of {count(len(labels), 'row')} ({share})"
+
+
+def _few(names: Iterable[str]) -> str:
+    """Some of the names, in order."""
+    each = sorted(set(names))
+    return ", ".join(each[:3]) + (", …" if len(each) > 3 else "")
 
 
 def ensemble_json(table: StudyTable, ensemble: Ensemble) -> dict[str, Any]:

@@ -7,6 +7,9 @@ import time
 
 from sweep.space import EpochRecord, Reading, Trial
 
+LAST_EPOCH = 10**12
+"""No trial has more; a ledger keeps whole numbers up to 9e18."""
+
 
 class Misreport(Exception):
     """A trial reported what makes no sense; the text says what, and what was expected."""
@@ -83,6 +86,8 @@ class Reports:
             self._shift = 1
         if epoch + self._shift < 1 and self._held is None:
             raise Misreport(f"epoch {epoch} reported; expected 0, 1, 2, …")
+        if epoch > LAST_EPOCH:
+            raise Misreport(f"epoch {epoch} reported; expected at most {LAST_EPOCH:,}")
         return epoch + self._shift
 
     def _record(self, number: int, values: dict[str, float]) -> EpochRecord:

@@ -28,7 +28,7 @@ def _follow(trials: Trials, column: str, claim: Claim, share: float, at: object)
     each = np.array([layout.matrix(trials.frame[column] == level) for level in levels])  # [levels, cells, seeds]
     # goodness rises where the metric falls, if less is better; what diverged is the worst there is
     way = (1.0 if claim.direction == "rises" else -1.0) * (-trials.sign)
-    d = way * correlate_ranks(each) if len(levels) > 1 else np.full(each.shape[1:], np.nan)
+    d = way * correlate_ranks(each) if len(levels) > 1 else np.full(each.shape[1:] or (0, 0), np.nan)
     values = [layout.matrix(trials.frame[column] == level, "value") for level in levels]
     means = [float(value[~np.isnan(value)].mean()) if (~np.isnan(value)).any() else np.nan for value in values]
     facts = {"levels": levels, "means": means}
