@@ -271,7 +271,7 @@ def test_the_usable_range_is_counted():
     verdict = judge(table, CLAIMS["wider"])[0]
     assert verdict.verdict == "confirmed"
     assert verdict.parts[0].evidence.sides == (3.0, 2.0)
-    assert "3.0 with on (0.01 to 1) and 2.0 with off (0.01 to 0.1)" in sentences(verdict)[0]
+    assert "3.0 with on (0.01 to 1), 2.0 with off (0.01 to 0.1)" in sentences(verdict)[0]
 
 
 def test_never_is_later_than_any_step_and_no_ratio_is_made_up():

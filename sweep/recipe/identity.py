@@ -282,7 +282,7 @@ class Recipe:
         if self.of_function or seeds >= needed:
             return []
         claims = count(len(self.claims), "claim")
-        few = f"with {count(seeds, 'seed')} what is judged over seeds cannot be shown"
+        few = f"with {count(seeds, 'seed')} what is judged over seeds may not be shown"
         return [f"{claims}: {few}; expected --seeds {needed}"]
 
     def _same_paths(self) -> list[str]:

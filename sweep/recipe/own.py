@@ -249,7 +249,7 @@ def fit_own(trainer: Trainer, names: Sequence[str], plain: dict[str, Any], where
     if metric in names:
         raise UsageError(f"{where}metric = {metric}: is a hyperparameter of the space, too; expected another name")
     if "direction" not in plain and metric not in METRICS:
-        raise UsageError(f"{where}metric = {metric}: expected direction, too: minimize or maximize")
+        raise UsageError(f"{where}metric = {metric}: expected direction, too (--direction): minimize or maximize")
     return plain | {"trainer": trainer, "data": TRAINER_DATA, "metric": metric}
 
 

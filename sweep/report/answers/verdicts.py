@@ -97,7 +97,7 @@ def _sentence(verdict: Verdict, part: Part) -> str:
     at = f"{claim.by} {show_value(evidence.at)}: " if claim.by is not None else ""
     said = part.verdict if claim.by is not None else ""
     if not evidence.n:
-        return f"{at}no two trials to compare."
+        return f"{at}no two trials to compare: that takes a grid, with settings that differ in one thing, and seeds."
     body = _BODIES[claim.kind](verdict, part)
     ends = [body, _counted(claim, evidence), f"{equals(part.p)}{f', {said}' if said else ''}"]
     text = f"{at}{'; '.join(end for end in ends if end)}."
@@ -190,7 +190,7 @@ def _ranges(verdict: Verdict, part: Part) -> str:
     usable = show_metric(verdict.metric, claim.usable)
     bound = "at most" if _less_is_better(verdict) else "at least"
     of = count(len(evidence.facts["values"]), "value")
-    return f"of {of} of {claim.range}, {verdict.metric} is {bound} {usable} at {texts[0]} and {texts[1]}"
+    return f"of {of} of {claim.range}, {verdict.metric} is {bound} {usable} at so many: {texts[0]}, {texts[1]}"
 
 
 def _steps(verdict: Verdict, part: Part) -> str:
