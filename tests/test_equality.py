@@ -126,7 +126,7 @@ def test_equals_are_equal_with_enough_seeds_or_cells(cells, seeds, least, most):
     assert least <= np.mean(equal) <= most
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [0.0, 0.1])
 def test_as_many_seeds_as_said_show_it_four_times_in_five(gap):
     rng = np.random.default_rng(10)

@@ -152,8 +152,9 @@ def test_batch_norm_is_folded_in_onnx_before_the_activation_alone(trained):
     assert "BatchNormalization" in kinds["after"]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(".safetensors", marks=pytest.mark.long), pytest.param(".onnx", marks=pytest.mark.slow)]
+)
 def test_the_bytes_are_the_same_in_every_process(trained, tmp_path, suffix):
     run, _ = trained
     digests = set()
