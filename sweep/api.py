@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sweep.data import DataInfo, describe
+from sweep.errors import SweepError
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
 from sweep.plan import Plan, plan_grid, plan_search
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from sweep.analysis import Effect, SettingsBoard, StudyTable
     from sweep.analysis.confirming import Confirmation
     from sweep.analysis.verdicts import Verdict
+    from sweep.report.page.notes import Note
 
 
 def run(
@@ -296,6 +298,29 @@ def state_claims(ledger: Ledger, study: Record, file: Path) -> Record:
     for claim in claims:
         check_claim(study_table(ledger, study, claim.metric), claim)
     return ledger.state(study, claims, len(study.recipe.seeds))
+
+
+def judge_recipe(file: Path, name: str, results: Path) -> Note:
+    """What became of the claims of a recipe's study, which was trained, with the picture of each that can be drawn."""
+    from sweep.analysis import study_table
+    from sweep.analysis.pictures import Picture, draw_picture
+    from sweep.analysis.verdicts import judge_claims
+    from sweep.recipe import header_of
+    from sweep.report.answers.verdicts import condition_of, picture_of
+    from sweep.report.page.notes import Note
+
+    with Ledger(results) as ledger:
+        study = ledger.study(name)
+        verdicts = judge_claims(ledger, study)
+        pictures: list[Picture | None] = []
+        for verdict in verdicts:
+            kind, names = picture_of(verdict)
+            try:
+                table = study_table(ledger, study, verdict.claim.metric, where=condition_of(verdict.claim))
+                pictures.append(draw_picture(ledger, study, table, kind, names))
+            except SweepError:
+                pictures.append(None)
+    return Note(str(file), study, header_of(file), verdicts, pictures)
 
 
 def _search_notes(recipe: Recipe, plan: Plan, trials: int) -> list[str]:

@@ -13,8 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from sweep.errors import SweepError, UsageError
-from sweep.hyperparameters import FUNCTION, TABLE, Hyperparameter, show_value
-from sweep.recipe import SET
+from sweep.hyperparameters import FUNCTION, SET, TABLE, Hyperparameter, show_value
 
 
 def _complete_study(incomplete: str) -> list[str]:

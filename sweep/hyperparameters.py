@@ -26,6 +26,9 @@ class OwnSetting(Setting):
 
 Condition = Callable[[Value], bool]
 
+SET = "set "
+"""What the flag --set NAME=VALUES is called among flags, before its name."""
+
 
 @dataclass(frozen=True)
 class Hyperparameter:

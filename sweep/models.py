@@ -22,15 +22,12 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sweep import nets
-from sweep.data import Part
+from sweep.data import Array, Part
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import Setting, restored
-
-Array = NDArray[Any]
 
 SUFFIXES = (".safetensors", ".onnx", ".pt2")
 FORMAT = 1

@@ -63,6 +63,12 @@ def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
     return place[codes], [plain_value(levels[i]) for i in order]
 
 
+def only_at_some(column: pd.Series, level: Codes) -> bool:
+    """Whether a hyperparameter has a value at some levels and none at others, so that it cannot be matched."""
+    counts = np.bincount(level, column.notna())
+    return bool((counts == 0).any() and (counts > 0).any())
+
+
 def plain_value(value: Any) -> Any:
     """A value of plain Python."""
     return value.item() if isinstance(value, np.generic) else value

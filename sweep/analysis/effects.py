@@ -18,6 +18,7 @@ from sweep.analysis.cells import (
     comparable,
     encode_levels,
     label_of,
+    only_at_some,
     select_finished,
 )
 from sweep.analysis.equality import check_margin, judge_with_margin
@@ -209,7 +210,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         raise UsageError(f"{label_of(name)}: fewer than two of its levels were trained to the end; nothing to compare")
     level, levels = encode_levels(trials[name])
     others = [column for column in table.swept if column != name and column in trials and trials[column].nunique() > 0]
-    averaged = [column for column in others if _only_at_some(trials[column], level)]
+    averaged = [column for column in others if only_at_some(trials[column], level)]
     matched = [column for column in others if column not in averaged]
     if by in averaged:
         where = f"--by {label_of(by or '')}"
@@ -278,12 +279,6 @@ def _few(name: str, levels: list[Any]) -> None:
 
 def _numbers(levels: list[Any]) -> bool:
     return all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
-
-
-def _only_at_some(column: pd.Series, level: Codes) -> bool:
-    """Whether a hyperparameter has a value at some levels and none at others, so that it cannot be matched."""
-    counts = np.bincount(level, column.notna())
-    return bool((counts == 0).any() and (counts > 0).any())
 
 
 def _buckets(values: pd.Series) -> tuple[Codes, list[Any]]:

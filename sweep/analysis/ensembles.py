@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.analysis.settings import SettingsBoard, rank_settings
-from sweep.analysis.statistics import bootstrap_mean
+from sweep.analysis.statistics import Floats, bootstrap_mean
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
-
-Floats = NDArray[np.float64]
 
 Z = 1.959964
 """The normal distribution's quantile of a 95% interval."""

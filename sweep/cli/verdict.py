@@ -13,7 +13,6 @@ from sweep.errors import Interrupted
 from sweep.flags import DEFAULT_RESULTS, Device, Jobs, Json, Results, Running, StudyName
 
 if TYPE_CHECKING:
-    from sweep.analysis.pictures import Picture
     from sweep.report.page.notes import Note
 
 
@@ -86,33 +85,26 @@ def notes(
     if not files:
         raise UsageError(f"{folder}: no recipes there; expected a folder with files ending in .toml")
     ahead()
-    noted, failed = [], 0
+    judged, failed = [], 0
     for file in files:
         try:
-            noted.append(_note(file, results, Running(jobs, device)))
+            judged.append(_note(file, results, Running(jobs, device)))
         except Interrupted:
             raise
         except SweepError as error:
             failed += 1
             print(f"sweep: {file}: {str(error).removeprefix(f'{file}: ')}", file=sys.stderr)
-    if not noted:
+    if not judged:
         raise SweepError(f"{folder}: none of {count(len(files), 'recipe')} could be judged")
-    _show_notes(noted, folder, targets, as_json)
+    _show_notes(judged, folder, targets, as_json)
     raise typer.Exit(1 if failed else 0)
 
 
 def _note(file: Path, results: Path, running: Running) -> Note:
     """A recipe's study, trained as far as it is not, and judged."""
-    from sweep.analysis import study_table
-    from sweep.analysis.pictures import draw_picture
-    from sweep.analysis.verdicts import judge_claims
-    from sweep.api import train
-    from sweep.errors import SweepError, UsageError
-    from sweep.ledger import Ledger
+    from sweep.api import judge_recipe, train
+    from sweep.errors import UsageError
     from sweep.progress import watcher
-    from sweep.recipe import header_of
-    from sweep.report.answers.verdicts import condition_of, picture_of
-    from sweep.report.page.notes import Note
 
     recipe, name = load(file, {}, None)
     if not recipe.claims:
@@ -120,35 +112,23 @@ def _note(file: Path, results: Path, running: Running) -> Note:
     summary = train(recipe, name, results, run_options(running), watcher(console(stderr=True)))
     if summary.stopped == "interrupted":
         raise Interrupted("interrupted; the same command goes on")
-    with Ledger(results) as ledger:
-        stored = ledger.study(name)
-        verdicts = judge_claims(ledger, stored)
-        pictures: list[Picture | None] = []
-        for verdict in verdicts:
-            kind, names = picture_of(verdict)
-            try:
-                claim = verdict.claim
-                table = study_table(ledger, stored, claim.metric, where=condition_of(claim))
-                pictures.append(draw_picture(ledger, stored, table, kind, names))
-            except SweepError:
-                pictures.append(None)
-    return Note(str(file), stored, header_of(file), verdicts, pictures)
+    return judge_recipe(file, name, results)
 
 
-def _show_notes(noted: list[Note], folder: Path, targets: list[str], as_json: bool) -> None:
+def _show_notes(judged: list[Note], folder: Path, targets: list[str], as_json: bool) -> None:
     from rich.text import Text
 
     from sweep.report.files import export_table, records
     from sweep.report.page.notes import count_verdicts, save_notes, summary, verdicts_table
 
     if as_json:
-        say(records(verdicts_table(noted)))
+        say(records(verdicts_table(judged)))
     else:
-        say(summary(noted))
-        say(Text(f"\n{count_verdicts(noted)}"))
+        say(summary(judged))
+        say(Text(f"\n{count_verdicts(judged)}"))
     for target in targets:
         if target.lower().endswith(".html"):
-            save_notes(noted, folder.resolve().name, target)
+            save_notes(judged, folder.resolve().name, target)
         else:
-            export_table(verdicts_table(noted), target)
+            export_table(verdicts_table(judged), target)
         print(f"wrote {target}", file=sys.stderr)

@@ -8,17 +8,13 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweep.data.npz import NAMES, brief, check_values, images, name_label
+from sweep.data.npz import NAMES, Array, brief, check_values, images, name_label
 from sweep.data.sources import KNOWN, Source, load
 from sweep.dataname import TABLES, path_of
 from sweep.errors import UsageError, unknown
-
-Array = NDArray[Any]
 
 ALONE = ("x", "rows", "images", "data")
 """What rows that belong to no part are called; their labels are `y` or `labels`, if there are any."""

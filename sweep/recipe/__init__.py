@@ -15,14 +15,14 @@ reading   a recipe of TOML and flags, or of the ledger
 """
 
 from sweep.recipe.axes import parse_seeds
-from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_claims
+from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_claims, seeds_for
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
 from sweep.recipe.own import KINDS as TRAINERS
-from sweep.recipe.own import TRAINER_DATA, Trainer, check_trainer
-from sweep.recipe.reading import SET, header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
+from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
+from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -31,12 +31,12 @@ __all__ = [
     "HOW",
     "KINDS",
     "METRICS",
+    "METRIC_NAME",
     "OBJECTIVES",
     "PRECISIONS",
     "PRUNERS",
     "RECIPE_KEYS",
     "SAMPLERS",
-    "SET",
     "TRAINERS",
     "TRAINER_DATA",
     "VALUE",
@@ -60,4 +60,5 @@ __all__ = [
     "read_claims",
     "recipe_from_dict",
     "recipe_of",
+    "seeds_for",
 ]

@@ -140,7 +140,7 @@ SURE = 0.05
 """The error of all claims of a study together."""
 
 
-def seeds_for(parts: int) -> int:
+def seeds_for(parts: float) -> int:
     """Seeds from which on one of so many claims can be shown over seeds: n of one sign have p = 2^(1 - n), and the
     smallest p counts as many times as there are claims, or parts of them (Holm 1979).
 

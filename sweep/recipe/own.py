@@ -25,6 +25,9 @@ TRAINER_DATA = "own"
 
 KINDS = ("train", "command")
 
+METRIC_NAME = r"[A-Za-z_][\w./-]{0,63}"
+"""What a metric that own code reports may be called."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TAKEN = ("seed", "seeds", "trial", "number", "state", "reason", "traceback", "setting", "seconds", "sitting", "rank")
 """Names that mean something else in tables of trials, and in commands."""
@@ -258,7 +261,7 @@ _WORDS = {"train": "function", "command": "command"}
 
 def check_metric(key: str, value: object, where: str) -> str:
     """The name of the metric that a trainer reports. Raises UsageError."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][\w./-]{0,63}", value):
+    if not isinstance(value, str) or not re.fullmatch(METRIC_NAME, value):
         raise UsageError(f"{where}{key} = {show_given(value)}: expected a name that is reported, such as val_loss")
     if value.startswith("test_"):
         raise UsageError(f"{where}{show_given(value)}: nothing is selected on test data; expected another metric")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sweep.dataname import OPTIONS, is_path, options_of, path_of, with_options
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import TABLE, show_given
+from sweep.hyperparameters import SET, TABLE, show_given
 from sweep.recipe.axes import parse_flag, read_axis
 from sweep.recipe.claims import Claim, claim_from_dict, fit_claims, read_claims
 from sweep.recipe.functions import fit_functions
@@ -32,9 +32,6 @@ from sweep.recipe.own import (
 )
 from sweep.recipe.search import aim_metric, read_search
 from sweep.space import Axis, Grid, Watch
-
-SET = "set "
-"""What the flag --set NAME=VALUES is called among flags, before its name."""
 
 
 def load_recipe(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None = None) -> Recipe:
@@ -193,7 +190,8 @@ def _own_entries(
         else:
             axes.append(read_own_axis(key, value, where))
     if "settings" in entries:
-        plain["settings"], axes = own_settings(entries["settings"][0], axes, entries["settings"][1])  # type: ignore[assignment]
+        plain["settings"], listed = own_settings(entries["settings"][0], axes, entries["settings"][1])
+        axes = [*listed]
     trainer = _trainer(entries, table, file)
     names = [axis.name for axis in axes]
     if file != "ledger":

@@ -75,15 +75,9 @@ def trial_report(
         parts += _own_curve(epochs, own, width)
     elif len(epochs):
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
-        table = Columns()
-        names = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
-        for name in names:
-            table.add_column(name, justify="right")
-        shown = sorted({round(i * (len(epochs) - 1) / (ROWS - 1)) for i in range(ROWS)})
-        for place in shown:
-            values = epochs.iloc[place]
-            table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
-        lines = [_left_out(epochs["epoch"].tolist(), shown), *MEASURED]
+        names = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
+        table, left_out = _epoch_table(epochs, names)
+        lines = [left_out, *MEASURED]
         parts += [table, Text(), *(Text(line, "dim") for line in lines if line)]
     else:
         above = ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")
@@ -112,17 +106,22 @@ def _own_curve(epochs: pd.DataFrame, metric: str, width: int) -> list[Renderable
     if not len(epochs):
         return []
     others = [name for name in map(str, epochs.columns) if name not in ("epoch", metric, "seconds")]
-    names = ["epoch", metric, *(name for name in others if not name.startswith("test_")), "seconds"]
+    names = [metric, *(name for name in others if not name.startswith("test_")), "seconds"]
+    table, left_out = _epoch_table(epochs, names)
+    curve = [curves({metric: epochs[metric].tolist()}, min(width, 72)), Text()] if len(epochs) > 1 else []
+    return [*curve, table, *([Text(), Text(left_out, "dim")] if left_out else [])]
+
+
+def _epoch_table(epochs: pd.DataFrame, names: Sequence[str]) -> tuple[Columns, str]:
+    """Epochs with some of their numbers, of many some spread over all; and which are left out, in words."""
     table = Columns()
-    for name in names:
+    for name in ("epoch", *names):
         table.add_column(name, justify="right")
-    shown = sorted({round(i * (len(epochs) - 1) / (ROWS - 1)) for i in range(ROWS)})
-    for place in shown:
+    places = sorted({round(i * (len(epochs) - 1) / (ROWS - 1)) for i in range(ROWS)})
+    for place in places:
         values = epochs.iloc[place]
-        table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names[1:]))
-    left = _left_out(epochs["epoch"].tolist(), shown)
-    drawn = [curves({metric: epochs[metric].tolist()}, min(width, 72)), Text()] if len(epochs) > 1 else []
-    return [*drawn, table, *([Text(), Text(left, "dim")] if left else [])]
+        table.add_row(str(int(values["epoch"])), *(show_metric(name, values[name]) for name in names))
+    return table, _left_out(epochs["epoch"].tolist(), places)
 
 
 def _ends(row: dict[str, Any], epochs: pd.DataFrame, ends: pd.DataFrame) -> list[Text]:

@@ -142,9 +142,11 @@ def _describe(
     study: Study, row: dict[str, Any], setting: Setting, source: Source, refit: bool, used: int
 ) -> dict[str, Any]:
     """What a file says of its model."""
+    from sweep.models import FORMAT
+
     recipe, info = study.recipe, source.info
     return {
-        "format": 1,
+        "format": FORMAT,
         "study": study.name,
         "trial": row["trial"],
         "setting": stored(setting),

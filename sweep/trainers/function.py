@@ -19,13 +19,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sweep.recipe import Trainer
+from sweep.recipe import METRIC_NAME, Trainer
 from sweep.space import Trial
 from sweep.trainers.lines import Report
 from sweep.trainers.output import Output
 from sweep.trainers.processes import end_group, end_orphans, exit_handles, hear_signals, read_some, tie_to
-
-_METRIC = re.compile(r"[A-Za-z_][\w./-]{0,63}")
 
 
 class Stop(BaseException):
@@ -176,7 +174,7 @@ def _reporter(tasks: int, reports: int) -> Callable[..., None]:
         if not metrics:
             raise TypeError("report(epoch, **metrics): no metric given; expected such as report(3, val_loss=0.2)")
         for name in metrics:
-            if not _METRIC.fullmatch(name):
+            if not re.fullmatch(METRIC_NAME, name):
                 raise ValueError(f"report: {name!r} is no name of a metric")
         values = {name: float(value) for name, value in metrics.items()}
         os.write(reports, json.dumps(["report", operator.index(epoch), values]).encode() + b"\n")

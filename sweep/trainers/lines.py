@@ -1,4 +1,4 @@
-"""What a trial reports, as lines of text: JSON, or name=number. Needs nothing.
+"""What a trial reports, as lines of text: JSON, or name=number. Needs recipe.
 
 A line is data, whatever wrote it: it is never evaluated or unpickled.
 """
@@ -10,6 +10,8 @@ import math
 import re
 from typing import NamedTuple
 
+from sweep.recipe import METRIC_NAME
+
 
 class Report(NamedTuple):
     """What a line says."""
@@ -19,11 +21,9 @@ class Report(NamedTuple):
     values: dict[str, float]
 
 
-_METRIC = re.compile(r"[A-Za-z_][\w./-]{0,63}")
-_PAIR = re.compile(
-    r"([A-Za-z_][\w./-]{0,63})\s*[=:]\s*([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?))",
-    re.I,
-)
+_NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
+_PAIR = re.compile(rf"({METRIC_NAME})\s*[=:]\s*({_NUMBER})", re.I)
+_GAP = re.compile(r"[\s,;]+|$")
 
 
 def read_line(line: str) -> Report | None:
@@ -48,7 +48,7 @@ def _read_json(text: str) -> dict[str, float]:
         return {}
     out = {}
     for name, value in table.items():
-        if _METRIC.fullmatch(name) and not isinstance(value, bool) and isinstance(value, int | float | None):
+        if re.fullmatch(METRIC_NAME, name) and not isinstance(value, bool) and isinstance(value, int | float | None):
             out[name] = math.nan if value is None else _number(value)
     return out
 
@@ -69,7 +69,7 @@ def _read_pairs(text: str) -> dict[str, float]:
         if match is None:
             return {}
         out[match[1]] = float(match[2])
-        rest = re.compile(r"[\s,;]+|$").match(text, match.end())
+        rest = _GAP.match(text, match.end())
         if rest is None:
             return {}
         place = rest.end()

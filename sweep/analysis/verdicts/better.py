@@ -36,19 +36,15 @@ def weigh_levels(table: StudyTable, claim: Claim, share: float) -> list[Evidence
 
 def _compare_everywhere(trials: Trials, column: str, claim: Claim, share: float, at: object) -> Evidence:
     """Settings that agree on the rest."""
-    frame = trials.frame
-    chosen = frame[column].isin([claim.level, claim.than])
-    trials = Trials(frame[chosen].reset_index(drop=True), trials.others, trials.log, trials.sign)
+    trials = trials.keep(trials.frame[column].isin([claim.level, claim.than]))
     layout = trials.lay_out(column)
     masks = [trials.frame[column] == level for level in (claim.level, claim.than)]
     x, y = (layout.matrix(mask) for mask in masks)
-    lost = count_lost(layout, masks)
-    facts = {"lost": lost, "of": [int(mask.sum()) for mask in masks]}
+    facts = {"lost": count_lost(layout, masks), "of": [int(mask.sum()) for mask in masks]}
     sides = side_means(*(layout.matrix(mask, "value") for mask in masks))
-    scale = scale_of(trials)
     handicap, margin = _margins(claim, trials)
-    known = {"at": at, "scale": scale, "sides": sides, "facts": facts, "handicap": handicap}
-    return weigh(subtract(x, y) + handicap, margin, share, **known)
+    fields = {"at": at, "scale": scale_of(trials), "sides": sides, "facts": facts, "handicap": handicap}
+    return weigh(subtract(x, y) + handicap, margin, share, **fields)
 
 
 def _margins(claim: Claim, trials: Trials) -> tuple[float, float]:
@@ -60,10 +56,9 @@ def _margins(claim: Claim, trials: Trials) -> tuple[float, float]:
 
 def _compare_tuned(trials: Trials, column: str, claim: Claim, share: float, at: object) -> Evidence:
     """Each level with the rest tuned for it."""
-    frame = trials.frame[trials.frame[column].isin([claim.level, claim.than])].reset_index(drop=True)
-    trials = Trials(frame, trials.others, trials.log, trials.sign)
+    trials = trials.keep(trials.frame[column].isin([claim.level, claim.than]))
     layout = trials.lay_out(column)
-    masks = [frame[column] == level for level in (claim.level, claim.than)]
+    masks = [trials.frame[column] == level for level in (claim.level, claim.than)]
     x, y = (layout.matrix(mask) for mask in masks)
     whole = ~np.isnan(x).any(axis=1) & ~np.isnan(y).any(axis=1)
     scale = scale_of(trials)
@@ -74,5 +69,5 @@ def _compare_tuned(trials: Trials, column: str, claim: Claim, share: float, at: 
     x, y = floor_lost(x[whole], y[whole])
     sides = side_means(*(pick(good, value) for good, value in zip((x, y), values, strict=True)))
     handicap, margin = _margins(claim, trials)
-    known = {"at": at, "scale": scale, "sides": sides, "facts": facts, "handicap": handicap}
-    return weigh_tuned(x + handicap, y, margin, share, **known)
+    fields = {"at": at, "scale": scale, "sides": sides, "facts": facts, "handicap": handicap}
+    return weigh_tuned(x + handicap, y, margin, share, **fields)

@@ -58,8 +58,7 @@ def _clearest(both: list[Evidence]) -> Evidence:
 
 
 def _compare(trials: Trials, column: str, on: str, claim: Claim, pair: tuple[Any, Any], share: float) -> Evidence:
-    kept = trials.frame[trials.frame[on].isin(pair) & trials.frame[column].isin([claim.level, claim.than])]
-    trials = Trials(kept.reset_index(drop=True), trials.others, trials.log, trials.sign)
+    trials = trials.keep(trials.frame[on].isin(pair) & trials.frame[column].isin([claim.level, claim.than]))
     layout = trials.lay_out(column, on)
     gains = [_gain(layout, trials.frame, column, on, claim, value) for value in pair]
     facts = {"at": list(pair), "infinite": [int(np.isinf(gain).sum()) for gain in gains]}

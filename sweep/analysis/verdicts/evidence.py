@@ -23,6 +23,7 @@ import numpy as np
 from sweep.analysis.pairing import ALPHA, MOST_NEEDED, POWER, share_luck
 from sweep.analysis.significance import pseudo_median, signed_rank, signed_rank_interval
 from sweep.analysis.statistics import Floats, deviation
+from sweep.recipe import seeds_for
 
 WORST = 10.0
 """What an infinite difference counts beside those of other cells, in units of the largest finite one."""
@@ -104,8 +105,9 @@ def weigh(d: Floats, margin: float = 0.0, share: float = 1.0, **facts: Any) -> E
     if unit == "seeds" and len(cells) >= fewest and not len(seeds):
         unit = "cells"
     outcomes = cells if unit == "cells" else seeds
-    both = [cells, seeds] if lucky and len(cells) >= fewest else [outcomes]
-    p_for, p_against, p_equal = (max(ps) for ps in zip(*(_ask(values, margin) for values in both), strict=True))
+    samples = [cells, seeds] if lucky and len(cells) >= fewest else [outcomes]
+    p_for, p_against, p_equal = (max(ps) for ps in zip(*(_ask(sample, margin) for sample in samples), strict=True))
+    needed = _count_needed(seeds, margin, ALPHA * share, fewest) if unit == "seeds" else math.nan
     return Evidence(
         unit=unit,
         outcomes=outcomes,
@@ -118,25 +120,30 @@ def weigh(d: Floats, margin: float = 0.0, share: float = 1.0, **facts: Any) -> E
         p_against=p_against,
         p_equal=p_equal,
         fewest=fewest,
-        needed=_count_needed(seeds if unit == "seeds" else outcomes, margin, ALPHA * share, fewest, unit),
+        needed=needed,
         **facts,
     )
 
 
 def count_fewest(share: float) -> int:
-    """Outcomes of one sign that are needed to show anything at a share of the error: n of them have p = 2^(1 - n)."""
-    return math.ceil(1 - math.log2(ALPHA * share) - 1e-9)
+    """Outcomes of one sign that are needed to show anything at a share of the error."""
+    return seeds_for(1 / share)
 
 
 def _ask(outcomes: Floats, margin: float) -> tuple[float, float, float]:
     """p of above the margin, p of below minus the margin (two-sided both), p of within (TOST)."""
-    above, p_above = _side(outcomes - margin)
-    below, p_below = _side(outcomes + margin)
-    p_for = p_above if above > 0 else 1.0
-    p_against = p_below if below < 0 else 1.0
+    p_for, p_against, p_equal = combine_tests(_side(outcomes - margin), _side(outcomes + margin))
     if not margin or not np.isfinite(outcomes).all() or abs(float(outcomes.mean())) > margin:
         return p_for, p_against, 1.0  # a few far ones may hide behind what is typical: the mean tells
-    ends = (p_above / 2 if above < 0 else 1.0), (p_below / 2 if below > 0 else 1.0)
+    return p_for, p_against, p_equal
+
+
+def combine_tests(above: tuple[int, float], below: tuple[int, float]) -> tuple[float, float, float]:
+    """p of above the margin, of below minus the margin, of within it. above: which way the outcomes less the margin
+    lean, and their two-sided p; below: the same of the outcomes and the margin."""
+    p_for = above[1] if above[0] > 0 else 1.0
+    p_against = below[1] if below[0] < 0 else 1.0
+    ends = (above[1] / 2 if above[0] < 0 else 1.0), (below[1] / 2 if below[0] > 0 else 1.0)
     return p_for, p_against, max(ends)
 
 
@@ -186,13 +193,11 @@ def _less_sure(seeds: Floats, cells: Floats) -> bool:
     return signed_rank(seeds)[1] > signed_rank(cells)[1]
 
 
-def _count_needed(outcomes: Floats, margin: float, alpha: float, fewest: int, unit: str) -> float:
-    """Seeds (or cells) with which the mean seen would lie far enough from the nearest margin to be shown with chance
+def _count_needed(outcomes: Floats, margin: float, alpha: float, fewest: int) -> float:
+    """Seeds with which the mean seen would lie far enough from the nearest margin to be shown with chance
     `POWER` (Cohen 1988, section 2.4), at least as many as can show anything."""
     from scipy import stats
 
-    if unit != "seeds":
-        return math.nan
     reach = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
     finite = outcomes[np.isfinite(outcomes)]
     if len(outcomes) < 2:

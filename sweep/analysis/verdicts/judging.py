@@ -104,16 +104,16 @@ def judge_claims(ledger: Ledger, study: Study) -> list[Verdict]:
             f"its recipe, or `sweep verdict {study.name} --claims FILE`"
         )
     tables = {metric: study_table(ledger, study, metric) for metric in {claim.metric for claim in claims}}
-    weighed = [_weigh(ledger, study, tables[claim.metric], claim, 1 / len(claims)) for claim in claims]
-    flat = [(each, 1 / len(parts)) for parts, _ in weighed for each in parts]
-    p, weights = [each.p for each, _ in flat], [weight for _, weight in flat]
-    judged = iter(zip(holm(p, weights), holm_levels(p, weights, ALPHA), strict=True)) if flat else iter(())
+    evidence = [_weigh(ledger, study, tables[claim.metric], claim, 1 / len(claims)) for claim in claims]
+    p = [each.p for parts, _ in evidence for each in parts]
+    weights = [1 / len(parts) for parts, _ in evidence for _ in parts]
+    corrected = zip(holm(p, weights), holm_levels(p, weights, ALPHA), strict=True)
     counts = ledger.counts(study)
     state: dict[str, Any] = {"seeds": len(study.recipe.seeds), "left": counts["waiting"] + counts["running"]}
     out = []
-    for claim, (evidence, problem) in zip(claims, weighed, strict=True):
+    for claim, (each, problem) in zip(claims, evidence, strict=True):
         table = tables[claim.metric]
-        parts = [_judge_part(claim, each, *map(float, next(judged))) for each in evidence]
+        parts = [_judge_part(claim, part, *map(float, next(corrected))) for part in each]
         verdict = Verdict(claim, table.metric, _sum_up(parts), table.sign < 0, parts, problem=problem, **state)
         out.append(_with_exceptions(table, verdict))
     return out
@@ -130,13 +130,15 @@ def _weigh(ledger: Ledger, study: Study, table: StudyTable, claim: Claim, share:
 
 
 def _judge_part(claim: Claim, evidence: Evidence, p: float, level: float) -> Part:
-    verdict = NOT_SHOWN
-    if p <= ALPHA:
-        ways = {evidence.p_for: CONFIRMED, evidence.p_against: CONTRADICTED, evidence.p_equal: EQUAL}
-        verdict = ways[evidence.p]
-        if claim.kind == "equal":
-            verdict = CONFIRMED if verdict == EQUAL else CONTRADICTED
-    within = evidence.p_equal == evidence.p and verdict != NOT_SHOWN
+    within = p <= ALPHA and evidence.p_equal == evidence.p
+    if p > ALPHA:
+        verdict = NOT_SHOWN
+    elif claim.kind == "equal":
+        verdict = CONFIRMED if within else CONTRADICTED
+    elif within:
+        verdict = EQUAL
+    else:
+        verdict = CONFIRMED if evidence.p_for == evidence.p else CONTRADICTED
     return Part(evidence, verdict, p, *evidence.interval(min(1.0, 2 * level) if within else level))
 
 

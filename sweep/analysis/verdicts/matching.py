@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, column_of, combine_codes, encode_levels, label_of, select_finished
+from sweep.analysis.cells import Codes, column_of, combine_codes, encode_levels, label_of, only_at_some, select_finished
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.statistics import Floats, by_ratio, fair_scale
 from sweep.analysis.table import StudyTable
@@ -34,8 +34,12 @@ class Trials:
 
     def at(self, column: str, value: Any) -> Trials:
         """Those with a value."""
-        frame = self.frame[self.frame[column] == value].reset_index(drop=True)
-        return Trials(frame, [name for name in self.others if name != column], self.log, self.sign)
+        others = [name for name in self.others if name != column]
+        return replace(self.keep(self.frame[column] == value), others=others)
+
+    def keep(self, chosen: pd.Series) -> Trials:
+        """Some of them."""
+        return replace(self, frame=self.frame[chosen].reset_index(drop=True))
 
     def levels(self, column: str) -> list[Any]:
         """The values that occur, in a person's order."""
@@ -47,17 +51,11 @@ class Trials:
         rest = [name for name in self.others if name not in apart]
         if len(apart):
             group = combine_codes([encode_levels(self.frame[name])[0] + 1 for name in apart], len(self.frame))
-            rest = [name for name in rest if not _only_at_some(self.frame[name], group)]
+            rest = [name for name in rest if not only_at_some(self.frame[name], group)]
         codes = [encode_levels(self.frame[name])[0] + 1 for name in rest]
         cell = combine_codes(codes, len(self.frame))
         seed, seeds = encode_levels(self.frame["seed"])
-        first = self.frame.loc[np.unique(cell, return_index=True)[1], rest].reset_index(drop=True)
-        return Layout(self.frame, cell, seed, first, len(seeds))
-
-
-def _only_at_some(column: pd.Series, group: Codes) -> bool:
-    counts = np.bincount(group, column.notna())
-    return bool((counts == 0).any() and (counts > 0).any())
+        return Layout(self.frame, cell, seed, int(cell.max(initial=-1)) + 1, len(seeds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +67,12 @@ class Layout:
     """Of each trial. [n]"""
     seed: Codes
     """Of each trial. [n]"""
-    first: pd.DataFrame
-    """What the trials of a cell have in common; one row per cell."""
+    cells: int
     seeds: int
 
     def matrix(self, chosen: pd.Series, of: str = "good") -> Floats:
         """A column of the chosen trials as [cells, seeds], averaged where a cell has several, NaN where it has none."""
-        total = np.zeros((len(self.first), self.seeds))
+        total = np.zeros((self.cells, self.seeds))
         many = np.zeros_like(total)
         rows = chosen.to_numpy(bool)
         place = self.cell[rows], self.seed[rows]

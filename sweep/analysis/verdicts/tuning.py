@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sweep.analysis.statistics import Floats
-from sweep.analysis.verdicts.evidence import Evidence, weigh
+from sweep.analysis.verdicts.evidence import Evidence, combine_tests, weigh
 
 WHOLE = 12
 """Seeds up to which all ways to exchange two levels are counted; of more, `DRAWN` are drawn."""
@@ -39,10 +39,8 @@ def weigh_tuned(x: Floats, y: Floats, margin: float, share: float, **facts: Any)
     """
     d = pick(x, x) - pick(y, y)
     evidence = weigh(d[None], margin, share, **facts)
-    above, below = (_exchange(x - shift, y) for shift in (margin, -margin))
-    p_for, p_against = (above[1] if above[0] > 0 else 1.0), (below[1] if below[0] < 0 else 1.0)
-    ends = (above[1] / 2 if above[0] < 0 else 1.0), (below[1] / 2 if below[0] > 0 else 1.0)
-    return replace(evidence, p_for=p_for, p_against=p_against, p_equal=max(ends) if margin else 1.0)
+    p_for, p_against, p_equal = combine_tests(*(_exchange(x - shift, y) for shift in (margin, -margin)))
+    return replace(evidence, p_for=p_for, p_against=p_against, p_equal=p_equal if margin else 1.0)
 
 
 def floor_lost(x: Floats, y: Floats) -> tuple[Floats, Floats]:

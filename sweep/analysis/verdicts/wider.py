@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,18 @@ def weigh_ranges(table: StudyTable, claim: Claim, share: float) -> list[Evidence
     for level in (claim.level, claim.than):
         check_level(table, column, level, claim)
     trials = choose_trials(table, claim)
-    frame = trials.frame[trials.frame[column].isin([claim.level, claim.than]) & trials.frame[span].notna()]
-    usable = trials.sign * frame["value"] <= trials.sign * float(claim.usable or 0.0)  # NaN is not
-    frame = frame.assign(usable=usable.astype(float)).reset_index(drop=True)
-    trials = Trials(frame, trials.others, trials.log, trials.sign)
+    trials = trials.keep(trials.frame[column].isin([claim.level, claim.than]) & trials.frame[span].notna())
+    usable = trials.sign * trials.frame["value"] <= trials.sign * float(claim.usable or 0.0)  # NaN is not
+    frame = trials.frame.assign(usable=usable.astype(float))
+    trials = replace(trials, frame=frame)
     values = _shared(trials, column, span, claim)
     layout = trials.lay_out(column, span)
     counts, reached = [], []
     for level in (claim.level, claim.than):
         each = [layout.matrix((frame[column] == level) & (frame[span] == value), "usable") for value in values]
-        empty = np.full((len(layout.first), layout.seeds), np.nan)
+        empty = np.full((layout.cells, layout.seeds), np.nan)
         counts.append(np.sum(each, axis=0) if each else empty)
-        reached.append(
-            [value for value, share_usable in zip(values, map(_mean, each), strict=True) if share_usable > 0.5]
-        )
+        reached.append([value for value, matrix in zip(values, each, strict=True) if _mean(matrix) > 0.5])
     facts = {"values": values, "reached": reached, "usable": claim.usable}
     sides = _mean(counts[0]), _mean(counts[1])
     return [weigh(subtract(*counts), share=share, scale="count", sides=sides, facts=facts)]
