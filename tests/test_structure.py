@@ -32,6 +32,7 @@ ORDER = [
     {"sweep.ledger"},
     {"sweep.search"},
     {"sweep.study"},
+    {"sweep.foreign"},
     {"sweep.analysis"},
     {"sweep.report"},
     {"sweep.api"},
@@ -48,13 +49,13 @@ ROOMS = {
     "onnxruntime": {"sweep.models"},
     "torchvision": {"sweep.data"},
     "optuna": {"sweep.search"},
-    "sqlite3": {"sweep.ledger"},
+    "sqlite3": {"sweep.ledger", "sweep.foreign"},
     "typer": {"sweep.cli", "sweep.flags"},
     "scipy": {"sweep.analysis"},
     "altair": {"sweep.report"},
     "vl_convert": {"sweep.report"},
     "jinja2": {"sweep.report"},
-    "tensorboard": {"sweep.report"},
+    "tensorboard": {"sweep.report", "sweep.foreign"},
 }
 
 
