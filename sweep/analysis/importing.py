@@ -18,6 +18,7 @@ from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, so
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
+from sweep.ledger import Course
 from sweep.recipe import METRICS, Imported, Recipe
 from sweep.wording import count
 
@@ -82,6 +83,9 @@ _STATES = {
 _STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
 _STATE_NAMES = ("state", "status", "trial_state", "trial_status", "run_state", "end_state", "final_state")
 
+SEED_ROWS = "rows"
+"""What --seed takes where rows of one setting are to be numbered, whatever seeds they have."""
+
 SAME = 1e-9
 """Numbers of a column that differ by less than this share are one value: 0.0630957344480193 and 0.063095734448."""
 
@@ -103,6 +107,8 @@ class Results:
     """Hyperparameters that have one value, and it."""
     left_out: dict[str, list[str]]
     """Columns that are taken as no hyperparameters, by reason."""
+    course: Course | None = None
+    """Curves and names of another tool's trials."""
 
 
 def read_results(
@@ -114,21 +120,27 @@ def read_results(
     only: Sequence[str] = (),
     test: str | None = None,
     where: str = "",
+    state: str | None = None,
+    missing: str = "diverged",
 ) -> Results:
     """Reads a table with one row per training. Every column is a hyperparameter but `metric`, `seed` (by default the
     column of that name), `test` (a metric on test data), a state, what names or times a run, and those to `ignore`;
     with `only`, those are. A metric with a *, such as split*_test_score, is one column per repeat.
 
-    A row without a finite metric is a diverged trial, unless its state says otherwise. Raises UsageError, with the line
-    where it can, for a file that cannot be read as such.
+    A row without a finite metric is a diverged trial, unless its state says otherwise; where the cell is empty,
+    `missing` says what it is: diverged, failed, or left-out. `state` names the column of states. With `seed` "rows",
+    rows of one setting are numbered. Raises UsageError, with the line where it can, for a file that cannot
+    be read as such.
     """
     typed = read_table(path)
     table, notes = typed.frame, list(typed.notes)
     if "*" in metric:
         table, metric, seed = _melt(table, metric, seed, path, notes)
     ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
+    numbered = seed == SEED_ROWS and SEED_ROWS not in table
+    seed = None if numbered else seed
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
-    _check_columns(table, path, {"--columns": only, "--test": [test]})
+    _check_columns(table, path, {"--columns": only, "--test": [test], "--state": [state]})
     table = filter_trials(table, where) if where else table
     if not len(table):
         raise UsageError(
@@ -136,9 +148,14 @@ def read_results(
         )
     if seed == metric:
         raise UsageError(f"--seed {seed}: that is the metric; expected the column of seeds")
-    seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
+    if numbered:
+        ignore = [*ignore, *([found] if (found := seed_column(table, metric)) else [])]
+    else:
+        seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
+    table = _leave_empty(table, metric, missing, notes)
     used = {metric, seed, test, *ignore, *only}
-    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes)
+    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes, state)
+    states = _fail_empty(table, metric, states, missing)
     if not len(table):
         raise UsageError(f"{path}: no training has ended; expected at least one row that is not running or waiting")
     names = [name for name in table.columns if name not in {metric, seed, test, *ignore}]
@@ -150,7 +167,7 @@ def read_results(
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
-    renamed = {name: _free_name(name, table) for name in [*names, metric] if _is_taken(name, metric)}
+    renamed = {name: _free_name(name, table) for name in [*names, metric] if is_taken(name, metric)}
     if renamed:
         new_names = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
         notes.append(f"{new_names} here: sweep has a column of that name")
@@ -162,7 +179,7 @@ def read_results(
     _check_repeats(settings.codes, seeds, table.index, seed, path)
     _note_lost(values, states, metric, notes)
     _note_measured(table, settings, notes)
-    imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test)
+    imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test, notes=tuple(notes))
     distinct = tuple(sorted(set(seeds)))
     recipe = Recipe(data=path.name, seeds=distinct, metric=metric, direction=direction, imported=imported)
     rows = _rows(settings, seeds, values, tests, metric, states)
@@ -230,7 +247,7 @@ def _may_measure(column: pd.Series) -> bool:
 
 
 def _read_states(
-    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str]
+    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str], given: str | None = None
 ) -> tuple[pd.DataFrame, pd.Series | None, dict[str, list[str]]]:
     """The rows that have ended, without the column that says it; the state of each, None where no column does; columns
     that sweep's own export adds, by reason."""
@@ -238,14 +255,14 @@ def _read_states(
         words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
         words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
         known = words.isin(list(_STATE_OF))
-        if name in used or name.lower() not in _STATE_NAMES or not known.any():
+        if name in used or name != (given or name) or (given is None and name.lower() not in _STATE_NAMES):
+            continue
+        if given is None and not known.any():
             continue
         if not known.all():
             line = known.index[~known.to_numpy()][0]
-            raise UsageError(
-                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is "
-                f"known, though others there are; --ignore {name} leaves the column out"
-            )
+            others = f", though others there are; --ignore {name} leaves the column out" if known.any() else ""
+            raise UsageError(f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is known{others}")
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
         ended = states != "running"
         counts = states.value_counts()
@@ -275,13 +292,31 @@ def _deephyper(table: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.
     return table.assign(objective=table["objective"].where(~lost, None)), states, {}
 
 
+def _leave_empty(table: pd.DataFrame, metric: str, missing: str, notes: list[str]) -> pd.DataFrame:
+    """The table without the rows that have no metric at all, where these are to be left out."""
+    empty = table[metric].isna()
+    if missing != "left-out" or not empty.any():
+        return table
+    notes.append(f"{count(int(empty.sum()), 'row')} with an empty {metric}, left out")
+    return table[~empty]
+
+
+def _fail_empty(table: pd.DataFrame, metric: str, states: pd.Series | None, missing: str) -> pd.Series | None:
+    """The states, with rows that have no metric at all failed, where these are said to be."""
+    empty = table[metric].isna()
+    if missing != "failed" or not empty.any():
+        return states
+    states = pd.Series("complete", index=table.index, dtype=object) if states is None else states
+    return states.mask(empty & (states == "complete"), "failed")
+
+
 def _free_name(name: str, table: pd.DataFrame) -> str:
     while name in table:
         name += "_"
     return name
 
 
-def _is_taken(name: str, metric: str) -> bool:
+def is_taken(name: str, metric: str) -> bool:
     """Whether a column's name is one that tables of trials have themselves."""
     if name == metric:
         return (name in RESERVED and name != "value") or name == "epochs"

@@ -1,0 +1,38 @@
+"""Which tool wrote a file or a folder. Needs the tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweep.errors import UsageError, unknown
+from sweep.foreign.trials import Tool
+
+TABLE = "table"
+"""What --from takes for a plain table."""
+
+
+def recognize(path: Path, tools: Sequence[Tool], key: str | None = None) -> Tool | None:
+    """The tool whose files a path has, the one of that key if given; None where no tool knows it, or for a plain table.
+    Raises UsageError where there is nothing, or where several tools know it and none was given."""
+    if key is not None and key not in (TABLE, *(tool.key for tool in tools)):
+        raise unknown("tool", key, [*(tool.key for tool in tools), TABLE], "--from: ")
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; expected a table of results, or what another tool wrote")
+    if key is not None:
+        return next((tool for tool in tools if tool.key == key), None)
+    known = [tool for tool in tools if tool.matches(path)]
+    if len(known) > 1:
+        flags = " or ".join(f"--from {tool.key}" for tool in known)
+        raise UsageError(f"{path}: may be of {' or '.join(tool.name for tool in known)}; give {flags}")
+    return known[0] if known else None
+
+
+def nothing_known(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> UsageError:
+    """The error for a path that is neither a table nor of a tool: it lists what was looked for."""
+    kind = "folder" if path.is_dir() else "file"
+    looked = "; ".join(f"{tool.name} ({tool.looks_for})" for tool in tools)
+    return UsageError(
+        f"{path}: a {kind} of no tool that is known; looked for: a table ({', '.join(tables)}); {looked}; "
+        "--from TOOL where it is one of these"
+    )
