@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import curve, parse_json, read_json
+from sweep.foreign.texts import curve, number, parse_json, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
-from sweep.foreign.values import flat, measured
 
 _STATES: dict[str, State] = {
     "COMPLETED": "complete",
@@ -45,9 +44,9 @@ def read(path: Path) -> ForeignStudy:
     data = experiment.get("data_by_trial") or {}
     data = data.get("value", data) if data.get("__type") else data
     entries = dict(data) if isinstance(data, Mapping) else dict(data or [])
-    rows = {str(index): list(_rows(entry, path)) for index, entry in entries.items()}
+    measured = {str(index): list(_rows(entry, path)) for index, entry in entries.items()}
     trials = [
-        made for index, trial in experiment["trials"].items() for made in _trials(trial, rows.get(str(index), []))
+        made for index, trial in experiment["trials"].items() for made in _trials(trial, measured.get(str(index), []))
     ]
     metric, direction = _objective(experiment.get("optimization_config"))
     return ForeignStudy("Ax", trials, metric, direction)
@@ -73,7 +72,7 @@ def _trials(trial: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterator[Fo
         reason = trial.get("status_reason") or (said.lower() if said == "ABANDONED" else None)
         curves, values = _measured(own)
         state = _STATES.get(said, "running")
-        yield ForeignTrial(str(arm["name"]), flat(arm["parameters"]), state, curves, values, reason)
+        yield ForeignTrial(str(arm["name"]), setting_of(arm["parameters"]), state, curves, values, reason)
 
 
 def _measured(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, float]]:
@@ -81,7 +80,7 @@ def _measured(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, flo
     points: dict[str, dict[int, float]] = {}
     values: dict[str, float] = {}
     for row in rows:
-        name, mean, step = str(row["metric_name"]), measured(row.get("mean")), measured(row.get("step"))
+        name, mean, step = str(row["metric_name"]), number(row.get("mean")), number(row.get("step"))
         value = math.nan if mean is None else mean
         if step is None or math.isnan(step):
             values[name] = value

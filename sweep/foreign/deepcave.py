@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import curve, read_table, typed
+from sweep.foreign.texts import curve, number, read_table, typed
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import measured
 
 _METRIC = re.compile(r"metric:(.+?)\s*\[[^\]]*\]\s*\((minimize|maximize)\)")
 _STATES: dict[str, State] = {
@@ -72,12 +71,12 @@ def _trial(
     setting: dict[str, Value], seed: str, rows: list[dict[str, str]], metrics: Mapping[str, re.Match[str]]
 ) -> ForeignTrial:
     """One configuration and seed; several rows are its budgets."""
-    rows.sort(key=lambda row: measured(row.get("budget", "")) or 0.0)
+    rows.sort(key=lambda row: number(row.get("budget", "")) or 0.0)
     last = rows[-1]
     said = last["status"].strip().lower()
     state = _STATES.get(said, "failed")
     reason = None if state in ("complete", "running") else said
-    if seed.strip() and (measured(seed) or 0) >= 0:
+    if seed.strip() and (number(seed) or 0) >= 0:
         setting = {**setting, "run_seed" if "seed" in setting else "seed": int(float(seed))}
     ended = [row for row in rows if _STATES.get(row["status"].strip().lower()) == "complete"]
     name = last.get("config_id") or str(setting)
@@ -92,7 +91,7 @@ def _trial(
 
 
 def _cost(cell: str) -> float:
-    value = measured(cell)
+    value = number(cell)
     return math.nan if value is None else value
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import EPOCHS, read_table, typed
+from sweep.foreign.texts import EPOCHS, number, read_table, typed
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import measured
 
 ENOUGH = 3
 """So many rows must agree before a hyperparameter counts as unused in them."""
@@ -70,7 +69,7 @@ def _trial(row: Mapping[str, str], setting: dict[str, Value], objectives: list[s
     for column in row:
         own = column.removeprefix("m:")
         if column in objectives or (column != own and not own.startswith("timestamp") and own.lower() not in EPOCHS):
-            value = measured(row[column])
+            value = number(row[column])
             if value is not None:
                 values[own] = value
     return ForeignTrial(name, setting, state, {}, values if state == "complete" else {}, reason)

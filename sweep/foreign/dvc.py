@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import EPOCHS, leaves, read_json
+from sweep.foreign.texts import EPOCHS, flat, number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import flat, measured
 
 _STATES: dict[str, State] = {"success": "complete", "failed": "failed", "queued": "running", "running": "running"}
 
@@ -52,7 +51,7 @@ def _trial(item: Mapping[str, Any]) -> ForeignTrial:
 
 def _setting(files: Mapping[str, Any]) -> dict[str, Value]:
     """Params of all files; a name that two files have is told apart by its file, as DVC does."""
-    tables = {file: flat(content.get("data") or {}) for file, content in files.items()}
+    tables = {file: setting_of(content.get("data") or {}) for file, content in files.items()}
     names = [name for table in tables.values() for name in table]
     return {
         name if names.count(name) == 1 else f"{file}:{name}": value
@@ -66,10 +65,10 @@ def _metrics(files: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for content in files.values():
         data = content.get("data")
         if isinstance(data, Mapping):
-            for name, value in leaves(data).items():
-                number = measured(value)
-                if number is not None and name.rsplit(".", 1)[-1].lower() not in EPOCHS:
-                    yield name, number
+            for name, value in flat(data).items():
+                measured = number(value)
+                if measured is not None and name.rsplit(".", 1)[-1].lower() not in EPOCHS:
+                    yield name, measured
 
 
 TOOL = Tool("dvc", "DVC", "what `dvc exp show --json` prints", matches, read)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from sweep.errors import UsageError, unknown
 from sweep.foreign.records import scalars
-from sweep.foreign.texts import curve, last_line, read_yaml
+from sweep.foreign.texts import curve, last_line, number, read_yaml, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
-from sweep.foreign.values import flat, measured
 from sweep.wording import count
 
 _LINE = re.compile(r"([^\s:]+):\s+(\S+)")
@@ -94,7 +93,7 @@ def _attribute(run: Path, name: str) -> object:
 def _trial(run: Path) -> tuple[ForeignTrial, bool]:
     """A run, and whether it printed numbers that Guild did not record."""
     flags = _attribute(run, "flags")
-    setting = flat(flags) if isinstance(flags, Mapping) else {}
+    setting = setting_of(flags) if isinstance(flags, Mapping) else {}
     state, reason = _state(run)
     points, order = _recorded(run)
     lost = _unrecorded(run, points)
@@ -134,7 +133,7 @@ def _unrecorded(run: Path, points: _Points) -> _Points:
     step = 0
     for line in there.read_text(encoding="utf-8", errors="replace").splitlines() if there.is_file() else ():
         match = _LINE.fullmatch(line.strip())
-        value = measured(match[2]) if match else None
+        value = number(match[2]) if match else None
         if match is None or value is None:
             continue
         if match[1] == "step":

@@ -12,9 +12,8 @@ from typing import Any, Literal
 from sweep.errors import UsageError, unknown
 from sweep.foreign.logs import logged_curves
 from sweep.foreign.records import scalars
-from sweep.foreign.texts import curve, leaves, parse_json, plain, read_text, read_yaml
+from sweep.foreign.texts import curve, flat, number, parse_json, plain, read_text, read_yaml
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool, Value
-from sweep.foreign.values import measured
 from sweep.wording import count
 
 _DEPTH = 5
@@ -152,8 +151,8 @@ def _results(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     values: dict[str, float] = {}
     for there in (folder / name for name in _RESULTS):
         table = parse_json(read_text(there), str(there)) if there.is_file() else {}
-        named = leaves(table) if isinstance(table, Mapping) else {}
-        values |= {name: value for name, item in named.items() if (value := measured(item)) is not None}
+        named = flat(table) if isinstance(table, Mapping) else {}
+        values |= {name: value for name, item in named.items() if (value := number(item)) is not None}
     return {name: curve(steps) for name, steps in points.items()}, values
 
 
@@ -180,13 +179,13 @@ def _measured(trials: list[ForeignTrial], names: list[str]) -> list[ForeignTrial
 def _ends(trials: list[ForeignTrial]) -> tuple[list[ForeignTrial], list[str]]:
     """Which jobs failed. Hydra does not record it: they are those whose log ends before that of most others."""
     ends = [max((points[-1][0] for points in trial.curves.values()), default=0) for trial in trials]
-    wrote = [bool(trial.curves or trial.values) for trial in trials]
-    if not any(wrote):
+    measured = [bool(trial.curves or trial.values) for trial in trials]
+    if not any(measured):
         return trials, ["no number was found in the jobs' logs, metrics.json or TensorBoard's files"]
     top = max(ends)
-    judged = sum(end == top for end in ends) * 2 >= sum(wrote)
+    judged = sum(end == top for end in ends) * 2 >= sum(measured)
     out = []
-    for trial, end, any_ in zip(trials, ends, wrote, strict=True):
+    for trial, end, any_ in zip(trials, ends, measured, strict=True):
         if not any_:
             out.append(replace(trial, state="failed", reason="its log has no result"))
         elif judged and end < top:
@@ -216,11 +215,11 @@ def _metric(sweep: Path, jobs: list[_Job], trials: list[ForeignTrial]) -> str | 
         return names.pop() if len(names) == 1 else None
     results = read_yaml(there)
     best = {str(name).lstrip("+"): str(value) for name, value in (results.get("best_params") or {}).items()}
-    value = measured(results.get("best_value"))
+    value = number(results.get("best_value"))
     for job, trial in zip(jobs, trials, strict=True):
         if best and all(job.overrides.get(name) == text for name, text in best.items()):
             last = {name: points[-1][1] for name, points in trial.curves.items()} | dict(trial.values)
-            same = [name for name, number in last.items() if number == value]
+            same = [name for name, measured in last.items() if measured == value]
             return same[0] if len(same) == 1 else None
     return None
 

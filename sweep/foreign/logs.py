@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from sweep.foreign.texts import EPOCHS
-from sweep.foreign.values import measured
+from sweep.foreign.texts import EPOCHS, number
 
 _HEAD = re.compile(r"^(?:\[[^\]]*\]\s*)+(?:-\s*)?")
 """What a logger writes before a message: [time][name][level] -"""
@@ -26,7 +25,7 @@ def logged_curves(lines: Iterable[str]) -> dict[str, dict[int, float]]:
     """Each metric that the lines name, by step: the epoch or step of the line, or else how often it was named."""
     points: dict[str, dict[int, float]] = {}
     for line in lines:
-        pairs = [(name, measured(value)) for name, value in _PAIR.findall(_HEAD.sub("", line))]
+        pairs = [(name, number(value)) for name, value in _PAIR.findall(_HEAD.sub("", line))]
         steps = [value for name, value in pairs if name.lower() in EPOCHS and value is not None]
         step = int(steps[0]) if steps and abs(steps[0]) < 1e15 else None
         for name, value in pairs:

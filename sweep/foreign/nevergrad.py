@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import plain, read_lines
+from sweep.foreign.texts import number, plain, read_lines
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool, Value
-from sweep.foreign.values import measured
 from sweep.wording import count
 
 CLIPPED = 5e20
@@ -36,7 +35,7 @@ def read(path: Path) -> ForeignStudy:
 
 
 def _trial(row: Mapping[str, Any], place: int) -> ForeignTrial:
-    loss = measured(row["#loss"])
+    loss = number(row["#loss"])
     lost = loss is None or not abs(loss) < CLIPPED
     reason = f"a loss that was not finite, for which Nevergrad writes {CLIPPED:g}" if lost else None
     values = {"loss": math.nan if lost or loss is None else loss}

@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 from sweep.errors import UsageError
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
-from sweep.foreign.texts import curve, parse_json, plain
+from sweep.foreign.texts import curve, number, parse_json, plain
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import measured
 
 _STATES: dict[str, State] = {
     "SUCCEEDED": "complete",
@@ -107,7 +106,7 @@ def _metrics(data: str, file: Path) -> dict[str, float]:
         with contextlib.suppress(ValueError):
             value = json.loads(value)
     named = value if isinstance(value, Mapping) else {"default": value}
-    read = {str(name): measured(item) for name, item in named.items()}
+    read = {str(name): number(item) for name, item in named.items()}
     return {name: item for name, item in read.items() if item is not None}
 
 
@@ -117,11 +116,11 @@ def _trial(
     state = _STATES.get(ended or "", "running")
     reason = None if state in ("complete", "running") else str(ended).lower().replace("_", " ")
     curves: dict[str, dict[int, float]] = {}
-    for kind, sequence, numbers in reports:
+    for kind, sequence, measured in reports:
         if kind == "PERIODICAL":
-            for name, value in numbers.items():
+            for name, value in measured.items():
                 curves.setdefault(name, {})[sequence + 1] = value
-    values = {name: value for kind, _, numbers in reports if kind == "FINAL" for name, value in numbers.items()}
+    values = {name: value for kind, _, measured in reports if kind == "FINAL" for name, value in measured.items()}
     return ForeignTrial(job, setting, state, {n: curve(points) for n, points in curves.items()}, values, reason)
 
 

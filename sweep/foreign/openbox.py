@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import read_json
+from sweep.foreign.texts import number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool
-from sweep.foreign.values import flat, measured
 
 _SUCCESS = 0
 _REASONS = {1: "the function raised", 2: "out of time", 3: "out of memory"}
@@ -48,12 +47,12 @@ def read(path: Path) -> ForeignStudy:
 
 
 def _trial(name: str, item: Mapping[str, Any], several: bool) -> ForeignTrial:
-    setting, state = flat(item["config"]), item["trial_state"]
+    setting, state = setting_of(item["config"]), item["trial_state"]
     if state != _SUCCESS:
         return ForeignTrial(name, setting, "failed", reason=_REASONS.get(state, f"trial_state {state}"))
-    numbers = [measured(value) for value in item["objectives"] or []]
-    names = [f"objective_{place}" for place in range(len(numbers))] if several else ["objective"]
-    values = {key: value for key, value in zip(names, numbers, strict=False) if value is not None}
+    measured = [number(value) for value in item["objectives"] or []]
+    names = [f"objective_{place}" for place in range(len(measured))] if several else ["objective"]
+    values = {key: value for key, value in zip(names, measured, strict=False) if value is not None}
     return ForeignTrial(name, setting, "complete", values=values)
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import curve, plain, read_json, read_table, typed
+from sweep.foreign.texts import curve, number, plain, read_json, read_table, typed
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import measured
 from sweep.wording import count
 
 _SCORE = re.compile(r"split(\d+)_test_(.+)")
@@ -122,7 +121,7 @@ def _trial(
 
 
 def _score(cell: Any) -> float:
-    value = measured(cell)
+    value = number(cell)
     return math.nan if value is None else value
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.texts import curve, read_json
+from sweep.foreign.texts import curve, number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
-from sweep.foreign.values import flat, measured
 
 _TEN = ("config_id", "instance", "seed", "budget", "cost", "time", "status", "starttime", "endtime", "additional_info")
 _ROWS = {10: _TEN, 11: (*_TEN[:6], "cpu_time", *_TEN[6:])}
@@ -66,7 +65,7 @@ def _row(item: Any, file: Path) -> dict[str, Any]:
 def _setting(configs: Mapping[str, Any], row: Mapping[str, Any], seeded: bool, file: Path) -> dict[str, Any]:
     if str(row["config_id"]) not in configs:
         raise UsageError(f"{file}: damaged: configuration {row['config_id']} has a run, but no values")
-    setting = flat(configs[str(row["config_id"])])
+    setting = setting_of(configs[str(row["config_id"])])
     if row["instance"] is not None:
         setting["instance"] = row["instance"]
     if seeded:
@@ -111,7 +110,7 @@ def _state(row: Mapping[str, Any], top: float | None) -> tuple[State, str | None
 def _costs(row: Mapping[str, Any], names: list[str]) -> dict[str, float]:
     """Each objective of a run; NaN where the run crashed, for which SMAC writes its crash cost."""
     costs = row["cost"] if isinstance(row["cost"], list) else [row["cost"]]
-    values = [measured(cost) if row["status"] == _SUCCESS else math.nan for cost in costs]
+    values = [number(cost) if row["status"] == _SUCCESS else math.nan for cost in costs]
     return {name: math.nan if value is None else value for name, value in zip(names, values, strict=False)}
 
 

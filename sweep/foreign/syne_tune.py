@@ -14,6 +14,7 @@ from sweep.foreign.texts import (
     EPOCHS,
     curve,
     last_line,
+    number,
     parse_json,
     parse_table,
     plain,
@@ -22,7 +23,6 @@ from sweep.foreign.texts import (
     typed,
 )
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool, Value
-from sweep.foreign.values import measured
 
 _TABLES = ("results.csv.zip", "results.csv")
 _OWN = ("trial_id", "st_")
@@ -168,7 +168,7 @@ def _curves(
         at = int(float(row[step])) if step else place
         for name in names:
             empty = math.nan if name in metrics or name in report else None
-            value = measured(row[name]) if row[name] else empty
+            value = number(row[name]) if row[name] else empty
             if value is not None and name.lower() not in EPOCHS:
                 points.setdefault(name, {})[at] = value
     return {name: curve(steps) for name, steps in points.items()}

@@ -1,9 +1,10 @@
-"""Other tools' texts as values: JSON, YAML and CSV files, nested tables."""
+"""Other tools' texts as values: JSON, YAML and CSV files, nested names, numbers in all their spellings."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -12,7 +13,6 @@ from typing import Any
 
 from sweep.errors import UsageError
 from sweep.foreign.trials import Curve, Value
-from sweep.foreign.values import measured
 
 EPOCHS = ("epoch", "epochs", "step", "global_step", "iteration", "iter", "training_iteration", "batch")
 """What tools and people call how far a training is."""
@@ -120,7 +120,7 @@ def parse_table(text: str, path: Path) -> list[dict[str, str]]:
 def typed(cells: Sequence[str]) -> list[Value | None]:
     """A column's cells as one type: truth values, whole numbers, numbers or text; None where one is empty."""
     words = {cell for cell in cells if cell}
-    kinds: list[Any] = [_truth, _whole, measured]
+    kinds: list[Any] = [_truth, _whole, number]
     for kind in kinds:
         values = {word: kind(word) for word in words}
         if None not in values.values():
@@ -136,13 +136,45 @@ def _whole(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[+-]?\d{1,400}", text) else None
 
 
-def leaves(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+_WORDS = {
+    "nan": math.nan,
+    "inf": math.inf,
+    "infinity": math.inf,
+    "+inf": math.inf,
+    "+infinity": math.inf,
+    "-inf": -math.inf,
+    "-infinity": -math.inf,
+}
+
+
+def number(value: object) -> float | None:
+    """What was measured, as a number: NaN and infinity in all their spellings; None for what is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _float(value)
+    if not isinstance(value, str):
+        return None
+    word = value.strip().lower()
+    if word in _WORDS:
+        return _WORDS[word]
+    return _float(word) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", word) else None
+
+
+def _float(value: float | str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def flat(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     """A nested table with the names joined by dots. An empty one stays, as what it is."""
     out: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{start}{key}"
         if isinstance(value, Mapping) and value:
-            out |= leaves(value, f"{name}.")
+            out |= flat(value, f"{name}.")
         else:
             out[name] = value
     return out
@@ -153,6 +185,12 @@ def plain(value: object) -> Value | None:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return json.dumps(value, default=str)
+
+
+def setting_of(table: Mapping[str, Any]) -> dict[str, Value]:
+    """A nested table of values as a setting, without what is null."""
+    values = ((name, plain(value)) for name, value in flat(table).items())
+    return {name: value for name, value in values if value is not None}
 
 
 def curve(points: Mapping[int, float]) -> Curve:
