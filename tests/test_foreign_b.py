@@ -481,3 +481,41 @@ def test_nothing_is_known_of_what_no_tool_wrote(tmp_path):
     (tmp_path / "db.sqlite").write_bytes(b"SQLite format 3\x00" + b"x" * 90)
     paths = [tmp_path, *tmp_path.iterdir(), tmp_path / "nothing"]
     assert not [tool.key for path in paths for tool in TOOLS if tool.matches(path)]
+
+
+IMPORTED = {
+    "ax/snapshot.json": ([], {"complete": 1, "failed": 1, "diverged": 1}),
+    "deephyper/results.csv": (["--metric", "val_loss", "--minimize"], {"complete": 12, "failed": 1, "diverged": 1}),
+    "dvc/exp_show.json": (["--minimize"], {"complete": 1, "failed": 1, "diverged": 1}),
+    "guild": (["--metric", "val_loss", "--minimize"], {"complete": 1, "failed": 1, "diverged": 1}),
+    "hydra": (["--minimize"], {"complete": 2, "failed": 1, "diverged": 1}),
+    "nevergrad/log.json": ([], {"complete": 1, "diverged": 2}),
+    "openbox/history.json": ([], {"complete": 3, "failed": 1, "diverged": 2}),
+    "smac": ([], {"complete": 2, "failed": 1, "diverged": 1}),
+    "syne-tune": ([], {"complete": 1, "failed": 1, "diverged": 1}),
+}
+
+
+@pytest.mark.parametrize("part", IMPORTED)
+def test_import_makes_a_study_of_each(part, sweep, tmp_path):
+    """From the files to the board, by the command line alone; what the tool knows need not be said."""
+    flags, states = IMPORTED[part]
+    sweep("import", PARTS / part, "--study", "theirs", *flags)
+    sweep("export", "theirs", "-o", "theirs.csv")
+    with (tmp_path / "theirs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {state: sum(row["state"] == state for row in rows) for state in states} == states
+    assert sum(states.values()) == len(rows)
+
+
+def test_import_takes_what_is_there_twice_once(sweep, tmp_path):
+    """A search that drew a setting and its seed again, and measured the same; other numbers are an error."""
+    lines = (PARTS / "nevergrad" / "log.json").read_text().splitlines()
+    log = tmp_path / "log.json"
+    log.write_text("\n".join([lines[0], lines[0]]) + "\n")
+    result = sweep("import", log, "--study", "once")
+    assert "imported 1 trial " in result.stdout
+    assert "1 trial with the setting, seed and numbers of another, taken once" in result.stderr
+    assert "imported 2 trials of 1 setting" in sweep("import", log, "--seed", "rows", "--study", "twice").stdout
+    log.write_text(lines[0] + "\n" + lines[0].replace('"#loss": 0.', '"#loss": 0.9') + "\n")
+    assert "have the same setting and seed" in sweep("import", log, "--study", "other", code=2).stderr

@@ -284,16 +284,19 @@ def _note_numbered(reading: _Reading, name: str | None, given: Sequence[int | No
 def _drop_repeated(
     reading: _Reading, texts: Sequence[str], seeds: Sequence[int], name: str | None
 ) -> tuple[list[str], list[int]]:
-    """Leaves out failed trials that were trained again, with the same setting and seed. Raises UsageError for others
-    that are there twice."""
+    """Leaves out failed trials that were trained again, with the same setting and seed, and trials that are there twice
+    with the same numbers. Raises UsageError for others that are there twice."""
     places: dict[tuple[str, int], list[int]] = {}
     for place, key in enumerate(zip(texts, seeds, strict=True)):
         places.setdefault(key, []).append(place)
-    dropped = set()
+    dropped, twice = set(), 0
     for (_, seed), same in places.items():
         if len(same) == 1:
             continue
         good = [place for place in same if reading.trials[place].state != _FAILED] or same[-1:]
+        if len({_outcome(reading.trials[place]) for place in good}) == 1:
+            twice += len(good) - 1
+            good = good[:1]
         if len(good) > 1:
             first, second = (reading.trials[place].name for place in good[:2])
             raise UsageError(
@@ -301,11 +304,21 @@ def _drop_repeated(
                 f"--seed names what tells them apart, --seed {SEED_ROWS} numbers them as repetitions"
             )
         dropped |= {*same} - {*good}
-    if dropped:
-        reading.notes.append(f"{count(len(dropped), 'failed trial')} trained again with the same seed: the last counts")
+    if failed := len(dropped) - twice:
+        reading.notes.append(f"{count(failed, 'failed trial')} trained again with the same seed: the last counts")
+    if twice:
+        reading.notes.append(
+            f"{count(twice, 'trial')} with the setting, seed and numbers of another, taken once; --seed {SEED_ROWS} "
+            "numbers them as repetitions"
+        )
     kept = [place for place in range(len(texts)) if place not in dropped]
     reading.trials = [reading.trials[place] for place in kept]
     return [texts[place] for place in kept], [seeds[place] for place in kept]
+
+
+def _outcome(trial: ForeignTrial) -> str:
+    """How a trial ended and all that was measured, as a text by which equal ones are equal, NaN too."""
+    return repr((trial.state, sorted(trial.values.items()), sorted((n, *c) for n, c in trial.curves.items())))
 
 
 def _value_kind(reading: _Reading, metric: str, wishes: Wishes, direction: str) -> str | None:
