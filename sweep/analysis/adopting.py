@@ -67,7 +67,7 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
     if own != metric:
         reading.notes.append(f"{metric} is called {own} here: that name means something else")
     value = _value_kind(reading, metric, wishes, direction)
-    shift = _shift(reading)
+    shift = _shift(reading, metric)
     recipe = Recipe(
         data=source,
         seeds=tuple(sorted(set(seeds))),
@@ -216,12 +216,11 @@ def _settings(
     texts = ["{" + ",".join(filter(None, row)) + "}" for row in zip(*entries.values(), strict=True)]
     swept = [called[name] for name in names if len(set(entries[name])) > 1]
     constant = {called[name]: columns[name][0] for name in names if called[name] not in swept}
-    for name in names:
-        empty = sum(value is None for value in columns[name])
-        if empty:
-            reading.notes.append(
-                f"{called[name]} is not used in {empty:,} of {count(len(reading.trials), 'trial')}: settings without it"
-            )
+    unused = {called[name]: sum(value is None for value in columns[name]) for name in names}
+    some = [f"{name} ({n:,} do not)" for name, n in unused.items() if n]
+    if some:
+        listed = ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
+        reading.notes.append(f"not every one of {count(len(reading.trials), 'trial')} uses {listed}")
     return texts or ["{}"] * len(reading.trials), swept, {k: v for k, v in constant.items() if v is not None}
 
 
@@ -386,9 +385,9 @@ def _note_states(reading: _Reading, ends: Sequence[tuple[str, str | None, float 
         reading.notes.append("trials ended: " + ", ".join(f"{n:,} {state}" for state, n in states.most_common()))
 
 
-def _shift(reading: _Reading) -> int:
+def _shift(reading: _Reading, metric: str) -> int:
     """What is added to steps, so that the first is 1 where the tool counts from 0."""
-    first = min((curve[0][0] for trial in reading.trials for curve in trial.curves.values() if curve), default=1)
+    first = min((curve[0][0] for trial in reading.trials if (curve := trial.curves.get(metric))), default=1)
     if first < 1:
         reading.notes.append(f"steps are counted from {first} there, from 1 here")
     return max(0, 1 - first)

@@ -1,11 +1,17 @@
 """Other tools' results: a module per tool, its files in, one common form of trials out.
 
 trials       that form
-values       values as tools write them, in texts and nested tables
 recognizing  which tool wrote a file or a folder
+texts        JSON, YAML and CSV files, nested names, numbers in all their spellings
+sqlite       SQLite files
+records      files of protobuf records
 """
 
-from sweep.foreign import ray
+from sweep.foreign import (
+    mlflow,
+    optuna,
+    ray,
+)
 from sweep.foreign.recognizing import TABLE, nothing_known, recognize
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
 
@@ -22,5 +28,9 @@ __all__ = [
     "recognize",
 ]
 
-TOOLS: tuple[Tool, ...] = (ray.TOOL,)
+TOOLS: tuple[Tool, ...] = (
+    mlflow.TOOL,
+    optuna.TOOL,
+    ray.TOOL,
+)
 """By their names; a line each."""
