@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as numbers_from
-from typing import Any
+from typing import Any, Final
 
 from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
@@ -19,7 +19,10 @@ from sweep.ledger import Course
 from sweep.recipe import Imported, Recipe
 from sweep.wording import count
 
-_DIVERGED, _FAILED = "diverged", "failed"
+FEW = 0.25
+"""Share of trials up to which shorter curves are of trials that failed; of more, they were meant to differ."""
+_DIVERGED: Final = "diverged"
+_FAILED: Final = "failed"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Wishes:
     columns: Sequence[str] = ()
     test: str | None = None
     where: str = ""
+    short: str = "failed"
+    """What a trial with a shorter curve than nearly all others is, where the tool keeps no states: failed, complete."""
     value: str | None = None
     """`last` or `best` of each curve; None: what the tool kept, else the last."""
 
@@ -60,6 +65,7 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
     names = _hyperparameters(reading, wishes, seed_name)
     called = {name: _free(name, metric, names) for name in names}
     _note_renamed(reading, called)
+    _judge_short(reading, metric, wishes.short)
     texts, swept, constant = _settings(reading, names, called)
     seeds = _seeds(reading, texts, seed_name)
     texts, seeds = _drop_repeated(reading, texts, seeds, seed_name)
@@ -147,6 +153,29 @@ def _aim(reading: _Reading, wishes: Wishes, source: str) -> tuple[str, str]:
     if direction is None:
         raise UsageError(f"--metric {metric}: is less better, or more? give --minimize or --maximize")
     return metric, direction
+
+
+def _judge_short(reading: _Reading, metric: str, short: str) -> None:
+    """Takes trials with a shorter curve than nearly all others as failed, where the tool keeps no states."""
+    if reading.study.states_kept:
+        return
+    lengths = [len(trial.curves.get(metric, ())) for trial in reading.trials]
+    longest = max(lengths, default=0)
+    cut = {place for place, length in enumerate(lengths) if length < longest}
+    if not cut:
+        return
+    states = f"{reading.study.tool} keeps no states"
+    fewer = f"{count(len(cut), 'trial')} with fewer than {longest:,} values of {metric}"
+    if len(cut) > FEW * len(lengths) or short == "complete":
+        reading.notes.append(f"{fewer}, taken as complete: {states}")
+        return
+    reading.notes.append(f"{fewer}, which the others have, taken as failed: {states} (--short complete: as they are)")
+    reading.trials = [
+        replace(trial, state=_FAILED, reason=f"ended after {lengths[place]:,} of {longest:,} values")
+        if place in cut and trial.state == "complete"
+        else trial
+        for place, trial in enumerate(reading.trials)
+    ]
 
 
 def _metrics(trials: Iterable[ForeignTrial]) -> list[str]:

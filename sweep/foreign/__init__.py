@@ -8,9 +8,13 @@ records      files of protobuf records
 """
 
 from sweep.foreign import (
+    keras_tuner,
     mlflow,
     optuna,
     ray,
+    tensorboard,
+    trackio,
+    wandb,
 )
 from sweep.foreign.recognizing import TABLE, nothing_known, recognize
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
@@ -29,8 +33,12 @@ __all__ = [
 ]
 
 TOOLS: tuple[Tool, ...] = (
+    keras_tuner.TOOL,
     mlflow.TOOL,
     optuna.TOOL,
     ray.TOOL,
+    tensorboard.TOOL,
+    trackio.TOOL,
+    wandb.TOOL,
 )
 """By their names; a line each."""

@@ -45,7 +45,10 @@ def read(path: Path) -> ForeignStudy:
     trials = [_trial(trial, file) for trial, file in zip(kept, files, strict=True)]
     metric, direction = _objective(kept)
     blown = sum(trial.state == "diverged" and bool(trial.reason) for trial in trials)
-    notes = ["a trial's values are of its best epoch, chosen on itself; those of several executions are their means"]
+    notes = [
+        "one number a trial, no curve: that of its best epoch, chosen on itself, unless fit() returned it; of several "
+        "executions the mean"
+    ]
     if blown:
         notes.append(f"{count(blown, 'trial')} beyond {_BLOWN_UP:g} and best in the first epoch, taken as diverged")
     return ForeignStudy(_NAME, trials, metric, direction, notes=notes)

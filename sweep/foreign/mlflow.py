@@ -80,7 +80,7 @@ def _one(path: Path, name: str | None) -> ForeignStudy:
     else:
         chosen = _choose(path, [_experiment(folder) for folder in _folders(path)], name)
         runs, tags = [*_of_folder(chosen.place)], {}
-    return _foreign(chosen.name, runs, tags)
+    return _foreign(runs, tags)
 
 
 def _choose(path: Path, found: Sequence[_Experiment], name: str | None) -> _Experiment:
@@ -98,7 +98,7 @@ def _choose(path: Path, found: Sequence[_Experiment], name: str | None) -> _Expe
     return used[0]
 
 
-def _foreign(name: str, runs: Sequence[_Run], tags: Mapping[str, str]) -> ForeignStudy:
+def _foreign(runs: Sequence[_Run], tags: Mapping[str, str]) -> ForeignStudy:
     """An experiment in the common form. What sweep wrote says its metric, its direction, and each trial's state."""
     parents = {run.tags["mlflow.parentRunId"] for run in runs if run.tags.get("mlflow.parentRunId")}
     kept = [run for run in runs if run.key not in parents]
@@ -118,7 +118,7 @@ def _way(text: str | None) -> Literal["minimize", "maximize"] | None:
 
 
 def _settings(runs: Sequence[_Run]) -> list[dict[str, Value]]:
-    """Each run's parameters, which MLflow keeps as text, each of one type in all runs; None and the like are no value."""
+    """Each run's parameters, which MLflow keeps as text, of one type in all runs; None and the like are no value."""
     names = dict.fromkeys(name for run in runs for name in run.params)
     columns = {
         name: typed(["" if (text := run.params.get(name, "")).lower() in _NOTHING else text for run in runs])

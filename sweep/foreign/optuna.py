@@ -155,7 +155,9 @@ def _of_database(path: Path, name: str) -> tuple[StoredStudy, str | None]:
     study.trials = list(trials.values())
     of_study = "JOIN trials USING (trial_id) WHERE study_id = ?"
     for key, param, value, text in _rows(
-        path, f"SELECT trial_id, param_name, param_value, distribution_json FROM trial_params {of_study} ORDER BY param_id", number
+        path,
+        f"SELECT trial_id, param_name, param_value, distribution_json FROM trial_params {of_study} ORDER BY param_id",
+        number,
     ):
         trials[key].params[param] = (value, text)
     for key, objective, value in _typed_values(path, "trial_values", "objective", "value", number):

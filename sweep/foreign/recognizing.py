@@ -21,7 +21,8 @@ def recognize(path: Path, tools: Sequence[Tool], key: str | None = None) -> Tool
         raise UsageError(f"{path}: no such file or folder; expected a table of results, or what another tool wrote")
     if key is not None:
         return next((tool for tool in tools if tool.key == key), None)
-    known = [tool for tool in tools if tool.matches(path)]
+    matching = [tool for tool in tools if tool.matches(path)]
+    known = [tool for tool in matching if not tool.beside] or matching
     if len(known) > 1:
         flags = " or ".join(f"--from {tool.key}" for tool in known)
         raise UsageError(f"{path}: may be of {' or '.join(tool.name for tool in known)}; give {flags}")

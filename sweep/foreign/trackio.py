@@ -1,4 +1,4 @@
-"""trackio's projects: a SQLite file each, PROJECT.db, with configurations and logged numbers as JSON. One run is a trial.
+"""trackio's projects: a SQLite file each, PROJECT.db, with configurations and numbers as JSON. One run is a trial.
 
 It keeps no state: a run that raised shows in nothing but fewer rows.
 """
@@ -6,7 +6,6 @@ It keeps no state: a run that raised shows in nothing but fewer rows.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from sweep.errors import UsageError
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import number, parse_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
-from sweep.wording import count
 
 _NAME = "trackio"
 _TABLES = {"configs", "metrics", "system_metrics"}
@@ -35,12 +33,9 @@ def read(path: Path) -> ForeignStudy:
         for metric, value in _numbers(_json(blob, path)).items():
             curves.setdefault(metric, {})[step] = value
     names = {_key(*row[:2]): str(row[1]) for row in _rows(path, "metrics", "metrics", "step")}
-    lengths = {key: max(map(len, curves.values()), default=0) for key, curves in logged.items()}
-    usual = Counter(lengths.values()).most_common(1)[0][0] if lengths else 0
-    trials = [
-        _trial(names.get(key, key), configs.get(key, {}), logged[key], lengths[key], usual) for key in logged
-    ]
-    return ForeignStudy(_NAME, trials, *_told(configs), notes=_notes(trials, usual))
+    trials = [_trial(names.get(key, key), configs.get(key, {}), logged[key]) for key in logged]
+    metric, direction = _told(configs)
+    return ForeignStudy(_NAME, trials, metric, direction, states_kept=metric is not None)
 
 
 def _told(configs: Mapping[str, Mapping[str, Any]]) -> tuple[Any, Any]:
@@ -77,24 +72,13 @@ def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _trial(
-    name: str, config: Mapping[str, Any], logged: Mapping[str, Mapping[int, float]], length: int, usual: int
-) -> ForeignTrial:
+def _trial(name: str, config: Mapping[str, Any], logged: Mapping[str, Mapping[int, float]]) -> ForeignTrial:
     own = config.get("sweep")
     plain = {key: value for key, value in config.items() if not key.startswith("_") and key != "sweep"}
-    state: State = "failed" if length < usual else "complete"
-    reason = f"{count(length, 'row')} of {usual:,}" if state == "failed" else None
-    if isinstance(own, Mapping):
-        state, reason = own.get("state", "complete"), own.get("reason")
+    state: State = own.get("state", "complete") if isinstance(own, Mapping) else "complete"
+    reason = own.get("reason") if isinstance(own, Mapping) else None
     curves = {metric: sorted(points.items()) for metric, points in logged.items()}
     return ForeignTrial(name, setting_of(plain), state, curves, reason=reason)
-
-
-def _notes(trials: list[ForeignTrial], usual: int) -> list[str]:
-    short = sum(trial.reason is not None and trial.reason.endswith(f"of {usual:,}") for trial in trials)
-    if not short:
-        return []
-    return [f"{count(short, 'run')} with fewer than {usual:,} rows, which most have: taken as failed (no state is kept)"]
 
 
 TOOL = Tool("trackio", _NAME, "PROJECT.db with its tables configs and metrics", matches, read)

@@ -65,7 +65,8 @@ def read(path: Path) -> ForeignStudy:
     cut = sum(run.exit_code is None for run in merged.values())
     if cut:
         notes.append(f"{count(cut, 'run')} without an end: killed, or still running; taken as failed")
-    told = next((run.config["sweep"] for run in merged.values() if isinstance(run.config.get("sweep"), Mapping)), {})
+    own = (run.config.get("sweep") for run in merged.values())
+    told: Mapping[str, Any] = next((table for table in own if isinstance(table, Mapping)), {})
     trials = [_trial(run) for run in merged.values()]
     return ForeignStudy(_NAME, trials, told.get("metric"), told.get("direction"), _version(files[0]), notes)
 
@@ -109,7 +110,7 @@ def _take(run: _Run, kind: int, message: bytes) -> None:
         for number_, value in fields(message):
             if number_ == 1 and isinstance(value, bytes):
                 run.key = value.decode()
-            elif number_ == 6 and isinstance(value, bytes):
+            elif number_ == 8 and isinstance(value, bytes):
                 run.name = value.decode()
             elif number_ == 4 and isinstance(value, bytes):
                 _update(run.config, value)
