@@ -177,7 +177,7 @@ def _read(
     path: Path, tool: str | None, named: str | None, wishes: Wishes, state: str | None, missing: str | None
 ) -> Read:
     """What a path holds, a tool's trials or a plain table. Raises UsageError."""
-    from sweep.foreign import TOOLS, recognize
+    from sweep.foreign import TOOLS, read_study, recognize
 
     found = recognize(path, TOOLS, tool)
     if found is None:
@@ -187,10 +187,7 @@ def _read(
     for flag, given in (("--state", state), ("--missing", missing)):
         if given is not None:
             raise UsageError(f"{flag} {given}: is for a plain table; {found.name} says how its trials ended")
-    if named is not None and found.read_named is None:
-        raise UsageError(f"--name {named}: {path} holds one study of {found.name}; expected no --name")
-    study = found.read_named(path, named) if named is not None and found.read_named else found.read(path)
-    return adopt(study, path.absolute().name, wishes)
+    return adopt(read_study(path, found, named), path.absolute().name, wishes)
 
 
 def _read_table(

@@ -16,7 +16,7 @@ from sweep.foreign import (
     trackio,
     wandb,
 )
-from sweep.foreign.recognizing import TABLE, nothing_known, recognize
+from sweep.foreign.recognizing import TABLE, nothing_known, read_study, recognize
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Tool",
     "Value",
     "nothing_known",
+    "read_study",
     "recognize",
 ]
 
