@@ -8,12 +8,14 @@ import json
 import math
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sweep.analysis.adopting import Wishes, adopt
 from sweep.errors import UsageError
-from sweep.foreign import TOOLS
+from sweep.foreign import TOOLS, recognize
 from tests.conftest import SHARED
 
 SAMPLES = SHARED / "foreign"
@@ -44,9 +46,10 @@ def dumped(path, tmp_path):
 
 def read(path, key):
     """What the one tool that knows a path reads of it."""
-    knowing = [tool for tool in TOOLS if tool.matches(path)]
-    assert [tool.key for tool in knowing] == [key]
-    return knowing[0].read(path)
+    tool = recognize(path, TOOLS)
+    assert tool is not None
+    assert tool.key == key
+    return tool.read(path)
 
 
 def key_of(trial, lr="lr", bn="batch_norm", seed="seed", of_seed=int):
@@ -61,6 +64,14 @@ def state_of(trial, metric):
         return trial.state
     last = trial.values[metric] if metric in trial.values else trial.curves[metric][-1][1]
     return "complete" if math.isfinite(last) else "diverged"
+
+
+def settled(study, metric="val_loss"):
+    """The study with the states that its import gives, where the tool keeps none."""
+    rows = adopt(study, "its files", Wishes(metric, "minimize")).rows
+    assert len(rows) == len(study.trials)
+    trials = [replace(trial, state=row[2]) for trial, row in zip(study.trials, rows, strict=True)]
+    return replace(study, trials=trials)
 
 
 def check_eight(study, metric="val_loss", only=None, **names):
@@ -96,10 +107,10 @@ def names_of(study):
 
 def test_hydra_multirun():
     study = read(sample("hydra-1.3.8", "multirun"), "hydra")
-    check_eight(study)
+    check_eight(settled(study))
     assert names_of(study) == {"lr", "batch_norm", "seed"}
     assert (study.metric, study.direction, study.version) == ("val_loss", None, "1.3.8")
-    assert any("keeps no states" in note for note in study.notes)
+    assert not study.states_kept
 
 
 def test_hydra_on_and_off_are_texts():
@@ -121,7 +132,7 @@ def test_hydra_optuna_sweeper():
 
 def test_hydra_optuna_sweeper_that_a_nan_ended():
     study = read(sample("hydra-optuna-sweeper-1.3.0", "ended-by-nan"), "hydra")
-    assert [state_of(trial, "val_loss") for trial in study.trials] == ["complete", "failed", "diverged"]
+    assert [trial.state for trial in settled(study).trials] == ["complete", "failed", "diverged"]
     assert study.trials[0].curves["val_loss"][-1] == (3, 0.45)
 
 
@@ -212,7 +223,8 @@ def test_syne_tune_table_alone_says_what_is_not_known(tmp_path):
         shutil.copy(PARTS / "syne-tune" / name, tmp_path)
     study = read(tmp_path, "syne-tune")
     assert study.trials[0].setting == {"lr": 0.1, "batch_norm": True, "seed": 0}
-    assert any("which of them failed is not known" in note for note in study.notes)
+    assert not study.states_kept
+    assert [trial.state for trial in settled(study).trials] == ["complete", "failed", "diverged"]
 
 
 def test_smac():
@@ -446,6 +458,7 @@ METRICS = {"nevergrad": "loss", "openbox": "objective", "smac": "cost"}
 def test_parts_of_the_samples(part):
     key = part.partition("/")[0]
     study = read(PARTS / part, key)
+    study = study if study.states_kept else settled(study)
     assert [state_of(trial, METRICS.get(key, "val_loss")) for trial in study.trials] == PART_STATES[part]
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as numbers_from
-from typing import Any
+from typing import Any, Final
 
 from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
@@ -19,7 +19,10 @@ from sweep.ledger import Course
 from sweep.recipe import Imported, Recipe
 from sweep.wording import count
 
-_DIVERGED, _FAILED = "diverged", "failed"
+FEW = 1 / 3
+"""Share of trials up to which shorter curves are of trials that failed; of more, they were meant to differ."""
+_DIVERGED: Final = "diverged"
+_FAILED: Final = "failed"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Wishes:
     columns: Sequence[str] = ()
     test: str | None = None
     where: str = ""
+    short: str = "failed"
+    """What a trial with a shorter curve than nearly all others is, where the tool keeps no states: failed, complete."""
     value: str | None = None
     """`last` or `best` of each curve; None: what the tool kept, else the last."""
 
@@ -60,6 +65,7 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
     names = _hyperparameters(reading, wishes, seed_name)
     called = {name: _free(name, metric, names) for name in names}
     _note_renamed(reading, called)
+    _judge_short(reading, metric, wishes.short)
     texts, swept, constant = _settings(reading, names, called)
     seeds = _seeds(reading, texts, seed_name)
     texts, seeds = _drop_repeated(reading, texts, seeds, seed_name)
@@ -67,7 +73,7 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
     if own != metric:
         reading.notes.append(f"{metric} is called {own} here: that name means something else")
     value = _value_kind(reading, metric, wishes, direction)
-    shift = _shift(reading)
+    shift = _shift(reading, metric)
     recipe = Recipe(
         data=source,
         seeds=tuple(sorted(set(seeds))),
@@ -149,6 +155,29 @@ def _aim(reading: _Reading, wishes: Wishes, source: str) -> tuple[str, str]:
     return metric, direction
 
 
+def _judge_short(reading: _Reading, metric: str, short: str) -> None:
+    """Takes trials with a shorter curve than nearly all others as failed, where the tool keeps no states."""
+    if reading.study.states_kept:
+        return
+    lengths = [len(trial.curves.get(metric, ())) for trial in reading.trials]
+    longest = max(lengths, default=0)
+    cut = {place for place, length in enumerate(lengths) if length < longest}
+    if not cut:
+        return
+    states = f"{reading.study.tool} keeps no states"
+    fewer = f"{count(len(cut), 'trial')} with fewer than {longest:,} values of {metric}"
+    if len(cut) > FEW * len(lengths) or short == "complete":
+        reading.notes.append(f"{fewer}, taken as complete: {states}")
+        return
+    reading.notes.append(f"{fewer}, which the others have, taken as failed: {states} (--short complete: as they are)")
+    reading.trials = [
+        replace(trial, state=_FAILED, reason=f"ended after {lengths[place]:,} of {longest:,} values")
+        if place in cut and trial.state == "complete"
+        else trial
+        for place, trial in enumerate(reading.trials)
+    ]
+
+
 def _metrics(trials: Iterable[ForeignTrial]) -> list[str]:
     """The names of what was measured, but for counters."""
     names = dict.fromkeys(name for trial in trials for name in (*trial.curves, *trial.values))
@@ -216,12 +245,11 @@ def _settings(
     texts = ["{" + ",".join(filter(None, row)) + "}" for row in zip(*entries.values(), strict=True)]
     swept = [called[name] for name in names if len(set(entries[name])) > 1]
     constant = {called[name]: columns[name][0] for name in names if called[name] not in swept}
-    for name in names:
-        empty = sum(value is None for value in columns[name])
-        if empty:
-            reading.notes.append(
-                f"{called[name]} is not used in {empty:,} of {count(len(reading.trials), 'trial')}: settings without it"
-            )
+    unused = {called[name]: sum(value is None for value in columns[name]) for name in names}
+    some = [f"{name} ({n:,} do not)" for name, n in unused.items() if n]
+    if some:
+        listed = ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
+        reading.notes.append(f"not every one of {count(len(reading.trials), 'trial')} uses {listed}")
     return texts or ["{}"] * len(reading.trials), swept, {k: v for k, v in constant.items() if v is not None}
 
 
@@ -399,9 +427,9 @@ def _note_states(reading: _Reading, ends: Sequence[tuple[str, str | None, float 
         reading.notes.append("trials ended: " + ", ".join(f"{n:,} {state}" for state, n in states.most_common()))
 
 
-def _shift(reading: _Reading) -> int:
+def _shift(reading: _Reading, metric: str) -> int:
     """What is added to steps, so that the first is 1 where the tool counts from 0."""
-    first = min((curve[0][0] for trial in reading.trials for curve in trial.curves.values() if curve), default=1)
+    first = min((curve[0][0] for trial in reading.trials if (curve := trial.curves.get(metric))), default=1)
     if first < 1:
         reading.notes.append(f"steps are counted from {first} there, from 1 here")
     return max(0, 1 - first)

@@ -115,6 +115,15 @@ def import_results(
             help="Of a table: what a row with an empty metric is. [dim]\\[default diverged][/]",
         ),
     ] = None,
+    short: Annotated[
+        str | None,
+        typer.Option(
+            "--short",
+            metavar="failed|complete",
+            help="Of a tool that keeps no states: what a trial is whose curve is shorter than nearly all others. "
+            "[dim]\\[default failed][/]",
+        ),
+    ] = None,
     study: Annotated[
         str | None, typer.Option("--study", metavar="NAME", help="Name of the study; by default the file's.")
     ] = None,
@@ -131,13 +140,17 @@ def import_results(
     from sweep.study import check_name
     from sweep.wording import count
 
-    for flag, given, choices in (("--value", value, _VALUES), ("--missing", missing, _MISSING)):
+    for flag, given, choices in (
+        ("--value", value, _VALUES),
+        ("--missing", missing, _MISSING),
+        ("--short", short, _SHORT),
+    ):
         if given is not None and given not in choices:
             raise unknown("value", given, choices, f"{flag}: ")
     place = Path(re.sub("^sqlite:///", "", path))
     name = check_name(study if study is not None else _name_of(place, named))
     way = None if minimize is None else "minimize" if minimize else "maximize"
-    wishes = Wishes(metric, way, seed, ignore or (), columns or (), test, where, value)
+    wishes = Wishes(metric, way, seed, ignore or (), columns or (), test, where, short or "failed", value)
     read = _read(place, tool, named, wishes, state, missing)
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if ledger.find(name) is not None:
@@ -151,7 +164,7 @@ def import_results(
     print(f"\nMore: sweep show {name}")
 
 
-_VALUES, _MISSING = ("last", "best"), ("diverged", "failed", "left-out")
+_VALUES, _MISSING, _SHORT = ("last", "best"), ("diverged", "failed", "left-out"), ("failed", "complete")
 
 
 def _name_of(path: Path, named: str | None) -> str:
@@ -164,7 +177,7 @@ def _read(
     path: Path, tool: str | None, named: str | None, wishes: Wishes, state: str | None, missing: str | None
 ) -> Read:
     """What a path holds, a tool's trials or a plain table. Raises UsageError."""
-    from sweep.foreign import TOOLS, recognize
+    from sweep.foreign import TOOLS, read_study, recognize
 
     found = recognize(path, TOOLS, tool)
     if found is None:
@@ -174,10 +187,7 @@ def _read(
     for flag, given in (("--state", state), ("--missing", missing)):
         if given is not None:
             raise UsageError(f"{flag} {given}: is for a plain table; {found.name} says how its trials ended")
-    if named is not None and found.read_named is None:
-        raise UsageError(f"--name {named}: {path} holds one study of {found.name}; expected no --name")
-    study = found.read_named(path, named) if named is not None and found.read_named else found.read(path)
-    return adopt(study, path.absolute().name, wishes)
+    return adopt(read_study(path, found, named), path.absolute().name, wishes)
 
 
 def _read_table(

@@ -1,12 +1,12 @@
 """Other tools' results: a module per tool, its files in, one common form of trials out.
 
 trials       that form
-values       values as tools write them, in texts and nested tables
-texts        JSON, YAML and CSV files
-records      TensorBoard's and W&B's files of records
-sqlite       SQLite files, read only
-logs         numbers in log lines
 recognizing  which tool wrote a file or a folder
+texts        JSON, YAML and CSV files, nested names, numbers in all their spellings
+sqlite       SQLite files
+records      files of protobuf records
+logs         numbers in log lines
+spaces       search spaces as recipes
 """
 
 from sweep.foreign import (
@@ -16,15 +16,21 @@ from sweep.foreign import (
     dvc,
     guild,
     hydra,
+    keras_tuner,
+    mlflow,
     nevergrad,
     nni,
     openbox,
+    optuna,
     ray,
     sklearn,
     smac,
     syne_tune,
+    tensorboard,
+    trackio,
+    wandb,
 )
-from sweep.foreign.recognizing import TABLE, nothing_known, recognize
+from sweep.foreign.recognizing import TABLE, nothing_known, read_study, recognize
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
 
 __all__ = [
@@ -37,6 +43,7 @@ __all__ = [
     "Tool",
     "Value",
     "nothing_known",
+    "read_study",
     "recognize",
 ]
 
@@ -47,12 +54,18 @@ TOOLS: tuple[Tool, ...] = (
     dvc.TOOL,
     guild.TOOL,
     hydra.TOOL,
+    keras_tuner.TOOL,
+    mlflow.TOOL,
     nevergrad.TOOL,
     nni.TOOL,
     openbox.TOOL,
+    optuna.TOOL,
     ray.TOOL,
     sklearn.TOOL,
     smac.TOOL,
     syne_tune.TOOL,
+    tensorboard.TOOL,
+    trackio.TOOL,
+    wandb.TOOL,
 )
 """By their names; a line each."""

@@ -14,12 +14,12 @@ from sweep.foreign.logs import logged_curves
 from sweep.foreign.records import scalars
 from sweep.foreign.texts import curve, flat, number, parse_json, plain, read_text, read_yaml
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool, Value
-from sweep.wording import count
 
 _DEPTH = 5
 """Folders between a path and a job: multirun/DATE/TIME/JOB."""
 
 _TRUTHS = frozenset(["on", "off", "yes", "no", "y", "n"])
+_NOTHING = "Hydra keeps no results, and no number was found in the jobs' logs, metrics.json or TensorBoard's files"
 _RESULTS = ("metrics.json", "results.json", "result.json", "scores.json")
 
 
@@ -80,14 +80,16 @@ def _read(path: Path, folders: list[Path]) -> ForeignStudy:
     if not names:
         raise UsageError(f"{path}: no job overrides anything; expected the folder of a sweep")
     trials = [_trial(job, names) for job in jobs]
-    trials, notes = _ends(_measured(trials, names))
+    trials = _measured(trials, names)
+    wrote = any(trial.curves or trial.values for trial in trials)
+    notes = ["Hydra keeps no results: they are taken from what the jobs wrote"] if wrote else [_NOTHING]
     there = jobs[0].folder / ".hydra" / "hydra.yaml"
     hydra = read_yaml(there) if there.is_file() else {}
     core = hydra.get("hydra", {})
     direction = _direction(core.get("sweeper") or {})
     metric = _metric(path, jobs, trials)
     version = (core.get("runtime") or {}).get("version")
-    return ForeignStudy("Hydra", trials, metric, direction, version, [*_texts(trials), *notes])
+    return ForeignStudy("Hydra", trials, metric, direction, version, [*_texts(trials), *notes], states_kept=False)
 
 
 def _natural(folder: Path) -> list[tuple[int, int, str]]:
@@ -174,31 +176,6 @@ def _measured(trials: list[ForeignTrial], names: list[str]) -> list[ForeignTrial
         )
         for trial in trials
     ]
-
-
-def _ends(trials: list[ForeignTrial]) -> tuple[list[ForeignTrial], list[str]]:
-    """Which jobs failed. Hydra does not record it: they are those whose log ends before that of most others."""
-    ends = [max((points[-1][0] for points in trial.curves.values()), default=0) for trial in trials]
-    measured = [bool(trial.curves or trial.values) for trial in trials]
-    if not any(measured):
-        return trials, ["no number was found in the jobs' logs, metrics.json or TensorBoard's files"]
-    top = max(ends)
-    judged = sum(end == top for end in ends) * 2 >= sum(measured)
-    out = []
-    for trial, end, any_ in zip(trials, ends, measured, strict=True):
-        if not any_:
-            out.append(replace(trial, state="failed", reason="its log has no result"))
-        elif judged and end < top:
-            reason = f"its log ends at {end}, those of most others at {top}"
-            out.append(replace(trial, state="failed", reason=reason))
-        else:
-            out.append(trial)
-    notes = ["Hydra keeps no results: they are taken from what the jobs logged"]
-    if failed := sum(trial.state == "failed" for trial in out):
-        notes.append(f"Hydra keeps no states: {count(failed, 'job')} whose log ends before others' failed")
-    elif not judged and len({*ends}) > 1:
-        notes.append("Hydra keeps no states: logs end at different steps, so which job failed is not known")
-    return out, notes
 
 
 def _direction(sweeper: Mapping[str, Any]) -> Literal["minimize", "maximize"] | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
+from sweep.foreign.texts import last_line, number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
-from sweep.foreign.values import flat, measured
 
 _NAME = "Ray Tune"
 _STATES: dict[str, State] = {
@@ -23,6 +23,8 @@ _STATES: dict[str, State] = {
     "RUNNING": "running",
     "PAUSED": "running",
 }
+_NAN = "null"
+"""What Ray writes for a NaN of NumPy's."""
 _BOOKKEEPING = frozenset(
     [
         "timestamp",
@@ -84,10 +86,7 @@ def _states(folder: Path) -> list[Path]:
 
 def _entries(path: Path) -> list[Mapping[str, Any]]:
     """Each trial of a state: what it is, and how it ended. Raises UsageError."""
-    try:
-        state = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: damaged, not JSON: {error}") from None
+    state = read_json(path)
     try:
         trials = [json.loads(pair[0]) if isinstance(pair[0], str) else pair[0] for pair in state["trial_data"]]
         if all({"status", "config", "trial_id"} <= trial.keys() for trial in trials):
@@ -105,10 +104,10 @@ def _trial(folder: Path, what: Mapping[str, Any], source: Path) -> tuple[tuple[i
     own = folder / str(what.get("relative_logdir") or "")
     curves, restarts = _curves(own / "result.json")
     state, error = _STATES[status], own / "error.txt"
-    reason = _last_line(error) if state == "failed" and error.is_file() else None
+    reason = _error(error) if state == "failed" and error.is_file() else None
     tag = str(what.get("experiment_tag", "")).partition("_")[0]
     place = (int(tag) if tag.isdigit() else 10**9, name, restarts)
-    return place, ForeignTrial(name, flat(what["config"]), state, curves, reason=reason)
+    return place, ForeignTrial(name, setting_of(what["config"]), state, curves, reason=reason)
 
 
 def _curves(path: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
@@ -118,14 +117,14 @@ def _curves(path: Path) -> tuple[dict[str, list[tuple[int, float]]], int]:
     curves: dict[str, list[tuple[int, float]]] = {}
     last = restarts = 0
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
+    for place, line in enumerate(lines, 1):
         try:
             result = json.loads(line)
             step = int(result.get("training_iteration", last + 1))
         except (ValueError, AttributeError, TypeError):
-            if number == len(lines):  # cut off while it was written
+            if place == len(lines):  # cut off while it was written
                 break
-            raise UsageError(f"{path}, line {number}: damaged, not a result as JSON") from None
+            raise UsageError(f"{path}, line {place}: damaged, not a result as JSON") from None
         if step <= last:
             restarts = 1
             curves = {name: [point for point in curve if point[0] < step] for name, curve in curves.items()}
@@ -143,15 +142,14 @@ def _metrics(result: Mapping[str, Any], above: str = "") -> dict[str, float]:
             continue
         if isinstance(value, Mapping):
             out |= _metrics(value, f"{above}{name}/")
-        elif (number := measured(value)) is not None:
-            out[f"{above}{name}"] = number
+        elif (measured := number("nan" if value == _NAN else value)) is not None:
+            out[f"{above}{name}"] = measured
     return out
 
 
-def _last_line(path: Path) -> str | None:
+def _error(path: Path) -> str | None:
     """The last line of an error: its kind and text."""
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else None
+    return last_line(path.read_text(encoding="utf-8", errors="replace")) or None
 
 
 TOOL = Tool("ray", _NAME, "a folder with experiment_state-*.json", matches, read)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.errors import UsageError, unknown
-from sweep.foreign.trials import Tool
+from sweep.foreign.trials import ForeignStudy, Tool
 
 TABLE = "table"
 """What --from takes for a plain table."""
@@ -21,11 +21,27 @@ def recognize(path: Path, tools: Sequence[Tool], key: str | None = None) -> Tool
         raise UsageError(f"{path}: no such file or folder; expected a table of results, or what another tool wrote")
     if key is not None:
         return next((tool for tool in tools if tool.key == key), None)
-    known = [tool for tool in tools if tool.matches(path)]
+    matching = [tool for tool in tools if tool.matches(path)]
+    known = [tool for tool in matching if not tool.beside] or matching
     if len(known) > 1:
         flags = " or ".join(f"--from {tool.key}" for tool in known)
         raise UsageError(f"{path}: may be of {' or '.join(tool.name for tool in known)}; give {flags}")
     return known[0] if known else None
+
+
+def read_study(path: Path, tool: Tool, name: str | None = None) -> ForeignStudy:
+    """What a tool's files hold, the study of a name where that is given. Raises UsageError, also for damage that its
+    reader did not foresee."""
+    if name is not None and tool.read_named is None:
+        raise UsageError(f"--name {name}: {path} holds one study of {tool.name}; expected no --name")
+    try:
+        return tool.read_named(path, name) if name is not None and tool.read_named else tool.read(path)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: damaged, or of a version of {tool.name} that is not known: {type(error).__name__}: {error}"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def nothing_known(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> UsageError:

@@ -72,6 +72,7 @@ def read(path: Path) -> ForeignStudy:
         _way(modes[0]) if single and modes else None,
         None,
         _notes(len(trials) - len(kept), bool(folders)),
+        states_kept=bool(folders),
     )
 
 
@@ -84,7 +85,7 @@ def _notes(left: int, folders: bool) -> list[str]:
     if left:
         notes.append(f"{left} {'trial was' if left == 1 else 'trials were'} ended before any report: no trials")
     if not folders:
-        notes.append("no folders of trials beside the table: which of them failed is not known; st_status does not say")
+        notes.append("no folders of trials beside the table, which alone show which failed: st_status does not")
     return notes
 
 

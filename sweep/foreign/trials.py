@@ -53,6 +53,9 @@ class ForeignStudy:
     """Of the tool, where its files say it."""
     notes: Sequence[str] = ()
     """What was decided in reading that a user should know, one line each."""
+    states_kept: bool = True
+    """Whether the tool keeps how a trial ended. Where it does not, one whose curve is shorter than nearly all others
+    is taken as failed."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,5 @@ class Tool:
     read_named: Callable[[Path, str], ForeignStudy] | None = None
     """Reads the study of a name, where the tool's files may hold several; UsageError, with the list, for an unknown
     one."""
+    beside: bool = False
+    """Whether its files often lie among those of another tool, which then counts."""

@@ -180,8 +180,7 @@ class Reader(File):
         return f"{', '.join(study.name for study in studies)}: {mixing(kinds)}."
 
     def torn(self, study: Study) -> list[int]:
-        """Finished trials that do not have a row for each of their epochs; of a user's own code or another tool, for the
-        last."""
+        """Finished trials without a row for each of their epochs; of own code or of an import, for the last one."""
         there = "max(epoch)" if study.recipe.free else "count(*)"
         rows = self._read(
             "SELECT number FROM trials t WHERE study = ? AND "
