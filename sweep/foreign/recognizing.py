@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.errors import UsageError, unknown
+from sweep.foreign.sqlite import is_sqlite, rows_of
 from sweep.foreign.trials import ForeignStudy, Tool
 
 TABLE = "table"
@@ -46,6 +48,11 @@ def read_study(path: Path, tool: Tool, name: str | None = None) -> ForeignStudy:
 
 def nothing_known(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> UsageError:
     """The error for a path that is neither a table nor of a tool: it lists what was looked for."""
+    if is_sqlite(path):
+        try:
+            rows_of(path, "SELECT name FROM sqlite_master")
+        except sqlite3.Error as error:
+            return UsageError(f"{path}: a SQLite file that cannot be read: {error}")
     kind = "folder" if path.is_dir() else "file"
     looked = "; ".join(f"{tool.name} ({tool.looks_for})" for tool in tools)
     return UsageError(
