@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count as numbers_from
 from typing import Any, Final
 
-from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
+from sweep.analysis.importing import FEW, INFINITE, SEED_ROWS, Results, is_taken, named
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
 from sweep.errors import UsageError, unknown
 from sweep.foreign import Curve, ForeignStudy, ForeignTrial, Value
@@ -19,8 +19,6 @@ from sweep.ledger import Course
 from sweep.recipe import Imported, Recipe
 from sweep.wording import count
 
-FEW = 1 / 3
-"""Share of trials up to which shorter curves are of trials that failed; of more, they were meant to differ."""
 _DIVERGED: Final = "diverged"
 _FAILED: Final = "failed"
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.conditions import QUOTED, filter_trials, unquote
-from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
+from sweep.analysis.roles import SEED_NAMES, Roles, far_column, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
@@ -64,6 +64,9 @@ RESERVED = frozenset(
     ]
 )
 """Names that tables of trials and settings use themselves: a column of the file that has one gets a line below it."""
+
+FEW = 1 / 3
+"""Share of trainings up to which those that got less far failed; of more, they were meant to differ."""
 
 INFINITE = 1e20
 """A metric from this size on stands for infinity: MLflow writes 1.797e308 for it, others 1e20 or 1e30."""
@@ -165,6 +168,7 @@ def read_results(
     if kept.sum() < last.sum():
         notes.append(f"{count(int(last.sum() - kept.sum()), 'row')} without a seed and any hyperparameter, left out")
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
+    states = _fail_short(table, states, used, notes)
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
     renamed = {name: _free_name(name, table) for name in [*names, metric] if is_taken(name, metric)}
@@ -185,6 +189,29 @@ def read_results(
     rows = _rows(settings, seeds, values, tests, metric, states)
     constant = {name: table[name].iloc[0] for name in settings.constant}
     return Results(recipe, rows, len(settings.texts), notes, seed, constant, own | roles.left_out)
+
+
+def _fail_short(
+    table: pd.DataFrame, states: pd.Series | None, used: set[str | None], notes: list[str]
+) -> pd.Series | None:
+    """The states, where a few trainings got less far than all others: in a tool's table without states, such as that of
+    Ray Tune, these failed; of any other it is only said."""
+    found = far_column(table, used)
+    if found is None:
+        return states
+    steps = pd.to_numeric(table[found], errors="coerce").astype(float)
+    short = steps < steps.max()
+    if states is not None:
+        short &= states == "complete"
+    if not 0 < short.sum() <= FEW * len(table):
+        return states
+    which = f"{count(int(short.sum()), 'row')} ended before {found} {steps.max():g}, where the others did"
+    tool = tool_of(table)
+    if states is None and tool is not None:
+        notes.append(f"{which}: taken as failed, since {tool[0]} keeps no states here (--ignore {found}: as they are)")
+        return short.map({True: "failed", False: "complete"})
+    notes.append(f"{which}: whether they failed or diverged is not in the table; the tool's own files may say")
+    return states
 
 
 def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
