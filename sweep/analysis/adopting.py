@@ -203,6 +203,8 @@ def _whole(value: Value) -> int | None:
     """A seed as a whole number; None if it is none."""
     if isinstance(value, bool | str):
         return None
+    if isinstance(value, int):  # of any size, which no float may hold
+        return value
     return int(value) if math.isfinite(value) and value == int(value) else None
 
 
@@ -270,7 +272,7 @@ def _json(value: Value, real: bool) -> str:
         return json.dumps(value)
     if isinstance(value, float) and not real and value.is_integer() and abs(value) < 2**53:
         return json.dumps(int(value))
-    return json.dumps(float(value) if real else value)
+    return json.dumps(float(value) if real and abs(value) < INFINITE else value)
 
 
 def _seeds(reading: _Reading, texts: Sequence[str], name: str | None) -> list[int]:

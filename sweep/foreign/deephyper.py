@@ -40,7 +40,9 @@ def read(path: Path) -> ForeignStudy:
         raise UsageError(f"{file}: no evaluations; expected a row for each")
     objectives = _objectives([*rows[0]])
     parameters = {
-        name.removeprefix("p:"): typed([row[name] for row in rows]) for name in rows[0] if name.startswith("p:")
+        name.removeprefix("p:"): typed(["" if row[name] == "nan" else row[name] for row in rows])
+        for name in rows[0]
+        if name.startswith("p:")
     }
     unused, notes = _unused(parameters)
     trials = []

@@ -64,13 +64,10 @@ def _row(item: Any, file: Path) -> dict[str, Any]:
 
 def _setting(configs: Mapping[str, Any], row: Mapping[str, Any], seeded: bool, file: Path) -> dict[str, Any]:
     if str(row["config_id"]) not in configs:
-        raise UsageError(f"{file}: damaged: configuration {row['config_id']} has a run, but no values")
+        raise UsageError(f"{file}: damaged: configuration {row['config_id']!r} has a run, but no values")
     setting = setting_of(configs[str(row["config_id"])])
-    if row["instance"] is not None:
-        setting["instance"] = row["instance"]
-    if seeded:
-        setting["run_seed" if "seed" in setting else "seed"] = row["seed"]
-    return setting
+    beside = {"instance": row["instance"], "run_seed" if "seed" in setting else "seed": row["seed"] if seeded else None}
+    return setting | setting_of(beside)
 
 
 def _trial(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -97,7 +98,7 @@ def _rows(folder: Path) -> list[dict[str, str]]:
     try:
         with zipfile.ZipFile(file) as archive:
             text = archive.read(archive.namelist()[0]).decode()
-    except (zipfile.BadZipFile, IndexError, OSError, UnicodeDecodeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, IndexError, OSError, UnicodeDecodeError, EOFError) as error:
         raise UsageError(f"{file}: damaged: {error}") from None
     return parse_table(text, file)
 

@@ -181,7 +181,9 @@ def flat(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 
 def plain(value: object) -> Value | None:
-    """A hyperparameter's value: truth, number or text as it is, a list or table as its JSON; None for none."""
+    """A hyperparameter's value: truth, number or text as it is, a list or table as its JSON; None for none, and NaN."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return json.dumps(value, default=str)

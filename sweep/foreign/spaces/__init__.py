@@ -47,7 +47,11 @@ def read_space(path: Path, name: str | None = None) -> Space:
 
 def _read(reader: SpaceReader, content: Any, path: Path) -> Space:
     try:
-        return reader.read(content, path)
+        space = reader.read(content, path)
+        names = [knob.name for knob in space.knobs] + [condition.child for condition in space.conditions]
+        if not isinstance(space.metric, str | None) or not all(name and isinstance(name, str) for name in names):
+            raise TypeError("a name that is no text")
+        return space
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise UsageError(f"{path}: not a space as {reader.name} writes it: {type(error).__name__}: {error}") from None
 

@@ -38,13 +38,15 @@ def _given(section: Mapping[str, Any]) -> dict[str, Any]:
 
 def _matches(content: Any) -> bool:
     section = _section(content)
-    return section is not None and bool(_given(section))
+    return section is not None and ("sweeper" in section or "overrides" in section)
 
 
 def _read(content: Any, path: Path) -> Space:
     section = _section(content) or {}
     sweeper = section.get("sweeper") or {}
     optuna = "optuna" in str(sweeper.get("_target_", "")) or "sampler" in sweeper or "n_trials" in sweeper
+    if not _given(section):
+        raise UsageError(f"{path}: Hydra's section sweeps nothing; expected params of its sweeper")
     knobs = tuple(_knob(str(key).lstrip("+"), value, path) for key, value in _given(section).items())
     sampler = str((sweeper.get("sampler") or {}).get("_target_", "")).rpartition(".")[2]
     direction = sweeper.get("direction")

@@ -156,9 +156,9 @@ def _lost(space: Space, names: Mapping[str, str], ours: bool) -> Iterator[str]:
 
 def _is_kept(condition: Condition, knobs: Sequence[Knob]) -> bool:
     """Whether sweep's own hyperparameter is active just where the condition says."""
-    row = TABLE[condition.child]
+    row = TABLE.get(condition.child)
     parent = next((knob for knob in knobs if knob.name == condition.parent), None)
-    if parent is None or not parent.values or condition.parent not in row.when:
+    if row is None or parent is None or not parent.values or condition.parent not in row.when:
         return False
     return {value for value in parent.values if row.allows(parent.name, value)} == {*condition.values}
 
