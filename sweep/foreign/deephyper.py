@@ -95,23 +95,29 @@ def _unused(parameters: Mapping[str, Sequence[Value | None]]) -> tuple[set[tuple
     unused: set[tuple[str, int]] = set()
     notes = []
     for name, values in parameters.items():
-        numbers = [value for value in values if isinstance(value, float)]
-        if len(numbers) < len(values):
+        if not all(isinstance(value, float) for value in values):
             continue
+        lowest = min(value for value in values if isinstance(value, float))
         for other, levels in parameters.items():
             if other == name or not all(isinstance(level, bool | str) for level in levels):
                 continue
-            for level in dict.fromkeys(levels):
-                rows = [place for place, given in enumerate(levels) if given == level]
-                rest = {values[place] for place in range(len(values)) if place not in rows}
-                lowest = min(numbers)
-                if len(rows) >= ENOUGH and len(rest) >= ENOUGH and {values[place] for place in rows} == {lowest}:
+            for level, rows in _rows_of(levels).items():
+                rest = {value for value, given in zip(values, levels, strict=True) if given != level}
+                if len(rows) >= ENOUGH and len(rest) >= ENOUGH and all(values[place] == lowest for place in rows):
                     unused |= {(name, place) for place in rows}
                     notes.append(
                         f"{name} is {lowest:g}, its least, wherever {other} is {level}: taken as unused there, where "
                         "DeepHyper fills in the lower end"
                     )
     return unused, notes
+
+
+def _rows_of(levels: Sequence[Value | None]) -> dict[Value | None, list[int]]:
+    """The rows of each level, by their place."""
+    rows: dict[Value | None, list[int]] = {}
+    for place, level in enumerate(levels):
+        rows.setdefault(level, []).append(place)
+    return rows
 
 
 TOOL = Tool("deephyper", "DeepHyper", "results.csv with columns p:… and objective", matches, read)
