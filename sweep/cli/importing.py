@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from pathlib import Path
@@ -179,6 +180,7 @@ def _read(
     """What a path holds, a tool's trials or a plain table. Raises UsageError."""
     from sweep.foreign import TOOLS, read_study, recognize
 
+    gc.disable()  # of 100,000 trials a million small objects are kept to the end: looking through them takes a third
     found = recognize(path, TOOLS, tool)
     if found is None:
         return _read_table(path, tool, named, wishes, state, missing)

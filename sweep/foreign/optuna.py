@@ -10,6 +10,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,11 +127,19 @@ def _trial(trial: StoredTrial, names: list[str], own: bool) -> ForeignTrial:
 
 def _value(stored: Any, text: str) -> Value | None:
     """A parameter's value by its distribution."""
+    whole, choices = _distribution(text)
+    if choices is not None:
+        return choices[int(stored)]
+    return int(stored) if whole else float(stored)
+
+
+@cache
+def _distribution(text: str) -> tuple[bool, list[Value | None] | None]:
+    """Whether a distribution is of whole numbers, and its choices, if it has some. Most trials share theirs."""
     distribution = json.loads(text)
     kind, attributes = str(distribution["name"]), distribution["attributes"]
-    if kind == "CategoricalDistribution":
-        return plain(attributes["choices"][int(stored)])
-    return int(stored) if kind.startswith("Int") else float(stored)
+    choices = [plain(choice) for choice in attributes["choices"]] if kind == "CategoricalDistribution" else None
+    return kind.startswith("Int"), choices
 
 
 def _rows(path: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
