@@ -246,6 +246,18 @@ def test_smac_several_seeds():
     assert study.trials[0].values == {"cost": 0.5718175338}
 
 
+def test_smac_runs_of_several_seeds_are_told_apart_by_their_folders(tmp_path):
+    shutil.copytree(PARTS / "smac", tmp_path / "0")
+    assert len(read(tmp_path, "smac").trials) == 4
+    shutil.copytree(PARTS / "smac", tmp_path / "1")
+    tool = next(tool for tool in TOOLS if tool.key == "smac")
+    with pytest.raises(UsageError, match="2 runs of SMAC: 0, 1; --name says which"):
+        tool.read(tmp_path)
+    assert len(tool.read_named(tmp_path, "1").trials) == 4
+    with pytest.raises(UsageError, match="unknown run '2'"):
+        tool.read_named(tmp_path, "2")
+
+
 def test_smac_budgets_are_a_curve_and_what_stopped_early_is_pruned(tmp_path):
     row = {"instance": None, "seed": 1, "time": 0.0, "starttime": 0, "endtime": 0, "additional_info": {}}
     runs = [(1, 1.0, 0.5), (2, 1.0, 0.9), (1, 9.0, 0.2)]

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import UsageError
+from sweep.errors import UsageError, unknown
 from sweep.foreign.texts import curve, number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
+
+_HISTORY = "runhistory.json"
 
 _TEN = ("config_id", "instance", "seed", "budget", "cost", "time", "status", "starttime", "endtime", "additional_info")
 _ROWS = {10: _TEN, 11: (*_TEN[:6], "cpu_time", *_TEN[6:])}
@@ -19,17 +21,37 @@ _RUNNING, _SUCCESS, _CRASHED, _TIMEOUT, _MEMORY = range(5)
 
 
 def matches(path: Path) -> bool:
-    """Whether a path is a folder with a runhistory.json, or that file."""
-    return _file(path).is_file()
+    """Whether a path is a folder with a runhistory.json, in it or in its folders, or that file."""
+    return bool(_files(path))
 
 
-def _file(path: Path) -> Path:
-    return path / "runhistory.json" if path.is_dir() else path if path.name == "runhistory.json" else path / "none"
+def _files(path: Path) -> dict[str, Path]:
+    """The histories of a path by their folders' names: SMAC makes a folder for each of its seeds."""
+    if not path.is_dir():
+        return {path.parent.name: path} if path.name == _HISTORY and path.is_file() else {}
+    if (path / _HISTORY).is_file():
+        return {path.name: path / _HISTORY}
+    return {file.parent.name: file for file in sorted(path.glob(f"*/{_HISTORY}"))}
 
 
 def read(path: Path) -> ForeignStudy:
-    """A run of SMAC 2: a trial for each configuration, instance and seed; budgets are its curve."""
-    file = _file(path)
+    """The one run of SMAC 2 that a path has."""
+    files = _files(path)
+    if len(files) != 1:
+        raise UsageError(f"{path}: {len(files)} runs of SMAC: {', '.join(files)}; --name says which")
+    return _read(next(iter(files.values())))
+
+
+def read_named(path: Path, name: str) -> ForeignStudy:
+    """The run of a folder's name."""
+    files = _files(path)
+    if name not in files:
+        raise unknown("run", name, files, f"{path}: ")
+    return _read(files[name])
+
+
+def _read(file: Path) -> ForeignStudy:
+    """A trial for each configuration, instance and seed; budgets are its curve."""
     history = read_json(file)
     if not isinstance(history, Mapping) or not {"data", "configs"} <= history.keys():
         raise UsageError(f"{file}: no history of SMAC 2; expected the keys data and configs")
@@ -111,4 +133,4 @@ def _costs(row: Mapping[str, Any], names: list[str]) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in zip(names, values, strict=False)}
 
 
-TOOL = Tool("smac", "SMAC", "runhistory.json", matches, read)
+TOOL = Tool("smac", "SMAC", _HISTORY, matches, read, read_named)
