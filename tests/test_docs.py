@@ -17,9 +17,9 @@ from sweep.recipe import load_recipe
 from tests.conftest import RECIPES, SHARED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND_NAMES = (
-    *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
+    *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "recipe", "dashboard"),
     *(
         "effect",
         "importance",

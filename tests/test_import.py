@@ -420,6 +420,22 @@ def test_what_each_column_was_taken_as_is_said(sweep, tmp_path):
     ]
 
 
+def test_a_training_that_got_less_far_failed_only_where_a_tool_keeps_no_states(tmp_path):
+    """Ray's table has no states; of anyone's the shorter is only remarked on, and of many it is meant."""
+    rows = [f"0.{seed}{lr},{3 - (lr == seed == 1)},t{lr}{seed},{lr},{seed}" for lr in (1, 2) for seed in (0, 1)]
+    ray = tmp_path / "ray.csv"
+    ray.write_text("loss,training_iteration,trial_id,config/lr,config/seed\n" + "\n".join(rows) + "\n")
+    made, _ = of(ray, "loss")
+    assert [row[2] for row in made.rows] == ["complete", "failed", "complete", "complete"]
+    assert any("1 row ended before training_iteration 3" in note and "--ignore" in note for note in made.notes)
+    assert {row[2] for row in of(ray, "loss", ignore=["training_iteration"])[0].rows} == {"complete"}
+    plain = tmp_path / "plain.csv"
+    plain.write_text(ray.read_text().replace("config/", "").replace("trial_id", "run"))
+    made, _ = of(plain, "loss")
+    assert {row[2] for row in made.rows} == {"complete"}
+    assert any("the tool's own files may say" in note for note in made.notes)
+
+
 FOREIGN = SHARED / "foreign"
 TRUTH = {
     (0.1, True, 0): ("complete", 0.40),
@@ -432,8 +448,6 @@ TRUTH = {
     (0.01, False, 1): ("complete", 0.46),
 }
 """What eight trainings of a toy gave, by learning rate, batch norm and seed: data/foreign/README.md."""
-UNSAID = {(0.1, True, 1): ("complete", 0.31)}
-"""Where a table does not say that a training failed."""
 NO_VALUE = {(0.1, True, 1): ("failed", None)}
 
 
@@ -448,8 +462,8 @@ NO_VALUE = {(0.1, True, 1): ("failed", None)}
         ("mlflow-3.17.2/experiments_csv.csv", "metrics.val_loss", {}, {}),
         ("optuna-5.0.0/trials_dataframe.csv", "value", {}, NO_VALUE | {(0.1, False, 1): ("failed", None)}),
         ("optuna-5.0.0/trials_dataframe_with_index.csv", "value", {}, NO_VALUE | {(0.1, False, 1): ("failed", None)}),
-        ("ray-2.60.0/get_dataframe.csv", "val_loss", {}, UNSAID),
-        ("syne-tune-0.16.0/toy/results.csv.zip", "val_loss", {}, UNSAID),
+        ("ray-2.60.0/get_dataframe.csv", "val_loss", {}, {}),
+        ("syne-tune-0.16.0/toy/results.csv.zip", "val_loss", {}, {}),
     ],
 )
 def test_tables_of_other_tools_need_no_flags(file, metric, options, but):

@@ -23,6 +23,7 @@ confirming    settings on fresh seeds
 comparing     studies side by side
 roles         what each column of anyone's table is
 importing     anyone's table of results, read as a study
+adopting      another tool's trials as a study
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.conditions import QUOTED, filter_trials, unquote
-from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
+from sweep.analysis.roles import SEED_NAMES, Roles, far_column, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
+from sweep.ledger import Course
 from sweep.recipe import METRICS, Imported, Recipe
 from sweep.wording import count
 
@@ -64,6 +65,9 @@ RESERVED = frozenset(
 )
 """Names that tables of trials and settings use themselves: a column of the file that has one gets a line below it."""
 
+FEW = 1 / 3
+"""Share of trainings up to which those that got less far failed; of more, they were meant to differ."""
+
 INFINITE = 1e20
 """A metric from this size on stands for infinity: MLflow writes 1.797e308 for it, others 1e20 or 1e30."""
 _NOTHING = frozenset(
@@ -81,6 +85,9 @@ _STATES = {
 }
 _STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
 _STATE_NAMES = ("state", "status", "trial_state", "trial_status", "run_state", "end_state", "final_state")
+
+SEED_ROWS = "rows"
+"""What --seed takes where rows of one setting are to be numbered, whatever seeds they have."""
 
 SAME = 1e-9
 """Numbers of a column that differ by less than this share are one value: 0.0630957344480193 and 0.063095734448."""
@@ -103,6 +110,8 @@ class Results:
     """Hyperparameters that have one value, and it."""
     left_out: dict[str, list[str]]
     """Columns that are taken as no hyperparameters, by reason."""
+    course: Course | None = None
+    """Curves and names of another tool's trials."""
 
 
 def read_results(
@@ -114,21 +123,27 @@ def read_results(
     only: Sequence[str] = (),
     test: str | None = None,
     where: str = "",
+    state: str | None = None,
+    missing: str = "diverged",
 ) -> Results:
     """Reads a table with one row per training. Every column is a hyperparameter but `metric`, `seed` (by default the
     column of that name), `test` (a metric on test data), a state, what names or times a run, and those to `ignore`;
     with `only`, those are. A metric with a *, such as split*_test_score, is one column per repeat.
 
-    A row without a finite metric is a diverged trial, unless its state says otherwise. Raises UsageError, with the line
-    where it can, for a file that cannot be read as such.
+    A row without a finite metric is a diverged trial, unless its state says otherwise; where the cell is empty,
+    `missing` says what it is: diverged, failed, or left-out. `state` names the column of states. With `seed` "rows",
+    rows of one setting are numbered. Raises UsageError, with the line where it can, for a file that cannot
+    be read as such.
     """
     typed = read_table(path)
     table, notes = typed.frame, list(typed.notes)
     if "*" in metric:
         table, metric, seed = _melt(table, metric, seed, path, notes)
     ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
+    numbered = seed == SEED_ROWS and SEED_ROWS not in table
+    seed = None if numbered else seed
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
-    _check_columns(table, path, {"--columns": only, "--test": [test]})
+    _check_columns(table, path, {"--columns": only, "--test": [test], "--state": [state]})
     table = filter_trials(table, where) if where else table
     if not len(table):
         raise UsageError(
@@ -136,9 +151,14 @@ def read_results(
         )
     if seed == metric:
         raise UsageError(f"--seed {seed}: that is the metric; expected the column of seeds")
-    seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
+    if numbered:
+        ignore = [*ignore, *([found] if (found := seed_column(table, metric)) else [])]
+    else:
+        seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
+    table = _leave_empty(table, metric, missing, notes)
     used = {metric, seed, test, *ignore, *only}
-    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes)
+    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes, state)
+    states = _fail_empty(table, metric, states, missing)
     if not len(table):
         raise UsageError(f"{path}: no training has ended; expected at least one row that is not running or waiting")
     names = [name for name in table.columns if name not in {metric, seed, test, *ignore}]
@@ -148,9 +168,10 @@ def read_results(
     if kept.sum() < last.sum():
         notes.append(f"{count(int(last.sum() - kept.sum()), 'row')} without a seed and any hyperparameter, left out")
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
+    states = _fail_short(table, states, used, notes)
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
-    renamed = {name: _free_name(name, table) for name in [*names, metric] if _is_taken(name, metric)}
+    renamed = {name: _free_name(name, table) for name in [*names, metric] if is_taken(name, metric)}
     if renamed:
         new_names = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
         notes.append(f"{new_names} here: sweep has a column of that name")
@@ -162,12 +183,35 @@ def read_results(
     _check_repeats(settings.codes, seeds, table.index, seed, path)
     _note_lost(values, states, metric, notes)
     _note_measured(table, settings, notes)
-    imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test)
+    imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test, notes=tuple(notes))
     distinct = tuple(sorted(set(seeds)))
     recipe = Recipe(data=path.name, seeds=distinct, metric=metric, direction=direction, imported=imported)
     rows = _rows(settings, seeds, values, tests, metric, states)
     constant = {name: table[name].iloc[0] for name in settings.constant}
     return Results(recipe, rows, len(settings.texts), notes, seed, constant, own | roles.left_out)
+
+
+def _fail_short(
+    table: pd.DataFrame, states: pd.Series | None, used: set[str | None], notes: list[str]
+) -> pd.Series | None:
+    """The states, where a few trainings got less far than all others: in a tool's table without states, such as that of
+    Ray Tune, these failed; of any other it is only said."""
+    found = far_column(table, used)
+    if found is None:
+        return states
+    steps = pd.to_numeric(table[found], errors="coerce").astype(float)
+    short = steps < steps.max()
+    if states is not None:
+        short &= states == "complete"
+    if not 0 < short.sum() <= FEW * len(table):
+        return states
+    which = f"{count(int(short.sum()), 'row')} ended before {found} {steps.max():g}, where the others did"
+    tool = tool_of(table)
+    if states is None and tool is not None:
+        notes.append(f"{which}: taken as failed, since {tool[0]} keeps no states here (--ignore {found}: as they are)")
+        return short.map({True: "failed", False: "complete"})
+    notes.append(f"{which}: whether they failed or diverged is not in the table; the tool's own files may say")
+    return states
 
 
 def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
@@ -230,7 +274,7 @@ def _may_measure(column: pd.Series) -> bool:
 
 
 def _read_states(
-    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str]
+    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str], given: str | None = None
 ) -> tuple[pd.DataFrame, pd.Series | None, dict[str, list[str]]]:
     """The rows that have ended, without the column that says it; the state of each, None where no column does; columns
     that sweep's own export adds, by reason."""
@@ -238,14 +282,14 @@ def _read_states(
         words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
         words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
         known = words.isin(list(_STATE_OF))
-        if name in used or name.lower() not in _STATE_NAMES or not known.any():
+        if name in used or name != (given or name) or (given is None and name.lower() not in _STATE_NAMES):
+            continue
+        if given is None and not known.any():
             continue
         if not known.all():
             line = known.index[~known.to_numpy()][0]
-            raise UsageError(
-                f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is "
-                f"known, though others there are; --ignore {name} leaves the column out"
-            )
+            others = f", though others there are; --ignore {name} leaves the column out" if known.any() else ""
+            raise UsageError(f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is known{others}")
         states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
         ended = states != "running"
         counts = states.value_counts()
@@ -275,13 +319,31 @@ def _deephyper(table: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.
     return table.assign(objective=table["objective"].where(~lost, None)), states, {}
 
 
+def _leave_empty(table: pd.DataFrame, metric: str, missing: str, notes: list[str]) -> pd.DataFrame:
+    """The table without the rows that have no metric at all, where these are to be left out."""
+    empty = table[metric].isna()
+    if missing != "left-out" or not empty.any():
+        return table
+    notes.append(f"{count(int(empty.sum()), 'row')} with an empty {metric}, left out")
+    return table[~empty]
+
+
+def _fail_empty(table: pd.DataFrame, metric: str, states: pd.Series | None, missing: str) -> pd.Series | None:
+    """The states, with rows that have no metric at all failed, where these are said to be."""
+    empty = table[metric].isna()
+    if missing != "failed" or not empty.any():
+        return states
+    states = pd.Series("complete", index=table.index, dtype=object) if states is None else states
+    return states.mask(empty & (states == "complete"), "failed")
+
+
 def _free_name(name: str, table: pd.DataFrame) -> str:
     while name in table:
         name += "_"
     return name
 
 
-def _is_taken(name: str, metric: str) -> bool:
+def is_taken(name: str, metric: str) -> bool:
     """Whether a column's name is one that tables of trials have themselves."""
     if name == metric:
         return (name in RESERVED and name != "value") or name == "epochs"

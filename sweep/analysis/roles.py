@@ -163,7 +163,8 @@ def sort_columns(table: pd.DataFrame, names: Sequence[str]) -> Roles:
         if len(rest) < len(roles.hyperparameters):
             roles.leave_out(f"not {tool[1]}…, where {tool[0]} has hyperparameters", rest)
     for name in list(roles.hyperparameters):
-        if reason := _reason(table[name]):
+        kept = tool is not None and name.startswith(tool[1])  # where the tool has hyperparameters alone
+        if not kept and (reason := _reason(table[name])):
             roles.leave_out(reason, [name])
     return roles
 
@@ -212,6 +213,13 @@ def last_epochs(
     roles.leave_out(f"{MEASURED} in every {epoch}", measured)
     roles.leave_out(FLAGS, [n for n in roles.hyperparameters if n.lower() in ("done", "should_checkpoint")])
     return last
+
+
+def far_column(table: pd.DataFrame, used: set[str | None]) -> str | None:
+    """The column that says how far a training got: epoch, training_iteration, step and the like."""
+    names = [str(name) for name in table]
+    far = [name for name in names if name.lower() in EPOCH_NAMES and name not in used and _numeric(table[name])]
+    return min(far, key=lambda name: EPOCH_NAMES.index(name.lower())) if far else None
 
 
 def _trainings(

@@ -61,7 +61,7 @@ class StudyTable:
     """Of a study of functions, the columns that say where paths ended."""
 
     reported: tuple[str, ...] = ()
-    """What a user's own code reported beside its metric, but for test scores."""
+    """What a user's own code, or another tool, reported beside the metric, but for test scores."""
 
     @property
     def free(self) -> bool:
@@ -149,7 +149,7 @@ def study_table(
         data_splits=_splits(study.recipe),
         where=where,
         ends=_ends(trials) if study.recipe.of_function else None,
-        reported=_reported(trials) if study.recipe.trainer else (),
+        reported=_reported(trials) if study.recipe.free else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 

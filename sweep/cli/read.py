@@ -48,6 +48,7 @@ def show(
     from sweep.analysis import leaderboard, rank_settings, settings_table
     from sweep.ledger import Ledger
     from sweep.report import board_table, settings_json, settings_report
+    from sweep.report.imported import import_line, imported_json
 
     rows = None if everything else top
     with Ledger(asked.results) as ledger:
@@ -55,18 +56,20 @@ def show(
         table = asked_table(ledger, stored, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else find_fresh_score(ledger, stored, ranked)
-        mixed, machines = ledger.mixed(stored), {"machines": trained_on(ledger.kinds(stored))}
+        mixed, more = ledger.mixed(stored), {"machines": trained_on(ledger.kinds(stored))}
+    more |= imported_json(stored.recipe)
     if as_json and not trials:
-        return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | machines)
+        return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | more)
     board = None
     if trials or ranked.seeds < 2:
         board = leaderboard(table, everything)
     if board is None or not trials:
         say(settings_report(ranked, board, rows, fresh))
     else:
-        say(trials_json(board, study, rows) | machines if as_json else board_table(board, rows))
-    if mixed and not as_json:
-        say(f"\n{mixed}")
+        say(trials_json(board, study, rows) | more if as_json else board_table(board, rows))
+    for line in () if as_json else (import_line(stored.recipe), mixed):
+        if line:
+            say(f"\n{line}")
 
 
 def trained_on(kinds: Sequence[Sequence[Sitting]]) -> list[dict[str, Any]]:
@@ -114,7 +117,7 @@ def trial(
         stored = ledger.study(study)
         row, setting = ledger.trial(stored, number)
         epochs = ledger.epochs(stored, number).drop(columns="trial")
-        wanted = (test and not stored.recipe.trainer) or stored.recipe.of_function
+        wanted, imported = (test and not stored.recipe.free) or stored.recipe.of_function, stored.recipe.imported
         readings = ledger.readings(stored, number) if wanted else None
         printed = ledger.output(stored, number)
         sitting = next((other for other in ledger.sittings(stored) if other.number == row.get("sitting")), None)
@@ -130,9 +133,14 @@ def trial(
         shown = {"study": study, **row, **more, "machine": sitting and sitting.facts, "setting": setting}
         if stored.recipe.trainer:
             shown["printed"] = printed
+        if imported and printed:
+            shown["name"] = printed
         if ends is not None:
             shown["end"] = {reading["place"]: reading["value"] for reading in records(ends)}
         say(shown | {"curve": records(epochs)})
     else:
-        own = stored.recipe.metric if stored.recipe.trainer else None
-        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends, own, printed))
+        own = stored.recipe.metric if stored.recipe.trainer or (imported and len(epochs)) else None
+        shown_output = "" if imported else printed
+        say(trial_report(row, setting, epochs, test, console().width, sitting, more, ends, own, shown_output))
+        if imported and printed:
+            say(f"\n{imported.tool} calls it {printed}.")

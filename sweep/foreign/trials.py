@@ -26,11 +26,13 @@ class ForeignTrial:
     inactive, or is bookkeeping (ids, times, paths), is absent."""
     state: State
     """As the tool knows it: `complete` unless its files say otherwise. Who makes a study of it turns a complete trial
-    without a finite metric into a diverged one; a reader says `diverged` where only it can tell."""
+    whose metric is not finite into a diverged one, one that has no such metric at all into a failed one; a reader says
+    `diverged` where only it can tell."""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Each reported metric by step."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Metrics of which the tool kept one number a trial; NaN where it kept that there was none."""
+    """Metrics of which the tool kept one number a trial; NaN where it kept that there was none. One that has a curve,
+    too, is what counts, and not the curve's last value."""
     reason: str | None = None
     """Why it failed or diverged, in the tool's words, one line."""
 
@@ -51,6 +53,9 @@ class ForeignStudy:
     """Of the tool, where its files say it."""
     notes: Sequence[str] = ()
     """What was decided in reading that a user should know, one line each."""
+    states_kept: bool = True
+    """Whether the tool keeps how a trial ended. Where it does not, one whose curve is shorter than nearly all others
+    is taken as failed."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +73,8 @@ class Tool:
     read: Callable[[Path], ForeignStudy]
     """Reads it, without the tool's package where its files allow that, and never a pickle. Raises UsageError, one line,
     for a version that is not known, a damaged file, several studies of which none was named."""
+    read_named: Callable[[Path, str], ForeignStudy] | None = None
+    """Reads the study of a name, where the tool's files may hold several; UsageError, with the list, for an unknown
+    one."""
+    beside: bool = False
+    """Whether its files often lie among those of another tool, which then counts."""

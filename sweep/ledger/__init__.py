@@ -13,7 +13,7 @@ from sweep.ledger.doctor import Finding, diagnose, mend, place_notes
 from sweep.ledger.file import File
 from sweep.ledger.reading import Sitting, Study, mixing
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
-from sweep.ledger.store import Ledger
+from sweep.ledger.store import Course, Ledger
 
 __all__ = [
     "APPLICATION_ID",
@@ -22,6 +22,7 @@ __all__ = [
     "PLANNED_EPOCHS",
     "STATES",
     "VERSION",
+    "Course",
     "Finding",
     "Ledger",
     "Sitting",

@@ -180,8 +180,8 @@ class Reader(File):
         return f"{', '.join(study.name for study in studies)}: {mixing(kinds)}."
 
     def torn(self, study: Study) -> list[int]:
-        """Finished trials that do not have a row for each of their epochs; of a user's own code, for the last."""
-        there = "max(epoch)" if study.recipe.trainer else "count(*)"
+        """Finished trials without a row for each of their epochs; of own code or of an import, for the last one."""
+        there = "max(epoch)" if study.recipe.free else "count(*)"
         rows = self._read(
             "SELECT number FROM trials t WHERE study = ? AND "
             f"state IN ({', '.join(map(repr, FINISHED))}) AND epochs != "
@@ -243,7 +243,7 @@ class Reader(File):
         found = dict(zip(["trial", *columns.values()], values, strict=True))
         if study.recipe.splits:
             found["split_seed"] = study.recipe.split_of(found["seed"])
-        if study.recipe.trainer:
+        if study.recipe.free:
             last = self.readings(study, number)
             last = last[last["epoch"] == found["epochs"]]
             reported = zip(last["quantity"], last["value"], strict=True)
@@ -271,15 +271,16 @@ class Reader(File):
         parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
         if study.recipe.of_function:
             parts.append(self._ends(study, frame["number"]))
-        elif study.recipe.trainer:
+        elif study.recipe.free:
             parts.append(self._reported(study, frame, {*frame.columns, *settings.columns}))
         whole = pd.concat(parts, axis=1)
-        if study.recipe.trainer:
+        if study.recipe.free:
             whole.attrs["reported"] = [*parts[-1].columns]
         return whole
 
     def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
-        """What trials of a user's own code reported last beside their metric: a column for each name that is free."""
+        """What trials of a user's own code, or another tool, reported last beside their metric: a column for each name
+        that is free."""
         read = self.readings(study).rename(columns={"trial": "number"})
         last = read.merge(trials[["number", "epochs"]], left_on=["number", "epoch"], right_on=["number", "epochs"])
         wide = last[~last["quantity"].isin(taken)].pivot_table("value", "number", "quantity", sort=False)
@@ -305,12 +306,12 @@ class Reader(File):
         one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
         query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
         frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
-        if study.recipe.trainer:
+        if study.recipe.free:
             return self._own_epochs(study, number, frame)
         return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
 
     def _own_epochs(self, study: Study, number: int | None, frame: pd.DataFrame) -> pd.DataFrame:
-        """The same of a user's own code: its metric, and whatever else it reported."""
+        """The same of a user's own code, or another tool: its metric, and whatever else was reported."""
         metric = study.recipe.metric
         own = frame[["trial", "epoch", study.recipe.metric_column, "seconds"]].astype({"seconds": "float64"})
         own = own.rename(columns={study.recipe.metric_column: metric}).astype({metric: "float64"})
@@ -320,7 +321,7 @@ class Reader(File):
         return own.join(wide, on=["trial", "epoch"])
 
     def output(self, study: Study, number: int) -> str:
-        """What a trial of a user's own code printed."""
+        """What a trial of a user's own code printed; of an imported one, what its tool calls it."""
         query = "SELECT text FROM outputs WHERE study = ? AND trial = ?"
         rows = self._read(query, study.id, number) if self._version >= 6 else []
         return str(rows[0][0]) if rows else ""

@@ -6,7 +6,8 @@ trials   one row per trial, keyed by study and number: setting as JSON, seed, st
 sittings one row for each time that a process trained a study: when, and the versions and machine it had
 epochs   one row per epoch of a trial: losses, accuracies, gradient norm, seconds
 readings one row per number that was asked for beside those: of a layer, within an epoch, on a further test set
-outputs  one row per trial of a user's own function or command that printed something
+outputs  one row per trial of a user's own function or command that printed something; of an imported trial, what its
+         tool calls it
 
 Losses are means over rows, accuracies are in [0, 1], times are seconds, moments are ISO 8601 in UTC. A number that
 was not finite is NULL, with the state saying why.

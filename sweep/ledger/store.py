@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -16,6 +16,20 @@ from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.machine import machine, now, versions
 from sweep.recipe import Claim, Recipe, Trainer, add_claims
 from sweep.space import EpochRecord, Trial, setting_key
+
+
+@dataclass(frozen=True)
+class Course:
+    """How trials that were not trained here came about."""
+
+    numbers: Sequence[int]
+    """The number of each trial, in the order of the rows."""
+    epochs: Sequence[tuple[int, int, float | None]] = ()
+    """(number, epoch, metric)."""
+    readings: Sequence[tuple[int, int, str, float | None]] = ()
+    """(number, epoch, name, value) of what else was reported; in epoch 0 where trials have no epochs."""
+    names: Sequence[tuple[int, str]] = ()
+    """(number, what its tool calls it)."""
 
 
 class Ledger(Reader):
@@ -33,10 +47,14 @@ class Ledger(Reader):
             )
         return self.study(name)
 
-    def add_results(self, name: str, recipe: Recipe, rows: Sequence[tuple[object, ...]]) -> Study:
+    def add_results(
+        self, name: str, recipe: Recipe, rows: Sequence[tuple[object, ...]], course: Course | None = None
+    ) -> Study:
         """Adds a study of results that were not trained here, all of it or nothing. Rows are (setting as JSON, seed,
-        state, reason, metric, test metric). Its name must be new."""
+        state, reason, metric, test metric), numbered from 0 where `course` does not say otherwise. Its name must be
+        new."""
         names = f"study, number, setting, seed, state, reason, {recipe.metric_column}, test_loss"
+        numbers = course.numbers if course else range(len(rows))
         with self._transaction():
             cursor = self._connection.execute(
                 "INSERT INTO studies (name, recipe, trials, created, finished, versions, machine) "
@@ -45,9 +63,29 @@ class Ledger(Reader):
             )
             self._connection.executemany(
                 f"INSERT INTO trials ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                ((cursor.lastrowid, number, *row) for number, row in enumerate(rows)),
+                ((cursor.lastrowid, number, *row) for number, row in zip(numbers, rows, strict=True)),
             )
+            if course:
+                self._add_course(cursor.lastrowid, recipe, course)
         return self.study(name)
+
+    def _add_course(self, study: int | None, recipe: Recipe, course: Course) -> None:
+        """Adds how results that were not trained here came about, within a transaction."""
+        metric, best = recipe.metric_column, "min" if recipe.direction == "minimize" else "max"
+        add = self._connection.executemany
+        add(f"INSERT INTO epochs (study, trial, epoch, {metric}) VALUES (?, ?, ?, ?)", _of(study, course.epochs))
+        add(
+            "INSERT OR REPLACE INTO readings (study, trial, epoch, step, place, quantity, value) "
+            "VALUES (?, ?, ?, 0, '', ?, ?)",
+            _of(study, course.readings),
+        )
+        add("INSERT INTO outputs VALUES (?, ?, ?)", _of(study, course.names))
+        of_trial = "FROM epochs e WHERE e.study = trials.study AND e.trial = trials.number"
+        self._connection.execute(
+            f"UPDATE trials SET epochs = coalesce((SELECT max(epoch) {of_trial}), 0), "
+            f"best_val_loss = (SELECT {best}({metric}) {of_trial}) WHERE study = ?",
+            (study,),
+        )
 
     def add(self, study: Study, trials: Iterable[Trial]) -> None:
         """Adds trials as waiting; those that have a row keep it."""
@@ -213,6 +251,10 @@ def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
         if trial.setting is not last:
             last, text = trial.setting, setting_key(trial.setting)
         yield trial.number, text, trial.seed
+
+
+def _of(study: int | None, rows: Iterable[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+    return ((study, *row) for row in rows)
 
 
 _number = attrgetter("number")

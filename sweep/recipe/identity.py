@@ -62,7 +62,7 @@ class Recipe:
     confirms: str | None = None
     """The study whose best settings these are, trained again with seeds of its own."""
     imported: Imported | None = None
-    """The columns of a table that was not trained here; then there are no axes."""
+    """What was not trained here, a table or another tool's trials; then there are no axes."""
     trainer: Trainer | None = None
     """A user's own function or command, whose hyperparameters the axes name themselves."""
     claims: tuple[Claim, ...] = field(default=(), compare=False)
@@ -78,7 +78,7 @@ class Recipe:
     @property
     def curve_metric(self) -> str:
         """The column of the epochs' frame that holds the metric."""
-        return self.metric if self.trainer else self.metric_column
+        return self.metric if self.free else self.metric_column
 
     @property
     def one_metric(self) -> bool:
@@ -168,7 +168,7 @@ class Recipe:
         """The recipe as plain values; `recipe_from_dict` reads it back."""
         if self.imported:
             plain = {"data": self.data, "seeds": list(self.seeds), "metric": self.metric, "direction": self.direction}
-            return plain | {"space": {}, "imported": vars(self.imported)} | self._claims()
+            return plain | {"space": {}, "imported": self.imported.to_dict()} | self._claims()
         space = self._space()
         if self.trainer:
             return {

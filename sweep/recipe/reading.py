@@ -15,7 +15,7 @@ from sweep.recipe.axes import parse_flag, read_axis
 from sweep.recipe.claims import Claim, claim_from_dict, fit_claims, read_claims
 from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
-from sweep.recipe.imported import Imported
+from sweep.recipe.imported import imported_from_dict
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
 from sweep.recipe.listed import axes_of, listed_settings
 from sweep.recipe.own import (
@@ -68,8 +68,7 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
     """The recipe that `Recipe.to_dict` wrote."""
     claims = tuple(map(claim_from_dict, table.get("claims", [])))
     if "imported" in table:
-        read = table["imported"]
-        imported = Imported(read["metric"], tuple(read["swept"]), tuple(read["constant"]), read["test"])
+        imported = imported_from_dict(table["imported"])
         plain = {key: table[key] for key in ("data", "metric", "direction")}
         return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported, claims=claims)
     plain = {key: value for key, value in table.items() if key not in ("confirms", "claims")}

@@ -106,7 +106,8 @@ def _own_curve(epochs: pd.DataFrame, metric: str, width: int) -> list[Renderable
     if not len(epochs):
         return []
     others = [name for name in map(str, epochs.columns) if name not in ("epoch", metric, "seconds")]
-    names = [metric, *(name for name in others if not name.startswith("test_")), "seconds"]
+    names = [metric, *(name for name in others if not name.startswith("test_"))]
+    names += ["seconds"] if epochs["seconds"].notna().any() else []
     table, left_out = _epoch_table(epochs, names)
     curve = [curves({metric: epochs[metric].tolist()}, min(width, 72)), Text()] if len(epochs) > 1 else []
     return [*curve, table, *([Text(), Text(left_out, "dim")] if left_out else [])]

@@ -21,7 +21,8 @@ def failed(reading: Reading) -> Iterator[Remark]:
     left = int(states.get("waiting", 0) + states.get("running", 0))
     if failed:
         text = f"{count(failed, 'trial')} failed, by accident and not by their setting"
-        yield Remark("failed", text, {"failed": failed}, f"sweep resume {name} --retry-failed")
+        retry = "" if reading.table.imported else f"sweep resume {name} --retry-failed"
+        yield Remark("failed", text, {"failed": failed}, retry)
     if left:
         text = f"{count(left, 'trial')} {'is' if left == 1 else 'are'} not trained to the end yet"
         text += f" ({running})" if (running := reading.table.left_running) else ""

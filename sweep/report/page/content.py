@@ -27,6 +27,7 @@ from sweep.report.answers.verdicts import caveats, draw_command
 from sweep.report.answers.verdicts import headline as verdict_headline
 from sweep.report.answers.verdicts import sentences as verdict_sentences
 from sweep.report.files import plain
+from sweep.report.imported import import_line
 from sweep.report.page.recipes import command_text, recipe_text
 from sweep.report.plots.charts import chart
 from sweep.report.settings import marks, meaning, show_interval, show_measured
@@ -409,13 +410,16 @@ def _facts(kind: Sequence[Sitting]) -> list[tuple[str, str]]:
 
 
 def _again(study: Study, kinds: Sequence[Sequence[Sitting]]) -> dict[str, Any]:
-    imported = getattr(study.recipe, "imported", None) is not None
+    imported = study.recipe.imported
     tables = _machines(study, kinds)
     if imported:
+        tool = f", results of {imported.tool}," if imported.tool else ""
+        line = (
+            f"These results were not trained here: they were imported from {study.recipe.data}{tool} with sweep import."
+        )
+        best = [import_line(study.recipe)] if imported.value == "best" else []
         return {
-            "lines": [
-                f"These results were not trained here: they were imported from {study.recipe.data} with sweep import."
-            ],
+            "lines": [line, *best, *(f"{note[0].upper()}{note[1:]}." for note in imported.notes)],
             "recipe": "",
             "file": "",
             "command": "",
