@@ -5,6 +5,7 @@ recognizing  which tool wrote a file or a folder
 texts        JSON, YAML and CSV files, nested names, numbers in all their spellings
 sqlite       SQLite files
 records      files of protobuf records
+own          what sweep writes beside a tool's own
 """
 
 from sweep.foreign import (
