@@ -225,7 +225,7 @@ def _hyperparameters(reading: _Reading, wishes: Wishes, seed: str | None) -> lis
 
 def _free(name: str, metric: str, names: Sequence[str]) -> str:
     """What a hyperparameter is called here: its own name, unless that means something else."""
-    called = name
+    called = f"hp_{name}" if name.startswith("test_") else name  # what begins with test_ is a score on test data
     while is_taken(called, metric) or (called != name and called in names):
         called += "_"
     return called
@@ -251,7 +251,7 @@ def _settings(
     others = [name for name in names if name not in varies]
     constant = {called[name]: next((v for v in columns[name] if v is not None), None) for name in others}
     unused = {called[name]: sum(value is None for value in columns[name]) for name in names if name in varies}
-    some = [f"{name} ({n:,} do not)" for name, n in unused.items() if n]
+    some = [f"{name} (not in {n:,})" for name, n in unused.items() if n]
     if some:
         listed = ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
         reading.notes.append(f"not every one of {count(len(reading.trials), 'trial')} uses {listed}")
