@@ -14,7 +14,7 @@ import pytest
 
 from sweep.analysis.adopting import Wishes, adopt
 from sweep.errors import UsageError
-from sweep.foreign import TOOLS, recognize
+from sweep.foreign import TOOLS, ForeignStudy, ForeignTrial, recognize
 from sweep.ledger import Ledger, diagnose
 from tests.conftest import SHARED
 
@@ -331,3 +331,51 @@ def test_nothing_that_has_ended(tmp_path):
     path.write_text("\n".join(log[:4]) + "\n")
     with pytest.raises(UsageError, match="none of its 1 trial has ended"):
         adopted(path, tmp_path)
+
+
+def of_lengths(lengths: list[int], **more) -> ForeignStudy:
+    """Trials of a tool without states, whose curves fall to 1/n."""
+    trials = [
+        ForeignTrial(str(n), {"lr": n}, "complete", {"loss": [(step, 1 / step) for step in range(1, length + 1)]})
+        for n, length in enumerate(lengths)
+    ]
+    return ForeignStudy("x", trials, "loss", "minimize", states_kept=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "short", "failed"),
+    [
+        ([9, 9, 9, 9, 4], "failed", 1),
+        ([9, 9, 9, 9, 4], "complete", 0),
+        ([9, 7, 5, 9, 4], "failed", 0),  # early stopping: they were meant to differ
+        ([9, 9, 9, 9, 9], "failed", 0),
+    ],
+)
+def test_short_curves_of_a_tool_without_states(lengths, short, failed):
+    read = adopt(of_lengths(lengths), "x", Wishes(short=short))
+    assert [row[2] for row in read.rows].count("failed") == failed
+    assert any("x keeps no states" in note for note in read.notes) == (len(set(lengths)) > 1)
+
+
+def test_a_value_that_is_the_best_of_its_curve_is_marked():
+    def study(*values):
+        curve = [(1, 0.5), (2, 0.3), (3, 0.4)]
+        return ForeignStudy(
+            "x",
+            [ForeignTrial(str(n), {"lr": n}, "complete", {"loss": curve}, {"loss": v}) for n, v in enumerate(values)],
+            "loss",
+            "minimize",
+        )
+
+    assert adopt(study(0.3, 0.3), "x", Wishes()).recipe.imported.value == "best"
+    assert adopt(study(0.3, 0.4), "x", Wishes()).recipe.imported.value is None
+    last = adopt(study(0.3, 0.3), "x", Wishes(value="last"))
+    assert [row[4] for row in last.rows] == [0.4, 0.4]
+
+
+def test_what_has_a_place_in_the_tables_already_gets_another_name():
+    trial = ForeignTrial("0", {"state": "on", "n": 3, "test_size": 0.2}, "complete", {}, {"rank": 1.0})
+    read = adopt(ForeignStudy("x", [trial], "rank", "minimize"), "x", Wishes())
+    assert read.recipe.metric == "rank_"
+    assert {*read.constant} == {"state_", "n_", "hp_test_size"}
+    assert sum("here" in note for note in read.notes) == 2

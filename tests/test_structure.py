@@ -56,6 +56,9 @@ ROOMS = {
     "vl_convert": {"sweep.report"},
     "jinja2": {"sweep.report"},
     "tensorboard": {"sweep.report", "sweep.foreign"},
+    "mlflow": {"sweep.report"},
+    "wandb": {"sweep.report"},
+    "trackio": {"sweep.report"},
 }
 
 

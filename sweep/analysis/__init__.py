@@ -24,6 +24,7 @@ comparing     studies side by side
 roles         what each column of anyone's table is
 importing     anyone's table of results, read as a study
 adopting      another tool's trials as a study
+course        how such trials came about: their epochs
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard

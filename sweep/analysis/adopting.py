@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count as numbers_from
 from typing import Any, Final
 
+from sweep.analysis.course import course_of, finite, shift_of
 from sweep.analysis.importing import FEW, INFINITE, SEED_ROWS, Results, is_taken, named
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
 from sweep.errors import UsageError, unknown
 from sweep.foreign import Curve, ForeignStudy, ForeignTrial, Value
-from sweep.ledger import Course
 from sweep.recipe import Imported, Recipe
 from sweep.wording import count
 
@@ -71,7 +71,9 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
     if own != metric:
         reading.notes.append(f"{metric} is called {own} here: that name means something else")
     value = _value_kind(reading, metric, wishes, direction)
-    shift = _shift(reading, metric)
+    shift = shift_of(reading.trials, metric)
+    if shift:
+        reading.notes.append(f"steps are counted from {1 - shift} there, from 1 here")
     recipe = Recipe(
         data=source,
         seeds=tuple(sorted(set(seeds))),
@@ -94,7 +96,7 @@ def adopt(study: ForeignStudy, source: str, wishes: Wishes) -> Results:
         (text, seed, state, reason, score, test)
         for text, seed, (state, reason, score), test in zip(texts, seeds, ends, tests, strict=True)
     ]
-    course = _course(reading, metric, wishes.test, shift)
+    course = course_of(reading.trials, metric, wishes.test, shift)
     notes = [note for note in reading.notes if note]
     assert recipe.imported is not None
     recipe = replace(recipe, imported=replace(recipe.imported, notes=tuple(notes)))
@@ -223,7 +225,7 @@ def _hyperparameters(reading: _Reading, wishes: Wishes, seed: str | None) -> lis
 
 def _free(name: str, metric: str, names: Sequence[str]) -> str:
     """What a hyperparameter is called here: its own name, unless that means something else."""
-    called = name
+    called = f"hp_{name}" if name.startswith("test_") else name  # what begins with test_ is a score on test data
     while is_taken(called, metric) or (called != name and called in names):
         called += "_"
     return called
@@ -243,10 +245,13 @@ def _settings(
     columns = {name: [trial.setting.get(name) for trial in reading.trials] for name in names}
     entries = {name: _entries(called[name], column) for name, column in columns.items()}
     texts = ["{" + ",".join(filter(None, row)) + "}" for row in zip(*entries.values(), strict=True)]
-    swept = [called[name] for name in names if len(set(entries[name])) > 1]
-    constant = {called[name]: columns[name][0] for name in names if called[name] not in swept}
-    unused = {called[name]: sum(value is None for value in columns[name]) for name in names}
-    some = [f"{name} ({n:,} do not)" for name, n in unused.items() if n]
+    known = reading.study.swept
+    varies = {name for name in names if len(set(entries[name])) > 1 and (known is None or name in known)}
+    swept = [called[name] for name in names if name in varies]
+    others = [name for name in names if name not in varies]
+    constant = {called[name]: next((v for v in columns[name] if v is not None), None) for name in others}
+    unused = {called[name]: sum(value is None for value in columns[name]) for name in names if name in varies}
+    some = [f"{name} (not in {n:,})" for name, n in unused.items() if n]
     if some:
         listed = ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
         reading.notes.append(f"not every one of {count(len(reading.trials), 'trial')} uses {listed}")
@@ -367,7 +372,7 @@ def _is_best(curved: Sequence[ForeignTrial], metric: str, direction: str) -> boo
     better = min if direction == "minimize" else max
     differ = False
     for trial in curved:
-        values = [value for _, value in trial.curves[metric] if _finite(value) is not None]
+        values = [value for _, value in trial.curves[metric] if finite(value) is not None]
         if trial.state != "complete" or metric not in trial.values or not values:
             continue
         if trial.values[metric] != better(values):
@@ -376,17 +381,12 @@ def _is_best(curved: Sequence[ForeignTrial], metric: str, direction: str) -> boo
     return differ
 
 
-def _finite(value: float) -> float | None:
-    """A number, None if it is not finite; vast ones stand for infinity."""
-    return value if abs(value) < INFINITE else None
-
-
 def _last(trial: ForeignTrial, name: str) -> float | None:
     """What a trial had of a metric in the end, if that is finite."""
     if name in trial.values:
-        return _finite(trial.values[name])
+        return finite(trial.values[name])
     curve = trial.curves.get(name)
-    return _finite(curve[-1][1]) if curve else None
+    return finite(curve[-1][1]) if curve else None
 
 
 def _end(
@@ -402,17 +402,17 @@ def _end(
         ended = "was pruned before any" if trial.state == "pruned" else "ended without"
         return (trial.state if trial.state == "pruned" else _FAILED), f"{ended} {metric}", None
     own = trial.values.get(metric) if value is None or not curve else None
-    last = _finite(own if own is not None else curve[-1][1])
+    last = finite(own if own is not None else curve[-1][1])
     if last is None:
         return _DIVERGED, trial.reason or _first_bad(curve, metric, shift), None
     if value == "best" and curve:
         better = min if direction == "minimize" else max
-        last = better(number for _, number in curve if _finite(number) is not None)
+        last = better(number for _, number in curve if finite(number) is not None)
     return trial.state, trial.reason, last
 
 
 def _first_bad(curve: Curve, metric: str, shift: int) -> str:
-    step = next((step + shift for step, value in curve if _finite(value) is None), None)
+    step = next((step + shift for step, value in curve if finite(value) is None), None)
     return f"no finite {metric}" if step is None else f"{metric} not finite in epoch {step}"
 
 
@@ -425,50 +425,3 @@ def _note_states(reading: _Reading, ends: Sequence[tuple[str, str | None, float 
     states = Counter(state for state, _, _ in ends)
     if len(states) > 1 or "complete" not in states:
         reading.notes.append("trials ended: " + ", ".join(f"{n:,} {state}" for state, n in states.most_common()))
-
-
-def _shift(reading: _Reading, metric: str) -> int:
-    """What is added to steps, so that the first is 1 where the tool counts from 0."""
-    first = min((curve[0][0] for trial in reading.trials if (curve := trial.curves.get(metric))), default=1)
-    if first < 1:
-        reading.notes.append(f"steps are counted from {first} there, from 1 here")
-    return max(0, 1 - first)
-
-
-def _course(reading: _Reading, metric: str, test: str | None, shift: int) -> Course:
-    """Numbers, curves and names for the ledger. Other metrics stand at the metric's epochs: what was reported since the
-    one before, or after the last."""
-    numbers = _numbers(reading.trials)
-    epochs: list[tuple[int, int, float | None]] = []
-    readings: list[tuple[int, int, str, float | None]] = []
-    for number, trial in zip(numbers, reading.trials, strict=True):
-        curve = trial.curves.get(metric, ())
-        epochs += [(number, step + shift, _finite(value)) for step, value in curve]
-        steps = [step for step, _ in curve]
-        for name, other in trial.curves.items():
-            if name not in (metric, test) and name.lower() not in EPOCH_NAMES and steps:
-                readings += [(number, step + shift, name, value) for step, value in _at(other, steps)]
-        end = steps[-1] + shift if steps else 0
-        for name, value in trial.values.items():
-            if name not in (metric, test) and name not in trial.curves:
-                readings.append((number, end, name, _finite(value)))
-    names = [(number, trial.name) for number, trial in zip(numbers, reading.trials, strict=True)]
-    return Course(numbers, epochs, readings, [] if all(str(n) == name for n, name in names) else names)
-
-
-def _at(curve: Curve, steps: Sequence[int]) -> Iterator[tuple[int, float | None]]:
-    """A curve's values at the steps of another."""
-    place, last = 0, len(steps) - 1
-    for step, value in curve:
-        while place < last and steps[place] < step:
-            place += 1
-        yield steps[place], _finite(value)
-
-
-def _numbers(trials: Sequence[ForeignTrial]) -> Sequence[int]:
-    """The trials' own numbers, where their names are numbers; else from 0."""
-    if all(trial.name.isascii() and trial.name.isdigit() and len(trial.name) < 10 for trial in trials):
-        own = [int(trial.name) for trial in trials]
-        if len(set(own)) == len(own):
-            return own
-    return range(len(trials))

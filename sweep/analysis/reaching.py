@@ -71,7 +71,9 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
     """Asks when a metric first was at a target or better. Raises UsageError for a study without curves, a target that
     an accuracy cannot have, or a hyperparameter that does not vary."""
     if study.recipe.imported:
-        raise UsageError(f"study {study.name!r} was imported: it has no curves; expected one that was trained here")
+        raise UsageError(
+            f"study {study.name!r} was imported: what its steps are is not known; expected one that was trained here"
+        )
     if study.recipe.trainer:
         raise UsageError(f"study {study.name!r}: its own code reports epochs, not steps; expected a study of networks")
     if study.recipe.of_function:

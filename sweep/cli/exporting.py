@@ -44,6 +44,31 @@ class Targets:
             "epochs as scalars, its setting as HParams (pip install tensorboard).",
         ),
     ] = None
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            "--mlflow",
+            metavar="URI",
+            help="Write an experiment for MLflow instead, a run per trial: sqlite:///mlflow.db, or a server "
+            "(pip install mlflow).",
+        ),
+    ] = None
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            "--wandb",
+            metavar="DIR",
+            help="Write DIR/wandb for Weights & Biases instead: an offline run per trial, which wandb sync takes "
+            "(pip install wandb).",
+        ),
+    ] = None
+    trackio: Annotated[
+        bool,
+        typer.Option(
+            "--trackio",
+            help="Write a project for trackio instead, where it keeps them: TRACKIO_DIR (pip install trackio).",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -89,11 +114,16 @@ def export(*, study: StudyName, targets: Targets, asked: Asked, rows: Rows) -> N
         _to_optuna(study, asked, targets.optuna)
     if targets.tensorboard is not None:
         _to_tensorboard(study, asked, rows.everything, targets.tensorboard)
+    if targets.mlflow is not None or targets.wandb is not None or targets.trackio:
+        _to_tracker(study, asked, rows.everything, targets)
     if targets.output is not None:
         rows.check(targets.output)
         _to_file(study, asked, rows, targets.output)
     elif targets == Targets():
-        raise UsageError("missing option --output (-o) FILE, --optuna STORAGE or --tensorboard DIR")
+        raise UsageError(
+            "missing option --output (-o) FILE, or --optuna STORAGE, --tensorboard DIR, --mlflow URI, --wandb DIR, "
+            "--trackio"
+        )
 
 
 def _to_optuna(study: str, asked: Asked, storage: str) -> None:
@@ -117,6 +147,33 @@ def _to_tensorboard(study: str, asked: Asked, everything: bool, folder: str) -> 
         board = leaderboard(asked_table(ledger, stored, asked), everything)
         written = export_tensorboard(stored, board, ledger.epochs(stored), folder)
     print(f"wrote {count(written, 'trial')} to {folder}; tensorboard --logdir {folder}")
+
+
+def _to_tracker(study: str, asked: Asked, everything: bool, targets: Targets) -> None:
+    from sweep.analysis import leaderboard
+    from sweep.ledger import Ledger
+    from sweep.report.elsewhere.trials import collect
+    from sweep.wording import count
+
+    with Ledger(asked.results) as ledger:
+        stored = ledger.study(study)
+        board = leaderboard(asked_table(ledger, stored, asked), everything)
+        written = collect(ledger, stored, board)
+    trials = count(len(written.trials), "trial")
+    if targets.mlflow is not None:
+        from sweep.report.elsewhere.mlflow import write_mlflow
+
+        write_mlflow(written, targets.mlflow)
+        print(f"wrote {trials} to {targets.mlflow}; mlflow ui --backend-store-uri {targets.mlflow}")
+    if targets.wandb is not None:
+        from sweep.report.elsewhere.wandb import write_wandb
+
+        write_wandb(written, targets.wandb)
+        print(f"wrote {trials} to {targets.wandb}/wandb; wandb sync {targets.wandb}/wandb/offline-run-*")
+    if targets.trackio:
+        from sweep.report.elsewhere.trackio import write_trackio
+
+        print(f"wrote {trials} to {write_trackio(written)[1]}; trackio show --project {study}")
 
 
 def _to_file(study: str, asked: Asked, rows: Rows, output: str) -> None:

@@ -132,8 +132,7 @@ def import_results(
 ) -> None:
     """Make a study of results from elsewhere, to be read like any other: show, effect, importance, plot, export.
 
-    Trials that agree in all hyperparameters are one setting, trained with several seeds. docs/results-elsewhere.md
-    lists the tools.
+    Trials that agree in all hyperparameters are one setting, trained with several seeds.
     """
     from sweep.analysis.adopting import Wishes
     from sweep.ledger import Ledger
@@ -148,6 +147,8 @@ def import_results(
     ):
         if given is not None and given not in choices:
             raise unknown("value", given, choices, f"{flag}: ")
+    if not path:
+        raise UsageError("PATH is empty; expected what another tool wrote, or a table of results")
     place = Path(re.sub("^sqlite:///", "", path))
     name = check_name(study if study is not None else _name_of(place, named))
     way = None if minimize is None else "minimize" if minimize else "maximize"

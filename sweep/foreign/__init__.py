@@ -7,6 +7,7 @@ sqlite       SQLite files
 records      files of protobuf records
 logs         numbers in log lines
 spaces       search spaces as recipes
+own          what sweep writes beside a tool's own
 """
 
 from sweep.foreign import (

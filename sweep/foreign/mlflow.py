@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sweep.errors import UsageError, unknown
+from sweep.foreign.own import own_study, with_told
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
-from sweep.foreign.texts import number, read_text, read_yaml, typed
+from sweep.foreign.texts import number, parse_json, read_text, read_yaml, typed
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
 from sweep.wording import count
 
@@ -110,11 +111,9 @@ def _foreign(runs: Sequence[_Run], tags: Mapping[str, str]) -> ForeignStudy:
     if undated:
         notes.append("some metrics were logged without steps: they are counted in the order of time")
     trials = [_trial(run, setting) for run, setting in zip(kept, settings, strict=True)]
-    return ForeignStudy(_NAME, trials, tags.get("sweep.metric"), _way(tags.get("sweep.direction")), notes=notes)
-
-
-def _way(text: str | None) -> Literal["minimize", "maximize"] | None:
-    return "minimize" if text == "minimize" else "maximize" if text == "maximize" else None
+    told: dict[str, object] = {name.removeprefix("sweep."): text for name, text in tags.items()}
+    told["swept"] = parse_json(tags.get("sweep.swept", "null"), "the experiment's tag sweep.swept")
+    return own_study(_NAME, trials, told, notes=notes)
 
 
 def _settings(runs: Sequence[_Run]) -> list[dict[str, Value]]:
@@ -132,10 +131,10 @@ def _settings(runs: Sequence[_Run]) -> list[dict[str, Value]]:
 
 def _trial(run: _Run, setting: Mapping[str, Value]) -> ForeignTrial:
     curves = {name: _curve(points) for name, points in run.metrics.items()}
-    told = run.tags.get("sweep.state")
-    state: State = told if told in ("complete", "pruned", "diverged", "failed") else _STATES[run.status]  # type: ignore[assignment]
-    reason = run.tags.get("sweep.reason") or ("killed" if run.status == "KILLED" else None)
-    return ForeignTrial(run.tags.get("mlflow.runName") or run.key, setting, state, curves, reason=reason)
+    told = {name.removeprefix("sweep."): text for name, text in run.tags.items() if name.startswith("sweep.")}
+    reason = "killed" if run.status == "KILLED" else None
+    name = run.tags.get("mlflow.runName") or run.key
+    return with_told(ForeignTrial(name, setting, _STATES[run.status], curves, reason=reason), told or None)
 
 
 def _is_undated(points: Sequence[tuple[int, int, float]]) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
+from sweep.foreign.own import KEY, curves_of, own_study, with_told
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import number, parse_json, setting_of
-from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
+from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool
 
 _NAME = "trackio"
 _TABLES = {"configs", "metrics", "system_metrics"}
@@ -34,15 +35,8 @@ def read(path: Path) -> ForeignStudy:
             curves.setdefault(metric, {})[step] = value
     names = {_key(*row[:2]): str(row[1]) for row in _rows(path, "metrics", "metrics", "step")}
     trials = [_trial(names.get(key, key), configs.get(key, {}), logged[key]) for key in logged]
-    metric, direction = _told(configs)
-    return ForeignStudy(_NAME, trials, metric, direction, states_kept=metric is not None)
-
-
-def _told(configs: Mapping[str, Mapping[str, Any]]) -> tuple[Any, Any]:
-    """The metric and the direction, which sweep's own export writes into every configuration."""
-    first = next(iter(configs.values()), {})
-    own = first.get("sweep")
-    return (own.get("metric"), own.get("direction")) if isinstance(own, Mapping) else (None, None)
+    told = next((config[KEY] for config in configs.values() if KEY in config), None)
+    return own_study(_NAME, trials, told, states_kept=False)
 
 
 def _key(run: str | None, name: str) -> str:
@@ -73,12 +67,9 @@ def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _trial(name: str, config: Mapping[str, Any], logged: Mapping[str, Mapping[int, float]]) -> ForeignTrial:
-    own = config.get("sweep")
-    plain = {key: value for key, value in config.items() if not key.startswith("_") and key != "sweep"}
-    state: State = own.get("state", "complete") if isinstance(own, Mapping) else "complete"
-    reason = own.get("reason") if isinstance(own, Mapping) else None
-    curves = {metric: sorted(points.items()) for metric, points in logged.items()}
-    return ForeignTrial(name, setting_of(plain), state, curves, reason=reason)
+    plain = {key: value for key, value in config.items() if not key.startswith("_") and key != KEY}
+    trial = ForeignTrial(name, setting_of(plain), "complete", curves_of(logged))
+    return with_told(trial, config.get(KEY))
 
 
 TOOL = Tool("trackio", _NAME, "PROJECT.db with its tables configs and metrics", matches, read)

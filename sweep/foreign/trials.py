@@ -53,6 +53,8 @@ class ForeignStudy:
     """Of the tool, where its files say it."""
     notes: Sequence[str] = ()
     """What was decided in reading that a user should know, one line each."""
+    swept: Sequence[str] | None = None
+    """Which hyperparameters were varied, where the tool knows that; the others have one value where they are used."""
     states_kept: bool = True
     """Whether the tool keeps how a trial ended. Where it does not, one whose curve is shorter than nearly all others
     is taken as failed."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
+from sweep.foreign.own import KEY, curves_of, own_study, with_told
 from sweep.foreign.records import fields, log_records
 from sweep.foreign.texts import number, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
@@ -65,10 +66,9 @@ def read(path: Path) -> ForeignStudy:
     cut = sum(run.exit_code is None for run in merged.values())
     if cut:
         notes.append(f"{count(cut, 'run')} without an end: killed, or still running; taken as failed")
-    own = (run.config.get("sweep") for run in merged.values())
-    told: Mapping[str, Any] = next((table for table in own if isinstance(table, Mapping)), {})
+    told = next((run.config[KEY] for run in merged.values() if KEY in run.config), None)
     trials = [_trial(run) for run in merged.values()]
-    return ForeignStudy(_NAME, trials, told.get("metric"), told.get("direction"), _version(files[0]), notes)
+    return own_study(_NAME, trials, told, version=_version(files[0]), notes=notes)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -155,21 +155,18 @@ def _item(message: bytes) -> tuple[str, Any]:
 
 
 def _trial(run: _Run) -> ForeignTrial:
-    own = run.config.get("sweep")
-    config = {name: value for name, value in run.config.items() if not name.startswith(_INTERNAL) and name != "sweep"}
+    config = {name: value for name, value in run.config.items() if not name.startswith(_INTERNAL) and name != KEY}
     state: State = "complete" if run.exit_code == 0 else "failed"
     reason = None if run.exit_code in (0, None) else f"exit code {run.exit_code}"
     reason = "interrupted" if run.exit_code == _STOPPED else "no end recorded" if run.exit_code is None else reason
-    if isinstance(own, Mapping):
-        state, reason = own.get("state", state), own.get("reason")
     curves: dict[str, dict[int, float]] = {}
     for place, row in enumerate(run.history):
         step = row.get("_step", place)
         for name, value in _numbers(row).items():
             curves.setdefault(name, {})[int(step)] = value
     values = {name: value for name, value in _numbers(run.summary).items() if name not in curves}
-    ordered = {name: sorted(points.items()) for name, points in curves.items()}
-    return ForeignTrial(run.name or run.key, setting_of(config), state, ordered, values, reason)
+    trial = ForeignTrial(run.name or run.key, setting_of(config), state, curves_of(curves), values, reason)
+    return with_told(trial, run.config.get(KEY))
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ models       a model that was written, its answers, an ensemble (imported when o
 files        CSV, Parquet, JSON, Markdown
 latex        a table for a paper
 tensorboard  event files
+elsewhere    MLflow, Weights & Biases, trackio (imported when one is written)
 pictures     a picture as a file (imported when one is saved)
 plots        charts (imported when one is drawn)
 page         HTML (imported when one is written)

@@ -61,14 +61,16 @@ def _write(study: Study, board: Board, epochs: pd.DataFrame, folder: Path) -> in
         run = f"trial-{number:0{width}}"
         setting = {name: kept for name, value in zip(names, values, strict=True) if (kept := plain(value)) is not None}
         curve = by_trial.get(number)
-        _events(folder / run, _trial(run, state, setting, curve, start))
+        lost = board.table.metric if state == "diverged" else ""
+        _events(folder / run, _trial(run, state, setting, curve, start, lost))
     return len(board.rows)
 
 
 def _trial(
-    run: str, state: str, setting: dict[str, Any], curve: pd.DataFrame | None, start: float
+    run: str, state: str, setting: dict[str, Any], curve: pd.DataFrame | None, start: float, lost: str
 ) -> list[tuple[float, int, Any]]:
-    """A run's events: (time, step, summary)."""
+    """A run's events: (time, step, summary). lost: the metric of which NaN is written, too, for it says that the trial
+    diverged."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
     from tensorboard.plugins.hparams.metadata import NULL_TENSOR, SESSION_END_INFO_TAG, create_summary_metadata
@@ -80,7 +82,7 @@ def _trial(
         values = [
             Summary.Value(tag=name, simple_value=row[name])
             for name in row
-            if name not in _NO_SCALARS and row[name] == row[name]
+            if name not in _NO_SCALARS and (row[name] == row[name] or name == lost)
         ]
         events.append((now, int(row["epoch"]), Summary(value=values)))
     end = plugin_data_pb2.SessionEndInfo(
