@@ -109,9 +109,9 @@ def test_one_pair_of_arrays_is_split(tmp_path, x, y):
 
 REFUSED = {
     "no file": ("gone.csv", {"target": "kind"}, "no such data file"),
-    "no target": ("t.csv", {}, "which column holds the classes? expected --target with one of a, kind"),
+    "no target": ("t.csv", {}, "which column is to be predicted? expected --target with one of a, kind"),
     "another": ("t.csv", {"target": "kid"}, "--target: unknown column 'kid': did you mean 'kind'?"),
-    "measured": ("t.csv", {"target": "a"}, "a holds fractions, NaN or infinity; expected classes"),
+    "fractions": ("t.csv", {"target": "a", "task": "classification"}, "a holds fractions, NaN or infinity; expected"),
     "size": ("t.csv", {"target": "kind", "image_size": "8"}, "--image-size is for a folder of images"),
     "damaged": ("d.parquet", {"target": "kind"}, "cannot be read as a table"),
     "few": ("few.csv", {"target": "kind"}, "4 rows with kind; expected at least 15"),

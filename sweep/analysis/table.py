@@ -14,9 +14,9 @@ from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import TABLE, OwnSetting
+from sweep.hyperparameters import SQUARED_ERROR, TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
-from sweep.recipe import METRICS, Recipe, of_unit, percents
+from sweep.recipe import METRICS, Recipe, metrics_of, of_unit, percents
 
 RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximize"}
 """The metrics of a leaderboard: those of a recipe, and the best over a trial's epochs."""
@@ -74,6 +74,11 @@ class StudyTable:
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
 
     @property
+    def regression(self) -> bool:
+        """Whether its networks predict a number, not a class."""
+        return not self.free and self.ends is None and self.constant.get("loss") == SQUARED_ERROR
+
+    @property
     def exact(self) -> bool:
         """Whether seeds change nothing: paths down a function from starts that are given, without noise."""
         return self.ends is not None and bool(((self.trials["start"] != "seed") & (self.trials["noise"] == 0)).all())
@@ -99,11 +104,12 @@ class StudyTable:
         return of_unit(metric, everything[metric].tolist())
 
     def bounds(self, metric: str) -> tuple[float, float]:
-        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent,
-        in [0, 100]; of what was imported a loss may be anything."""
+        """What a metric, and so its mean, can be: a loss or an error is never below 0, R² never above 1, an accuracy
+        lies in [0, 1] or, in percent, in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith("loss") and not self.free)
+        known = scale is not None or (metric.endswith(("loss", "val_mae", "val_r2")) and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
+        ends = (-math.inf, 1.0) if metric == "val_r2" else ends
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
 
@@ -173,7 +179,7 @@ def _splits(recipe: Recipe) -> int:
 def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    known = {recipe.metric: recipe.direction} if recipe.one_metric else RANKED_ON
+    known = {recipe.metric: recipe.direction} if recipe.one_metric else _ranked_on(recipe.regression)
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:
@@ -182,6 +188,11 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
     if direction not in ("minimize", "maximize"):
         raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
     return metric, direction
+
+
+def _ranked_on(regression: bool) -> dict[str, str]:
+    names = [*metrics_of(regression), "best_val_loss", *([] if regression else ["best_val_accuracy"])]
+    return {name: RANKED_ON[name] for name in names}
 
 
 def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sweep.data.npz import Array, Arrays, brief, note_balance
+from sweep.data.npz import Arrays
+from sweep.data.target import Array, brief, note_balance
 from sweep.errors import UsageError
 from sweep.wording import count, join_words
 

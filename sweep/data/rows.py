@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.data.npz import NAMES, Array, brief, check_values, images, name_label
+from sweep.data.npz import NAMES, check_values, images
 from sweep.data.sources import KNOWN, Source, load
+from sweep.data.target import Array, brief, name_label
 from sweep.dataname import TABLES, path_of
 from sweep.errors import UsageError, unknown
 

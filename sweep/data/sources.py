@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
+from sweep.data.columns import Columns
 from sweep.data.folders import read_folder
-from sweep.data.npz import Arrays, brief, further_parts, images, read_npz
-from sweep.data.tables import fill_missing, read_table
+from sweep.data.npz import Arrays, further_parts, images, read_npz
+from sweep.data.tables import read_table
+from sweep.data.target import brief, number_note
 from sweep.data.toys import ROWS, TOYS
 from sweep.dataname import ARRAYS, TABLES, is_path, options_of, path_of
 from sweep.errors import UsageError, unknown
@@ -56,6 +58,8 @@ class DataInfo:
     """Names of further test sets."""
     names: tuple[str, ...] = ()
     """What each class is called; empty where they are called 0, 1, …."""
+    regression: bool = False
+    """Whether what is predicted is a number; `classes` is 1 then: one number a row."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -65,7 +69,8 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows with their labels. x: [N, D] or [N, C, H, W] float; y: [N] int64."""
+    """Rows with their labels. x: [N, D] or [N, C, H, W] float; y: [N] int64, of regression the standardised target,
+    float32."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -73,7 +78,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts, standardised alike. `classes` is the number of labels."""
+    """The three parts, standardised alike. `classes` is the number of labels, 1 of regression."""
 
     train: Part
     val: Part
@@ -81,6 +86,8 @@ class Split:
     classes: int
     tests: Mapping[str, Part] = field(default_factory=dict)
     """Further test sets."""
+    target: tuple[float, float] | None = None
+    """Of regression the mean and the standard deviation of the training rows' target, by which it is standardised."""
 
     def to(self, device: str) -> Split:
         """The same on a device."""
@@ -89,7 +96,8 @@ class Split:
             return Part(part.x.to(device), part.y.to(device))
 
         train, val, test = map(move, (self.train, self.val, self.test))
-        return Split(train, val, test, self.classes, {name: move(part) for name, part in self.tests.items()})
+        tests = {name: move(part) for name, part in self.tests.items()}
+        return Split(train, val, test, self.classes, tests, self.target)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,8 @@ class _Known:
     torchvision: str = ""
     files: str = ""
     names: tuple[str, ...] = ()
+    target: tuple[str, float, float] | None = None
+    """Of regression: what is predicted, and from where to where it goes."""
 
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -128,6 +138,7 @@ KNOWN: dict[str, _Known] = {
     "iris": _Known((4,), 3, 150, 0),
     "wine": _Known((13,), 3, 178, 0),
     "breast-cancer": _Known((30,), 2, 569, 0),
+    "diabetes": _Known((10,), 1, 442, 0, target=("progression", 25.0, 346.0)),
     **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
 }
 
@@ -145,7 +156,8 @@ def describe(name: str) -> DataInfo:
         return DataInfo(name, (), 0, 1, 0, 0, splits=False)
     if name in KNOWN:
         known = KNOWN[name]
-        return replace(_info(name, known.shape, known.classes, known.train, known.test), names=known.names)
+        info = replace(_info(name, known.shape, known.classes, known.train, known.test), names=known.names)
+        return replace(info, notes=(number_note(*known.target),), regression=True) if known.target else info
     return _describe_arrays(name, _read(name, values=False))
 
 
@@ -166,13 +178,17 @@ def _read(name: str, values: bool) -> Arrays:
     path, options = Path(path_of(name)).expanduser(), options_of(name)
     suffix = path.suffix.lower()
     kind = "table" if suffix in TABLES else "arrays" if suffix in ARRAYS else "folder"
+    if "task" in options and kind == "folder":
+        raise UsageError(f"{path}: --task is for a table (.csv, .tsv, .parquet) or an .npz; images have classes")
     for option, of in (("target", "table"), ("image_size", "folder")):
         if option in options and kind != of:
             word = {"table": "a table (.csv, .tsv, .parquet)", "folder": "a folder of images"}[of]
             raise UsageError(f"{path}: --{option.replace('_', '-')} is for {word}")
     if kind == "table":
-        return read_table(path, options.get("target"))
-    return read_folder(path, options.get("image_size"), values) if kind == "folder" else read_npz(path, values)
+        return read_table(path, options.get("target"), options.get("task"))
+    if kind == "folder":
+        return read_folder(path, options.get("image_size"), values)
+    return read_npz(path, values, options.get("task"))
 
 
 def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
@@ -182,7 +198,8 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
         raise UsageError(f"{path_of(name)}: validation rows, and none for testing; expected both, or neither")
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
-    return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)), names=arrays.names)
+    tests = tuple(further_parts(rows))
+    return replace(info, notes=arrays.notes, tests=tests, names=arrays.names, regression=arrays.regression)
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
@@ -190,6 +207,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     val: tuple[Array, Array] | None = None
     test: tuple[Array, Array] | None = None
     tests: dict[str, tuple[Array, Array]] = {}
+    columns: Columns | None = None
     if name == "digits":
         x, y = _digits()
         info = describe(name)
@@ -208,17 +226,19 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
         x, y = arrays.x["train"], arrays.y["train"]
         test = (arrays.x["test"], arrays.y["test"]) if "test" in arrays.x else None
         val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
+        columns = arrays.columns
         tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_parts(arrays.x).items()}
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]
-        if x.dtype.kind == "f":
-            x = fill_missing(x, order)
+        if columns is not None:
+            columns = columns.learn_fills(x[order])
+            x = columns.fill(x)
         test = x[rows], y[rows]
     if val is None:
         rows, order = order[: info.val], order[info.val :]
         val = x[rows], y[rows]
-    return Source(info, (x[order], y[order]), val, test, split_seed, tests)
+    return Source(info, (x[order], y[order]), val, test, split_seed, tests, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -235,6 +255,8 @@ class Source:
     """Further test sets of the file."""
     shifts: tuple[Shift, ...] = ()
     """Further test sets that are made of the test part."""
+    columns: Columns | None = None
+    """Of a table: how its columns became numbers."""
 
     def fingerprint(self) -> str:
         """A checksum of every row and label of every part: the same data split the same way have the same."""
@@ -256,8 +278,10 @@ class Source:
         val, train = order[: len(self.val[1])], order[len(self.val[1]) :]
         return replace(self, train=(x[train], y[train]), val=(x[val], y[val]))
 
-    def classes(self) -> Classes:
-        """How many rows of each class every part has."""
+    def classes(self) -> Classes | None:
+        """How many rows of each class every part has; None where the target is a number."""
+        if self.info.regression:
+            return None
         train, val, test = (labels.astype(np.int64) for _, labels in (self.train, self.val, self.test))
         return count_classes(train, val, test, self.info.classes)
 
@@ -271,10 +295,17 @@ class Source:
 
         train, val, test, *more = (Part(torch.from_numpy(rows), torch.from_numpy(labels)) for rows, labels in parts)
         names = [*self.tests, *(shift.name for shift in self.shifts)]
-        return Split(train, val, test, self.info.classes, dict(zip(names, more, strict=True)))
+        target = self.target_scale(len(train.y)) if self.info.regression else None
+        return Split(train, val, test, self.info.classes, dict(zip(names, more, strict=True)), target)
+
+    def target_scale(self, rows: int) -> tuple[float, float]:
+        """Mean and standard deviation (1 if it does not vary) of the target of the first training rows."""
+        y = self.train[1][:rows]
+        return float(y.mean()), float(y.std()) or 1.0
 
     def standardised(self, normalize: str, train_size: int | str) -> list[tuple[Array, Array]]:
-        """The parts for `split`, further test sets last, without torch: rows float32, labels int64."""
+        """The parts for `split`, further test sets last, without torch: rows float32, labels int64; of regression the
+        target standardised by the mean and standard deviation of the training rows that are used, float32."""
         size = len(self.train[1]) if isinstance(train_size, str) else train_size
         if size > len(self.train[1]):
             raise UsageError(f"train_size = {size}: {self.info.name} has {len(self.train[1])} training rows")
@@ -287,8 +318,14 @@ class Source:
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
                 piece = x[start : start + 1024]
                 rows[start : start + 1024] = ((piece if (a, b) == (1, 0) else a * piece + b) - shift) / scale
-            parts.append((rows, y.astype(np.int64)))
+            parts.append((rows, self._standardised_target(y, size)))
         return parts
+
+    def _standardised_target(self, y: Array, size: int) -> Array:
+        if not self.info.regression:
+            return y.astype(np.int64)
+        mean, std = self.target_scale(size)
+        return ((y - mean) / std).astype(np.float32)
 
 
 def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> DataInfo:
@@ -344,15 +381,16 @@ def _digits() -> tuple[Array, Array]:
     return table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), table[:, -1]
 
 
-_BUNDLED = ("iris", "wine", "breast-cancer")
-"""Small tables that come with scikit-learn, sorted by class: splitting deals their rows out."""
+_BUNDLED = ("iris", "wine", "breast-cancer", "diabetes")
+"""Small tables that come with scikit-learn, some sorted by class: splitting deals their rows out."""
 
 
 def _bundled(name: str) -> tuple[Array, Array]:
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
-    return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, np.int64)
+    kind = np.float64 if KNOWN[name].target else np.int64
+    return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, kind)
 
 
 def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
