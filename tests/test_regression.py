@@ -124,8 +124,7 @@ def test_the_task_is_decided_said_and_overruled(tmp_path):
     np.savez(tmp_path / "many.npz", **arrays | {"y": rows[:, 0].astype(np.float32)})
     assert describe(str(tmp_path / "many.npz")).notes == (
         f"y_train is a number ({np.float32(rows[:, 0].min()):g} to {np.float32(rows[:, 0].max()):g}), so this is "
-        "regression: the loss is the mean squared error, in y_train's own units squared; --task classification would "
-        "take it for classes",
+        "regression: the loss is the mean squared error, in y_train's own units squared",
     )
     pd.DataFrame(rows).assign(t=np.arange(60) % 4).to_csv(tmp_path / "t.csv")
     info = describe(f"{tmp_path / 't.csv'}#target=t")

@@ -3,7 +3,9 @@
 sources  the sets that are known by name, and a person's own; described, loaded, split, standardised
 classes  how many rows each class has
 toys     circles, moons, spirals, gaussians: rows in the plane
+target   what is to be predicted: classes, or a number
 npz      a person's own arrays, from an .npz file
+columns  how a table's columns become numbers
 tables   a person's own table: CSV, TSV, Parquet
 folders  a person's own images, a folder per class
 numbers  a few numbers that are typed, or in a file of another kind
@@ -12,7 +14,8 @@ rows     rows for a trained network to answer
 """
 
 from sweep.data.classes import MOSTLY, Classes, classes_from_dict, mostly_one
-from sweep.data.rows import Rows, read_rows
+from sweep.data.columns import Columns, columns_from_dict
+from sweep.data.rows import Rows, Takes, read_rows
 from sweep.data.sources import (
     KNOWN,
     Array,
@@ -32,12 +35,15 @@ __all__ = [
     "MOSTLY",
     "Array",
     "Classes",
+    "Columns",
     "DataInfo",
     "Part",
     "Rows",
     "Source",
     "Split",
+    "Takes",
     "classes_from_dict",
+    "columns_from_dict",
     "default_data_dir",
     "describe",
     "is_file",

@@ -60,6 +60,23 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
     return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
 
 
+def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, ...] | None, tuple[str, ...]]:
+    """Images for a network to answer, uint8 [N, *shape], from a folder (its folder of test images, if it has one) or
+    one file; the folder in which each lies, if all lie in one; their files. Raises UsageError."""
+    if root.is_dir():
+        parts = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
+        folder = next((parts[name] for name in PARTS["test"] if name in parts), root)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    else:
+        folder, paths = root.parent, [root]
+    if not paths:
+        raise UsageError(f"{root}: no images; expected files ending in {', '.join(SUFFIXES)}")
+    files = [path.relative_to(folder) for path in paths]
+    labels = tuple(file.parts[0] for file in files) if all(len(file.parts) > 1 for file in files) else None
+    x = _stack([(path, 0) for path in paths], shape, shape[0] == 1, True)
+    return x, labels, tuple(file.as_posix() for file in files)
+
+
 def _side(root: Path, size: str | None) -> int | None:
     if size is None:
         return None

@@ -50,7 +50,9 @@ def read_target(
         raise UsageError(f"{path}: {where} is {low:g} in every row; expected numbers that differ")
     if not high - low < 1e18:
         raise UsageError(f"{path}: {where} goes from {low:g} to {high:g}; expected numbers whose squares fit float32")
-    notes.append(number_note(where, low, high, "" if task else "; --task classification would take it for classes"))
+    whole = np.array_equal(numbers["train"], np.floor(numbers["train"]))
+    else_ = "; --task classification would take its values for classes" if whole and not task else ""
+    notes.append(number_note(where, low, high, else_))
     return numbers, ()
 
 
