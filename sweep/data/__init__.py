@@ -8,6 +8,7 @@ npz      a person's own arrays, from an .npz file
 columns  how a table's columns become numbers
 tables   a person's own table: CSV, TSV, Parquet
 folders  a person's own images, a folder per class
+vision   sets of images that torchvision reads
 numbers  a few numbers that are typed, or in a file of another kind
 scaling  what scaling does to inputs
 rows     rows for a trained network to answer
@@ -23,12 +24,12 @@ from sweep.data.sources import (
     Part,
     Source,
     Split,
-    default_data_dir,
     describe,
     is_file,
     load,
     statistics,
 )
+from sweep.data.vision import default_data_dir
 
 __all__ = [
     "KNOWN",

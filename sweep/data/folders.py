@@ -55,7 +55,7 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
         notes.append(f"images of mode {join_words(modes)} are read as {'grey' if grey else 'red, green and blue'}")
     if side and sizes != {(side, side)}:
         notes.append(f"images are scaled to {side}x{side}, those that are no squares cut at their ends")
-    x = {part: _stack(listed, shape, grey, values) for part, listed in files.items()}
+    x = {part: _stack(listed, shape, values) for part, listed in files.items()}
     note_balance(labels, len(classes), notes)
     return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
 
@@ -73,7 +73,7 @@ def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, .
         raise UsageError(f"{root}: no images; expected files ending in {', '.join(SUFFIXES)}")
     files = [path.relative_to(folder) for path in paths]
     labels = tuple(file.parts[0] for file in files) if all(len(file.parts) > 1 for file in files) else None
-    x = _stack([(path, 0) for path in paths], shape, shape[0] == 1, True)
+    x = _stack([(path, 0) for path in paths], shape, True)
     return x, labels, tuple(file.as_posix() for file in files)
 
 
@@ -138,28 +138,35 @@ def _head(path: Path, _time: int) -> tuple[str, tuple[int, int]]:
         raise UsageError(f"{path}: cannot be read as an image: {brief(error)}") from None
 
 
-def _stack(files: list[tuple[Path, int]], shape: tuple[int, ...], grey: bool, values: bool) -> Array:
+def _stack(files: list[tuple[Path, int]], shape: tuple[int, ...], values: bool) -> Array:
     if not values:
         return np.broadcast_to(np.zeros((), np.uint8), (len(files), *shape))
     out = np.empty((len(files), *shape), np.uint8)
     for row, (path, _) in enumerate(files):
-        out[row] = _pixels(path, shape, grey)
+        out[row] = _pixels(path, shape)
     return out
 
 
-def _pixels(path: Path, shape: tuple[int, ...], grey: bool) -> Array:
-    """An image as uint8 [C, H, W]."""
+def fit_image(image: Any, shape: tuple[int, ...]) -> Array:
+    """An image of Pillow's, upright, of one mode and size: uint8 [C, H, W]."""
     from PIL import Image, ImageOps
+
+    plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if shape[0] == 1 else "RGB")
+    if plain.size != (shape[2], shape[1]):
+        plain = ImageOps.fit(plain, (shape[2], shape[1]), Image.Resampling.BILINEAR)
+    pixels = np.asarray(plain)
+    return pixels[None] if shape[0] == 1 else pixels.transpose(2, 0, 1)
+
+
+def _pixels(path: Path, shape: tuple[int, ...]) -> Array:
+    """An image of a file as uint8 [C, H, W]."""
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
-            plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
-            if plain.size != (shape[2], shape[1]):
-                plain = ImageOps.fit(plain, (shape[2], shape[1]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(plain)
+            return fit_image(image, shape)
     except Exception as error:
         raise UsageError(f"{path}: cannot be read as an image: {brief(error)}") from None
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
 def _to_eight_bits(image: Any) -> Any:

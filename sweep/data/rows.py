@@ -82,7 +82,7 @@ def read_rows(name: str, part: str | None, takes: Takes, data_dir: str | None = 
         raise unknown("part", part, NAMES, "--part: ")
     path = Path(path_of(name)).expanduser()
     suffix = path.suffix.lower()
-    if name in KNOWN:
+    if path_of(name) in KNOWN:
         rows = _of_part(load(name, data_dir, takes.split[0]).resplit(takes.split[1]), part or "test")
     elif suffix not in TABLES and suffix not in SUFFIXES and not path.is_dir() and not name.endswith(("/", "\\")):
         rows = _from_file(path, name, part)

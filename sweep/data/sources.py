@@ -7,7 +7,6 @@ is.
 from __future__ import annotations
 
 import importlib.util
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,10 +19,11 @@ from numpy.typing import NDArray
 from sweep.data.classes import Classes, count_classes
 from sweep.data.columns import Columns
 from sweep.data.folders import read_folder
-from sweep.data.npz import Arrays, further_parts, images, read_npz
+from sweep.data.npz import Arrays, further_parts, read_npz
 from sweep.data.tables import read_table
-from sweep.data.target import brief, number_note
+from sweep.data.target import number_note
 from sweep.data.toys import ROWS, TOYS
+from sweep.data.vision import TORCHVISION, Known, read_torchvision
 from sweep.dataname import ARRAYS, TABLES, is_path, options_of, path_of
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
@@ -100,52 +100,15 @@ class Split:
         return Split(train, val, test, self.classes, tests, self.target)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A named data set: shape, classes, rows of the given train and test files (test 0: one file, split three ways)."""
-
-    shape: tuple[int, ...]
-    classes: int
-    train: int
-    test: int
-    torchvision: str = ""
-    files: str = ""
-    names: tuple[str, ...] = ()
-    target: tuple[str, float, float] | None = None
-    """Of regression: what is predicted, and from where to where it goes."""
-
-
-_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""What torchvision calls the classes."""
-_IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
-KNOWN: dict[str, _Known] = {
-    "digits": _Known((1, 8, 8), 10, 1797, 0),
-    "mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "MNIST", f"MNIST/raw/: {_IDX}"),
-    "fashion-mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}", _FASHION),
-    "cifar10": _Known(
-        (3, 32, 32),
-        10,
-        50_000,
-        10_000,
-        "CIFAR10",
-        "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta",
-        _CIFAR10,
-    ),
-    "kmnist": _Known((1, 28, 28), 10, 60_000, 10_000, "KMNIST", f"KMNIST/raw/: {_IDX}"),
-    "cifar100": _Known((3, 32, 32), 100, 50_000, 10_000, "CIFAR100", "cifar-100-python/: train, test, meta"),
-    "usps": _Known((1, 16, 16), 10, 7_291, 2_007, "USPS", "usps.bz2, usps.t.bz2"),
-    "iris": _Known((4,), 3, 150, 0),
-    "wine": _Known((13,), 3, 178, 0),
-    "breast-cancer": _Known((30,), 2, 569, 0),
-    "diabetes": _Known((10,), 1, 442, 0, target=("progression", 25.0, 346.0)),
-    **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
+KNOWN: dict[str, Known] = {
+    "digits": Known((1, 8, 8), 10, 1797),
+    **TORCHVISION,
+    "iris": Known((4,), 3, 150),
+    "wine": Known((13,), 3, 178),
+    "breast-cancer": Known((30,), 2, 569),
+    "diabetes": Known((10,), 1, 442, target=("progression", 25.0, 346.0)),
+    **{name: Known((2,), classes, ROWS) for name, (_, classes) in TOYS.items()},
 }
-
-
-def default_data_dir() -> Path:
-    """Where data sets are downloaded to when `--data-dir` is not given."""
-    return Path.home() / ".cache" / "sweep" / "data"
 
 
 def describe(name: str) -> DataInfo:
@@ -154,11 +117,17 @@ def describe(name: str) -> DataInfo:
     """
     if name in (FUNCTION_DATA, TRAINER_DATA):
         return DataInfo(name, (), 0, 1, 0, 0, splits=False)
-    if name in KNOWN:
-        known = KNOWN[name]
-        info = replace(_info(name, known.shape, known.classes, known.train, known.test), names=known.names)
-        return replace(info, notes=(number_note(*known.target),), regression=True) if known.target else info
+    if path_of(name) in KNOWN:
+        return _describe_known(name, KNOWN[path_of(name)])
     return _describe_arrays(name, _read(name, values=False))
+
+
+def _describe_known(name: str, known: Known) -> DataInfo:
+    shape = known.shape_of(name)
+    info = replace(_info(name, shape, known.classes, known.train, known.test), names=known.names)
+    if known.val:
+        info = replace(info, train=known.train, val=known.val, splits=False)
+    return replace(info, notes=(number_note(*known.target),), regression=True) if known.target else info
 
 
 def is_file(name: str) -> bool:
@@ -169,9 +138,7 @@ def is_file(name: str) -> bool:
 def _read(name: str, values: bool) -> Arrays:
     """A person's own data, by the kind of file; without `values` only what describes them. Raises UsageError."""
     if not is_file(name):
-        given, options = path_of(name), options_of(name)
-        if given in KNOWN and options:
-            raise UsageError(f"{', '.join(options)}: for a table or a folder of images; {given} needs none")
+        given = path_of(name)
         if Path(given).is_dir():
             raise UsageError(f"data: {given} is a folder here; expected {given}/ for its images")
         raise unknown("data set", name, [*KNOWN, "a file (.npz, .csv, .tsv, .parquet)", "a folder of images"], "data: ")
@@ -217,9 +184,10 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     elif name in _BUNDLED:
         x, y = _bundled(name)
         info = describe(name)
-    elif name in KNOWN:
-        (x, y), test = _torchvision(name, data_dir)
+    elif path_of(name) in KNOWN:
         info = describe(name)
+        x, y, val, test = read_torchvision(name, info.shape, data_dir)
+        info = _counted(info, len(y), val, test)
     else:
         arrays = _read(name, values=True)
         info = _describe_arrays(name, arrays)
@@ -239,6 +207,14 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
         rows, order = order[: info.val], order[info.val :]
         val = x[rows], y[rows]
     return Source(info, (x[order], y[order]), val, test, split_seed, tests, columns=columns)
+
+
+def _counted(info: DataInfo, train: int, val: tuple[Array, Array] | None, test: tuple[Array, Array] | None) -> DataInfo:
+    """What is known of a named set, with the rows that its files hold."""
+    rows = _info(info.name, info.shape, info.classes, train, len(test[1]) if test else 0)
+    if val is not None:
+        rows = replace(rows, train=train, val=len(val[1]))
+    return replace(info, train=rows.train, val=rows.val, test=rows.test)
 
 
 @dataclass(frozen=True)
@@ -391,53 +367,3 @@ def _bundled(name: str) -> tuple[Array, Array]:
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
     kind = np.float64 if KNOWN[name].target else np.int64
     return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, kind)
-
-
-def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    known = KNOWN[name]
-    root = Path(data_dir) if data_dir else default_data_dir()
-    if (parts := _idx_parts(root / known.torchvision / "raw")) is not None:
-        return parts
-    from torchvision import datasets  # importing it takes longer than reading the files, so only where it is needed
-
-    kind = getattr(datasets, known.torchvision)
-    found = []
-    for train in (True, False):
-        try:
-            try:
-                part = kind(root, train=train, download=False)
-            except RuntimeError:  # "Dataset not found"
-                part = kind(root, train=train, download=True)
-        except Exception as error:  # torchvision lets many kinds through: URLError, RuntimeError, OSError, EOFError
-            raise UsageError(
-                f"{name}: cannot be read from {root}, nor downloaded ({brief(error)}); "
-                f"expected {root}/{known.files} (--data-dir names another folder)"
-            ) from None
-        x = np.asarray(part.data)
-        found.append((images(x, known.shape), np.asarray(part.targets, dtype=np.int64)))
-    return found[0], found[1]
-
-
-def _idx_parts(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]] | None:
-    """The training and test parts of an MNIST-like folder, or None if it does not hold all four files, whole.
-
-    IDX (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes, each axis' size in four bytes, the bytes.
-    """
-    parts = []
-    for name in ("train", "t10k"):
-        arrays = []
-        for kind, axes in (("images-idx3", 3), ("labels-idx1", 1)):
-            try:
-                content = (folder / f"{name}-{kind}-ubyte").read_bytes()
-            except OSError:
-                return None
-            shape = (
-                np.frombuffer(content, ">u4", axes, offset=4) if len(content) >= 4 + 4 * axes else np.zeros(axes, int)
-            )
-            if content[:4] != bytes((0, 0, 8, axes)) or len(content) != 4 + 4 * axes + math.prod(map(int, shape)):
-                return None
-            arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape))
-        if len(arrays[0]) != len(arrays[1]):
-            return None
-        parts.append((images(arrays[0], (1, *arrays[0].shape[1:])), arrays[1].astype(np.int64)))
-    return parts[0], parts[1]

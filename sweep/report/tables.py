@@ -185,9 +185,9 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     """What would run: counts, then one line per cohort."""
     data = plan.data
     shape = " x ".join(map(str, data.shape))
+    answers = "a number to predict" if data.regression else count(data.classes, "class")
     rows = (
-        f"data {data.name}: rows of {shape}, {'a number' if data.regression else count(data.classes, 'class')} to "
-        f"predict; {data.train:,} to train, "
+        f"data {data.name}: rows of {shape}, {answers}; {data.train:,} to train, "
         f"{data.val:,} to validate, {data.test:,} to test"
     )
     lines = [
