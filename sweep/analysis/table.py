@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
+from sweep.analysis.statistics import is_loss
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import SQUARED_ERROR, TABLE, OwnSetting
@@ -125,8 +127,11 @@ def study_table(
     """Reads a study. Raises UsageError for a metric (test metrics too: nothing is selected on them), direction or
     condition that cannot be."""
     given = metric
-    metric, direction = chosen_metric(study.recipe, metric, direction)
     trials = ledger.trials(study)
+    if study.recipe.trainer and metric in _reported(trials):
+        metric, direction = reported_metric(str(metric), direction)
+    else:
+        metric, direction = chosen_metric(study.recipe, metric, direction, _reported(trials))
     swept, constant = axes(trials, study.recipe)
     search = study.recipe.search
     objectives = search.objectives if search is not None else ()
@@ -155,7 +160,9 @@ def study_table(
         data_splits=_splits(study.recipe),
         where=where,
         ends=_ends(trials) if study.recipe.of_function else None,
-        reported=_reported(trials) if study.recipe.trainer else (),
+        reported=tuple(name for name in (study.recipe.metric, *_reported(trials)) if name != metric)
+        if study.recipe.trainer
+        else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
@@ -165,7 +172,7 @@ def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _reported(trials: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(name for name in trials.attrs["reported"] if not name.startswith("test_"))
+    return tuple(name for name in trials.attrs.get("reported", ()) if not name.startswith("test_"))
 
 
 def _splits(recipe: Recipe) -> int:
@@ -176,10 +183,29 @@ def _splits(recipe: Recipe) -> int:
     return -1 if recipe.of_function else len(recipe.splits) or 1
 
 
-def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
-    """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
+def reported_metric(metric: str, direction: str | None) -> tuple[str, str]:
+    """What a user's own code reported beside its metric, and which way it is good: as given, or by its name. Raises
+    UsageError."""
+    by_name = METRICS.get(metric) or ("minimize" if is_loss(metric) else None)
+    if by_name is None and re.search(r"(^|_)(acc|accuracy|auc|auroc|f1|r2)$", metric, re.IGNORECASE):
+        by_name = "maximize"
+    direction = direction or by_name
+    if direction is None:
+        raise UsageError(f"--metric {metric}: which way is it good? expected --direction minimize or maximize, too")
+    if direction not in ("minimize", "maximize"):
+        raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
+    return metric, direction
+
+
+def chosen_metric(
+    recipe: Recipe, metric: str | None, direction: str | None, others: Sequence[str] = ()
+) -> tuple[str, str]:
+    """What to rank on and which way: as given, else as the recipe says. others: what a user's own code reported, too.
+    Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
     known = {recipe.metric: recipe.direction} if recipe.one_metric else _ranked_on(recipe.regression)
+    if metric not in known and others and not metric.startswith("test_"):
+        raise unknown("metric", metric, [*known, *others], "--metric: ")
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:

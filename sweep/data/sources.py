@@ -60,6 +60,8 @@ class DataInfo:
     """What each class is called; empty where they are called 0, 1, …."""
     regression: bool = False
     """Whether what is predicted is a number; `classes` is 1 then: one number a row."""
+    counts: tuple[int, ...] = ()
+    """Of a person's own file or folder: rows of each class in all of it."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -166,7 +168,11 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
     tests = tuple(further_parts(rows))
-    return replace(info, notes=arrays.notes, tests=tests, names=arrays.names, regression=arrays.regression)
+    info = replace(info, notes=arrays.notes, tests=tests, names=arrays.names, regression=arrays.regression)
+    if arrays.regression:
+        return info
+    counts = np.bincount(np.concatenate([*arrays.y.values()]), minlength=arrays.classes)
+    return replace(info, counts=tuple(map(int, counts)))
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:

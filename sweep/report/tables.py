@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.analysis import Board, StudyTable
+    from sweep.data import DataInfo
     from sweep.plan import Plan
     from sweep.recipe import Recipe
 
@@ -181,6 +182,15 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
     return table
 
 
+def _class_counts(data: DataInfo) -> str:
+    """How many rows each class has, of many the fewest and the most."""
+    pairs = list(zip(data.class_names, data.counts, strict=True))
+    if len(pairs) <= 10:
+        return "; ".join(f"{name}: {rows:,}" for name, rows in pairs)
+    few, most = (pick(pairs, key=lambda pair: pair[1]) for pick in (min, max))
+    return f"from {few[1]:,} ({few[0]}) to {most[1]:,} ({most[0]})"
+
+
 def plan_table(plan: Plan, name: str) -> RenderableType:
     """What would run: counts, then one line per cohort."""
     data = plan.data
@@ -198,6 +208,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         ),
         Text(rows if data.classes else "no data: points go down a function"),
     ]
+    if data.counts:
+        lines.append(Text(f"rows of each class, in all: {_class_counts(data)}"))
     if data.name == TRAINER_DATA:
         return Group(lines[0], Text(_own_text(plan)))
     if plan.folded:
