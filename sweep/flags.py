@@ -42,8 +42,8 @@ Metric = Annotated[
         metavar="NAME",
         help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
         "best_val_loss or best_val_accuracy (the best epoch's); of a target that is a number val_mae or val_r2 in "
-        "place of accuracies; an imported study, or one of your own "
-        "training, has its own metric alone.",
+        "place of accuracies; an imported study has its own metric "
+        "alone; of your own training anything that it reported.",
     ),
 ]
 Direction = Annotated[

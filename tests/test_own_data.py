@@ -267,7 +267,7 @@ def test_images_are_brought_to_one_size(sweep, tmp_path):
     done = sweep(
         "grid", "--data", "im/", "--image-size", 6, "--model", "cnn", "--hidden", 2, "--epochs", 1, "--study", "s"
     )
-    assert "images are scaled to 6x6, those that are no squares cut at their ends" in done.stderr
+    assert "images are scaled to 6x6, cropped where they are not square" in done.stderr
     assert "identical" in sweep("reproduce", "s", 0).stdout
 
 

@@ -393,7 +393,8 @@ def test_what_is_for_sweeps_networks_alone_says_so_in_a_line(sweep, refused, tmp
     has(refused("plot", "a", "boundary", "-o", tmp_path / "b.svg"), "its own code")
     has(refused("steps", "a", "--target", "0.5"), "its own code")
     has(refused("plot", "a", "surface", "-o", tmp_path / "s.svg"), "functions")
-    has(refused("show", "a", "--metric", "val_accuracy"), "choose from val_loss")
+    has(refused("show", "a", "--metric", "val_acc"), "did you mean 'val_accuracy'")
+    assert "mean val_accuracy ▾" in sweep("show", "a", "--metric", "val_accuracy").stdout  # it is reported, too
     has(
         refused("search", "--train", "mine.py:train", "--set", "x=0.0:1.0", "--trials", "4", "--pruner", "asha"),
         "epochs",

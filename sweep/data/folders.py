@@ -54,7 +54,7 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
     if len(modes) > 1 or modes[0] not in ("L", "RGB"):
         notes.append(f"images of mode {join_words(modes)} are read as {'grey' if grey else 'red, green and blue'}")
     if side and sizes != {(side, side)}:
-        notes.append(f"images are scaled to {side}x{side}, those that are no squares cut at their ends")
+        notes.append(f"images are scaled to {side}x{side}, cropped where they are not square")
     x = {part: _stack(listed, shape, values) for part, listed in files.items()}
     note_balance(labels, len(classes), notes)
     return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
