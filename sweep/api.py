@@ -25,7 +25,7 @@ from sweep.errors import SweepError
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
 from sweep.plan import Plan, plan_grid, plan_search
-from sweep.recipe import Recipe, check_trainer, fit_claims, load_claims, load_recipe, merge_equal, recipe_of
+from sweep.recipe import Recipe, check_trainer, fit_claims, fit_task, load_claims, load_recipe, merge_equal, recipe_of
 from sweep.streams import ENDING
 from sweep.study import (
     Options,
@@ -246,7 +246,7 @@ def name_study(recipe: Recipe, given: str | None) -> str:
 def fit(recipe: Recipe) -> tuple[Recipe, DataInfo]:
     """The recipe with values that mean the same beside its data taken once, and these data in a few figures."""
     data = describe(recipe.data)
-    return merge_equal(recipe, data), data
+    return merge_equal(fit_task(recipe, data), data), data
 
 
 def train(

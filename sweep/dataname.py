@@ -11,9 +11,10 @@ from pathlib import Path
 
 ARRAYS = (".npz",)
 TABLES = (".csv", ".tsv", ".parquet")
-OPTIONS = ("target", "image_size")
-"""What may be said of a file beside its path: the column of a table that holds the classes; the side, in pixels, that
-all images of a folder are brought to."""
+OPTIONS = ("target", "task", "image_size")
+"""What may be said of a file beside its path: the column of a table that is to be predicted; whether that holds classes
+or numbers; the side, in pixels, that all images of a folder are brought to."""
+TASKS = ("classification", "regression")
 
 _OPTION = re.compile(rf"#({'|'.join(OPTIONS)})=")
 

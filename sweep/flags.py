@@ -41,8 +41,9 @@ Metric = Annotated[
         "--metric",
         metavar="NAME",
         help="Measure by val_loss, val_accuracy, train_loss or train_accuracy (taken during training, dropout on), "
-        "best_val_loss or best_val_accuracy (the best epoch's); an imported study, or one of your own "
-        "training, has its own metric alone.",
+        "best_val_loss or best_val_accuracy (the best epoch's); of a target that is a number val_mae or val_r2 in "
+        "place of accuracies; an imported study has its own metric "
+        "alone; of your own training anything that it reported.",
     ),
 ]
 Direction = Annotated[
@@ -302,12 +303,19 @@ _RECIPE_FLAGS = {
     ),
     "data": (
         "NAME|FILE",
-        "Data set: digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, usps; iris, wine, breast-cancer; circles, "
-        "moons, spirals, gaussians (in the plane); an .npz with x_train y_train x_test y_test; a table (.csv, .tsv, "
+        "Data set: digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, usps; iris, wine, breast-cancer, "
+        "diabetes (a number to predict); circles, moons, spirals, gaussians (in the plane); "
+        "an .npz with x_train y_train x_test y_test; a table (.csv, .tsv, "
         ".parquet) with --target; or a folder of images, one subfolder per class.",
         "Data and seed",
     ),
-    "target": ("COLUMN", "The column of a table that holds the classes.", "Data and seed"),
+    "target": ("COLUMN", "The column of a table that is to be predicted: classes, or a number.", "Data and seed"),
+    "task": (
+        "NAME",
+        "classification or regression, where a table's or an .npz's target could be read as either: numbers with "
+        "fractions, or of many different values, are otherwise taken for a number to predict.",
+        "Data and seed",
+    ),
     "image_size": ("N", "Bring all images of a folder to N x N pixels.", "Data and seed"),
     "data_dir": ("DIR", "Folder of the data set's files, if not downloaded before.", "Data and seed"),
     "split_seed": ("N", "Seed of the split into training, validation and test parts.", "Data and seed"),
@@ -345,8 +353,8 @@ _RECIPE_FLAGS = {
     "look_epochs": ("EPOCHS", "At which epochs to look, such as 1,5,10; by default at each.", "Looking inside"),
     "metric": (
         "NAME",
-        "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy; with your own --train or "
-        "--command any name that is reported.",
+        "What settings are ranked on: val_loss, val_accuracy, train_loss or train_accuracy; of a target that is a "
+        "number val_mae or val_r2 in place of accuracies; of your own --train or --command any name that is reported.",
         "Study",
     ),
     "direction": ("WAY", "minimize or maximize; by default what the metric means.", "Study"),

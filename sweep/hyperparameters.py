@@ -198,6 +198,8 @@ def _positive(value: Value) -> bool:
 
 OPTIMIZER, NETWORK, TRAINING, DATA = "Optimizer", "Network", "Loss and training", "Data and seed"
 FUNCTION = "Functions instead of networks"
+SQUARED_ERROR = "squared_error"
+"""The loss of a target that is a number: regression."""
 _ADAMS = ("adam", "adamw")
 _HAS_HIDDEN: Mapping[str, Condition] = {"depth": _positive}
 _FUNCTION: Mapping[str, tuple[Value, ...]] = {"model": ("function",)}
@@ -295,8 +297,9 @@ _ROWS = (
                        "probabilities; mse_logits, "
                    "that of the logits themselves, without a softmax (Hui & Belkin 2020). "
                        "Both squared errors are means over "
-                   "the K classes (sums over them would be K times as large and want an lr K times smaller).",
-                   choices=("cross_entropy", "mse", "mse_logits"), unless=_FUNCTION),
+                   "the K classes (sums over them would be K times as large and want an lr K times smaller). "
+                       "squared_error is for a target that is a number, and what such data have by default.",
+                   choices=("cross_entropy", "mse", "mse_logits", SQUARED_ERROR), unless=_FUNCTION),
     Hyperparameter("label_smoothing", "float", 0.0, TRAINING, "lane",
                    "Share of each target that is spread over all classes, while training.",
                    low=0, high=1, open_high=True, when={"loss": ("cross_entropy",)}),
@@ -350,7 +353,7 @@ _ROWS = (
                    "Share of the training rows whose label is replaced by one of all classes at random (the right one "
                        "among them), drawn by the seed; a larger share has the rows of a smaller one. Training metrics "
                        "are then of noisy labels; validation and test rows keep theirs.",
-                   low=0, high=1, unless=_FUNCTION, late=True),
+                   low=0, high=1, unless={"loss": (SQUARED_ERROR,), **_FUNCTION}, late=True),
     Hyperparameter("function", "text", "square", FUNCTION, "program",
                    "What the point goes down: "
                    + "; ".join(f"{name}: {formula.text}" for name, formula in FORMULAS.items())

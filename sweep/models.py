@@ -2,7 +2,8 @@
 or onnxruntime only where such a file is made or read.
 
 A file holds all that is needed to use it: raw rows in, standardising is part of the model, logits and probabilities
-out. What it says of itself is one JSON text. No file is ever unpickled.
+out; of regression numbers, in the target's own units. What it says of itself is one JSON text. No file is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import importlib.util
 import io
 import json
 import logging
+import math
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from sweep import nets
-from sweep.data import Array, Part
+from sweep.data import Array, Part, Takes, columns_from_dict
+from sweep.dataname import is_path, options_of
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import Setting, restored
+from sweep.hyperparameters import SQUARED_ERROR, Setting, restored
 
 SUFFIXES = (".safetensors", ".onnx", ".pt2")
 FORMAT = 1
@@ -43,23 +46,28 @@ ROWS_AT_ONCE = 500
 
 
 class Usable(nn.Module):
-    """A network with its standardising: raw rows [B, *shape] -> logits and probabilities, both [B, classes]."""
+    """A network with its standardising: raw rows [B, *shape] -> logits and probabilities, both [B, classes]; of
+    regression numbers [B], in the target's own units."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, net: nn.Module, shift: Tensor, scale: Tensor) -> None:
-        """shift, scale: float64, one number a channel [C, 1, 1] or a column [D]."""
+    def __init__(self, net: nn.Module, shift: Tensor, scale: Tensor, target: tuple[float, float] | None = None) -> None:
+        """shift, scale: float64, one number a channel [C, 1, 1] or a column [D]. target: of regression its mean and
+        standard deviation."""
         super().__init__()
-        self.net = net
+        self.net, self.target = net, target
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
         self.requires_grad_(False)
         self.eval()
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """In float64 up to the network, as training standardises."""
+    def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """In float64 up to the network, as training standardises; and after it, where its output is a number."""
         logits = self.net(((rows.double() - self.shift) / self.scale).float())
+        if self.target is not None:
+            mean, std = self.target
+            return ((logits[:, 0].double() * std + mean).float(),)
         return logits, torch.softmax(logits, 1)
 
 
@@ -79,6 +87,24 @@ class _Described:
         """Of a row: (D,) or (C, H, W)."""
         return tuple(map(int, self.about["shape"]))
 
+    @property
+    def target(self) -> tuple[float, float] | None:
+        """Of regression the mean and the standard deviation of its training rows' target."""
+        found = self.about.get("target")
+        return None if found is None else (float(found["mean"]), float(found["std"]))
+
+    def takes(self, data: str) -> Takes:
+        """What rows it takes of some data, and how its study split these, if they are its study's."""
+        about = self.about["data"]
+        columns = columns_from_dict(about["columns"]) if about.get("columns") else None
+        split = (about["split_seed"], about["split"]) if about["name"] == data or is_path(data) else (0, 0)
+        return Takes(self.shape, columns, options_of(about["name"]), about.get("fingerprint"), split)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What comes out of it."""
+        return ("logits", "probabilities") if self.target is None else ("prediction",)
+
 
 @dataclass(frozen=True)
 class Model(_Described):
@@ -90,8 +116,12 @@ class Model(_Described):
         """Of each class, [N, classes], for raw rows [N, *shape]."""
         return _softmax(self.logits(rows))
 
+    def answers(self, rows: Array) -> Array:
+        """What it answers raw rows [N, *shape]: the probability of each class, [N, classes], or numbers, [N]."""
+        return self.probabilities(rows) if self.target is None else self.logits(rows).astype(np.float64)
+
     def logits(self, rows: Array) -> Array:
-        """[N, classes] float32, for raw rows [N, *shape]."""
+        """[N, classes] float32, for raw rows [N, *shape]; of regression the numbers themselves, [N]."""
         starts = range(0, len(rows), ROWS_AT_ONCE)
         pieces = (torch.from_numpy(rows[start : start + ROWS_AT_ONCE].astype(np.float64)) for start in starts)
         with torch.no_grad():
@@ -105,22 +135,27 @@ class OnnxModel(_Described):
 
     session: Any
 
+    def answers(self, rows: Array) -> Array:
+        """As `Model.answers`."""
+        return self.probabilities(rows)
+
     def probabilities(self, rows: Array) -> Array:
-        """Of each class, [N, classes], for raw rows [N, *shape]."""
+        """Of each class, [N, classes], for raw rows [N, *shape]; of regression the numbers, [N]."""
         starts = range(0, len(rows), ROWS_AT_ONCE)
         pieces = [rows[start : start + ROWS_AT_ONCE].astype(np.float32) for start in starts]
-        return np.concatenate([self.session.run(["probabilities"], {"rows": piece})[0] for piece in pieces])
+        return np.concatenate([self.session.run([self.outputs[-1]], {"rows": piece})[0] for piece in pieces])
 
 
 def make(setting: Setting, state: Mapping[str, Tensor], shift: Array, scale: Array, about: Mapping[str, Any]) -> Model:
     """The model of a network's parameters and buffers, by their names in the module that `nets.build` makes of a
     setting. Raises RuntimeError if they are not those of such a module."""
     with torch.device("meta"):
-        net = nets.build(setting, tuple(about["shape"]), len(about["classes"]))
+        net = nets.build(setting, tuple(about["shape"]), len(about["classes"]) or 1)
     own = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
     counts = {name: torch.zeros((), dtype=torch.int64) for name in net.state_dict() if name.endswith(_COUNT)}
     net.load_state_dict(own | counts, assign=True)
-    return Model(dict(about), Usable(net, torch.from_numpy(np.array(shift)), torch.from_numpy(np.array(scale))))
+    by = torch.from_numpy(np.array(shift)), torch.from_numpy(np.array(scale))
+    return Model(dict(about), Usable(net, *by, _Described(about).target))
 
 
 _COUNT = "num_batches_tracked"
@@ -128,7 +163,8 @@ _COUNT = "num_batches_tracked"
 
 
 def score(model: Model, part: Part, loss: str) -> tuple[float, float]:
-    """Mean loss and accuracy of the network itself on standardised rows, by torch.nn and autograd's functions."""
+    """Mean loss and accuracy of the network itself on standardised rows, by torch.nn and autograd's functions; of
+    regression the mean squared error in the target's own units, and NaN."""
     pieces = zip(torch.split(part.x, ROWS_AT_ONCE), torch.split(part.y, ROWS_AT_ONCE), strict=True)
     total, right = 0.0, 0
     with torch.no_grad():
@@ -136,6 +172,8 @@ def score(model: Model, part: Part, loss: str) -> tuple[float, float]:
             logits = model.module.net(x).double()
             total += float(_LOSSES[loss](logits, y))
             right += int((logits.argmax(1) == y).sum())
+    if model.target is not None:
+        return total / len(part.y) * model.target[1] ** 2, math.nan
     return total / len(part.y), right / len(part.y)
 
 
@@ -143,10 +181,11 @@ def _squares(outputs: Tensor, y: Tensor) -> Tensor:
     return (outputs - nn.functional.one_hot(y, outputs.shape[1])).square().mean(1).sum()
 
 
-_LOSSES = {
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": lambda logits, y: nn.functional.cross_entropy(logits, y, reduction="sum"),
     "mse": lambda logits, y: _squares(torch.softmax(logits, 1), y),
     "mse_logits": _squares,
+    SQUARED_ERROR: lambda outputs, y: (outputs[:, 0] - y).square().sum(),
 }
 """A row's loss without smoothing, summed over rows."""
 
@@ -212,9 +251,15 @@ def _check_about(about: Any) -> Mapping[str, Any]:
         raise ValueError(f"format {about['format']}, expected {FORMAT}")
     if not all(isinstance(size, int) and size > 0 for size in about["shape"]) or len(about["shape"]) not in (1, 3):
         raise ValueError(f"shape {about['shape']}")
-    if not all(isinstance(name, str) for name in about["classes"]) or len(about["classes"]) < 2:
+    target = about.get("target")
+    if target is not None and not (math.isfinite(target["mean"]) and 0 < target["std"] < math.inf):
+        raise ValueError(f"target {target}")
+    least = 2 if target is None else 0
+    if not all(isinstance(name, str) for name in about["classes"]) or (len(about["classes"]) or 0) < least:
         raise ValueError(f"classes {about['classes']}")
     data = about["data"]
+    if data.get("columns") is not None and columns_from_dict(data["columns"]).width != about["shape"][0]:
+        raise ValueError("columns that are not those of its rows")
     if not isinstance(data["name"], str) or not all(isinstance(data[name], int) for name in ("split_seed", "split")):
         raise ValueError(f"data {data}")
     return dict(about)
@@ -250,7 +295,7 @@ def _to_onnx(model: Model) -> bytes:
             verbose=False,
             dynamic_shapes=_any_batch(),
             input_names=["rows"],
-            output_names=["logits", "probabilities"],
+            output_names=[*model.outputs],
         )
     assert program is not None
     proto = program.model_proto
@@ -268,9 +313,10 @@ def _check_onnx(model: Model, body: bytes) -> None:
         return
     draws = torch.randn(3, *model.shape, generator=torch.Generator().manual_seed(0))
     rows = (model.module.shift + model.module.scale * draws).float().numpy()
-    apart = np.abs(_read_onnx("the ONNX file", body).probabilities(rows) - model.probabilities(rows)).max()
-    if not apart <= ONNX_WITHIN:
-        raise SweepError(f"onnxruntime's probabilities differ from the network's by {apart:.2g}; nothing is written")
+    apart = np.abs(_read_onnx("the ONNX file", body).answers(rows) - model.answers(rows)).max()
+    what, size = ("probabilities", 1.0) if model.target is None else ("numbers", model.target[1])
+    if not apart <= ONNX_WITHIN * size:
+        raise SweepError(f"onnxruntime's {what} differ from the network's by {apart:.2g}; nothing is written")
 
 
 def _read_onnx(path: str, body: bytes) -> OnnxModel:
@@ -281,8 +327,8 @@ def _read_onnx(path: str, body: bytes) -> OnnxModel:
         session = runtime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
         about = _check_about(json.loads(session.get_modelmeta().custom_metadata_map[KEY]))
         model = OnnxModel(about, session)
-        answers = model.probabilities(np.zeros((2, *model.shape))).shape
-        if answers != (2, len(model.classes)):
+        answers = model.answers(np.zeros((2, *model.shape))).shape
+        if answers != ((2, len(model.classes)) if model.target is None else (2,)):
             raise ValueError(f"answers are {list(answers)}")
         return model
     except Exception as error:  # onnxruntime has a class of error of its own for each kind of damage

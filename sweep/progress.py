@@ -59,7 +59,7 @@ class _Progress:
         for outcome in outcomes:
             if outcome.state:
                 self.done += 1
-                value = float(getattr(outcome, column))
+                value = outcome.measured(column)
                 if outcome.state == "complete" and (self.best is None or self.sign * value < self.sign * self.best[0]):
                     self.best = value, outcome.number
 

@@ -219,6 +219,14 @@ class EpochRecord(NamedTuple):
     reason: str | None = None
     """Why it diverged, if there is more to say than that its loss is not finite."""
 
+    def measured(self, name: str) -> float:
+        """A metric by its name: a field, or the last of the readings of the whole that is called so; NaN without."""
+        if name in self._fields:
+            return float(getattr(self, name))
+        return next(
+            (read.value for read in reversed(self.readings) if (read.place, read.quantity) == ("", name)), math.nan
+        )
+
     def tested(self, loss: float | None, accuracy: float | None) -> EpochRecord:
         """The record with the test part's loss and accuracy."""
         return self._replace(test_loss=loss, test_accuracy=accuracy)

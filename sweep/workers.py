@@ -53,7 +53,7 @@ from sweep.streams import quiet
 from sweep.trainers import adopt_orphans, code_fingerprint, end_orphans, make_trainer, train_own
 
 if TYPE_CHECKING:
-    from sweep.data import Split
+    from sweep.data import Source, Split
     from sweep.hyperparameters import Setting
 
 
@@ -254,7 +254,7 @@ class _Stock:
     def __init__(self, study: Connection, requests: list[DataRequest]) -> None:
         """Waits for the study's request, which goes to `requests`, and loads its data while torch is imported."""
 
-        def prepare() -> tuple[str, dict[tuple[str, int | str, int], list[tuple[Array, Array]]]]:
+        def prepare() -> tuple[str, dict[tuple[str, int | str, int], tuple[Source, list[tuple[Array, Array]]]]]:
             self.devices, request = study.recv()
             requests.append(request)
             if request.trainer:
@@ -271,7 +271,9 @@ class _Stock:
             wanted = [(form, split) for form in request.forms for split in request.splits]
             ready = [one for place, one in enumerate(wanted) if one[1] == first or place < room]
             made = {split: self.source.resplit(split) for split in {split for _, split in ready}}
-            return self.source.fingerprint(), {(*form, split): made[split].standardised(*form) for form, split in ready}
+            each = ((form, split, made[split]) for form, split in ready)
+            forms = {(*form, split): (source, source.standardised(*form)) for form, split, source in each}
+            return self.source.fingerprint(), forms
 
         with ThreadPoolExecutor(1) as aside:
             prepared = aside.submit(prepare)
@@ -299,7 +301,7 @@ class _Stock:
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
         if "mps" in self.devices and not torch.backends.mps.is_available():
             raise SweepError("torch has no mps device here; --device cpu trains on the CPU")
-        self.splits = {form: self.source.tensors(parts) for form, parts in forms.items()}
+        self.splits = {form: source.tensors(parts) for form, (source, parts) in forms.items()}
         self.made: tuple[tuple[str, int | str, int], Split] | None = None
         self.memory = sweep.engine.resident_memory()
 

@@ -397,7 +397,7 @@ def test_batch_norm_trains_on_the_batch_and_evaluates_on_moving_averages(digits,
     with torch.no_grad():
         whole = program.evaluate(split.val)
         rows = [program.evaluate(Part(split.val.x[i : i + 1], split.val.y[i : i + 1])) for i in range(64)]
-    assert whole[0][0] == pytest.approx(sum(loss[0] for loss, _ in rows) / 64, abs=1e-12)
+    assert whole["loss"][0] == pytest.approx(sum(one["loss"][0] for one in rows) / 64, abs=1e-12)
 
 
 def test_dropout_keeps_the_stated_share_and_is_off_in_evaluation():
@@ -528,8 +528,8 @@ def test_steps_of_whole_epochs_are_those_epochs_and_a_last_one_may_be_short(digi
         program.begin_epoch(epoch)
         for _ in range(steps):
             program.train_step()
-    loss, accuracy = program.evaluate(split.val)
-    assert (last[-1]["val_loss"], last[-1]["val_accuracy"]) == (repr(loss[0]), repr(accuracy[0]))
+    scores = program.evaluate(split.val)
+    assert (last[-1]["val_loss"], last[-1]["val_accuracy"]) == (repr(scores["loss"][0]), repr(scores["accuracy"][0]))
     assert last[-1]["train_loss"] == repr((program.sums["loss"] / program.seen).item())
     rates = learning_rates([canonical({"steps": 8, "lr_schedule": "cosine"})], 0, 8, 3)[:, 0].tolist()
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)

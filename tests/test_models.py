@@ -611,8 +611,10 @@ def test_rows_that_do_not_fit(refused, animals, tmp_path):
     assert "unknown part 'tests'" in line("h.npz", "--part", "tests", x=np.zeros((2, 3, 8, 8)))
     assert "no such data file" in refused("predict", "a.safetensors", "none.npz", "-o", "p.csv", by=run)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    for name in ("t.csv", "t.csv#target=b", "."):
-        assert "tables and folders are not read" in refused("predict", "a.safetensors", name, "-o", "p.csv", by=run)
+    assert "was not trained on a table" in refused(
+        "predict", "a.safetensors", tmp_path / "t.csv", "-o", "p.csv", by=run
+    )
+    assert "no images; expected files" in refused("predict", "a.safetensors", tmp_path, "-o", "p.csv", by=run)
     assert "unknown data set 'digit'" in refused("predict", "a.safetensors", "digit", "-o", "p.csv", by=run)
     (tmp_path / "z.npz").write_text("text")
     assert "not an .npz archive" in refused("predict", "a.safetensors", tmp_path / "z.npz", "-o", "p.csv", by=run)

@@ -109,9 +109,9 @@ def test_one_pair_of_arrays_is_split(tmp_path, x, y):
 
 REFUSED = {
     "no file": ("gone.csv", {"target": "kind"}, "no such data file"),
-    "no target": ("t.csv", {}, "which column holds the classes? expected --target with one of a, kind"),
+    "no target": ("t.csv", {}, "which column is to be predicted? expected --target with one of a, kind"),
     "another": ("t.csv", {"target": "kid"}, "--target: unknown column 'kid': did you mean 'kind'?"),
-    "measured": ("t.csv", {"target": "a"}, "a holds fractions, NaN or infinity; expected classes"),
+    "fractions": ("t.csv", {"target": "a", "task": "classification"}, "a holds fractions, NaN or infinity; expected"),
     "size": ("t.csv", {"target": "kind", "image_size": "8"}, "--image-size is for a folder of images"),
     "damaged": ("d.parquet", {"target": "kind"}, "cannot be read as a table"),
     "few": ("few.csv", {"target": "kind"}, "4 rows with kind; expected at least 15"),
@@ -267,7 +267,7 @@ def test_images_are_brought_to_one_size(sweep, tmp_path):
     done = sweep(
         "grid", "--data", "im/", "--image-size", 6, "--model", "cnn", "--hidden", 2, "--epochs", 1, "--study", "s"
     )
-    assert "images are scaled to 6x6, those that are no squares cut at their ends" in done.stderr
+    assert "images are scaled to 6x6, cropped where they are not square" in done.stderr
     assert "identical" in sweep("reproduce", "s", 0).stdout
 
 
@@ -277,3 +277,44 @@ def test_scikit_learns_sets_are_dealt_out(name, rows, count):
     assert sum(len(labels) for _, labels in parts(source)) == rows
     for _, labels in parts(source):
         assert set(labels.tolist()) == set(range(count)), "sorted by class in the file"
+
+
+KEYS = {
+    "sweep": ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"),
+    "Keras": ("x_train", "y_train", None, None, "x_test", "y_test"),
+    "MedMNIST": ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+    "capitals": ("X_train", "Y_train", "X_valid", "Y_valid", "X_test", "Y_test"),
+    "part first": ("train_x", "train_y", "val_x", "val_y", "test_x", "test_y"),
+    "data": ("train_data", "train_labels", "val_data", "val_labels", "test_data", "test_labels"),
+}
+
+
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
+def test_arrays_are_found_by_the_names_that_people_use(tmp_path, keys):
+    draw, arrays = np.random.default_rng(0), {}
+    for key, rows in zip(keys, (40, 40, 10, 10, 12, 12), strict=True):
+        labels = "y" in key.lower().split("_") or "labels" in key if key else False
+        if key:
+            shape = (rows, 1) if key.endswith("_labels") else rows if labels else (rows, 8, 8)
+            arrays[key] = draw.integers(0, 2 if labels else 255, shape).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", **arrays)
+    source = load(str(tmp_path / "a.npz"), None, 0)
+    assert np.array_equal(source.test[0][:, 0], arrays[keys[4]])
+    assert np.array_equal(source.test[1], arrays[keys[5]].reshape(-1))
+    if keys[2]:
+        assert np.array_equal(source.val[0][:, 0], arrays[keys[2]])
+        assert np.array_equal(source.val[1], arrays[keys[3]].reshape(-1))
+        assert len(source.train[1]) == 40
+        assert not source.info.splits
+    else:
+        assert (len(source.train[1]), len(source.val[1])) == (34, 6)
+
+
+def test_a_plan_has_the_rows_of_each_class_and_what_is_missing(sweep, tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.array(["ant", "bee"] * 29 + ["cat", "cat"])
+    np.savez(tmp_path / "a.npz", x_train=x[:58], y_train=y[2:], x_test=x[58:], y_test=y[:2])
+    plan = sweep("plan", "--data", "a.npz", "--batch-size", 500)
+    assert "rows of each class, in all: ant: 29; bee: 29; cat: 2" in plan.stdout
+    assert "batch_size 500: there are 49 training rows, so each step takes all of them" in plan.stderr
+    said = sweep("grid", "--data", "a.npz", "--epochs", 1, "--study", "a").stderr
+    assert "1 of 3 classes has no test row (2)" in said

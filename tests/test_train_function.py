@@ -393,7 +393,8 @@ def test_what_is_for_sweeps_networks_alone_says_so_in_a_line(sweep, refused, tmp
     has(refused("plot", "a", "boundary", "-o", tmp_path / "b.svg"), "its own code")
     has(refused("steps", "a", "--target", "0.5"), "its own code")
     has(refused("plot", "a", "surface", "-o", tmp_path / "s.svg"), "functions")
-    has(refused("show", "a", "--metric", "val_accuracy"), "choose from val_loss")
+    has(refused("show", "a", "--metric", "val_acc"), "did you mean 'val_accuracy'")
+    assert "mean val_accuracy ▾" in sweep("show", "a", "--metric", "val_accuracy").stdout  # it is reported, too
     has(
         refused("search", "--train", "mine.py:train", "--set", "x=0.0:1.0", "--trials", "4", "--pruner", "asha"),
         "epochs",
@@ -404,3 +405,16 @@ def test_what_is_for_sweeps_networks_alone_says_so_in_a_line(sweep, refused, tmp
     )
     sweep("grid", "--train", "mine.py:trivial", "--set", "x=0.1,0.9", "--seeds", "2", "--study", "b")
     assert "code differs" in sweep("compare", "a", "b").stdout
+
+
+def test_any_metric_that_is_reported_ranks(sweep, refused, tmp_path):  # noqa: F811
+    (tmp_path / "two.py").write_text(
+        "def train(setting, seed, report):\n"
+        "    report(1, val_loss=setting['x'], acc=1 / setting['x'], odd=2, test_acc=1)\n"
+    )
+    sweep("grid", "--train", "two.py:train", "--set", "x=4,2", "--study", "t")
+    rows = json.loads(sweep("show", "t", "--metric", "acc", "--trials", "--json").stdout)["trials"]
+    assert [row["acc"] for row in rows] == [0.5, 0.25]
+    assert {"val_loss", "odd"} <= rows[0].keys()
+    has(refused("show", "t", "--metric", "odd"), "expected --direction")
+    has(refused("show", "t", "--metric", "test_acc"), "nothing is selected on test data")

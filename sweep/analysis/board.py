@@ -8,6 +8,7 @@ import pandas as pd
 
 from sweep.analysis.conditions import test_columns
 from sweep.analysis.table import StudyTable
+from sweep.recipe import MEASURED
 
 _STATE_ORDER = {"complete": 0, "pruned": 1, "diverged": 2, "failed": 3, "running": 4, "waiting": 5}
 
@@ -49,7 +50,7 @@ def leaderboard(table: StudyTable, unfinished: bool = False) -> Board:
 def csv_columns(board: Board, test: bool) -> list[str]:
     """The fixed columns of an exported leaderboard."""
     aims = [name for name in ("parameters", "front") if name in board.rows]
-    measured = [*aims, "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epochs", "seconds", "reason"]
+    measured = [*aims, *(name for name in MEASURED if name in board.rows), "epochs", "seconds", "reason"]
     if board.table.imported:
         measured = [board.table.metric, "reason"]
     elif board.table.free:

@@ -109,12 +109,13 @@ def _compare(column: pd.Series, symbol: str, value: Any, where: str) -> pd.Serie
 def further_tests(readings: pd.DataFrame) -> pd.DataFrame:
     """What trials scored on further test sets, of `Reader.readings`: one row per trial, one column per score, such as
     test_accuracy_contrast, and test_accuracy_contrast_batch_statistics where batch norm took the set's own."""
-    tests = readings[readings["quantity"].str.startswith("test_")]
+    tests = readings[readings["quantity"].str.startswith("test_") & (readings["place"] != "")]
     named = tests[["place", "quantity"]].drop_duplicates().itertuples(index=False)
     columns = {(place, quantity): _column(str(place), str(quantity)) for place, quantity in named}
     column = pd.Series([columns[key] for key in zip(tests["place"], tests["quantity"], strict=True)], tests.index)
     wide = tests.assign(column=column).pivot_table("value", "trial", "column", sort=False)
-    return wide.rename_axis(columns=None).drop(columns=["test_loss", "test_accuracy"], errors="ignore")
+    own = ["test_loss", "test_accuracy", "test_mae", "test_r2"]
+    return wide.rename_axis(columns=None).drop(columns=own, errors="ignore")
 
 
 def _column(place: str, quantity: str) -> str:

@@ -1,11 +1,11 @@
-"""Members of an ensemble, chosen on validation, and what averaging their probabilities gives on test. Needs statistics
-and settings.
+"""Members of an ensemble, chosen on validation, and what averaging their probabilities, or numbers, gives on test.
+Needs statistics and settings.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,27 @@ class Averaged:
 
 
 @dataclass(frozen=True)
+class NumberScore:
+    """Of numbers: mean absolute error, mean squared error and R² over test rows, in the target's own units."""
+
+    mae: float
+    mse: float
+    r2: float
+
+
+@dataclass(frozen=True)
+class NumbersAveraged:
+    """An ensemble of the first `size` members beside the first alone, of numbers."""
+
+    size: int
+    score: NumberScore
+    mae_gain: tuple[float, float, float]
+    """The best member's mean absolute error less its own, with the ends of the 95% interval over test rows."""
+    mse_gain: tuple[float, float, float]
+    """The same of the mean squared error."""
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """What averaging gives."""
 
@@ -52,11 +73,11 @@ class Ensemble:
     """Trials, the best on validation first."""
     rows: int
     """Test rows."""
-    best: Score
+    best: Score | NumberScore
     """Of the first member alone."""
-    mean: Score
+    mean: Score | NumberScore
     """The mean member's."""
-    averaged: tuple[Averaged, ...]
+    averaged: tuple[Averaged | NumbersAveraged, ...]
     """Of the first 2, 3, … members."""
 
 
@@ -89,6 +110,7 @@ def average_members(members: Sequence[int], probabilities: Floats, labels: NDArr
     `paired_shares`. It covers other test rows of the same kind, for the same trained networks, and says nothing of
     other seeds or splits.
     """
+    labels = labels.astype(np.int64)
     right, nll = _by_row(probabilities, labels)
     running = np.cumsum(probabilities, axis=0) / np.arange(1, len(members) + 1)[:, None, None]
     together_right, together_nll = _by_row(running, labels)
@@ -101,6 +123,27 @@ def average_members(members: Sequence[int], probabilities: Floats, labels: NDArr
     best = Score(float(right[0].mean()), float(nll[0].mean()))
     mean = Score(float(right.mean()), float(nll.mean()))
     return Ensemble(tuple(members), len(labels), best, mean, tuple(averaged))
+
+
+def average_numbers(members: Sequence[int], numbers: Floats, target: Floats) -> Ensemble:
+    """The same of regression: numbers [K, N] of the members, the best first, and the rows' target [N]. Intervals are
+    the bootstrap's, of the paired difference."""
+    running = np.cumsum(numbers, axis=0) / np.arange(1, len(members) + 1)[:, None]
+    variance = float(np.var(target))
+
+    def score(answers: Floats) -> NumberScore:
+        mae, mse = float(np.abs(answers - target).mean()), float(np.square(answers - target).mean())
+        return NumberScore(mae, mse, 1 - mse / variance if variance else math.nan)
+
+    def gain(answers: Floats, error: Callable[[Floats], Floats]) -> tuple[float, float, float]:
+        less = error(numbers[0] - target) - error(answers - target)
+        return float(less.mean()), *bootstrap_mean(less)
+
+    averaged = tuple(
+        NumbersAveraged(size, score(answers), gain(answers, np.abs), gain(answers, np.square))
+        for size, answers in enumerate(running[1:], 2)
+    )
+    return Ensemble(tuple(members), len(target), score(numbers[0]), score(numbers), averaged)
 
 
 def _by_row(probabilities: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -100,6 +100,8 @@ def sort_places(places: Iterable[str]) -> list[str]:
 def _of_study(table: StudyTable, readings: pd.DataFrame) -> pd.DataFrame:
     """The readings of a table's trials. Raises UsageError where there are none."""
     mine = readings[readings["trial"].isin(table.trials["number"])]
+    if table.regression:  # MAE and R² of each epoch are kept as readings; nobody asked for a look at them
+        mine = mine[(mine["place"] != "") | ~mine["quantity"].str.endswith(("_mae", "_r2"))]
     if mine.empty:
         which = " of trials that meet the condition" if table.filtered else ""
         raise UsageError(

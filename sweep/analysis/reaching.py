@@ -15,7 +15,7 @@ from sweep.analysis.table import StudyTable
 from sweep.data import describe
 from sweep.errors import UsageError
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
-from sweep.recipe import METRICS
+from sweep.recipe import METRICS, metrics_of
 from sweep.space import epoch_steps, used_rows
 
 TRAINED = ("complete", "diverged", "pruned")
@@ -81,10 +81,12 @@ def reach(ledger: Ledger, study: Study, table: StudyTable, metric: str, target: 
             f"study {study.name!r} is of functions: its paths have no scores on the way; `sweep plot {study.name} "
             "surface` draws them"
         )
-    if metric not in METRICS:
-        raise UsageError(f"--metric {metric}: a target is looked for along the training; expected {', '.join(METRICS)}")
-    if not target > 0 or (metric.endswith("accuracy") and target > 1):
-        expected = "an accuracy above 0, up to 1; 0.9 is 90%" if metric.endswith("accuracy") else "a loss above 0"
+    known = metrics_of(study.recipe.regression)
+    if metric not in known:
+        raise UsageError(f"--metric {metric}: a target is looked for along the training; expected {', '.join(known)}")
+    if (not target > 0 and metric != "val_r2") or (metric.endswith(("accuracy", "r2")) and target > 1):
+        kinds = {"accuracy": "an accuracy above 0, up to 1; 0.9 is 90%", "r2": "an R² of at most 1"}
+        expected = kinds.get(metric.rpartition("_")[2], "a loss above 0")
         raise UsageError(f"--target {target:g}: expected {expected}")
     trials = table.trials[table.trials["state"].isin(TRAINED) & (table.trials["epochs"] > 0)]
     if trials.empty:

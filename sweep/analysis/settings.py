@@ -24,6 +24,7 @@ from sweep.analysis.statistics import (
     moderated_variances,
 )
 from sweep.analysis.table import StudyTable
+from sweep.recipe import VALIDATED
 
 LEVEL = 0.05
 """The chance that the best setting, or any other one, is wrongly told from the one that came out first."""
@@ -34,7 +35,7 @@ ENOUGH = 5
 BUDGETS = (1, 2, 5, 10, 100, 1_000, 10_000, 100_000)
 _COUNTED = ("diverged", "failed", "pruned")
 _LIKE = 200
-_OTHERS = ("val_loss", "val_accuracy", "train_loss", "seconds")
+_OTHERS = (*VALIDATED, "train_loss", "seconds")
 
 
 Fresh = tuple[float, float, float, int]

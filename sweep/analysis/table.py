@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,11 +13,12 @@ import pandas as pd
 
 from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
+from sweep.analysis.statistics import is_loss
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import TABLE, OwnSetting
+from sweep.hyperparameters import SQUARED_ERROR, TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
-from sweep.recipe import METRICS, Recipe, of_unit, percents
+from sweep.recipe import METRICS, Recipe, metrics_of, of_unit, percents
 
 RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximize"}
 """The metrics of a leaderboard: those of a recipe, and the best over a trial's epochs."""
@@ -74,6 +76,11 @@ class StudyTable:
         return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
 
     @property
+    def regression(self) -> bool:
+        """Whether its networks predict a number, not a class."""
+        return not self.free and self.ends is None and self.constant.get("loss") == SQUARED_ERROR
+
+    @property
     def exact(self) -> bool:
         """Whether seeds change nothing: paths down a function from starts that are given, without noise."""
         return self.ends is not None and bool(((self.trials["start"] != "seed") & (self.trials["noise"] == 0)).all())
@@ -99,11 +106,12 @@ class StudyTable:
         return of_unit(metric, everything[metric].tolist())
 
     def bounds(self, metric: str) -> tuple[float, float]:
-        """What a metric, and so its mean, can be: a loss is never below 0, an accuracy lies in [0, 1] or, in percent,
-        in [0, 100]; of what was imported a loss may be anything."""
+        """What a metric, and so its mean, can be: a loss or an error is never below 0, R² never above 1, an accuracy
+        lies in [0, 1] or, in percent, in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith("loss") and not self.free)
+        known = scale is not None or (metric.endswith(("loss", "val_mae", "val_r2")) and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
+        ends = (-math.inf, 1.0) if metric == "val_r2" else ends
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
 
@@ -119,8 +127,11 @@ def study_table(
     """Reads a study. Raises UsageError for a metric (test metrics too: nothing is selected on them), direction or
     condition that cannot be."""
     given = metric
-    metric, direction = chosen_metric(study.recipe, metric, direction)
     trials = ledger.trials(study)
+    if study.recipe.trainer and metric in _reported(trials):
+        metric, direction = reported_metric(str(metric), direction)
+    else:
+        metric, direction = chosen_metric(study.recipe, metric, direction, _reported(trials))
     swept, constant = axes(trials, study.recipe)
     search = study.recipe.search
     objectives = search.objectives if search is not None else ()
@@ -149,7 +160,9 @@ def study_table(
         data_splits=_splits(study.recipe),
         where=where,
         ends=_ends(trials) if study.recipe.of_function else None,
-        reported=_reported(trials) if study.recipe.free else (),
+        reported=tuple(name for name in (study.recipe.metric, *_reported(trials)) if name != metric)
+        if study.recipe.free
+        else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
     )
 
@@ -159,7 +172,7 @@ def _ends(trials: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _reported(trials: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(name for name in trials.attrs["reported"] if not name.startswith("test_"))
+    return tuple(name for name in trials.attrs.get("reported", ()) if not name.startswith("test_"))
 
 
 def _splits(recipe: Recipe) -> int:
@@ -170,10 +183,29 @@ def _splits(recipe: Recipe) -> int:
     return -1 if recipe.of_function else len(recipe.splits) or 1
 
 
-def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> tuple[str, str]:
-    """What to rank on and which way: as given, else as the recipe says. Raises UsageError, for test metrics too."""
+def reported_metric(metric: str, direction: str | None) -> tuple[str, str]:
+    """What a user's own code reported beside its metric, and which way it is good: as given, or by its name. Raises
+    UsageError."""
+    by_name = METRICS.get(metric) or ("minimize" if is_loss(metric) else None)
+    if by_name is None and re.search(r"(^|_)(acc|accuracy|auc|auroc|f1|r2)$", metric, re.IGNORECASE):
+        by_name = "maximize"
+    direction = direction or by_name
+    if direction is None:
+        raise UsageError(f"--metric {metric}: which way is it good? expected --direction minimize or maximize, too")
+    if direction not in ("minimize", "maximize"):
+        raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
+    return metric, direction
+
+
+def chosen_metric(
+    recipe: Recipe, metric: str | None, direction: str | None, others: Sequence[str] = ()
+) -> tuple[str, str]:
+    """What to rank on and which way: as given, else as the recipe says. others: what a user's own code reported, too.
+    Raises UsageError, for test metrics too."""
     metric = metric or recipe.metric
-    known = {recipe.metric: recipe.direction} if recipe.one_metric else RANKED_ON
+    known = {recipe.metric: recipe.direction} if recipe.one_metric else _ranked_on(recipe.regression)
+    if metric not in known and others and not metric.startswith("test_"):
+        raise unknown("metric", metric, [*known, *others], "--metric: ")
     if metric.startswith("test_") and metric not in known:
         raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
     if metric not in known:
@@ -182,6 +214,11 @@ def chosen_metric(recipe: Recipe, metric: str | None, direction: str | None) -> 
     if direction not in ("minimize", "maximize"):
         raise unknown("direction", direction, ("minimize", "maximize"), "--direction: ")
     return metric, direction
+
+
+def _ranked_on(regression: bool) -> dict[str, str]:
+    names = [*metrics_of(regression), "best_val_loss", *([] if regression else ["best_val_accuracy"])]
+    return {name: RANKED_ON[name] for name in names}
 
 
 def mixes_units(trials: pd.DataFrame, metric: str, recipe: Recipe) -> bool:

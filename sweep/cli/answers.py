@@ -90,8 +90,9 @@ def steps(
 ) -> None:
     """Say after how many training steps each setting first reached a target, or that it never did.
 
-    Of val_accuracy unless --metric says otherwise. What was trained with --evaluate-every N was looked at every N
-    steps, anything else at the end of its epochs. For example: sweep steps bn --target 0.9 --by batch_norm
+    Of val_accuracy (val_loss where the target is a number) unless --metric says otherwise. What was trained with
+    --evaluate-every N was looked at every N steps, anything else at the end of its epochs. For example: sweep steps bn
+    --target 0.9 --by batch_norm
     """
     from dataclasses import replace
 
@@ -99,9 +100,9 @@ def steps(
     from sweep.ledger import Ledger
     from sweep.report.answers import reaching_json, reaching_report
 
-    metric = asked.metric or "val_accuracy"
     with Ledger(asked.results) as ledger:
         stored = ledger.study(study)
+        metric = asked.metric or ("val_loss" if stored.recipe.regression else "val_accuracy")
         reached = reach(ledger, stored, asked_table(ledger, stored, replace(asked, metric=None)), metric, target, by)
     say(reaching_json(reached) if as_json else reaching_report(reached, top))
 

@@ -81,8 +81,8 @@ def predict(
         str,
         typer.Argument(
             metavar="DATA",
-            help="Rows as they are, not standardised: an .npz file (rows x, or x_test), an .npy file, or a data set "
-            "by its name, such as digits.",
+            help="Rows as they are, not standardised: an .npz file (rows x, or x_test), an .npy file, a table, images "
+            "(a folder or one file), or a data set by its name, such as digits.",
         ),
     ],
     output: Annotated[
@@ -99,12 +99,14 @@ def predict(
         typer.Option(
             "--part",
             metavar="NAME",
-            help="Which rows of a data set or .npz: train, val or test. [dim]\\[default test, or a file's rows x][/]",
+            help="Which rows: train, val or test, as the model's study split them. [dim]\\[default of a data set test, "
+            "of a file or folder its rows x, its folder test, or all][/]",
         ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Answer rows with a model that was written: of each the class, its probability, and that of every class.
+    """Answer rows with a model that was written: of each the class, its probability, and that of every class; of
+    regression a number, in the target's own units.
 
     For example: sweep predict best.safetensors digits --part test -o preds.csv
     """
@@ -116,12 +118,12 @@ def predict(
     if output != "-":
         check_target(output, SUFFIXES)
     loaded = models.read(file)
-    about = loaded.about["data"]
-    split = (about["split_seed"], about["split"]) if about["name"] == data else (0, 0)
-    rows = read_rows(data, part, loaded.shape, data_dir, *split)
-    table = answers_table(loaded.probabilities(rows.x), loaded.classes)
+    rows = read_rows(data, part, loaded.takes(data), data_dir)
+    for note in rows.notes:
+        print(f"{rows.where}: {note}", file=sys.stderr)
+    table = answers_table(loaded.answers(rows.x), loaded.classes, rows.files)
     export_table(table, output)
-    line = answers_line(output, table, rows.where, rows.labels)
+    line = answers_line(output, table, rows)
     print(line, file=sys.stderr if output == "-" else sys.stdout)
 
 
@@ -138,13 +140,13 @@ def ensemble(
     asked: Asked,
     as_json: Json = False,
 ) -> None:
-    """Say what averaging the best members' probabilities gives beside the best member, on test data.
+    """Say what averaging the best members' probabilities, or numbers, gives beside the best member, on test data.
 
     Members are the best settings, each by its best seed, chosen on validation alone; each is trained again.
     For example: sweep ensemble bn --top 5
     """
     from sweep import study as studies
-    from sweep.analysis.ensembles import average_members, best_trials
+    from sweep.analysis.ensembles import average_members, average_numbers, best_trials
     from sweep.errors import UsageError
     from sweep.ledger import Ledger
     from sweep.report.models import ensemble_json, ensemble_report
@@ -161,10 +163,11 @@ def ensemble(
         answers = []
         for place, number in enumerate(members, 1):
             print(f"member {place} of {len(members)}: trial {number}", file=sys.stderr)
-            answers.append(studies.take_model(ledger, found, number, source).probabilities(source.test[0]))
+            answers.append(studies.take_model(ledger, found, number, source).answers(source.test[0]))
     import numpy as np
 
-    averaged = average_members(members, np.stack(answers), source.test[1].astype(np.int64))
+    average = average_numbers if found.recipe.regression else average_members
+    averaged = average(members, np.stack(answers), source.test[1])
     if len(members) < top:
         print(f"--top {top}: there are {len(members)}", file=sys.stderr)
     say(ensemble_json(table, averaged) if as_json else ensemble_report(table, averaged, seeds))

@@ -48,6 +48,16 @@ class Classes:
         """As plain values; `classes_from_dict` reads them back."""
         return asdict(self)
 
+    def unscored_text(self) -> str:
+        """A line about the classes that have no validation or no test row; empty where all have."""
+        lines = []
+        for part, word in ((self.val, "validation"), (self.test, "test")):
+            without = [label for label, rows in enumerate(part) if not rows]
+            shown = ", ".join(map(str, without[:5])) + (", …" if len(without) > 5 else "")
+            have = "has" if len(without) == 1 else "have"
+            lines += [f"{len(without):,} of {len(part):,} classes {have} no {word} row ({shown})"] if without else []
+        return "; ".join(lines)
+
 
 def classes_from_dict(values: dict[str, Any]) -> Classes:
     """What `Classes.to_dict` gave. Raises ValueError, TypeError or KeyError for anything else."""

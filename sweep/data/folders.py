@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sweep.data.npz import Array, Arrays, brief, note_balance
+from sweep.data.npz import Arrays
+from sweep.data.target import Array, brief, note_balance
 from sweep.errors import UsageError
 from sweep.wording import count, join_words
 
@@ -53,10 +54,27 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
     if len(modes) > 1 or modes[0] not in ("L", "RGB"):
         notes.append(f"images of mode {join_words(modes)} are read as {'grey' if grey else 'red, green and blue'}")
     if side and sizes != {(side, side)}:
-        notes.append(f"images are scaled to {side}x{side}, those that are no squares cut at their ends")
-    x = {part: _stack(listed, shape, grey, values) for part, listed in files.items()}
+        notes.append(f"images are scaled to {side}x{side}, cropped where they are not square")
+    x = {part: _stack(listed, shape, values) for part, listed in files.items()}
     note_balance(labels, len(classes), notes)
     return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
+
+
+def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, ...] | None, tuple[str, ...]]:
+    """Images for a network to answer, uint8 [N, *shape], from a folder (its folder of test images, if it has one) or
+    one file; the folder in which each lies, if all lie in one; their files. Raises UsageError."""
+    if root.is_dir():
+        parts = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
+        folder = next((parts[name] for name in PARTS["test"] if name in parts), root)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    else:
+        folder, paths = root.parent, [root]
+    if not paths:
+        raise UsageError(f"{root}: no images; expected files ending in {', '.join(SUFFIXES)}")
+    files = [path.relative_to(folder) for path in paths]
+    labels = tuple(file.parts[0] for file in files) if all(len(file.parts) > 1 for file in files) else None
+    x = _stack([(path, 0) for path in paths], shape, True)
+    return x, labels, tuple(file.as_posix() for file in files)
 
 
 def _side(root: Path, size: str | None) -> int | None:
@@ -120,28 +138,35 @@ def _head(path: Path, _time: int) -> tuple[str, tuple[int, int]]:
         raise UsageError(f"{path}: cannot be read as an image: {brief(error)}") from None
 
 
-def _stack(files: list[tuple[Path, int]], shape: tuple[int, ...], grey: bool, values: bool) -> Array:
+def _stack(files: list[tuple[Path, int]], shape: tuple[int, ...], values: bool) -> Array:
     if not values:
         return np.broadcast_to(np.zeros((), np.uint8), (len(files), *shape))
     out = np.empty((len(files), *shape), np.uint8)
     for row, (path, _) in enumerate(files):
-        out[row] = _pixels(path, shape, grey)
+        out[row] = _pixels(path, shape)
     return out
 
 
-def _pixels(path: Path, shape: tuple[int, ...], grey: bool) -> Array:
-    """An image as uint8 [C, H, W]."""
+def fit_image(image: Any, shape: tuple[int, ...]) -> Array:
+    """An image of Pillow's, upright, of one mode and size: uint8 [C, H, W]."""
     from PIL import Image, ImageOps
+
+    plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if shape[0] == 1 else "RGB")
+    if plain.size != (shape[2], shape[1]):
+        plain = ImageOps.fit(plain, (shape[2], shape[1]), Image.Resampling.BILINEAR)
+    pixels = np.asarray(plain)
+    return pixels[None] if shape[0] == 1 else pixels.transpose(2, 0, 1)
+
+
+def _pixels(path: Path, shape: tuple[int, ...]) -> Array:
+    """An image of a file as uint8 [C, H, W]."""
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
-            plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
-            if plain.size != (shape[2], shape[1]):
-                plain = ImageOps.fit(plain, (shape[2], shape[1]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(plain)
+            return fit_image(image, shape)
     except Exception as error:
         raise UsageError(f"{path}: cannot be read as an image: {brief(error)}") from None
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
 def _to_eight_bits(image: Any) -> Any:

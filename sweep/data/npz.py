@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweep.data.classes import mostly_one
+from sweep.data.columns import Columns
+from sweep.data.target import Array, brief, note_balance, read_target
 from sweep.errors import UsageError
-
-Array = NDArray[Any]
 
 NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": (("x_train", "train_x", "train_images", "train_data"), ("y_train", "train_y", "train_labels")),
@@ -34,9 +32,6 @@ EXPECTED = (
 )
 FEWEST = {"train": 12, "val": 2, "test": 1}
 """Rows that a part must have: one of everything that is split from the training rows."""
-MOST_CLASSES = 1000
-FEWEST_PER_CLASS = 5
-"""With more than 50 classes, fewer rows than these for each, on average, look like measurements, not classes."""
 _CHANNELS = (1, 3, 4)
 
 
@@ -47,17 +42,23 @@ class Arrays:
     x: dict[str, Array]
     """[N, D] or [N, C, H, W]; placeholders of that shape if values were not read."""
     y: dict[str, Array]
-    """Labels, 0 to classes - 1, int64 [N]."""
+    """Labels, 0 to classes - 1, int64 [N]; of regression the numbers to be predicted, float64 [N]."""
     shape: tuple[int, ...]
     classes: int
+    """1 of regression: the one number that a network answers."""
     notes: tuple[str, ...] = field(default=())
     """What was decided."""
     names: tuple[str, ...] = ()
-    """What each class is called in the file."""
+    """What each class is called in the file; empty of regression."""
+    regression: bool = False
+    """Whether the target is a number."""
+    columns: Columns | None = None
+    """How the columns of a table became numbers."""
 
 
-def read_npz(path: Path, values: bool) -> Arrays:
-    """The arrays of a file. Raises UsageError, one line, where they are not there or not as they must be."""
+def read_npz(path: Path, values: bool, task: str | None = None) -> Arrays:
+    """The arrays of a file. task: see `read_target`. Raises UsageError, one line, where they are not there or not as
+    they must be."""
     x, y = _load(path, values)
     for part in x:
         _check_part(path, part, x[part], y[part], values)
@@ -68,9 +69,9 @@ def read_npz(path: Path, values: bool) -> Arrays:
             own, other = list(x["train"].shape[1:]), list(rows.shape[1:])
             raise UsageError(f"{path}: rows of x_train are {own}, of x_{part} {other}; expected the same")
     x = {part: images(rows, shape) for part, rows in x.items()} if values else x
-    labels, names = encode_labels(path, y, notes)
-    note_balance(labels, len(names), notes)
-    return Arrays(x, labels, shape, len(names), tuple(notes), names)
+    target, names = read_target(path, y, notes, task)
+    note_balance(target, len(names), notes)
+    return Arrays(x, target, shape, len(names) or 1, tuple(notes), names, not names)
 
 
 def _load(path: Path, values: bool) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -172,69 +173,6 @@ def _one_hot(y: Array, rows: int) -> bool:
     )
 
 
-def encode_labels(
-    path: Path, y: dict[str, Array], notes: list[str], column: str = ""
-) -> tuple[dict[str, Array], tuple[str, ...]]:
-    """Labels as classes 0, 1, …, in the order of their values, and what each is called; a note of what they were, if
-    that is not what they were. column: of a table, where they stand."""
-    name = {part: column or f"y_{part}" for part in y}
-    flat = {part: labels.reshape(-1) for part, labels in y.items()}
-    for part, labels in flat.items():
-        if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and np.array_equal(labels, np.floor(labels))):
-            raise UsageError(
-                f"{path}: {name[part]} holds fractions, NaN or infinity; expected classes: whole numbers, words, or "
-                "true and false"
-            )
-    text = {labels.dtype.kind in "US" for labels in flat.values()}
-    if len(text) > 1:
-        kinds = ", ".join(f"y_{part} {labels.dtype}" for part, labels in flat.items())
-        raise UsageError(f"{path}: labels of different kinds ({kinds}); expected the same in every part")
-    known = np.unique(flat["train"])
-    if len(known) < 2:
-        raise UsageError(f"{path}: {name['train']} holds one class; expected at least two")
-    many, rows = len(known), len(flat["train"])
-    if many > MOST_CLASSES or (many > 50 and rows < FEWEST_PER_CLASS * many):
-        raise UsageError(
-            f"{path}: {name['train']} holds {many:,} different values in {rows:,} rows, which looks "
-            f"like a measured quantity; expected classes, at most {MOST_CLASSES:,}"
-        )
-    out = {}
-    for part, labels in flat.items():
-        strange = labels[~np.isin(labels, known)]
-        if len(strange):
-            raise UsageError(f"{path}: {name[part]} holds label {_show(strange[0])}, which no row of y_train has")
-        out[part] = np.searchsorted(known, labels).astype(np.int64)
-    if known.dtype.kind in "US" or known.dtype.kind == "b" or not np.array_equal(known, np.arange(many)):
-        shown = ", ".join(_show(label) for label in known[:3]) + (f", … {_show(known[-1])}" if many > 3 else "")
-        notes.append(f"labels {shown} are classes 0 to {many - 1}, in this order")
-    return out, tuple(map(name_label, known))
-
-
-def name_label(label: Any) -> str:
-    """What a class is called: a text as it is, a number without a needless fraction."""
-    value = label.item() if hasattr(label, "item") else label
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
-
-
-def _show(label: Any) -> str:
-    value = label.item() if hasattr(label, "item") else label
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return repr(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def note_balance(y: dict[str, Array], classes: int, notes: list[str]) -> None:
-    """What would make an accuracy look like more than it is."""
-    if told := mostly_one(np.bincount(y["train"], minlength=classes).tolist()):
-        notes.append(told)
-    for part in ("val", "test"):
-        if part in y and len(np.unique(y[part])) < 2 <= len(y[part]):
-            word = {"val": "validation", "test": "test"}[part]
-            notes.append(f"the {word} part holds class {y[part][0]} only: its accuracy says nothing of the others")
-
-
 def _placeholder(file: Any, key: str) -> Array:
     """An array of the stored shape and type that takes no memory, from the header alone."""
     with file.zip.open(f"{key}.npy") as stream:
@@ -265,9 +203,3 @@ def images(x: Array, shape: tuple[int, ...]) -> Array:
     if x.ndim == 4 and x.shape[1:] != shape:
         x = x.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(x.reshape(len(x), *shape))
-
-
-def brief(error: BaseException) -> str:
-    """An error's text on one line, not too long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.npz import brief
+from sweep.data.target import brief
 from sweep.errors import UsageError, unknown
 
 EXPECTED = ".csv, .json, .npy or .npz of numbers"

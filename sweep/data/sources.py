@@ -7,7 +7,6 @@ is.
 from __future__ import annotations
 
 import importlib.util
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.classes import Classes, count_classes
+from sweep.data.columns import Columns
 from sweep.data.folders import read_folder
-from sweep.data.npz import Arrays, brief, further_parts, images, read_npz
-from sweep.data.tables import fill_missing, read_table
+from sweep.data.npz import Arrays, further_parts, read_npz
+from sweep.data.tables import read_table
+from sweep.data.target import number_note
 from sweep.data.toys import ROWS, TOYS
+from sweep.data.vision import TORCHVISION, Known, read_torchvision
 from sweep.dataname import ARRAYS, TABLES, is_path, options_of, path_of
 from sweep.errors import UsageError, unknown
 from sweep.formulas import FUNCTION_DATA
@@ -56,6 +58,10 @@ class DataInfo:
     """Names of further test sets."""
     names: tuple[str, ...] = ()
     """What each class is called; empty where they are called 0, 1, …."""
+    regression: bool = False
+    """Whether what is predicted is a number; `classes` is 1 then: one number a row."""
+    counts: tuple[int, ...] = ()
+    """Of a person's own file or folder: rows of each class in all of it."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -65,7 +71,8 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows with their labels. x: [N, D] or [N, C, H, W] float; y: [N] int64."""
+    """Rows with their labels. x: [N, D] or [N, C, H, W] float; y: [N] int64, of regression the standardised target,
+    float32."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -73,7 +80,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts, standardised alike. `classes` is the number of labels."""
+    """The three parts, standardised alike. `classes` is the number of labels, 1 of regression."""
 
     train: Part
     val: Part
@@ -81,6 +88,8 @@ class Split:
     classes: int
     tests: Mapping[str, Part] = field(default_factory=dict)
     """Further test sets."""
+    target: tuple[float, float] | None = None
+    """Of regression the mean and the standard deviation of the training rows' target, by which it is standardised."""
 
     def to(self, device: str) -> Split:
         """The same on a device."""
@@ -89,52 +98,19 @@ class Split:
             return Part(part.x.to(device), part.y.to(device))
 
         train, val, test = map(move, (self.train, self.val, self.test))
-        return Split(train, val, test, self.classes, {name: move(part) for name, part in self.tests.items()})
+        tests = {name: move(part) for name, part in self.tests.items()}
+        return Split(train, val, test, self.classes, tests, self.target)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A named data set: shape, classes, rows of the given train and test files (test 0: one file, split three ways)."""
-
-    shape: tuple[int, ...]
-    classes: int
-    train: int
-    test: int
-    torchvision: str = ""
-    files: str = ""
-    names: tuple[str, ...] = ()
-
-
-_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""What torchvision calls the classes."""
-_IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
-KNOWN: dict[str, _Known] = {
-    "digits": _Known((1, 8, 8), 10, 1797, 0),
-    "mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "MNIST", f"MNIST/raw/: {_IDX}"),
-    "fashion-mnist": _Known((1, 28, 28), 10, 60_000, 10_000, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}", _FASHION),
-    "cifar10": _Known(
-        (3, 32, 32),
-        10,
-        50_000,
-        10_000,
-        "CIFAR10",
-        "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta",
-        _CIFAR10,
-    ),
-    "kmnist": _Known((1, 28, 28), 10, 60_000, 10_000, "KMNIST", f"KMNIST/raw/: {_IDX}"),
-    "cifar100": _Known((3, 32, 32), 100, 50_000, 10_000, "CIFAR100", "cifar-100-python/: train, test, meta"),
-    "usps": _Known((1, 16, 16), 10, 7_291, 2_007, "USPS", "usps.bz2, usps.t.bz2"),
-    "iris": _Known((4,), 3, 150, 0),
-    "wine": _Known((13,), 3, 178, 0),
-    "breast-cancer": _Known((30,), 2, 569, 0),
-    **{name: _Known((2,), classes, ROWS, 0) for name, (_, classes) in TOYS.items()},
+KNOWN: dict[str, Known] = {
+    "digits": Known((1, 8, 8), 10, 1797),
+    **TORCHVISION,
+    "iris": Known((4,), 3, 150),
+    "wine": Known((13,), 3, 178),
+    "breast-cancer": Known((30,), 2, 569),
+    "diabetes": Known((10,), 1, 442, target=("progression", 25.0, 346.0)),
+    **{name: Known((2,), classes, ROWS) for name, (_, classes) in TOYS.items()},
 }
-
-
-def default_data_dir() -> Path:
-    """Where data sets are downloaded to when `--data-dir` is not given."""
-    return Path.home() / ".cache" / "sweep" / "data"
 
 
 def describe(name: str) -> DataInfo:
@@ -143,10 +119,17 @@ def describe(name: str) -> DataInfo:
     """
     if name in (FUNCTION_DATA, TRAINER_DATA):
         return DataInfo(name, (), 0, 1, 0, 0, splits=False)
-    if name in KNOWN:
-        known = KNOWN[name]
-        return replace(_info(name, known.shape, known.classes, known.train, known.test), names=known.names)
+    if path_of(name) in KNOWN:
+        return _describe_known(name, KNOWN[path_of(name)])
     return _describe_arrays(name, _read(name, values=False))
+
+
+def _describe_known(name: str, known: Known) -> DataInfo:
+    shape = known.shape_of(name)
+    info = replace(_info(name, shape, known.classes, known.train, known.test), names=known.names)
+    if known.val:
+        info = replace(info, train=known.train, val=known.val, splits=False)
+    return replace(info, notes=(number_note(*known.target),), regression=True) if known.target else info
 
 
 def is_file(name: str) -> bool:
@@ -157,22 +140,24 @@ def is_file(name: str) -> bool:
 def _read(name: str, values: bool) -> Arrays:
     """A person's own data, by the kind of file; without `values` only what describes them. Raises UsageError."""
     if not is_file(name):
-        given, options = path_of(name), options_of(name)
-        if given in KNOWN and options:
-            raise UsageError(f"{', '.join(options)}: for a table or a folder of images; {given} needs none")
+        given = path_of(name)
         if Path(given).is_dir():
             raise UsageError(f"data: {given} is a folder here; expected {given}/ for its images")
         raise unknown("data set", name, [*KNOWN, "a file (.npz, .csv, .tsv, .parquet)", "a folder of images"], "data: ")
     path, options = Path(path_of(name)).expanduser(), options_of(name)
     suffix = path.suffix.lower()
     kind = "table" if suffix in TABLES else "arrays" if suffix in ARRAYS else "folder"
+    if "task" in options and kind == "folder":
+        raise UsageError(f"{path}: --task is for a table (.csv, .tsv, .parquet) or an .npz; images have classes")
     for option, of in (("target", "table"), ("image_size", "folder")):
         if option in options and kind != of:
             word = {"table": "a table (.csv, .tsv, .parquet)", "folder": "a folder of images"}[of]
             raise UsageError(f"{path}: --{option.replace('_', '-')} is for {word}")
     if kind == "table":
-        return read_table(path, options.get("target"))
-    return read_folder(path, options.get("image_size"), values) if kind == "folder" else read_npz(path, values)
+        return read_table(path, options.get("target"), options.get("task"))
+    if kind == "folder":
+        return read_folder(path, options.get("image_size"), values)
+    return read_npz(path, values, options.get("task"))
 
 
 def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
@@ -182,7 +167,12 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
         raise UsageError(f"{path_of(name)}: validation rows, and none for testing; expected both, or neither")
     if "val" in rows:
         info = replace(info, train=rows["train"], val=rows["val"], splits=False)
-    return replace(info, notes=arrays.notes, tests=tuple(further_parts(rows)), names=arrays.names)
+    tests = tuple(further_parts(rows))
+    info = replace(info, notes=arrays.notes, tests=tests, names=arrays.names, regression=arrays.regression)
+    if arrays.regression:
+        return info
+    counts = np.bincount(np.concatenate([*arrays.y.values()]), minlength=arrays.classes)
+    return replace(info, counts=tuple(map(int, counts)))
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:
@@ -190,6 +180,7 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     val: tuple[Array, Array] | None = None
     test: tuple[Array, Array] | None = None
     tests: dict[str, tuple[Array, Array]] = {}
+    columns: Columns | None = None
     if name == "digits":
         x, y = _digits()
         info = describe(name)
@@ -199,26 +190,37 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     elif name in _BUNDLED:
         x, y = _bundled(name)
         info = describe(name)
-    elif name in KNOWN:
-        (x, y), test = _torchvision(name, data_dir)
+    elif path_of(name) in KNOWN:
         info = describe(name)
+        x, y, val, test = read_torchvision(name, info.shape, data_dir)
+        info = _counted(info, len(y), val, test)
     else:
         arrays = _read(name, values=True)
         info = _describe_arrays(name, arrays)
         x, y = arrays.x["train"], arrays.y["train"]
         test = (arrays.x["test"], arrays.y["test"]) if "test" in arrays.x else None
         val = (arrays.x["val"], arrays.y["val"]) if "val" in arrays.x else None
+        columns = arrays.columns
         tests = {named: (arrays.x[part], arrays.y[part]) for named, part in further_parts(arrays.x).items()}
     order = np.random.default_rng([split_seed, len(x)]).permutation(len(x))
     if test is None:
         rows, order = order[: info.test], order[info.test :]
-        if x.dtype.kind == "f":
-            x = fill_missing(x, order)
+        if columns is not None:
+            columns = columns.learn_fills(x[order])
+            x = columns.fill(x)
         test = x[rows], y[rows]
     if val is None:
         rows, order = order[: info.val], order[info.val :]
         val = x[rows], y[rows]
-    return Source(info, (x[order], y[order]), val, test, split_seed, tests)
+    return Source(info, (x[order], y[order]), val, test, split_seed, tests, columns=columns)
+
+
+def _counted(info: DataInfo, train: int, val: tuple[Array, Array] | None, test: tuple[Array, Array] | None) -> DataInfo:
+    """What is known of a named set, with the rows that its files hold."""
+    rows = _info(info.name, info.shape, info.classes, train, len(test[1]) if test else 0)
+    if val is not None:
+        rows = replace(rows, train=train, val=len(val[1]))
+    return replace(info, train=rows.train, val=rows.val, test=rows.test)
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,8 @@ class Source:
     """Further test sets of the file."""
     shifts: tuple[Shift, ...] = ()
     """Further test sets that are made of the test part."""
+    columns: Columns | None = None
+    """Of a table: how its columns became numbers."""
 
     def fingerprint(self) -> str:
         """A checksum of every row and label of every part: the same data split the same way have the same."""
@@ -256,8 +260,10 @@ class Source:
         val, train = order[: len(self.val[1])], order[len(self.val[1]) :]
         return replace(self, train=(x[train], y[train]), val=(x[val], y[val]))
 
-    def classes(self) -> Classes:
-        """How many rows of each class every part has."""
+    def classes(self) -> Classes | None:
+        """How many rows of each class every part has; None where the target is a number."""
+        if self.info.regression:
+            return None
         train, val, test = (labels.astype(np.int64) for _, labels in (self.train, self.val, self.test))
         return count_classes(train, val, test, self.info.classes)
 
@@ -271,10 +277,17 @@ class Source:
 
         train, val, test, *more = (Part(torch.from_numpy(rows), torch.from_numpy(labels)) for rows, labels in parts)
         names = [*self.tests, *(shift.name for shift in self.shifts)]
-        return Split(train, val, test, self.info.classes, dict(zip(names, more, strict=True)))
+        target = self.target_scale(len(train.y)) if self.info.regression else None
+        return Split(train, val, test, self.info.classes, dict(zip(names, more, strict=True)), target)
+
+    def target_scale(self, rows: int) -> tuple[float, float]:
+        """Mean and standard deviation (1 if it does not vary) of the target of the first training rows."""
+        y = self.train[1][:rows]
+        return float(y.mean()), float(y.std()) or 1.0
 
     def standardised(self, normalize: str, train_size: int | str) -> list[tuple[Array, Array]]:
-        """The parts for `split`, further test sets last, without torch: rows float32, labels int64."""
+        """The parts for `split`, further test sets last, without torch: rows float32, labels int64; of regression the
+        target standardised by the mean and standard deviation of the training rows that are used, float32."""
         size = len(self.train[1]) if isinstance(train_size, str) else train_size
         if size > len(self.train[1]):
             raise UsageError(f"train_size = {size}: {self.info.name} has {len(self.train[1])} training rows")
@@ -287,8 +300,14 @@ class Source:
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
                 piece = x[start : start + 1024]
                 rows[start : start + 1024] = ((piece if (a, b) == (1, 0) else a * piece + b) - shift) / scale
-            parts.append((rows, y.astype(np.int64)))
+            parts.append((rows, self._standardised_target(y, size)))
         return parts
+
+    def _standardised_target(self, y: Array, size: int) -> Array:
+        if not self.info.regression:
+            return y.astype(np.int64)
+        mean, std = self.target_scale(size)
+        return ((y - mean) / std).astype(np.float32)
 
 
 def _info(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> DataInfo:
@@ -344,62 +363,13 @@ def _digits() -> tuple[Array, Array]:
     return table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), table[:, -1]
 
 
-_BUNDLED = ("iris", "wine", "breast-cancer")
-"""Small tables that come with scikit-learn, sorted by class: splitting deals their rows out."""
+_BUNDLED = ("iris", "wine", "breast-cancer", "diabetes")
+"""Small tables that come with scikit-learn, some sorted by class: splitting deals their rows out."""
 
 
 def _bundled(name: str) -> tuple[Array, Array]:
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
-    return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, np.int64)
-
-
-def _torchvision(name: str, data_dir: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    known = KNOWN[name]
-    root = Path(data_dir) if data_dir else default_data_dir()
-    if (parts := _idx_parts(root / known.torchvision / "raw")) is not None:
-        return parts
-    from torchvision import datasets  # importing it takes longer than reading the files, so only where it is needed
-
-    kind = getattr(datasets, known.torchvision)
-    found = []
-    for train in (True, False):
-        try:
-            try:
-                part = kind(root, train=train, download=False)
-            except RuntimeError:  # "Dataset not found"
-                part = kind(root, train=train, download=True)
-        except Exception as error:  # torchvision lets many kinds through: URLError, RuntimeError, OSError, EOFError
-            raise UsageError(
-                f"{name}: cannot be read from {root}, nor downloaded ({brief(error)}); "
-                f"expected {root}/{known.files} (--data-dir names another folder)"
-            ) from None
-        x = np.asarray(part.data)
-        found.append((images(x, known.shape), np.asarray(part.targets, dtype=np.int64)))
-    return found[0], found[1]
-
-
-def _idx_parts(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]] | None:
-    """The training and test parts of an MNIST-like folder, or None if it does not hold all four files, whole.
-
-    IDX (Y. LeCun): two zero bytes, 8 for unsigned bytes, the number of axes, each axis' size in four bytes, the bytes.
-    """
-    parts = []
-    for name in ("train", "t10k"):
-        arrays = []
-        for kind, axes in (("images-idx3", 3), ("labels-idx1", 1)):
-            try:
-                content = (folder / f"{name}-{kind}-ubyte").read_bytes()
-            except OSError:
-                return None
-            shape = (
-                np.frombuffer(content, ">u4", axes, offset=4) if len(content) >= 4 + 4 * axes else np.zeros(axes, int)
-            )
-            if content[:4] != bytes((0, 0, 8, axes)) or len(content) != 4 + 4 * axes + math.prod(map(int, shape)):
-                return None
-            arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape))
-        if len(arrays[0]) != len(arrays[1]):
-            return None
-        parts.append((images(arrays[0], (1, *arrays[0].shape[1:])), arrays[1].astype(np.int64)))
-    return parts[0], parts[1]
+    kind = np.float64 if KNOWN[name].target else np.int64
+    return np.asarray(bunch.data, np.float64), np.asarray(bunch.target, kind)

@@ -18,6 +18,7 @@ from torch.nn import functional
 from sweep import nets
 from sweep.engine.program import Metrics, Program
 from sweep.engine.streams import stream
+from sweep.hyperparameters import SQUARED_ERROR
 from sweep.space import Reading, Watch
 
 LOOK_ROWS = {"mlp": 2_000, "cnn": 500}
@@ -54,15 +55,16 @@ def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
 def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
     """Of each lane, the training part scored after the epoch, in evaluation mode, by the labels it was trained on, and
     how much worse the validation part is: gap_loss = validation - training loss, gap_accuracy = training - validation
-    accuracy."""
+    accuracy, of regression gap_r2."""
     step = program.before + program.step
-    losses, accuracies = program.evaluate(program.split.train, labels=program.training_labels())
-    for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
+    scores = program.evaluate(program.split.train, labels=program.training_labels())
+    more = "r2" if program.regression else "accuracy"
+    for lane, (loss, better) in enumerate(zip(scores["loss"], scores[more], strict=True)):
         found = {
             "scored_train_loss": loss,
-            "scored_train_accuracy": accuracy,
+            f"scored_train_{more}": better,
             "gap_loss": metrics.val_loss[lane] - loss,
-            "gap_accuracy": accuracy - metrics.val_accuracy[lane],
+            f"gap_{more}": better - program.scores[more][lane],
         }
         yield [Reading(step, "", name, value) for name, value in found.items()]
 
@@ -118,6 +120,7 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "cross_entropy": lambda logits, y, smoothing: functional.cross_entropy(logits, y, label_smoothing=smoothing),
     "mse": lambda logits, y, _: _squared_error(torch.softmax(logits, 1), y),
     "mse_logits": lambda logits, y, _: _squared_error(logits, y),
+    SQUARED_ERROR: lambda outputs, y, _: (outputs[:, 0] - y.to(outputs.dtype)).square().mean(),
 }
 """The losses of `losses`, in a form that can be differentiated twice."""
 

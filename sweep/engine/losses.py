@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sweep.hyperparameters import SQUARED_ERROR
+
 
 def targets(labels: Tensor, classes: int, smoothing: Tensor | None, dtype: torch.dtype) -> Tensor:
     """labels [L, B] int64, smoothing [L] or None for 0 -> [L, K, B]: 1 - s at the label, s / K spread over all
@@ -42,4 +44,9 @@ def mse_logits(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return difference.square_().mean(1), gradient
 
 
-LOSSES = {"cross_entropy": cross_entropy, "mse": mse, "mse_logits": mse_logits}
+LOSSES = {
+    "cross_entropy": cross_entropy,
+    "mse": mse,
+    "mse_logits": mse_logits,
+    SQUARED_ERROR: mse_logits,  # of a target that is a number there is one output: [L, 1, B]
+}

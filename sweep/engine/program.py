@@ -41,13 +41,17 @@ NORM_EVERY = 10
 
 @dataclass(frozen=True)
 class Metrics:
-    """What one epoch gave, one entry a lane. Losses are means over rows; accuracies are in [0, 1]."""
+    """What one epoch gave, by lane. Losses are means over rows; accuracies are in [0, 1], of regression NaN."""
 
     train_loss: list[float]
     train_accuracy: list[float]
     val_loss: list[float]
     val_accuracy: list[float]
     grad_norm: list[float]
+
+
+Scores = dict[str, list[float]]
+"""Of a part, by name, one entry a lane: loss and accuracy; of regression loss, mae and r2 (see `scores`)."""
 
 
 class Program:
@@ -73,6 +77,8 @@ class Program:
         rows = len(split.train.y)
         self.batch_size = rows if first["batch_size"] == "full" else min(int(first["batch_size"]), rows)
         self.loss = LOSSES[str(first["loss"])]
+        self.regression = split.target is not None
+        self.std = split.target[1] if split.target else 1.0  # errors are told in the target's own units
         self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
         self.layers = self._lower()
         self.epoch_steps = epoch_steps(rows, self.batch_size)
@@ -142,8 +148,9 @@ class Program:
     def _compute(self, batch: Batch, labels: Tensor, measured: bool = True) -> None:
         """The arithmetic of a step. It changes tensors in place only, so that it can be captured."""
         logits = self._forward(batch, training=True)
-        self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
-        row_loss, grad = self.loss(logits, targets(labels, self.split.classes, self.smoothing, self.dtype))
+        if not self.regression:
+            self.sums["correct"] += (logits.max(1).indices == labels).sum(1)
+        row_loss, grad = self.loss(logits, self._targets(labels, self.smoothing))
         blocks.backward(self.layers, grad)
         if self.clips or measured:
             self.norm.copy_(self._clip())
@@ -174,11 +181,15 @@ class Program:
 
     def end_epoch(self) -> Metrics:
         """What the epoch's steps gave, and an evaluation on the validation part."""
-        loss, correct = self.sums["loss"] / self.seen, self.sums["correct"] / self.seen
+        loss, correct = self.sums["loss"] / self.seen * self.std**2, self.sums["correct"] / self.seen
         norm = self.sums["norm"] / math.ceil(self.end / NORM_EVERY)
-        return Metrics(loss.tolist(), correct.tolist(), *self.evaluate(self.split.val), norm.tolist())
+        self.scores = self.evaluate(self.split.val)
+        none = [math.nan] * self.lanes
+        right = none if self.regression else correct.tolist()
+        accuracy = self.scores.get("accuracy", none)
+        return Metrics(loss.tolist(), right, self.scores["loss"], accuracy, norm.tolist())
 
-    def evaluate_on_its_own(self, part: Part) -> tuple[list[float], list[float]]:
+    def evaluate_on_its_own(self, part: Part) -> Scores:
         """As `evaluate`, but batch norm uses the statistics of each piece itself; its moving averages stay."""
         kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.dropout.any
         self.dropout.any = False
@@ -188,11 +199,11 @@ class Program:
             block.value.copy_(kept[name])
         return scores
 
-    def evaluate(
-        self, part: Part, training: bool = False, labels: Tensor | None = None
-    ) -> tuple[list[float], list[float]]:
+    def evaluate(self, part: Part, training: bool = False, labels: Tensor | None = None) -> Scores:
         """Loss (without smoothing) and accuracy of every lane on a part, in evaluation mode (or training mode). labels:
-        of each lane, [L, N], where they are not the part's own."""
+        of each lane, [L, N], where they are not the part's own. Of regression the mean squared error (the loss) and
+        the mean absolute error in the target's own units, and R² = 1 - squared error / variance of the part's
+        target."""
         every = part.y.expand(self.lanes, -1) if labels is None else labels
         loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
         for start in range(0, len(part.y), self.evaluation_rows):
@@ -201,10 +212,23 @@ class Program:
             rows = self._rows(part.x[piece])
             batch = Batch(((0, self.lanes),), (rows.clone() if training else rows,))  # training may write over it
             logits = self._forward(batch, training)
-            row_loss, _ = self.loss(logits, targets(right, self.split.classes, None, self.dtype))
+            target = self._targets(right, None)
+            row_loss, _ = self.loss(logits, target)
             loss += row_loss.sum(1)
-            correct += (logits.max(1).indices == right).sum(1)
-        return (loss / len(part.y)).tolist(), (correct / len(part.y)).tolist()
+            near = (logits - target).abs()[:, 0] if self.regression else logits.max(1).indices == right
+            correct += near.sum(1)
+        loss, correct = loss / len(part.y), correct / len(part.y)
+        if not self.regression:
+            return {"loss": loss.tolist(), "accuracy": correct.tolist()}
+        variance = float(part.y.cpu().double().var(correction=0))
+        r2 = 1 - loss / variance if variance else loss * math.nan
+        return {"loss": (loss * self.std**2).tolist(), "mae": (correct * self.std).tolist(), "r2": r2.tolist()}
+
+    def _targets(self, labels: Tensor, smoothing: Tensor | None) -> Tensor:
+        """labels [L, B] -> what the outputs are to be, [L, K, B]."""
+        if self.regression:
+            return labels.unsqueeze(1).to(self.dtype)
+        return targets(labels, self.split.classes, smoothing, self.dtype)
 
     def predict(self, x: Tensor) -> Tensor:
         """The class that every lane answers for rows [N, ...], in evaluation mode, [L, N]."""

@@ -19,6 +19,7 @@ from sweep import checkpoint
 from sweep.data import Split
 from sweep.engine import looking
 from sweep.engine.program import Metrics, Program
+from sweep.recipe import OF_NUMBERS
 from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch, total_epochs
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
@@ -29,6 +30,9 @@ LONGEST_SECONDS = 30.0
 
 ASK_SECONDS = 0.1
 """How often a training looks whether it has been asked to stop."""
+
+TESTED = ("test_mae", "test_r2")
+"""What is recorded of regression beside the loss on the test part."""
 
 _FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds")
 
@@ -133,10 +137,12 @@ class Training:
         made = self.program.before + self.program.step
         if not self.watch.every or made % self.watch.every:
             return
-        for lane, scores in enumerate(zip(*self.program.evaluate(self.split.val), strict=True)):
-            if all(map(math.isfinite, scores)):
-                named = zip(("val_loss", "val_accuracy"), scores, strict=True)
-                self._readings[lane] += [Reading(made, "", name, value) for name, value in named]
+        scores = self.program.evaluate(self.split.val)
+        for lane, values in enumerate(zip(*scores.values(), strict=True)):
+            if all(map(math.isfinite, values)):
+                self._readings[lane] += [
+                    Reading(made, "", f"val_{name}", value) for name, value in zip(scores, values, strict=True)
+                ]
 
     def _test(self) -> list[list[Reading]]:
         """At the end, of each lane: the further test sets beside the test part; where there is batch norm with each
@@ -144,10 +150,10 @@ class Training:
         program, made = self.program, self.program.before + self.program.step
         out: list[list[Reading]] = [[] for _ in self.trials]
         for place, part in {"test": self.split.test, **self.split.tests}.items():
-            loss, accuracy = program.evaluate(part)
-            found = {"test_loss": loss, "test_accuracy": accuracy}
+            found = {f"test_{name}": values for name, values in program.evaluate(part).items()}
             if program.buffers:
-                found["test_accuracy, batch statistics"] = program.evaluate_on_its_own(part)[1]
+                name = "r2" if program.regression else "accuracy"
+                found[f"test_{name}, batch statistics"] = program.evaluate_on_its_own(part)[name]
             for lane, readings in enumerate(out):
                 readings += [Reading(made, place, name, values[lane]) for name, values in found.items()]
         return out
@@ -165,7 +171,7 @@ class Training:
         for lane, trial in enumerate(self.trials):
             values = {name: values[lane] for name, values in vars(metrics).items()}
             state = "diverged" if _diverged(metrics, lane) else "complete" if last else None
-            test = (tested[0][lane], tested[1][lane]) if tested and state == "complete" else (None, None)
+            test = {name: values[lane] for name, values in tested.items()} if tested and state == "complete" else {}
             records.append(
                 EpochRecord(
                     trial.number,
@@ -173,10 +179,21 @@ class Training:
                     **values,
                     seconds=seconds,
                     state=state,
-                    readings=(*self._readings[lane], *(further[lane] if state == "complete" else ())),
-                ).tested(*test)
+                    readings=(
+                        *self._readings[lane],
+                        *self._of_numbers(lane, test),
+                        *(further[lane] if state == "complete" else ()),
+                    ),
+                ).tested(test.get("loss"), test.get("accuracy"))
             )
         return records
+
+    def _of_numbers(self, lane: int, test: dict[str, float]) -> list[Reading]:
+        """Of regression: what the epoch gave beside the loss, and at the end on the test part."""
+        made = self.program.before + self.program.step
+        found = {f"val_{name}": values[lane] for name, values in self.program.scores.items()}
+        found |= {f"test_{name}": value for name, value in test.items()}
+        return [Reading(made, "", name, value) for name, value in found.items() if name in (*OF_NUMBERS, *TESTED)]
 
     def _go_on(self, records: list[EpochRecord]) -> None:
         """Drops the lanes that have ended and stands at the next epoch."""

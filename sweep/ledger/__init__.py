@@ -3,6 +3,7 @@
 schema    the tables
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
+numbers   what a study of a target that is a number has in place of accuracies
 store     the ledger: all of that, and writing
 damage    rows that cannot be read
 doctor    what is wrong with a results folder, and mending it

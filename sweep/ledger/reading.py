@@ -12,9 +12,10 @@ from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored
 from sweep.ledger.file import File
+from sweep.ledger.numbers import TESTED, by_epoch, of_epochs, of_trials, without_accuracies
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
 from sweep.machine import alike, kind_text
-from sweep.recipe import Recipe, recipe_from_dict
+from sweep.recipe import OF_NUMBERS, Recipe, recipe_from_dict
 from sweep.space import Result, Trial
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Reader(File):
         objectives, what was measured of those."""
         search = study.recipe.search
         others = [name for name, _ in search.objectives if name != "parameters"] if search else []
-        names = ", ".join(["number", "setting", "seed", "state", study.recipe.metric_column, "epochs", *others])
+        wanted = (of_trials(study.recipe, name) for name in (study.recipe.metric_column, "epochs", *others))
+        names = ", ".join(["number", "setting", "seed", "state", *wanted])
         query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
         out = []
         for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
@@ -128,11 +130,12 @@ class Reader(File):
     def values_at(self, study: Study, epoch: int | None = None, first: int = 0) -> dict[int, float | None]:
         """The recipe's metric of every trial, from a number on, that was trained to that epoch, or to its end, by
         number; None of one that diverged by then."""
-        metric, since = study.recipe.metric_column, (study.id, first)
+        metric, since = of_trials(study.recipe, study.recipe.metric_column), (study.id, first)
         diverged = "SELECT number, NULL FROM trials WHERE study = ? AND number >= ? AND state = 'diverged'"
         if epoch is None:
             query = f"SELECT number, {metric} FROM trials WHERE study = ? AND number >= ? AND state = 'complete'"
             return dict(self._read(query, *since) + self._read(diverged, *since))
+        metric = of_epochs(study.recipe, study.recipe.metric_column)
         query = f"SELECT trial, {metric} FROM epochs WHERE study = ? AND trial >= ? AND epoch = ?"
         return dict(self._read(query, *since, epoch) + self._read(f"{diverged} AND epochs <= ?", *since, epoch))
 
@@ -209,7 +212,8 @@ class Reader(File):
         counts = self.counts(study)
         recipe = study.recipe
         best = "min" if recipe.direction == "minimize" else "max"
-        query = f"SELECT {best}({recipe.metric_column}) FROM trials WHERE study = ? AND state = 'complete'"
+        metric = of_trials(recipe, recipe.metric_column)
+        query = f"SELECT {best}({metric}) FROM trials WHERE study = ? AND state = 'complete'"
         return {
             "name": study.name,
             "data": recipe.source,
@@ -263,7 +267,8 @@ class Reader(File):
         if not study.recipe.free:
             read = [restored(setting) for setting in read]
         settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
-        numbers = [name for column, name in columns.items() if column.endswith(("loss", "accuracy", "seconds"))]
+        kinds = ("loss", "accuracy", "seconds", *OF_NUMBERS, *TESTED)
+        numbers = [name for column, name in columns.items() if column.endswith(kinds) or name in kinds]
         frame[numbers] = frame[numbers].astype("float64")
         frame["setting"] = codes
         if study.recipe.splits:
@@ -302,13 +307,16 @@ class Reader(File):
         """The epochs of every trial, or of one, in order."""
         import pandas as pd
 
-        names = ["trial", "epoch", *EPOCH_METRICS, "grad_norm", "seconds"]
+        regression = study.recipe.regression
+        measured = [*(without_accuracies([*EPOCH_METRICS]) if regression else EPOCH_METRICS), "grad_norm", "seconds"]
+        names = ["trial", "epoch", *measured]
         one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
         query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
         frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
         if study.recipe.free:
             return self._own_epochs(study, number, frame)
-        return frame.astype(dict.fromkeys([*EPOCH_METRICS, "grad_norm", "seconds"], "float64"))
+        frame = frame.astype(dict.fromkeys(measured, "float64"))
+        return frame.join(by_epoch(self.readings(study, number)), on=["trial", "epoch"]) if regression else frame
 
     def _own_epochs(self, study: Study, number: int | None, frame: pd.DataFrame) -> pd.DataFrame:
         """The same of a user's own code, or another tool: its metric, and whatever else was reported."""
@@ -354,6 +362,9 @@ def _classes(text: str | None) -> Classes | None:
 
 def _columns(recipe: Recipe) -> dict[str, str]:
     """The columns of `trials` that a study fills, each with the name it has for readers."""
+    if recipe.regression:
+        numbers = {of_trials(recipe, name): name for name in (*OF_NUMBERS, *TESTED)}
+        return {name: name for name in without_accuracies(TRIAL_COLUMNS)} | numbers
     if not recipe.one_metric:
         return {name: name for name in TRIAL_COLUMNS}
     told = {name: name for name in ("number", "setting", "seed", "state", "reason", "epochs", "seconds")}

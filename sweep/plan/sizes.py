@@ -70,9 +70,13 @@ def _check_path(program: Setting) -> None:
 
 
 def classes_note(recipe: Recipe, classes: Classes | None) -> str:
-    """A line where the smallest `train_size` leaves classes out; empty where none does, or nobody counted them."""
+    """A line about classes that have no row in a part, or none among the smallest `train_size`; empty where all have,
+    or nobody counted them."""
+    if classes is None:
+        return ""
     sizes = [int(size) for size in recipe.listed("train_size") if not isinstance(size, str)]
-    return classes.missing_text(min(sizes)) if sizes and classes else ""
+    lines = [classes.missing_text(min(sizes, default=None)), classes.unscored_text()]
+    return "; ".join(filter(None, lines))
 
 
 def check_starts(recipe: Recipe) -> None:

@@ -10,6 +10,7 @@ keys      the plain keys, what they may be, what checks each
 search    the section [search]
 claims    what is expected to come out
 equal     values that train the same, taken once
+tasks     what a recipe is where its target is a number
 identity  the recipe itself: which trials it has, which recipe includes which
 reading   a recipe of TOML and flags, or of the ledger
 """
@@ -19,26 +20,40 @@ from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
-from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
+from sweep.recipe.keys import (
+    DIRECTIONS,
+    MEASURED,
+    METRICS,
+    OF_NUMBERS,
+    PRECISIONS,
+    RECIPE_KEYS,
+    VALIDATED,
+    VALUE,
+    metrics_of,
+)
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
+from sweep.recipe.tasks import fit_task
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
 __all__ = [
     "DIRECTIONS",
     "HOW",
     "KINDS",
+    "MEASURED",
     "METRICS",
     "METRIC_NAME",
     "OBJECTIVES",
+    "OF_NUMBERS",
     "PRECISIONS",
     "PRUNERS",
     "RECIPE_KEYS",
     "SAMPLERS",
     "TRAINERS",
     "TRAINER_DATA",
+    "VALIDATED",
     "VALUE",
     "Claim",
     "Imported",
@@ -49,11 +64,13 @@ __all__ = [
     "add_claims",
     "check_trainer",
     "fit_claims",
+    "fit_task",
     "header_of",
     "is_accuracy",
     "load_claims",
     "load_recipe",
     "merge_equal",
+    "metrics_of",
     "of_unit",
     "parse_seeds",
     "percents",

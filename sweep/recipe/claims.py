@@ -320,6 +320,8 @@ def _check_numbers(claim: Claim, metric: str, recipe: Recipe, where: str) -> Non
             continue
         if is_accuracy(metric) and not 0 < value <= 1:
             raise UsageError(f"{where}{key} = {value:g}: expected an accuracy above 0, up to 1; 0.9 is 90 %")
+        if metric == "val_r2":
+            continue
         if not is_accuracy(metric) and value <= 0:
             raise UsageError(f"{where}{key} = {value:g}: expected a loss above 0")
     if claim.margin is not None and is_accuracy(metric) and claim.margin >= 1 and not recipe.one_metric:

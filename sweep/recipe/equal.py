@@ -37,7 +37,15 @@ def merge_equal(recipe: Recipe, data: DataInfo) -> Recipe:
     if len(sizes) == 1:
         rows = data.train if isinstance(sizes[0], str) else int(sizes[0])
         axes = tuple(_merge_whole(axis, rows, "full", notes) if axis.name == "batch_size" else axis for axis in axes)
+        notes += _larger_batches(axes, rows)
     return replace(recipe, axes=axes, notes=tuple(notes)) if notes else recipe
+
+
+def _larger_batches(axes: tuple[Axis, ...], rows: int) -> list[str]:
+    """A note of minibatches that are larger than the training part."""
+    sizes = [size for size in _values(axes, "batch_size") if not isinstance(size, str) and size > rows]
+    given = ", ".join(map(show_value, sizes))
+    return [f"batch_size {given}: there are {rows:,} training rows, so each step takes all of them"] if sizes else []
 
 
 def _values(axes: tuple[Axis, ...], name: str) -> tuple[Value, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sweep.formulas import FUNCTION_DATA
 from sweep.hyperparameters import (
+    SQUARED_ERROR,
     TABLE,
     Hyperparameter,
     OwnSetting,
@@ -84,6 +85,11 @@ class Recipe:
     def one_metric(self) -> bool:
         """Whether its own metric is the only one that its trials have columns for."""
         return self.imported is not None or self.of_function or self.trainer is not None
+
+    @property
+    def regression(self) -> bool:
+        """Whether its networks predict a number, not a class."""
+        return not self.free and not self.of_function and self.listed("loss") == (SQUARED_ERROR,)
 
     @property
     def free(self) -> bool:

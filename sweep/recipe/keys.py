@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.dataname import absolute, is_path
+from sweep.dataname import TASKS, absolute, is_path
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_given
 from sweep.recipe.axes import read_axis
@@ -19,8 +19,26 @@ METRICS: dict[str, str] = {
     "val_accuracy": "maximize",
     "train_loss": "minimize",
     "train_accuracy": "maximize",
+    "val_mae": "minimize",
+    "val_r2": "maximize",
 }
 """The metrics a study may be ranked on, each with its direction. None of them is on test data (promise 6)."""
+
+VALIDATED = ("val_loss", "val_accuracy", "val_mae", "val_r2")
+MEASURED = ("train_loss", "train_accuracy", *VALIDATED)
+"""What is measured of a trial, in the order of tables, as far as its study has it: classes have accuracies, numbers MAE
+and R²."""
+
+OF_CLASSES = ("val_accuracy", "train_accuracy")
+OF_NUMBERS = ("val_mae", "val_r2")
+"""The metrics that only a study of classes has, and only one whose target is a number (mean absolute error and R²)."""
+
+
+def metrics_of(regression: bool) -> dict[str, str]:
+    """The metrics of a study of a target that is a number, or of classes, each with its direction."""
+    others = OF_CLASSES if regression else OF_NUMBERS
+    return {name: way for name, way in METRICS.items() if name not in others}
+
 
 VALUE = "value"
 """The one metric of a study of functions: the function where the
@@ -35,6 +53,7 @@ RECIPE_KEYS = (
     "data",
     "data_dir",
     "target",
+    "task",
     "image_size",
     "split_seed",
     "split_seeds",
@@ -182,6 +201,7 @@ CHECKS = {
     "settings": check_listed,
     "data": _text,
     "target": _text,
+    "task": one_of(TASKS),
     "image_size": _pixels,
     "data_dir": _text,
     "split_seed": whole,

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sweep.analysis.ensembles import NumbersAveraged, NumberScore
 from sweep.hyperparameters import show_value
 from sweep.report.columns import Columns
 from sweep.report.files import plain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import StudyTable
     from sweep.analysis.ensembles import Averaged, Ensemble, Score
+    from sweep.data import Rows
 
 
 def model_report(about: Mapping[str, Any], target: str, values: Mapping[str, Any]) -> Text:
@@ -41,7 +43,9 @@ def model_report(about: Mapping[str, Any], target: str, values: Mapping[str, Any
         ]
     shape, scaled = " x ".join(map(str, about["shape"])), about["setting"]["normalize"]
     way = "takes them as they are" if scaled == "none" else f"standardises them itself ({scaled})"
-    lines.append(f"It takes raw rows of {shape}, {way}, and answers {count(len(about['classes']), 'class')}.")
+    what = f"{count(len(about['classes']), 'class')}" if about["classes"] else "a number, in the target's own units"
+    rows = f"the columns of such a table ({shape} numbers)" if about["data"].get("columns") else f"raw rows of {shape}"
+    lines.append(f"It takes {rows}, {way}, and answers {what}.")
     return Text("\n").join([Text(lines[0], "green"), *map(Text, lines[1:])])
 
 
@@ -49,30 +53,52 @@ def _settings(values: Mapping[str, Any]) -> list[str]:
     return [f"{name} {show_value(plain(value))}" for name, value in values.items() if not missing(value)]
 
 
-def answers_table(probabilities: Any, names: Sequence[str]) -> pd.DataFrame:
-    """A row for each that was answered: row, prediction, probability, p_CLASS of each class, from [N, classes]."""
+def answers_table(probabilities: Any, names: Sequence[str], files: Sequence[str] = ()) -> pd.DataFrame:
+    """A row for each that was answered: row, prediction, probability, p_CLASS of each class, from [N, classes]; of
+    regression row and prediction, from [N]. files: of images, a column after row."""
     import pandas as pd
 
+    where = {"row": np.arange(len(probabilities))} | ({"file": list(files)} if files else {})
+    if probabilities.ndim == 1:
+        numbers = probabilities.astype(np.float32).astype(str).astype(float)
+        return pd.DataFrame({**where, "prediction": numbers})
     best = probabilities.argmax(1)
     whole = all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names)
     called = np.array([int(name) for name in names] if whole else names, dtype=object)
-    frame = pd.DataFrame({"row": np.arange(len(best)), "prediction": called[best]})
+    frame = pd.DataFrame({**where, "prediction": called[best]})
     shares = probabilities.astype(np.float32).astype(str).astype(float)  # 0.1, not 0.10000000149011612
     frame["probability"] = shares[np.arange(len(best)), best]
     return pd.concat([frame, pd.DataFrame(shares, columns=[f"p_{name}" for name in names])], axis=1)
 
 
-def answers_line(target: str, table: pd.DataFrame, where: str, labels: Sequence[str] | None) -> str:
-    """What was written; of rows whose classes are known, how many were answered right."""
-    said = f"{'' if target == '-' else f'wrote {target}: '}{count(len(table), 'row')}, {where}"
-    if labels is None:
+def answers_line(target: str, table: pd.DataFrame, rows: Rows) -> str:
+    """What was written; of rows whose classes are known, how many were answered right, or of numbers how near."""
+    said = f"{'' if target == '-' else f'wrote {target}: '}{count(len(table), 'row')}, {rows.where}"
+    if "probability" not in table:
+        return said + _nearness(table["prediction"].to_numpy(float), rows.numbers)
+    known = [place for place, label in enumerate(rows.labels or ()) if label is not None]
+    if not known:
         return said
-    called = {name.removeprefix("p_") for name in table.columns[3:]}
+    assert rows.labels is not None
+    labels = [str(rows.labels[place]) for place in known]
+    called = {name.removeprefix("p_") for name in table.columns if name.startswith("p_")}
     if called.isdisjoint(labels):
         return f"{said}; its classes ({_few(labels)}) are not the model's ({_few(called)}), so none is judged"
-    right = int((table["prediction"].astype(str).to_numpy() == np.array(labels, dtype=object)).sum())
+    answered = table["prediction"].astype(str).to_numpy()[known]
+    right = int((answered == np.array(labels, dtype=object)).sum())
     share = show_metric("val_accuracy", right / len(labels))
     return f"{said}; right in {right:,} of {count(len(labels), 'row')} ({share})"
+
+
+def _nearness(answers: Any, target: Any) -> str:
+    """How near numbers are to those that are known."""
+    known = np.isfinite(target) if target is not None else np.zeros(len(answers), bool)
+    if not known.any():
+        return ""
+    errors, variance = answers[known] - target[known], np.var(target[known])
+    r2 = f"R² {short(1 - float(np.square(errors).mean() / variance))}, " if variance else ""
+    of = "" if known.all() else f" of {count(int(known.sum()), 'row')}"
+    return f"; {r2}MAE {short(float(np.abs(errors).mean()))}, MSE {short(float(np.square(errors).mean()))}{of}"
 
 
 def _few(names: Iterable[str]) -> str:
@@ -111,6 +137,9 @@ def ensemble_report(table: StudyTable, ensemble: Ensemble, seeds: bool) -> Rende
         _scores_table(ensemble),
         Text(),
     ]
+    if isinstance(last, NumbersAveraged):
+        first, best = short(ensemble.best.r2), short(last.score.r2)  # type: ignore[union-attr]
+        parts += [Text(f"R² of member 1 is {first}, of the {last.size} averaged {best}."), Text()]
     return Group(*parts, Text(_tell(last)), Text(), Text(covers), Text(chosen))
 
 
@@ -134,15 +163,19 @@ def _members_table(table: StudyTable, ensemble: Ensemble) -> Columns:
 def _scores_table(ensemble: Ensemble) -> Columns:
     columns = Columns()
     columns.add_column("on test data")
-    for name in ("accuracy", "points gained", "95% interval", "nll", "nll gained", "95% interval"):
-        columns.add_column(name, justify="right")
+    measures = _measures(ensemble)
+    for name, metric in measures.items():
+        for title in (name, "points gained" if metric == "val_accuracy" else f"{name} gained", "95% interval"):
+            columns.add_column(title, justify="right")
 
-    def add(name: str, score: Score, averaged: Averaged | None, style: str = "") -> None:
-        gains = ["", "", "", ""]
-        if averaged is not None:
-            gains = [*_gain("val_accuracy", averaged.accuracy_gain), *_gain("val_loss", averaged.nll_gain)]
-        accuracy, nll = show_metric("val_accuracy", score.accuracy), show_metric("val_loss", score.nll)
-        columns.add_row(name, accuracy, *gains[:2], nll, *gains[2:], style=style)
+    def add(
+        name: str, score: Score | NumberScore, averaged: Averaged | NumbersAveraged | None, style: str = ""
+    ) -> None:
+        cells = []
+        for measure, metric in measures.items():
+            gains = ("", "") if averaged is None else _gain(metric, getattr(averaged, f"{measure}_gain"))
+            cells += [show_metric(metric, getattr(score, measure)), *gains]
+        columns.add_row(name, *cells, style=style)
 
     add("member 1, the best", ensemble.best, None)
     add("the mean member", ensemble.mean, None)
@@ -157,8 +190,21 @@ def _gain(metric: str, gain: tuple[float, float, float]) -> tuple[str, str]:
     return middle, f"{low} to {high}"
 
 
-def _tell(last: Averaged) -> str:
+def _measures(ensemble: Ensemble) -> dict[str, str]:
+    """By what members are judged, each with the metric that it is written as; the first is the one people ask for."""
+    if isinstance(ensemble.best, NumberScore):
+        return {"mae": "val_mae", "mse": "val_loss"}
+    return {"accuracy": "val_accuracy", "nll": "val_loss"}
+
+
+def _tell(last: Averaged | NumbersAveraged) -> str:
     """What the ensemble that was asked for gives beside the best member."""
+    if isinstance(last, NumbersAveraged):
+        words = []
+        for name, gain in (("mae", last.mae_gain), ("mse", last.mse_gain)):
+            less = "lower" if gain[0] >= 0 else "higher"
+            words.append(_verdict(name, gain, f"{short(abs(gain[0]))} {less}"))
+        return f"{last.size} members averaged, beside the best member: {'; '.join(words)}."
     more = "higher" if last.accuracy_gain[0] >= 0 else "lower"
     points = f"{abs(100 * last.accuracy_gain[0]):.2f} points {more}"
     less = "lower" if last.nll_gain[0] >= 0 else "higher"

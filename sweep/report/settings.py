@@ -11,9 +11,10 @@ from rich.text import Text
 
 from sweep.analysis.statistics import by_ratio
 from sweep.hyperparameters import show_value
+from sweep.recipe import VALIDATED
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.tables import board_table, constants_line, unselected, waiting_lines
+from sweep.report.tables import OF_NUMBERS, board_table, constants_line, unselected, waiting_lines
 from sweep.report.text import covers, missing, show_gap, show_metric
 from sweep.space import seeds_text
 from sweep.wording import count
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sweep.analysis import Board, Fresh, SettingsBoard
 
 _OPTIONAL = ("diverged", "failed", "pruned")
-_SPARE = {"train_loss": 4, "best seed": 3, "val_loss": 2, "val_accuracy": 1, "sd": 1}
+_SPARE = {"train_loss": 4, "best seed": 3, "val_loss": 2, "val_accuracy": 1, "val_mae": 1, "val_r2": 1, "sd": 1}
 """What is left out where it is narrow, the largest first."""
 _ORDINALS = ("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -88,7 +89,7 @@ def show_measured(board: SettingsBoard, rows: pd.DataFrame) -> dict[str, list[st
     ends = zip(rows["low"], rows["high"], again, strict=True)
     intervals = [show_interval(metric, low, high) if mine else "–" for low, high, mine in ends]
     seeds = [str(n) if mine else "–" for n, mine in zip(rows["n"], again, strict=True)]
-    also = [name for name in ("val_loss", "val_accuracy", "train_loss") if name in rows]
+    also = [name for name in (*VALIDATED, "train_loss") if name in rows]
     more = {"best seed": cells("best")} | {name: cells(name, name) for name in also}
     if board.roles is None:
         return {f"mean {metric} ▾": cells("mean"), "95% interval": intervals, "seeds": seeds} | more
@@ -143,16 +144,18 @@ def _tell_selected(board: SettingsBoard) -> Text:
     line.append(f" ({spread}, {count(int(best['n']), kind)})" if spread != "–" else f" (one {kind})")
     if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
-    scores = [_score(name, board.tests[name]) for name in sorted(board.tests)]  # accuracy before loss
+    names = [name for name in OF_NUMBERS if name in board.tests] if board.table.regression else sorted(board.tests)
+    scores = [_score(name, board.tests[name], board.table.regression) for name in names]  # accuracy before loss
     return line.append(f", on test data {', '.join(scores)}." if scores else ".")
 
 
-def _score(name: str, score: tuple[float, float, float]) -> str:
+def _score(name: str, score: tuple[float, float, float], regression: bool) -> str:
     """A test score with its interval: an accuracy by value alone, others by name."""
     mean, low, high = score
     spread = "" if missing(low) else f" ({show_interval(name, low, high)})"
     shown = show_metric(name, mean) + spread
-    return shown if name == "test_accuracy" else f"{'loss' if name == 'test_loss' else name} {shown}"
+    words = OF_NUMBERS if regression else {"test_loss": "loss"}
+    return shown if name == "test_accuracy" else f"{words.get(name, name)} {shown}"
 
 
 def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:

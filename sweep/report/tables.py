@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import PROGRAM, TABLE, OwnSetting, show_value
 from sweep.plan import epochs_of, fold_text
-from sweep.recipe import TRAINER_DATA, of_unit
+from sweep.recipe import TRAINER_DATA, VALIDATED, of_unit
 from sweep.report.columns import Columns
 from sweep.report.text import (
     STATE_STYLE,
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.analysis import Board, StudyTable
+    from sweep.data import DataInfo
     from sweep.plan import Plan
     from sweep.recipe import Recipe
 
 
+OF_NUMBERS = {"test_r2": "R²", "test_mae": "MAE", "test_loss": "MSE"}
+"""What scores of regression on test data are called, in this order."""
 _SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
 """What is left out where it is narrow, the largest first."""
 
@@ -38,7 +41,8 @@ _SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
 def board_table(board: Board, top: int | None) -> RenderableType:
     """The leaderboard: what is constant above, one row per trial, what was selected below."""
     rows = board.rows if top is None else board.rows.head(top)
-    metrics = ["val_loss", "val_accuracy", "train_loss", "epochs", "seconds", "state"]
+    measured = (name for name in (*VALIDATED, "train_loss") if name in board.rows)
+    metrics = [*measured, "epochs", "seconds", "state"]
     metrics = metrics if not board.table.imported else ["state"]
     metrics = metrics if board.table.imported or not board.table.free else ["epochs", "seconds", "state"]
     metrics = metrics if board.table.ends is None else [*board.table.ends, "seconds", "state"]
@@ -76,7 +80,7 @@ def _board_cell(table: StudyTable, name: str, row: pd.Series) -> str:
         return show_metric(table.metric, value)
     if name in table.swept:
         return "–" if missing(value) else show_value(value)
-    if name.endswith(("loss", "accuracy")):
+    if name.endswith(("loss", "accuracy", "val_mae", "val_r2")):
         return show_metric(name, value)
     if table.ends is not None and name in table.ends:
         return "–" if missing(value) else short(value, digits=6)
@@ -130,7 +134,9 @@ def waiting_lines(study: StudyTable) -> list[Text]:
 
 
 def test_scores(scores: dict[str, Any], metric: str) -> str:
-    """Scores on test data: accuracy first and by value alone, others by name."""
+    """Scores on test data: accuracy first and by value alone, others by name; of regression R², MAE and MSE."""
+    if "test_mae" in scores and not missing(scores["test_mae"]):
+        return ", ".join(f"{word} {show_metric(name, scores[name])}" for name, word in OF_NUMBERS.items())
     if "test_accuracy" in scores and "test_loss" in scores:
         loss = show_metric("test_loss", scores["test_loss"])
         name = next(name for name in scores if name == "test_accuracy")
@@ -176,12 +182,22 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
     return table
 
 
+def _class_counts(data: DataInfo) -> str:
+    """How many rows each class has, of many the fewest and the most."""
+    pairs = list(zip(data.class_names, data.counts, strict=True))
+    if len(pairs) <= 10:
+        return "; ".join(f"{name}: {rows:,}" for name, rows in pairs)
+    few, most = (pick(pairs, key=lambda pair: pair[1]) for pick in (min, max))
+    return f"from {few[1]:,} ({few[0]}) to {most[1]:,} ({most[0]})"
+
+
 def plan_table(plan: Plan, name: str) -> RenderableType:
     """What would run: counts, then one line per cohort."""
     data = plan.data
     shape = " x ".join(map(str, data.shape))
+    answers = "a number to predict" if data.regression else count(data.classes, "class")
     rows = (
-        f"data {data.name}: rows of {shape}, {count(data.classes, 'class')}; {data.train:,} to train, "
+        f"data {data.name}: rows of {shape}, {answers}; {data.train:,} to train, "
         f"{data.val:,} to validate, {data.test:,} to test"
     )
     lines = [
@@ -192,6 +208,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         ),
         Text(rows if data.classes else "no data: points go down a function"),
     ]
+    if data.counts:
+        lines.append(Text(f"rows of each class, in all: {_class_counts(data)}"))
     if data.name == TRAINER_DATA:
         return Group(lines[0], Text(_own_text(plan)))
     if plan.folded:

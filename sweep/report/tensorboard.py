@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sweep.errors import SweepError, UsageError
+from sweep.recipe import VALIDATED
 from sweep.report.files import plain
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def _experiment(board: Board, names: list[str]) -> Any:
 
 def _beside(board: Board) -> tuple[str, ...]:
     """The metrics that stand beside the one that is ranked on."""
-    return board.table.reported if board.table.free else ("val_loss", "val_accuracy")
+    if board.table.free:
+        return board.table.reported
+    return tuple(name for name in VALIDATED if name in board.rows)
 
 
 def _domain(values: list[Any]) -> Any:

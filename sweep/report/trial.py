@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sweep.hyperparameters import show_value
 from sweep.machine import KIND, kind_text
-from sweep.recipe import of_unit
+from sweep.recipe import MEASURED, of_unit
 from sweep.report.columns import Columns
 from sweep.report.tables import is_default, test_scores
 from sweep.report.text import STATE_STYLE, show_metric, show_runs
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 ROWS = 12
 """Epochs at most in a trial's table."""
-MEASURED = (
+OF_CLASSES = (
     "train_loss and train_accuracy are means over the epoch while it trains (dropout on): "
     "they may be worse than val_….",
     "grad_norm is the length of the whole net's gradient, the mean of every tenth step.",
+)
+OF_NUMBERS = (
+    "Losses are mean squared errors, in the target's own units squared; train_loss is the mean over the epoch while it "
+    "trains (dropout on): it may be worse than val_loss.",
+    "grad_norm is the length of the whole net's gradient for the standardised target, the mean of every tenth step.",
 )
 LINES = {"cyan": (4, "· · ·", "dotted"), "yellow": (1, "───", "a line")}
 """How each curve is drawn: its colour; every how many dots across it has one, how that looks, and is called, so that
@@ -75,9 +80,9 @@ def trial_report(
         parts += _own_curve(epochs, own, width)
     elif len(epochs):
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
-        names = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds"]
+        names = [name for name in (*MEASURED, "grad_norm", "seconds") if name in epochs]
         table, left_out = _epoch_table(epochs, names)
-        lines = [left_out, *MEASURED]
+        lines = [left_out, *(OF_CLASSES if "val_accuracy" in epochs else OF_NUMBERS)]
         parts += [table, Text(), *(Text(line, "dim") for line in lines if line)]
     else:
         above = ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")

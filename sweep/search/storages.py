@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.errors import UsageError
-from sweep.recipe import Recipe
+from sweep.recipe import METRICS, Recipe
 from sweep.search.asking import objectives
 from sweep.search.samplers import quietly
 from sweep.search.spaces import distributions
@@ -107,7 +107,7 @@ def _frozen(
     worst = [math.inf if way == "minimize" else -math.inf for _, way in aims]
     params = {key: row["setting"][key] for key in spread if key in row["setting"]}
     attributes = {key: row[key] for key in ("trial", "seed", "state", "epochs", "seconds", "reason")}
-    measured = {key: row.get(key) for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "value")}
+    measured = {key: row.get(key) for key in (*METRICS, "value")}
     return optuna.trial.create_trial(
         state=_STATES[row["state"]],
         values=worst if row["state"] == "diverged" else _measured(row, aims),

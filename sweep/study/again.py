@@ -95,7 +95,7 @@ def first_difference(
     """The first (epoch, metric, ledger's value, new value) that is not the same to the bit; None if all are."""
     for old, new in zip(stored, trained, strict=False):
         for name, value in old.items():
-            again = getattr(new, name)
+            again = new.measured(name)
             # The ledger keeps no number where one was not finite.
             if value != again and not (value != value and not math.isfinite(again)):
                 return new.epoch, name, value, again

@@ -62,6 +62,8 @@ def answer_plane(ledger: Ledger, study: Study, number: int) -> Plane:
         raise UsageError(
             f"study {study.name!r} is of functions, which answer no class; `sweep plot {study.name} surface` draws them"
         )
+    if recipe.regression:
+        raise UsageError(f"study {study.name!r} predicts a number, which has no areas of classes to draw")
     source = load(recipe.data, recipe.data_dir, recipe.split_seed)
     if source.info.shape != (2,):
         shape = " x ".join(map(str, source.info.shape))

@@ -4,6 +4,7 @@ and engine, but not before it is asked.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import Setting, stored
 from sweep.ledger import Ledger, Study
 from sweep.machine import versions
+from sweep.recipe import VALIDATED
 from sweep.space import EpochRecord, Trial
 from sweep.study.again import check_data, first_difference, stored_epochs
 from sweep.study.loop import checkpoints
@@ -80,11 +82,11 @@ def take_model(ledger: Ledger, study: Study, number: int, source: Source, refit:
     program, records = train_alone(trial, split, study.recipe.precision, until, saver)
     if not refit:
         _check_records(ledger, study, number, records)
-    about = _describe(study, row, setting, source, refit, used)
+    about = _describe(study, row, setting, source, refit, used) | _describe_target(split.target)
     model = make(setting, program.lane(0), shift, scale, about)
     parts = {"val": (split.val, records[-1].val_loss, records[-1].val_accuracy)}
     if not refit and row["test_loss"] is not None:
-        parts["test"] = split.test, row["test_loss"], row["test_accuracy"]
+        parts["test"] = split.test, row["test_loss"], row.get("test_accuracy", math.nan)
     _check_plain(study, number, model, str(setting["loss"]), parts)
     return model
 
@@ -129,7 +131,8 @@ def _check_plain(
     precision = study.recipe.precision
     for name, (part, old_loss, old_accuracy) in parts.items():
         found, accuracy = score(model, part, loss)
-        near = abs(found - old_loss) <= LOSS_WITHIN[precision] * (abs(old_loss) + 0.01)
+        size = 0.01 if model.target is None else 0.01 * model.target[1] ** 2
+        near = abs(found - old_loss) <= LOSS_WITHIN[precision] * (abs(old_loss) + size)
         rows = ACCURACY_WITHIN[precision] + 1.5 / len(part.y)
         if not near or abs(accuracy - old_accuracy) > rows:
             raise SweepError(
@@ -155,14 +158,20 @@ def _describe(
         "precision": recipe.precision,
         "refit": refit,
         "trained_rows": used,
-        "scores": None if refit else {name: row[name] for name in ("val_loss", "val_accuracy")},
+        "scores": None if refit else {name: row[name] for name in VALIDATED if name in row},
         "data": {
             "name": recipe.data.replace("\\", "/").rpartition("/")[2] if is_file(recipe.data) else recipe.data,
             "fingerprint": study.data,
             "split_seed": recipe.split_seed,
             "split": recipe.split_of(row["seed"]),
+            **({"columns": source.columns.to_dict()} if source.columns else {}),
         },
         "shape": list(info.shape),
-        "classes": list(info.class_names),
+        "classes": [] if info.regression else list(info.class_names),
         "versions": versions(),
     }
+
+
+def _describe_target(scale: tuple[float, float] | None) -> dict[str, Any]:
+    """Of regression: by what the network's output becomes a number in the target's own units."""
+    return {} if scale is None else {"target": {"mean": scale[0], "std": scale[1]}}

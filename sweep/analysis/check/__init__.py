@@ -22,7 +22,7 @@ from sweep.analysis.check.edges import edges
 from sweep.analysis.check.luck import did_nothing, too_few_seeds
 from sweep.analysis.check.reading import Reading, Remark, is_number, read
 from sweep.analysis.check.thresholds import SHORTEST
-from sweep.analysis.check.training import guessing, machines, no_rows, one_class, warm_ups
+from sweep.analysis.check.training import guessing, guessing_the_mean, machines, no_rows, one_class, warm_ups
 from sweep.analysis.seeds import seed_roles
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
@@ -59,6 +59,7 @@ def check(
         finders = (
             failed,
             guessing,
+            guessing_the_mean,
             diverged,
             one_class,
             no_rows,
@@ -85,7 +86,7 @@ def unread(table: StudyTable, epochs: pd.DataFrame, classes: Classes | None = No
         out.append("edges (no hyperparameter took three numbers)")
     if table.trials["seed"].nunique() < 2 and not table.exact:
         out.append("the spread over seeds (there is one)")
-    if classes is None and not table.free and table.ends is None:
+    if classes is None and not table.free and table.ends is None and not table.regression:
         out.append("accuracy against guessing (the classes were not counted when its data were last loaded)")
     return out
 

@@ -120,11 +120,13 @@ def _bests(reading: Reading, name: str) -> pd.Series:
 
 
 def _range(reading: Reading, low: float, high: float) -> str:
-    if reading.accuracy:
+    if reading.accuracy and reading.table.metric != "val_r2":
         return f"{100 * low:+.2f} to {100 * high:+.2f} points"
     digits = ".4f" if max(abs(low), abs(high)) < 1000 else ".4g"
     return f"{low:+{digits}} to {high:+{digits}}"
 
 
 def _band(reading: Reading, band: float) -> str:
+    if reading.table.metric == "val_r2":
+        return reading.show(band)
     return f"{100 * band:.1f} points" if reading.accuracy else f"{100 * NEGLIGIBLE:g}% ({band:.4f})"

@@ -51,7 +51,8 @@ class Reading:
 
     @property
     def accuracy(self) -> bool:
-        return self.table.metric.endswith("accuracy")
+        """Whether gaps are judged as they are, not as shares: of an accuracy, or of R²."""
+        return self.table.metric.endswith(("accuracy", "val_r2"))
 
     def gap(self, better: float, worse: float) -> float:
         """How much worse: in accuracy, or as a share of the better loss."""
@@ -60,6 +61,8 @@ class Reading:
 
     def show(self, gap: float) -> str:
         """A gap in words."""
+        if self.table.metric == "val_r2":
+            return f"{gap:.3f}"
         return f"{100 * gap:.2f} points" if self.accuracy else f"{100 * gap:.3g}%"
 
     def grow(self, **more: Sequence[Any]) -> str:

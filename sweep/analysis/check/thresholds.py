@@ -4,7 +4,8 @@
 diverged; a hyperparameter is named where permuting the settings gives such shares with a chance of at most `BLAME`,
 corrected for the number of hyperparameters | | `pruned` | trials were pruned and none is complete | | `guessing` | no
 setting's mean accuracy on the validation rows is above that of always guessing their most frequent class, or by so
-little that chance does it at `CHANCE` (binomial over the rows, Bonferroni over the settings) | | `classes` | one class
+little that chance does it at `CHANCE` (binomial over the rows, Bonferroni over the settings); where the target is a
+number, no setting's mean R² is above 0 | | `classes` | one class
 has at least `MOSTLY` of the training rows (see sweep.data), or a class has none | | `warmup` | a trial's warm-up is
 longer than its training | | `machines` | the trials were trained with several versions of torch, processors or vector
 instructions | | `edge` | the best setting, of all or of one value of a factor with at most `MOST_FACTORS`, lies at the

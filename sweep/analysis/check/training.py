@@ -41,6 +41,20 @@ def guessing(reading: Reading) -> Iterator[Remark]:
     yield Remark("guessing", text, numbers, f"sweep plot {reading.table.name} curves")
 
 
+def guessing_the_mean(reading: Reading) -> Iterator[Remark]:
+    """Of a target that is a number: no setting's mean R² is above 0, which always answering the validation rows' mean
+    has."""
+    complete = reading.trials[reading.trials["value"].notna()]
+    if not reading.table.regression or complete.empty:
+        return
+    best = float(complete.groupby("setting")["val_r2"].mean().max())
+    if best > 0:
+        return
+    text = f"no setting is better than always answering the mean: the highest val_r2 of a setting is {best:.4f}, the "
+    text += "mean has 0; nothing shows that anything was learned"
+    yield Remark("guessing", text, {"r2": best}, f"sweep plot {reading.table.name} curves")
+
+
 def one_class(reading: Reading) -> Iterator[Remark]:
     """One class is nearly all of the training rows."""
     classes = reading.classes

@@ -34,6 +34,8 @@ _METRIC_WORDS = {
     "train_loss": "training loss",
     "train_accuracy": "training accuracy",
     "best_val_loss": "best validation loss over epochs",
+    "val_mae": "validation mean absolute error",
+    "val_r2": "validation R²",
     "best_val_accuracy": "best validation accuracy over epochs",
     "seconds": "training time (s)",
     "parameters": "parameters",
@@ -95,6 +97,8 @@ def metric_title(table: StudyTable, metric: str | None = None) -> str:
     if isinstance(name, InPercent):
         return f"{words} (%)"
     nats = name.endswith("loss") and table.constant.get("loss") == "cross_entropy" and "loss" not in table.swept
+    if table.regression and name.endswith("loss"):
+        return f"{words} (mean squared error)"
     return f"{words} (nats)" if nats and name in _METRIC_WORDS else words
 
 

@@ -31,6 +31,7 @@ from sweep.analysis.pictures.planes import POINTS, thin_marks
 from sweep.analysis.statistics import expected_best
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError, unknown
+from sweep.recipe import MEASURED
 from sweep.wording import count
 
 
@@ -93,11 +94,7 @@ def _cost(
     aims = {name: way for name, way in table.objectives if name != table.metric}
     aimed = next((name for name in aims if name != "parameters" or parameters is not None), None)
     name = names[0] if names else aimed or ("parameters" if shaped and parameters is not None else "seconds")
-    measured = [
-        n
-        for n in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "epochs")
-        if n != table.metric
-    ]
+    measured = [n for n in (*MEASURED, "seconds", "epochs") if n != table.metric and n in table.trials]
     numeric = [n for n in table.swept if pd.to_numeric(settings[column(n)], errors="coerce").notna().any()]
     choices = [*measured, *(["parameters"] if parameters is not None else []), *numeric]
     if len(names) > 1:
@@ -117,7 +114,7 @@ def _cost(
         trials = table.complete
         means = trials[name].groupby(setting_ids(trials, table.swept)).transform("mean").set_axis(trials["number"])
         settings["x"] = settings["number"].map(means)
-    return name, aims[name] == "maximize" if name in aims else name.endswith("accuracy")
+    return name, aims[name] == "maximize" if name in aims else name.endswith(("accuracy", "r2"))
 
 
 @on_selecting_seeds

@@ -40,6 +40,8 @@ QUANTITIES = {
     "gradient_noise": "root mean square distance of a minibatch's gradient from that of all rows",
     "scored_train_loss": "loss of the training part, scored after the epoch",
     "scored_train_accuracy": "accuracy on the training part, scored after the epoch",
+    "scored_train_r2": "R² on the training part, scored after the epoch",
+    "gap_r2": "generalisation gap: R² on the training part, scored after the epoch, less validation's",
     "gap_loss": "generalisation gap: validation loss less that of the training part, scored after the epoch",
     "gap_accuracy": "generalisation gap: accuracy on the training part, scored after the epoch, less validation's",
 }

@@ -15,6 +15,7 @@ from sweep.analysis.pictures import Picture
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import show_value
 from sweep.ledger import mixing
+from sweep.recipe import MEASURED, VALIDATED
 from sweep.report.answers import (
     footnote,
     headline,
@@ -221,7 +222,7 @@ def _top(board: SettingsBoard) -> dict[str, Any]:
     if board.tied > 1:
         columns["≈"] = marks(board)[: len(rows)]
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
-    beside = ("val_loss", "val_accuracy", "train_loss")
+    beside = (*VALIDATED, "train_loss")
     columns |= {title: cells for title, cells in show_measured(board, rows).items() if title not in beside}
     columns |= {state: [str(value) for value in rows[state]] for state in lost}
     cells = [list(row) for row in zip(*columns.values(), strict=True)]
@@ -339,7 +340,7 @@ def figure_words(picture: Picture) -> dict[str, Any]:
 
 
 def _columns(table: StudyTable) -> list[str]:
-    measured = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", table.metric, "epochs", "seconds"]
+    measured = [*MEASURED, table.metric, "epochs", "seconds"]
     there = [name for name in dict.fromkeys(measured) if name in table.trials and table.trials[name].notna().any()]
     return [
         "number",
