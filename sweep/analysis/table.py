@@ -62,6 +62,8 @@ class StudyTable:
 
     reported: tuple[str, ...] = ()
     """What a user's own code reported beside its metric, but for test scores."""
+    shard: str = ""
+    """Of a study that is one machine's share of a grid: which, such as shard 3 of 8."""
 
     @property
     def free(self) -> bool:
@@ -151,6 +153,7 @@ def study_table(
         ends=_ends(trials) if study.recipe.of_function else None,
         reported=_reported(trials) if study.recipe.trainer else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
+        shard=study.recipe.shard.words if study.recipe.shard else "",
     )
 
 

@@ -8,6 +8,7 @@ answers    effect, importance, check
 verdict    verdict, notes
 confirm    confirm, compare
 importing  import
+merging    merge
 pictures   plot, report
 model      model, predict, ensemble
 layer      one layer, loss or z-score on given numbers
@@ -33,7 +34,7 @@ from sweep.synonyms import meant
 
 _MODULES = (
     *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
-    *("layer", "function", "importing", "dashboard", "upkeep"),
+    *("layer", "function", "importing", "dashboard", "merging", "upkeep"),
 )
 
 

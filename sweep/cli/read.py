@@ -55,7 +55,10 @@ def show(
         table = asked_table(ledger, stored, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else find_fresh_score(ledger, stored, ranked)
-        mixed, machines = ledger.mixed(stored), {"machines": trained_on(ledger.kinds(stored))}
+        mixed = ledger.mixed(stored)
+        machines: dict[str, Any] = {"machines": trained_on(ledger.kinds(stored))}
+        if stored.recipe.shard:
+            machines["shard"] = stored.recipe.shard.text
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | machines)
     board = None

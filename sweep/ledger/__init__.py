@@ -4,6 +4,8 @@ schema    the tables
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
 store     the ledger: all of that, and writing
+copying   trials read from one ledger, written into another
+merging   studies of several results folders made one
 damage    rows that cannot be read
 doctor    what is wrong with a results folder, and mending it
 """
@@ -11,6 +13,7 @@ doctor    what is wrong with a results folder, and mending it
 from sweep.ledger.damage import first_line
 from sweep.ledger.doctor import Finding, diagnose, mend, place_notes
 from sweep.ledger.file import File
+from sweep.ledger.merging import Merged, merge
 from sweep.ledger.reading import Sitting, Study, mixing
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Ledger
@@ -24,11 +27,13 @@ __all__ = [
     "VERSION",
     "Finding",
     "Ledger",
+    "Merged",
     "Sitting",
     "Study",
     "damage_line",
     "diagnose",
     "mend",
+    "merge",
     "mixing",
     "place_notes",
 ]

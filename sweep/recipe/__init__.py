@@ -8,9 +8,11 @@ imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
+shard     a share of its trials, for one of several machines
 claims    what is expected to come out
 equal     values that train the same, taken once
 identity  the recipe itself: which trials it has, which recipe includes which
+joining   the recipe of two studies that are made one
 reading   a recipe of TOML and flags, or of the ledger
 """
 
@@ -19,11 +21,13 @@ from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
+from sweep.recipe.joining import join_recipes
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
+from sweep.recipe.shard import Shard, parse_shard
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
 __all__ = [
@@ -45,17 +49,20 @@ __all__ = [
     "InPercent",
     "Recipe",
     "Search",
+    "Shard",
     "Trainer",
     "add_claims",
     "check_trainer",
     "fit_claims",
     "header_of",
     "is_accuracy",
+    "join_recipes",
     "load_claims",
     "load_recipe",
     "merge_equal",
     "of_unit",
     "parse_seeds",
+    "parse_shard",
     "percents",
     "read_claims",
     "recipe_from_dict",
