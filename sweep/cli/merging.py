@@ -15,7 +15,7 @@ from sweep.flags import DEFAULT_RESULTS, Results
 def merge(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Results folders of shards, or of copies that have grown apart."),
+        typer.Argument(metavar="FOLDER", help="Results folders of shards, or of copies that have grown apart."),
     ],
     study: Annotated[
         str | None,

@@ -1,6 +1,8 @@
 """The ledger: one SQLite file per results folder, the only truth about what was trained. Needs sqlite3 and pandas.
 
 schema    the tables
+disk      what a results folder's disk can do
+locks     locks on files, by the system or by a file that names its owner
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
 store     the ledger: all of that, and writing
