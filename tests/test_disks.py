@@ -9,7 +9,6 @@ import errno
 import functools
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from sweep.ledger.disk import Disk, kind_of, try_disk
 from sweep.ledger.locks import OwnerFile, Taken, file_owner
 from tests import test_resume
 from tests.made import made
-from tests.processes import start, wait_for
 
 KINDS = ["mmap", "mmap,flock", "mmap,flock,records"]
 SMALL = ["--lr", "0.1,0.01", "--epochs", 1]
@@ -194,27 +192,28 @@ def test_a_ledger_that_comes_from_another_disk_leaves_its_log(sweep, tmp_path, l
     assert "nothing is wrong" in sweep("doctor", env=env).stdout
 
 
-@pytest.mark.long
-def test_without_any_locks_one_process_at_a_time_has_the_results(sweep, tmp_path, library):
-    folder = tmp_path / "results"
-    env = poor(library, folder, KINDS[2]) | {"SWEEP_RESULTS": str(folder)}
-    process = start(tmp_path, "grid", *test_resume.LONG, "--study", "cut", env=env)
-    wait_for(lambda: (folder / ".locks" / "cut.owner").exists(), process)
-    refused = sweep("show", "cut", env=env, code=1).stderr
-    assert f"process {process.pid} on {os.uname().nodename}" in refused
-    assert "one process at a time" in refused
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "cut" in sweep("ls", env=env).stdout
+def test_without_any_locks_one_process_at_a_time_has_the_results(tmp_path, monkeypatch):
+    monkeypatch.setattr("sweep.ledger.file.try_disk", lambda _: Disk("none", "none", "none"))
+    monkeypatch.setattr("sweep.ledger.file.PATIENCE", 0.2)
+    made(tmp_path, "s", {"lr": "0.1"}, lambda _: 0.5)
+    process = hold(tmp_path / ".locks" / "ledger.owner")
+    with pytest.raises(SweepError, match=rf"process {process.pid} on .* one process at a time can"):
+        Ledger(tmp_path)
+    process.kill()
+    process.wait()
+    with Ledger(tmp_path) as ledger, Ledger(tmp_path) as again:  # within a process there is no other
+        assert ledger.counts(ledger.study("s")) == again.counts(again.study("s"))
+    assert not (tmp_path / ".locks" / "ledger.owner").exists()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("lacks", KINDS)
+CAMPAIGNS = [pytest.param(kind, marks=pytest.mark.long if kind == KINDS[2] else pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.mark.parametrize("lacks", CAMPAIGNS)
 def test_kill_campaign_on_a_poor_disk(sweep, tmp_path, library, monkeypatch, lacks, capsys):
     env = poor(library, tmp_path / "results", lacks)
     monkeypatch.setattr(test_resume, "OFTEN", test_resume.OFTEN | env)
-    line = test_resume.campaign(functools.partial(sweep, env=env), tmp_path, "mlp", 2, kills=3)
+    line = test_resume.campaign(functools.partial(sweep, env=env), tmp_path, "mlp", 2, kills=2)
     with capsys.disabled():
         print(f"\nwithout {lacks}: {line}")
     assert line.endswith("lost 0, doubled 0, differing 0")
