@@ -17,6 +17,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +25,7 @@ from sweep.data import DataInfo, describe
 from sweep.errors import SweepError
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
-from sweep.plan import Plan, plan_grid, plan_search
+from sweep.plan import Plan, plan_grid, plan_search, share_of
 from sweep.recipe import Recipe, check_trainer, fit_claims, fit_task, load_claims, load_recipe, merge_equal, recipe_of
 from sweep.streams import ENDING
 from sweep.study import (
@@ -264,6 +265,8 @@ def train(
     recipe, data = fit(recipe)
     if trials is None:
         plan, notes = plan_grid(recipe, data), []
+        if recipe.shard:
+            plan = replace(plan, trials=len(share_of(recipe, data)))
     else:
         from sweep.search import check_pruner, check_sampler
 

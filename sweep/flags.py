@@ -124,6 +124,17 @@ ChangedCode = Annotated[
     bool,
     running_option("--changed-code", help="Go on with your own --train or --command though its code has changed."),
 ]
+ShardText = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Train one of N shares of the grid (K from 1), on this machine; every machine finds the same shares by "
+        "itself, and `sweep merge` makes one study of them.",
+        rich_help_panel="Study",
+        show_default=False,
+    ),
+]
 Trials = Annotated[
     int,
     search_option(

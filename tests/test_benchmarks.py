@@ -322,6 +322,13 @@ def test_the_ledger_benchmark_runs():
 
 
 @pytest.mark.long
+def test_the_merging_benchmark_runs():
+    first, again = script("merging.py", "--tiny").strip().splitlines()
+    assert first.startswith("first: 8 shards, 400 trials, 400 new: ")
+    assert again.startswith("again: 8 shards, 400 trials, 0 new: ")
+
+
+@pytest.mark.long
 def test_the_growth_benchmark_runs(tmp_path):
     file = tmp_path / "figures.json"
     text = script("growth.py", "--tiny", "--json", file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import resource
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sweep import cli
-from sweep.errors import SweepError, UsageError
+from sweep.errors import SweepError
 from sweep.ledger import FILE, Ledger, diagnose, file, mend
 from tests.made import made
 
@@ -160,7 +159,7 @@ def test_without_a_write_ahead_log_a_rollback_journal_serves(tmp_path, monkeypat
     monkeypatch.setattr(file.sqlite3, "connect", lambda *args, **more: _Network(connect(*args, **more), answer))
     with Ledger(tmp_path, create=True) as ledger:
         (note,) = ledger.notes
-        assert f"no write-ahead log on this file system ({answer or 'locking protocol'})" in note
+        assert f"no write-ahead log there ({answer or 'locking protocol'})" in note
     monkeypatch.undo()
     with closing(connect(tmp_path / FILE)) as raw:
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -168,26 +167,6 @@ def test_without_a_write_ahead_log_a_rollback_journal_serves(tmp_path, monkeypat
         assert ledger.studies() == []
         (told,) = ledger.place()
         assert "no write-ahead log (its journal is delete)" in told
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_locks_that_are_not_to_be_had(tmp_path, monkeypatch, number):
-    with Ledger(tmp_path, create=True) as ledger:
-
-        def refuse(*_: object) -> None:
-            raise OSError(number, os.strerror(number))
-
-        assert ledger.place() == []
-        monkeypatch.setattr(file.fcntl, "flock", refuse)
-        (told,) = ledger.place()
-        assert "no file can be locked there" in told
-        with (
-            pytest.raises(UsageError, match=r"no file can be locked there \(.*\).*--results on a local disk"),
-            ledger.lock("s"),
-        ):
-            pass
-        with pytest.raises(UsageError, match="no file can be locked"):
-            Ledger(tmp_path, create=True)
 
 
 def test_a_file_size_limit_is_told_as_one(folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweep.data import Classes
-from sweep.ledger import FILE, VERSION, Ledger, place_notes
+from sweep.ledger import FILE, VERSION, Ledger, merge, place_notes
 from sweep.machine import alike, facts, kind_text
 from sweep.recipe import load_recipe
 from sweep.report import reproduction_report
@@ -228,3 +228,16 @@ def test_reproduce_tells_the_kind_of_machine_before_it_says_different():
     unknown = reproduced(changed, {"torch": "2.14.1"}, AVX2)
     assert unknown.startswith("Of the machine that trained it, the ledger does not know: device, instructions.")
     assert reproduced(None, AVX2, AVX2).startswith("identical: trial 0")
+
+
+def test_a_ledger_of_version_1_is_merged_and_stays_as_it_is(old, tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        merge([old], out, "old")
+    assert version(old) == 1
+    with Ledger(out) as ledger:
+        study = ledger.study("old")
+        [sitting] = ledger.sittings(study)
+        assert (sitting.facts["torch"], sitting.trials) == ("2.9.1", 1)
+        assert ledger.counts(study)["complete"] == ledger.counts(study)["waiting"] == 1
+        assert ledger.epochs(study)["val_loss"].tolist() == [0.5]

@@ -64,6 +64,8 @@ class StudyTable:
 
     reported: tuple[str, ...] = ()
     """What a user's own code, or another tool, reported beside the metric, but for test scores."""
+    shard: str = ""
+    """Of a study that is one machine's share of a grid: which, such as shard 3 of 8."""
 
     @property
     def free(self) -> bool:
@@ -164,6 +166,7 @@ def study_table(
         if study.recipe.free
         else (),
         owner=ledger.owner(study.name) if (trials["state"] == "running").any() else None,
+        shard=study.recipe.shard.words if study.recipe.shard else "",
     )
 
 

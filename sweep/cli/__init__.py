@@ -9,6 +9,7 @@ verdict    verdict, notes
 confirm    confirm, compare
 importing  import
 recipes    recipe
+merging    merge
 pictures   plot, report
 model      model, predict, ensemble
 layer      one layer, loss or z-score on given numbers
@@ -34,7 +35,7 @@ from sweep.synonyms import meant
 
 _MODULES = (
     *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
-    *("layer", "function", "importing", "recipes", "dashboard", "upkeep"),
+    *("layer", "function", "importing", "recipes", "dashboard", "merging", "upkeep"),
 )
 
 

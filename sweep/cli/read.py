@@ -56,8 +56,10 @@ def show(
         table = asked_table(ledger, stored, asked)
         ranked = rank_settings(table, everything)
         fresh = None if trials else find_fresh_score(ledger, stored, ranked)
-        mixed, more = ledger.mixed(stored), {"machines": trained_on(ledger.kinds(stored))}
-    more |= imported_json(stored.recipe)
+        mixed = ledger.mixed(stored)
+        more: dict[str, Any] = {"machines": trained_on(ledger.kinds(stored))} | imported_json(stored.recipe)
+        if stored.recipe.shard:
+            more["shard"] = stored.recipe.shard.text
     if as_json and not trials:
         return say(settings_json(ranked, settings_table(ranked), study, rows, fresh) | more)
     board = None

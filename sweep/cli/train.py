@@ -30,6 +30,7 @@ from sweep.flags import (
     Running,
     Sampler,
     SearchSeed,
+    ShardText,
     StudyFlag,
     StudyName,
     TimeLimit,
@@ -50,6 +51,7 @@ def grid(
     flags: dict[str, str],
     recipe: RecipeFile = None,
     study: StudyFlag = None,
+    shard: ShardText = None,
     results: Results = DEFAULT_RESULTS,
     running: Running,
 ) -> None:
@@ -62,10 +64,15 @@ def grid(
     from sweep.host import ahead
 
     ahead()
+    import dataclasses
+
     from sweep.api import train
     from sweep.progress import watcher
+    from sweep.recipe import parse_shard
 
     loaded, name = load(recipe, flags, study)
+    if shard is not None:
+        loaded = dataclasses.replace(loaded, shard=parse_shard(shard))
     summary = train(loaded, name, results, run_options(running), watcher(console(stderr=True)))
     show_run(summary, results, name)
 

@@ -1,10 +1,14 @@
 """The ledger: one SQLite file per results folder, the only truth about what was trained. Needs sqlite3 and pandas.
 
 schema    the tables
+disk      what a results folder's disk can do
+locks     locks on files, by the system or by a file that names its owner
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
 numbers   what a study of a target that is a number has in place of accuracies
 store     the ledger: all of that, and writing
+copying   trials read from one ledger, written into another
+merging   studies of several results folders made one
 damage    rows that cannot be read
 doctor    what is wrong with a results folder, and mending it
 """
@@ -12,6 +16,7 @@ doctor    what is wrong with a results folder, and mending it
 from sweep.ledger.damage import first_line
 from sweep.ledger.doctor import Finding, diagnose, mend, place_notes
 from sweep.ledger.file import File
+from sweep.ledger.merging import Merged, merge
 from sweep.ledger.reading import Sitting, Study, mixing
 from sweep.ledger.schema import APPLICATION_ID, FILE, FINISHED, PLANNED_EPOCHS, STATES, VERSION
 from sweep.ledger.store import Course, Ledger
@@ -26,11 +31,13 @@ __all__ = [
     "Course",
     "Finding",
     "Ledger",
+    "Merged",
     "Sitting",
     "Study",
     "damage_line",
     "diagnose",
     "mend",
+    "merge",
     "mixing",
     "place_notes",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sweep.errors import SweepError
 from sweep.hyperparameters import canonical, stored
+from sweep.ledger.disk import address
 from sweep.ledger.schema import STATES
 from sweep.recipe import recipe_from_dict
 
@@ -43,10 +44,9 @@ class Unreadable:
 
 def unreadable(path: Path) -> list[Unreadable]:
     """Every row of a ledger that no command could use. Raises one of ERRORS where the file itself cannot be read."""
-    address = f"{path.resolve().as_uri()}?mode=ro"
-    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
-        address += "&immutable=1"
-    with closing(sqlite3.connect(address, uri=True, timeout=60)) as file:
+    frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    there = address(path, "mode=ro", "immutable=1" if frozen else "")
+    with closing(sqlite3.connect(there, uri=True, timeout=60)) as file:
         file.text_factory = _text
         return list(_found(file))
 
@@ -57,8 +57,8 @@ def set_aside(path: Path, rows: list[Unreadable]) -> str:
     """
     place = next(n for n in range(1, 10_000) if not path.with_name(f"{path.name}.damaged-{n}").exists())
     kept = path.with_name(f"{path.name}.damaged-{place}")
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as file:
-        with closing(sqlite3.connect(kept)) as copy:
+    with closing(sqlite3.connect(address(path), uri=True, isolation_level=None, timeout=60)) as file:
+        with closing(sqlite3.connect(address(kept), uri=True)) as copy:
             file.backup(copy)
         file.execute("PRAGMA foreign_keys = ON")
         file.execute("BEGIN IMMEDIATE")

@@ -6,13 +6,15 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweep import checkpoint
 from sweep.errors import SweepError
 from sweep.ledger.damage import ERRORS, lenient, set_aside, unreadable
+from sweep.ledger.disk import address, try_disk
+from sweep.ledger.file import turn
 from sweep.ledger.reading import Study
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, VERSION
 from sweep.ledger.store import Ledger
@@ -33,9 +35,14 @@ class Finding:
 
 def diagnose(folder: Path) -> list[Finding]:
     """Everything that is wrong with a results folder; nothing is changed. Findings are to be mended in order."""
-    path = folder / FILE
-    if not path.exists():
+    if not (folder / FILE).exists():
         return [Finding(f"{folder}: no results there ({FILE} does not exist)")]
+    with turn(folder):
+        return _diagnose(folder)
+
+
+def _diagnose(folder: Path) -> list[Finding]:
+    path = folder / FILE
     findings = []
     writable = os.access(folder, os.W_OK)
     if not writable:
@@ -73,6 +80,14 @@ def place_notes(folder: Path) -> list[str]:
 def mend(folder: Path) -> list[tuple[Finding, str | None]]:
     """Mends what can be mended; every finding with what was done about it. What mending uncovers is mended too."""
     done: list[tuple[Finding, str | None]] = []
+    with ExitStack() as stack:
+        if (folder / FILE).exists():
+            stack.enter_context(turn(folder))
+        _mend(folder, done)
+    return done
+
+
+def _mend(folder: Path, done: list[tuple[Finding, str | None]]) -> None:
     for _ in range(3):
         findings = diagnose(folder)
         told = {finding.what for finding, _ in done}
@@ -80,15 +95,12 @@ def mend(folder: Path) -> list[tuple[Finding, str | None]]:
         if not fresh:
             break
         done += [(finding, finding.mend() if finding.mend else None) for finding in fresh]
-    return done
 
 
 def _damage(path: Path, writable: bool) -> Finding | None:
     """The file itself: whether it is ours, readable and whole."""
     try:
-        with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?{'mode=rw' if writable else 'immutable=1'}", uri=True)
-        ) as connection:
+        with closing(sqlite3.connect(address(path, "mode=rw" if writable else "immutable=1"), uri=True)) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if application != APPLICATION_ID:
@@ -195,8 +207,8 @@ def _salvage(path: Path) -> str:
     fresh.unlink(missing_ok=True)
     with (
         _whole_pages(path) as readable,
-        closing(sqlite3.connect(readable, isolation_level=None)) as old,
-        closing(sqlite3.connect(fresh)) as new,
+        closing(sqlite3.connect(address(readable), uri=True, isolation_level=None)) as old,
+        closing(sqlite3.connect(address(fresh), uri=True)) as new,
     ):
         for statement in SCHEMA.split(";\n"):
             new.execute(statement)
@@ -226,7 +238,8 @@ def _salvage(path: Path) -> str:
         )
         new.execute("UPDATE trials SET state = 'waiting' WHERE state = 'running'")
         new.commit()
-        new.execute("PRAGMA journal_mode = WAL")
+        if not try_disk(path.parent).log:
+            new.execute("PRAGMA journal_mode = WAL")
     kept = path.with_name(f"{FILE}.damaged-{place}")
     os.replace(path, kept)
     for suffix in ("-wal", "-shm"):

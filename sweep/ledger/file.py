@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import resource
 import shutil
-import socket
 import sqlite3
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from sweep.errors import SweepError, UsageError
 from sweep.ledger.damage import ERRORS, lenient
+from sweep.ledger.disk import Disk, try_disk
+from sweep.ledger.locks import OwnerFile, Taken, file_owner, shared_in_process, system_lock, system_owner
 from sweep.ledger.schema import APPLICATION_ID, FILE, SCHEMA, UPGRADE, VERSION
-from sweep.machine import now
 
 LOCKS = ".locks"
 """The folder of lock files, beside the ledger."""
-ATTEMPTS = 5
-"""Times that a lock is asked for, 20 ms apart, before another process is said to have it."""
+PATIENCE = 20.0
+"""Seconds that a process waits for another's turn with results that one at a time can open."""
 LOG_PAGES = 10_000
 """Pages of the write-ahead log, 40 MB, before it is taken into the file: with SQLite's 1,000 a study of 100,000 trials
 writes the same pages many times."""
-_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class File:
@@ -44,6 +40,8 @@ class File:
         """Opens `folder`/sweep.db, making it if `create`. Raises UsageError for a folder or file that cannot serve."""
         self.path = folder / FILE
         self.notes: list[str] = []
+        self._held = ExitStack()
+        self._files: list[OwnerFile] = []
         self.damaged: dict[str, str] = {}
         try:
             if create:
@@ -54,6 +52,8 @@ class File:
                 )
             if create and not os.access(folder, os.W_OK):
                 raise UsageError(f"{folder}: the results folder is read-only; --results names another")
+            self.disk = try_disk(folder)
+            self._take_turn()
             with self._alone(create):
                 # several threads may read: SQLite is built to be called from any (sqlite3.threadsafety is 3)
                 threads = {"check_same_thread": sqlite3.threadsafety < 3}
@@ -65,12 +65,19 @@ class File:
                 File.opened = self.path
                 self._inode = self.path.stat().st_ino
         except ERRORS as error:
+            self._held.close()
             raise self._trouble(error) from None
+        except SweepError:
+            self._held.close()
+            raise
         except OSError as error:
+            self._held.close()
             raise UsageError(f"{folder}: cannot be used as the results folder: {error.strerror or error}") from None
 
     def _open(self, create: bool) -> None:
         self._version = VERSION
+        if self.disk.log:
+            self._leave_log()
         self._connection.execute("BEGIN")
         application = self._connection.execute("PRAGMA application_id").fetchone()[0]
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -94,24 +101,39 @@ class File:
             )
         else:
             self._version = version
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        logs = self._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if logs else 'FULL'}")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     def _choose_journal(self) -> None:
-        """A write-ahead log, so that readers and the writer do not wait for one another; it needs shared memory, which
-        network file systems do not have. There, a rollback journal serves."""
+        """A write-ahead log, so that readers and the writer do not wait for one another; where the disk has none, a
+        rollback journal."""
         try:
-            answer = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            wanted = "DELETE" if self.disk.log else "WAL"
+            answer = self._connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
         except sqlite3.OperationalError as error:
             answer = str(error)
-        if answer != "wal":
+        if answer != "wal" and not self.disk.log:
             self._connection.execute("PRAGMA journal_mode = DELETE")
-            self.notes.append(
-                f"{self.path.parent}: SQLite has no write-ahead log on this file system ({answer}), "
-                "so it keeps a rollback "
-                "journal: slower, and readers may wait; a --results on a local disk avoids that"
-            )
+            self.disk = replace(self.disk, log=answer)
+        self.notes += [f"{self.path.parent}: {note}; `sweep doctor` says more" for note in self.disk.notes]
+
+    def _leave_log(self) -> None:
+        """Takes a ledger that has come here from another disk out of its write-ahead log, which this one does not have:
+        while no other process can open it, SQLite needs no shared memory for that."""
+        run = self._connection.execute
+        run("PRAGMA locking_mode = EXCLUSIVE")
+        if run("PRAGMA journal_mode").fetchone()[0] == "wal":
+            run("PRAGMA journal_mode = DELETE")
+            self.notes += [f"{self.path.parent}: {note}; `sweep doctor` says more" for note in self.disk.notes]
+        run("PRAGMA locking_mode = NORMAL")
+        run("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # which gives the lock back
+
+    def _take_turn(self) -> None:
+        """Where SQLite can lock nothing, has this process alone open the ledger until it closes it."""
+        lock = self._held.enter_context(turn(self.path.parent, self.disk))
+        self._files += [lock] if lock else []
 
     @contextmanager
     def _alone(self, create: bool) -> Iterator[None]:
@@ -119,13 +141,29 @@ class File:
         if not create:
             yield
             return
-        folder = self.path.parent / LOCKS
-        folder.mkdir(exist_ok=True)
-        with open(folder / "new.lock", "a", encoding="utf-8") as file:
+        (self.path.parent / LOCKS).mkdir(exist_ok=True)
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                raise _no_locks(folder, error) from None
+                stack.enter_context(self._locked("new", PATIENCE))
+            except Taken as other:
+                raise SweepError(f"{self.path.parent}: {other} is making the results there; try again") from None
+            yield
+
+    @contextmanager
+    def _locked(self, name: str, patience: float) -> Iterator[None]:
+        """Holds a lock, by the system or by a file, waiting for whoever has it now. Raises Taken."""
+        folder = self.path.parent / LOCKS
+        if self.disk.locks:
+            lock = OwnerFile(folder / f"{name}.owner")
+            lock.take(patience)
+            self._files.append(lock)
+            try:
+                yield
+            finally:
+                self._files.remove(lock)
+                lock.release()
+            return
+        with system_lock(folder / f"{name}.lock", patience):
             yield
 
     def _address(self, create: bool) -> str:
@@ -133,11 +171,13 @@ class File:
         frozen = (
             not create and not os.access(self.path.parent, os.W_OK) and not self.path.with_name(f"{FILE}-wal").exists()
         )
-        return f"{self.path.resolve().as_uri()}{'?immutable=1' if frozen else ''}"
+        how = "immutable=1" if frozen else self.disk.vfs
+        return f"{self.path.resolve().as_uri()}{f'?{how}' if how else ''}"
 
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,41 +198,29 @@ class File:
         The operating system holds the lock and drops it with its process, so a dead owner never blocks.
         """
         folder = self.path.parent / LOCKS
-        try:
-            folder.mkdir(exist_ok=True)
-            file = open(folder / f"{name}.lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
-        with file:
+        with ExitStack() as stack:
             try:
-                _take(file)
-            except OSError as error:
-                if error.errno not in _HELD:
-                    raise _no_locks(folder, error) from None
-                file.seek(0)
+                folder.mkdir(exist_ok=True)
+                stack.enter_context(self._locked(name, 0.0))
+            except Taken as other:
                 raise SweepError(
-                    f"study {name!r} is being run by another process ({file.read().strip() or 'unknown'}); wait "
-                    "for it or stop it"
+                    f"study {name!r} is being run by another process ({other}); wait for it or stop it"
                 ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}")
-            file.flush()
+            except OSError as error:
+                raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
             yield
 
     def owner(self, name: str) -> str | None:
         """Which process runs a study now, in words; empty if none does, None if that cannot be told here."""
+        folder = self.path.parent / LOCKS
+        if self.disk.locks:
+            return file_owner(folder / f"{name}.owner")
         try:
-            with open(self.path.parent / LOCKS / f"{name}.lock", encoding="utf-8") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # beside other readers; dropped on closing
-                except OSError as error:
-                    return (file.read().strip() or "another process") if error.errno in _HELD else None
+            return system_owner(folder / f"{name}.lock")
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError):
             return None
-        return ""
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -223,9 +251,8 @@ class File:
             self._version = VERSION
 
     def _check_place(self) -> None:
-        """Raises SweepError if the file is no longer where it was opened: what is written to it now, nobody will
-        see.
-        """
+        """Raises SweepError if the file is no longer where it was opened, so that nobody would see what is written, or
+        if its lock is another's by now."""
         try:
             same = not hasattr(self, "_inode") or self.path.stat().st_ino == self._inode
         except OSError:
@@ -234,19 +261,18 @@ class File:
             raise SweepError(
                 f"{self.path}: the file was removed or replaced while it was in use; nothing more is recorded"
             )
+        if not all(lock.held() for lock in self._files):
+            raise SweepError(
+                f"{self.path.parent}: another process has taken over, since this one gave no sign of life; "
+                "nothing more is recorded"
+            )
 
     def place(self) -> list[str]:
-        """What the file's place lacks: a write-ahead log, locks. Tries both, and leaves nothing there."""
-        out = []
+        """What the file's place lacks, and what serves instead."""
+        out = [f"{self.path.parent}: {note}." for note in self.disk.notes]
         answer = self._read("PRAGMA journal_mode")[0][0]
-        if answer != "wal":
+        if answer != "wal" and not self.disk.log:
             out.append(f"{self.path}: no write-ahead log (its journal is {answer}): slower, and readers may wait.")
-        if os.access(self.path.parent, os.W_OK):
-            with tempfile.TemporaryFile(dir=self.path.parent) as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    out.append(str(_no_locks(self.path.parent / LOCKS, error)))
         return out
 
     def _size_limit(self) -> int | None:
@@ -284,20 +310,19 @@ class File:
         return SweepError(f"{self.path}: {text} ({free} MiB free on that disk); what was recorded before is kept")
 
 
-def _take(file: IO[str]) -> None:
-    """Locks a file for this process alone. A reader that asks who has it holds it for a moment: that is waited for."""
-    for attempt in range(ATTEMPTS):
+@contextmanager
+def turn(folder: Path, disk: Disk | None = None) -> Iterator[OwnerFile | None]:
+    """Where SQLite can lock nothing, has this process alone open the ledger of a folder, and waits for whoever has."""
+    if not (disk or try_disk(folder)).records:
+        yield None
+        return
+    with ExitStack() as stack:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD or attempt == ATTEMPTS - 1:
-                raise
-            time.sleep(0.02)
-
-
-def _no_locks(folder: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{folder.parent}: no file can be locked there ({error.strerror}), so two processes "
-        "might train one study at once; "
-        "give a --results on a local disk"
-    )
+            (folder / LOCKS).mkdir(exist_ok=True)
+            lock = stack.enter_context(shared_in_process(folder / LOCKS / "ledger.owner", PATIENCE))
+        except Taken as other:
+            raise SweepError(
+                f"{folder}: {other} has the results open, and on this disk one process at a time can; wait for it, or "
+                "give a --results on a local disk"
+            ) from None
+        yield lock

@@ -217,6 +217,7 @@ class Reader(File):
         return {
             "name": study.name,
             "data": recipe.source,
+            "shard": recipe.shard.text if recipe.shard else None,
             "trials": study.trials,
             **{state: counts[state] for state in FINISHED},
             "failed": counts["failed"],
@@ -240,7 +241,9 @@ class Reader(File):
         query = f"SELECT number, {', '.join(columns)}, setting FROM trials WHERE study = ? AND number = ?"
         rows = self._read(query, study.id, number) if known else []
         if not rows:
-            problem = "has not begun yet" if made else f"does not exist; expected 0 to {study.trials - 1}"
+            shard = study.recipe.shard
+            problem = "has not begun yet" if made and not shard else f"does not exist; expected 0 to {study.trials - 1}"
+            problem = f"is not in {shard.words}, or has not begun yet" if shard else problem
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
         row = rows[0]
         *values, setting = row

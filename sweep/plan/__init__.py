@@ -4,6 +4,7 @@
 sizes     a setting's network in numbers, before it is built; whether it fits the data
 times     what training takes, by the speeds that were measured or in multiply-adds
 units     trials into cohorts, cohorts into units
+shards    a grid's trials divided among machines
 forecast  what a grid or a search would run and cost
 """
 
@@ -18,6 +19,7 @@ from sweep.plan.forecast import (
     plan_search,
     plan_to_dict,
 )
+from sweep.plan.shards import share_of
 from sweep.plan.sizes import DECIDES_FIT, classes_note, epochs_of, parameter_count
 from sweep.plan.times import makespan
 from sweep.plan.units import Unit, units
@@ -38,5 +40,6 @@ __all__ = [
     "plan_grid",
     "plan_search",
     "plan_to_dict",
+    "share_of",
     "units",
 ]

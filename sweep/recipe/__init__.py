@@ -8,10 +8,12 @@ imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
+shard     a share of its trials, for one of several machines
 claims    what is expected to come out
 equal     values that train the same, taken once
 tasks     what a recipe is where its target is a number
 identity  the recipe itself: which trials it has, which recipe includes which
+joining   the recipe of two studies that are made one
 reading   a recipe of TOML and flags, or of the ledger
 """
 
@@ -20,6 +22,7 @@ from sweep.recipe.claims import HOW, KINDS, Claim, add_claims, fit_claims, read_
 from sweep.recipe.equal import merge_equal
 from sweep.recipe.identity import Recipe
 from sweep.recipe.imported import Imported
+from sweep.recipe.joining import join_recipes
 from sweep.recipe.keys import (
     DIRECTIONS,
     MEASURED,
@@ -35,6 +38,7 @@ from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
+from sweep.recipe.shard import Shard, parse_shard
 from sweep.recipe.tasks import fit_task
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
 
@@ -60,6 +64,7 @@ __all__ = [
     "InPercent",
     "Recipe",
     "Search",
+    "Shard",
     "Trainer",
     "add_claims",
     "check_trainer",
@@ -67,12 +72,14 @@ __all__ = [
     "fit_task",
     "header_of",
     "is_accuracy",
+    "join_recipes",
     "load_claims",
     "load_recipe",
     "merge_equal",
     "metrics_of",
     "of_unit",
     "parse_seeds",
+    "parse_shard",
     "percents",
     "read_claims",
     "recipe_from_dict",

@@ -29,6 +29,7 @@ from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.own import Trainer, own_axes
 from sweep.recipe.search import Search
+from sweep.recipe.shard import Shard
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
 from sweep.wording import count
 
@@ -62,6 +63,8 @@ class Recipe:
     """Where they are listed one by one, all of them; the axes then are the values that occur."""
     confirms: str | None = None
     """The study whose best settings these are, trained again with seeds of its own."""
+    shard: Shard | None = None
+    """The share of its trials that a study has, where several machines divide them; None is all."""
     imported: Imported | None = None
     """What was not trained here, a table or another tool's trials; then there are no axes."""
     trainer: Trainer | None = None
@@ -152,7 +155,7 @@ class Recipe:
     def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
         """This recipe with settings listed one by one in place of its space, and with other changes."""
         axes = axes_of(settings) if self.trainer is None else own_axes(settings)
-        listed = {"axes": axes, "settings": tuple(settings), "search": None, "claims": ()}
+        listed = {"axes": axes, "settings": tuple(settings), "search": None, "shard": None, "claims": ()}
         return replace(self, **{**listed, **changes})
 
     def listed(self, name: str) -> tuple[Value, ...]:
@@ -203,7 +206,7 @@ class Recipe:
 
     def as_written(self) -> dict[str, Any]:
         """The recipe as a file of it would say it, wherever that lies."""
-        plain = {key: value for key, value in self.to_dict().items() if key != "folder"}
+        plain = {key: value for key, value in self.to_dict().items() if key not in ("folder", "shard")}
         if self.trainer and self.trainer.kind == "train":
             plain["train"] = str(Path(self.trainer.folder) / self.trainer.text)
         return plain
@@ -222,6 +225,7 @@ class Recipe:
         """What every recipe has after its plain keys, as plain values."""
         return {
             **({"confirms": self.confirms} if self.confirms else {}),
+            **({"shard": self.shard.text} if self.shard else {}),
             **({"settings": [*map(stored, self.settings)]} if self.settings else {}),
             "space": space,
             **({"search": self.search.to_dict()} if self.search else {}),
@@ -239,8 +243,9 @@ class Recipe:
         return {key: value for key, value in self.to_dict().items() if key not in other}
 
     def digest(self) -> str:
-        """Six hexadecimal digits of the identity, for naming a study that nobody named."""
-        return hashlib.sha256(json.dumps(self.identity()).encode()).hexdigest()[:6]
+        """Six hexadecimal digits of the identity, for naming a study that nobody named; all shards have one name."""
+        whole = replace(self, shard=None).identity()
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:6]
 
     def difference(self, other: Recipe) -> list[str]:
         """One line for each part of the identity in which `other` differs."""
@@ -343,8 +348,9 @@ class Recipe:
 
     def includes(self, smaller: Recipe) -> bool:
         """Whether a study of `smaller` can grow into this one: the same data, split and loss, every trial of it still
-        there, more epochs or as many. A search cannot: what it asks depends on all of its recipe."""
-        if self.search or smaller.search:
+        there, more epochs or as many. A search cannot, nor a shard: what it asks, and which
+        trials are its own, depend on all of the recipe."""
+        if self.search or smaller.search or self.shard or smaller.shard:
             return not self.difference(smaller)
         if (self.data, self.split_seed, self.precision) != (smaller.data, smaller.split_seed, smaller.precision):
             return False

@@ -31,6 +31,7 @@ from sweep.recipe.own import (
     read_trainer,
 )
 from sweep.recipe.search import aim_metric, read_search
+from sweep.recipe.shard import parse_shard
 from sweep.space import Axis, Grid, Watch
 
 
@@ -71,8 +72,9 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
         imported = imported_from_dict(table["imported"])
         plain = {key: table[key] for key in ("data", "metric", "direction")}
         return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported, claims=claims)
-    plain = {key: value for key, value in table.items() if key not in ("confirms", "claims")}
-    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"), claims=claims)
+    plain = {key: value for key, value in table.items() if key not in ("confirms", "claims", "shard")}
+    shard = parse_shard(table["shard"], "ledger: ") if "shard" in table else None
+    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"), shard=shard, claims=claims)
 
 
 def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:

@@ -7,6 +7,7 @@ settings     the leaderboard of settings
 confirm      a confirmation, a comparison of studies
 answers      effects, importance, remarks (imported when one is asked)
 trial        one trial, trained again or not; what the doctor found
+merging      studies that were made one (imported when some are)
 layer        one layer, loss or z-score on given numbers (imported when one is asked)
 models       a model that was written, its answers, an ensemble (imported when one is)
 files        CSV, Parquet, JSON, Markdown

@@ -145,7 +145,8 @@ def test_scores(scores: dict[str, Any], metric: str) -> str:
 
 
 def constants_line(study: StudyTable) -> Text:
-    """The constant hyperparameters that are not at their default, then how many are; of an imported study all."""
+    """The constant hyperparameters that are not at their default, then how many are; of an imported study all. Before
+    them, which share of a grid this is."""
     changed = {
         name: value
         for name, value in study.constant.items()
@@ -154,7 +155,8 @@ def constants_line(study: StudyTable) -> Text:
     shown = ", ".join(f"{name} {show_value(value)}" for name, value in changed.items())
     rest = f"{len(study.constant) - len(changed)} other hyperparameters at their defaults"
     parts = [part for part in (shown, rest if study.constant and not study.free else "") if part]
-    return Text("; ".join(parts) or "no hyperparameter is constant", "dim")
+    shard = f"{study.shard} (`sweep merge` makes one study of all); " if study.shard else ""
+    return Text(shard + ("; ".join(parts) or "no hyperparameter is constant"), "dim")
 
 
 def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
@@ -177,7 +179,12 @@ def studies_table(rows: list[dict[str, Any]]) -> RenderableType:
         best = f"{row['metric']} {show_metric(of_unit(row['metric'], [row['best']]), row['best'])}"
         counts = (str(row[name]) for name in ("trials", *states))
         table.add_row(
-            row["name"], row["data"], *counts, best, show_seconds(row["seconds"]), row["created"][:16].replace("T", " ")
+            row["name"] + (f" (shard {row['shard']})" if row["shard"] else ""),
+            row["data"],
+            *counts,
+            best,
+            show_seconds(row["seconds"]),
+            row["created"][:16].replace("T", " "),
         )
     return table
 

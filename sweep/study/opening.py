@@ -95,6 +95,11 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
             f"study {name!r} exists with another recipe ({'; '.join(difference)}); a search can grow in --trials only, "
             f"since what it asks depends on all the rest; give --study another name, or `sweep rm {name}`"
         )
+    if difference and (recipe.shard or study.recipe.shard):
+        raise UsageError(
+            f"study {name!r} exists with another recipe ({'; '.join(difference)}); a shard stays as it is, since all "
+            "shards divide one recipe; give another --results, or merge the shards (`sweep merge`) and let that grow"
+        )
     if difference and not recipe.includes(study.recipe):
         raise UsageError(
             f"study {name!r} exists with another recipe ({'; '.join(difference)}); it "

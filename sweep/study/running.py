@@ -8,7 +8,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -18,7 +18,7 @@ from sweep.checkpoint import Saved
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
-from sweep.plan import WORTH_SECONDS, Unit, measurements, units
+from sweep.plan import WORTH_SECONDS, Unit, measurements, share_of, units
 from sweep.space import Grid, Trial, setting_key
 from sweep.speed import recall
 from sweep.streams import heed
@@ -93,7 +93,8 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
         if trains:
             windows = generations(ledger, study, data, watcher)
             if not study.recipe.search:
-                windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed), room))
+                share = share_of(study.recipe, data) if study.recipe.shard else None
+                windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed, share), room))
             devices = options.devices[:room]
             if note := precision_note(study.recipe.precision, devices[0]):
                 watcher.note(note)
@@ -148,9 +149,12 @@ def _take_stock(
     return Start(done, begun, resumable, study.trials - done - begun, ledger.rows(study) - len(known), study.trials)
 
 
-def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed: bool) -> Iterator[Trial]:
-    """The trials of a grid that are to be trained, in its order. One without a row gets its place in the grid as its
-    number or, in a study that has grown, where that is taken, the next that is free."""
+def _left(
+    grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed: bool, share: Container[int] | None = None
+) -> Iterator[Trial]:
+    """The trials of a grid that are to be trained, in its order; of a share, those at its places. One without a
+    row gets its place in the grid as its number or, in a study that has grown, where that is taken, the next that is
+    free."""
     taken = {number for number, _ in known.values()}
     later = itertools.count(1 + max(taken, default=-1))
     places = itertools.count()
@@ -158,6 +162,8 @@ def _left(grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed
         key = setting_key(setting)
         for seed in grid.seeds:
             place = next(places)
+            if share is not None and place not in share:
+                continue
             number, state = known.get((key, seed), (-1, "new"))
             if state == "new":
                 number = place if place not in taken else next(n for n in later if n not in taken)
