@@ -186,7 +186,7 @@ def effects(
     all those at the values of `by` as another. margin: which difference does not matter, see `Comparison.margin`."""
     check_margin(table.metric, margin)
     roles = seed_roles(table)
-    trials = comparable(table if roles is None else roles.select(table))
+    trials = comparable(table.even if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:

@@ -96,7 +96,7 @@ def _suits_log(table: StudyTable, mean: Floats) -> bool:
 
 
 def _settings(table: StudyTable) -> _Settings:
-    trials = comparable(table)
+    trials = comparable(table.even)
     names = [name for name in table.swept if name in trials and trials[name].nunique(dropna=False) > 1]
     if not names:
         raise UsageError(f"study {table.name!r}: nothing varies among its trained trials, so nothing can matter")

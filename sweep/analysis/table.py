@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
+from sweep.analysis.racing import Racing, read_racing
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import TABLE, OwnSetting
@@ -45,6 +46,8 @@ class StudyTable:
     """Whether a user's own function or command trained it."""
     adaptive: bool = False
     """Whether settings were chosen by the results of others."""
+    race: Racing | None = None
+    """Who is still in, of a race."""
     objectives: Objectives = ()
     """Columns of a search with several, each with its direction; then the trials have a column front."""
     unfiltered: pd.DataFrame | None = None
@@ -62,6 +65,19 @@ class StudyTable:
 
     reported: tuple[str, ...] = ()
     """What a user's own code reported beside its metric, but for test scores."""
+
+    @property
+    def raced(self) -> Racing | None:
+        """The race, where this table is ranked on what decides it; settings have unequal seeds either way."""
+        race = self.race
+        return race if race and (race.metric, race.direction) == (str(self.metric), self.direction) else None
+
+    @property
+    def even(self) -> StudyTable:
+        """The study on seeds that all settings have: of a race, those of the first look; else as it is."""
+        if self.race is None:
+            return self
+        return replace(self, trials=self.trials[self.trials["seed"].isin(self.race.course.common)])
 
     @property
     def free(self) -> bool:
@@ -144,6 +160,7 @@ def study_table(
         imported=study.recipe.imported is not None,
         own=study.recipe.trainer is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
+        race=read_racing(ledger, study, trials),
         objectives=objectives,
         unfiltered=trials if where else None,
         data_splits=_splits(study.recipe),

@@ -8,6 +8,7 @@ imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
+race      what makes it a race
 claims    what is expected to come out
 equal     values that train the same, taken once
 identity  the recipe itself: which trials it has, which recipe includes which
@@ -22,6 +23,7 @@ from sweep.recipe.imported import Imported
 from sweep.recipe.keys import DIRECTIONS, METRICS, PRECISIONS, RECIPE_KEYS, VALUE
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
+from sweep.recipe.race import Race
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
@@ -43,6 +45,7 @@ __all__ = [
     "Claim",
     "Imported",
     "InPercent",
+    "Race",
     "Recipe",
     "Search",
     "Trainer",
