@@ -6,14 +6,13 @@ rule    who is shown to be worse at a look, who is practically equal
 course  a race as far as its results go: who left, when and why, what is trained next
 """
 
-from sweep.racing.course import ALL_OUT, EQUAL, FEW, ONE_LEFT, OUT_OF_SEEDS, Course, Left, Look, follow
+from sweep.racing.course import ALL_OUT, EQUAL, ONE_LEFT, OUT_OF_SEEDS, Course, Left, Look, follow
 from sweep.racing.rule import ALPHA, FIRST, looks
 
 __all__ = [
     "ALL_OUT",
     "ALPHA",
     "EQUAL",
-    "FEW",
     "FIRST",
     "ONE_LEFT",
     "OUT_OF_SEEDS",

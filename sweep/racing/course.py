@@ -29,9 +29,6 @@ ONE_LEFT, EQUAL, OUT_OF_SEEDS, ALL_OUT = "one is left", "practically equal", "ou
 WORSE, DIVERGED, FAILED = "worse", "diverged", "failed"
 """Why a setting leaves."""
 
-FEW = 2
-"""Complete seeds without which a setting cannot be compared."""
-
 
 @dataclass(frozen=True)
 class Left:
@@ -160,10 +157,10 @@ def _look(
     """Who of those still in leaves at a look, with why and whom it lost to; and how the race ends there, if it does."""
     gone: dict[int, tuple[str, int | None]] = {}
     diverged = (states == DIVERGED).any(axis=1)
-    few = (~np.isnan(values)).sum(axis=1) < min(FEW, values.shape[1])
+    failed = np.isnan(values).all(axis=1)  # one accident takes nobody out
     gone |= {int(row): (DIVERGED, None) for row in np.flatnonzero(diverged)}
-    gone |= {int(row): (FAILED, None) for row in np.flatnonzero(few & ~diverged)}
-    rows = np.flatnonzero(~diverged & ~few)
+    gone |= {int(row): (FAILED, None) for row in np.flatnonzero(failed & ~diverged)}
+    rows = np.flatnonzero(~diverged & ~failed)
     if not len(rows):
         return gone, ALL_OUT
     plain = values[rows]

@@ -95,7 +95,7 @@ def _means(values: Floats) -> Floats:
     """The mean of each row's values, infinite where it has none."""
     known = ~np.isnan(values)
     sums, n = np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1)
-    return np.divide(sums, n, out=np.full(len(values), math.inf), where=n > 0)
+    return np.asarray(np.divide(sums, n, out=np.full(len(values), math.inf), where=n > 0))
 
 
 def _differences(values: Floats, leader: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
@@ -115,5 +115,4 @@ def _p(mean: Floats, error: Floats, freedom: Floats | NDArray[np.int64]) -> Floa
 
     certain = np.where(mean > 0, math.inf, 0.0)
     t = np.divide(mean, np.sqrt(error), out=certain, where=error > 0)
-    p: Floats = np.asarray(stdtr(freedom, -t), float)
-    return p
+    return np.asarray(stdtr(freedom, -t), np.float64)
