@@ -201,7 +201,7 @@ def test_a_race_is_a_study_that_tells_who_left_and_why(sweep):
     said = json.loads(sweep("show", "r", "--json").stdout)
     assert said["settings"][-1]["left"].startswith("worse after")
     effect = shown(sweep("effect", "r", "lr"))
-    assert "This was a race, so settings have unequal seeds: compared here on seeds 0 to 1, which all of them have" in effect
+    assert "settings have unequal seeds: compared here on seeds 0 to 1, which all of them have" in effect
     assert "This was a race" in shown(sweep("importance", "r"))
     assert sweep("check", "r").returncode == 0
     sweep("grid", *SPACE, "--seeds", "2", "--study", "g")
