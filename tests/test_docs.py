@@ -19,7 +19,7 @@ from tests.conftest import RECIPES, SHARED
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_NAMES = (
-    *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
+    *("grid", "search", "race", "plan", "resume", "ls", "show", "trial", "export", "import", "dashboard"),
     *(
         "effect",
         "importance",

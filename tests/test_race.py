@@ -42,9 +42,9 @@ def raced(values: np.ndarray, margin: float | None = None, states: dict | None =
 
 
 def test_looks_come_at_the_same_seeds_however_many_there_may_be():
-    assert looks(20) == [2, 3, 5, 8, 13, 20]
+    assert looks(20) == [2, 4, 8, 16, 20]
     for more in range(21, 60):
-        assert looks(more)[:5] == looks(20)[:5]
+        assert looks(more)[:4] == looks(20)[:4]
         assert looks(more)[-1] == more
 
 

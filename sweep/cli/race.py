@@ -46,7 +46,7 @@ def race(
 ) -> None:
     """Train every setting with a few seeds, and only those that may still be the best with more: up to --seeds.
 
-    They are compared after 2, 3, 5, 8, 13, … common seeds. Who is shown to be worse, or diverged, leaves; the truly
+    They are compared after 2, 4, 8, 16, … common seeds. Who is shown to be worse, or diverged, leaves; the truly
     best is dropped with a chance of 5% at most, over all comparisons together. It ends when one is left, when those
     left are practically equal (--margin), or with the seeds. A study that is there goes on; more values or seeds grow
     it.

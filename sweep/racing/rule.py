@@ -24,25 +24,24 @@ from sweep.racing.scale import Floats, moderated_variances
 ALPHA = 0.05
 """The chance that the truly best setting is dropped, at most; and that settings which are not are called equal."""
 
-FIRST, SECOND = 2, 3
-"""Seeds at the first looks: two are the fewest that have a variance. Each further look has as many as the two before it
-together, so that what is trained between looks grows with what is known."""
+FIRST = 2
+"""Seeds at the first look: the fewest that have a variance. Each further look has twice as many, so that what is
+trained between looks grows with what is known, and looks are few: at each, workers wait for the last."""
 
 LEADERS = 10
 """The best so far, with which all others are compared."""
 
 
 def looks(seeds: int) -> list[int]:
-    """With how many seeds settings are compared, of a race that has so many: 2, 3, 5, 8, 13, 21, … and all of them.
+    """With how many seeds settings are compared, of a race that has so many: 2, 4, 8, 16, … and all of them.
 
     >>> looks(20), looks(2)
-    ([2, 3, 5, 8, 13, 20], [2])
+    ([2, 4, 8, 16, 20], [2])
     """
-    out, following = [], (FIRST, SECOND)
-    while following[0] < seeds:
-        out.append(following[0])
-        following = following[1], sum(following)
-    return [*out, seeds]
+    out = [FIRST]
+    while out[-1] < seeds:
+        out.append(2 * out[-1])
+    return [*out[:-1], seeds]
 
 
 def level(look: int, alpha: float = ALPHA) -> float:

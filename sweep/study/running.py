@@ -113,7 +113,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     ledger.add(study, window)
 
                     def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
-                        return units(trials, data, jobs, options.lanes, saved, speeds, kind, study.recipe.split_of)
+                        recipe = study.recipe
+                        whole = recipe.race is not None
+                        return units(trials, data, jobs, options.lanes, saved, speeds, kind, recipe.split_of, whole)
 
                     if train is not None:
                         train(window, make)
