@@ -90,7 +90,7 @@ def test_nobody_leaves_where_nothing_differs_and_it_ends_with_the_seeds():
 def test_a_setting_that_diverged_leaves_at_the_next_look_however_good():
     values = np.array([[0.9, 1.0, 0.5, 0.9, 0.9], [1.0, 1.1, 0.9, 1.0, 1.0], [1.0, 0.9, 1.1, 1.0, 1.05]])
     course = raced(values, states={(0, 2): "diverged"})
-    assert (course.left[0].why, course.left[0].seeds) == ("diverged", 3)
+    assert (course.left[0].why, course.left[0].seeds) == ("diverged", 4)
     assert 0 not in course.standing
     alone = raced(values[:2], states={(0, 0): "diverged", (1, 1): "diverged"})
     assert (alone.ended, alone.standing) == ("none is left", ())
