@@ -22,11 +22,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sweep.data import DataInfo, describe
-from sweep.errors import SweepError
+from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger
 from sweep.ledger import Study as Record
 from sweep.plan import Plan, plan_grid, plan_search, share_of
-from sweep.recipe import Recipe, check_trainer, fit_claims, fit_task, load_claims, load_recipe, merge_equal, recipe_of
+from sweep.racing import FIRST
+from sweep.recipe import (
+    Race,
+    Recipe,
+    check_trainer,
+    fit_claims,
+    fit_task,
+    load_claims,
+    load_recipe,
+    merge_equal,
+    recipe_of,
+)
 from sweep.streams import ENDING
 from sweep.study import (
     Options,
@@ -42,6 +53,7 @@ from sweep.study import (
 from sweep.study import (
     run as run_study,
 )
+from sweep.wording import count
 from sweep.workers import choose_devices
 
 if TYPE_CHECKING:
@@ -240,8 +252,36 @@ def _keep_handlers() -> Iterator[None]:
 
 def name_study(recipe: Recipe, given: str | None) -> str:
     """A study's name: as given, else by the recipe's digest. Raises UsageError for one that no study can have."""
-    kind = "grid" if recipe.search is None else "search"
+    kind = "race" if recipe.race else "grid" if recipe.search is None else "search"
     return check_name(f"{kind}-{recipe.digest()}" if given is None else given)
+
+
+def make_race(
+    recipe: Recipe, margin: float | None = None, draw: int | None = None, how: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe as a race: of its grid or listed settings, or of so many that a sampler draws of its space. margin:
+    which difference does not matter; how: what was said of drawing them. Raises UsageError."""
+    from sweep.analysis.equality import check_margin
+
+    check_margin(recipe.metric, margin)
+    if len(recipe.seeds) <= FIRST:
+        raise UsageError(
+            f"a race compares settings over their seeds, first with {FIRST}: given {count(len(recipe.seeds), 'seed')}; "
+            "expected more, such as --seeds 20"
+        )
+    if draw is None and how:
+        raise UsageError(
+            f"--{next(iter(how)).replace('seed', 'search-seed')}: says how settings are drawn; expected --draw N, too"
+        )
+    drawn = ""
+    if draw is not None:
+        from sweep.search import draw_settings
+
+        assert recipe.search is not None
+        drawn = f"drawn by {recipe.search.sampler}, search seed {recipe.search.seed}"
+        settings = draw_settings(fit(recipe)[0], draw)
+        recipe = recipe.of_settings(settings, claims=recipe.claims)
+    return replace(recipe, race=Race(margin, drawn))
 
 
 def fit(recipe: Recipe) -> tuple[Recipe, DataInfo]:
@@ -267,6 +307,10 @@ def train(
         plan, notes = plan_grid(recipe, data), []
         if recipe.shard:
             plan = replace(plan, trials=len(share_of(recipe, data)))
+        if recipe.race and plan.settings < 2:
+            raise UsageError(
+                "a race needs settings to compare: given 1; expected a list (--lr 0.1,0.01), or a space and --draw N"
+            )
     else:
         from sweep.search import check_pruner, check_sampler
 

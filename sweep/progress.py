@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.formulas import short_name
-from sweep.hyperparameters import Setting
+from sweep.hyperparameters import Setting, show_value
 from sweep.report import show_metric, sparkline, tell_seconds
 from sweep.space import EpochRecord
 from sweep.wording import count
@@ -25,7 +25,12 @@ from sweep.wording import count
 if TYPE_CHECKING:
     from sweep.ledger import Study
     from sweep.plan import Unit
+    from sweep.racing import Course
     from sweep.study import Start, Summary
+
+
+SHOWN = 5
+"""Settings of a race that are named while they are still in it."""
 
 
 class _Progress:
@@ -43,6 +48,7 @@ class _Progress:
         self.before, self.begin = self.done, time.monotonic()
         self.best: tuple[float, int] | None = None
         self.part: dict[int, float] = {}  # trials' worth of epochs in the units that are in training
+        self.race: Course | None = None
         self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
         if start.done or start.retried:
             resumed = f" ({start.resumable} from a checkpoint)" if start.retried else ""
@@ -76,6 +82,14 @@ class _Progress:
 
     def pruned(self, trials: int) -> None:
         self.done += trials
+
+    def raced(self, course: Course, most: int) -> None:
+        told = len(self.race.looks) if self.race else 0
+        self.race, self.total = course, most
+        for look in course.looks[told:]:
+            self.note(f"{self.study.name}: {look.text}")
+        if course.ended:
+            self.note(f"{self.study.name}: {course.end}")
 
     def tick(self) -> None: ...
 
@@ -117,10 +131,12 @@ class _Progress:
         speed (or `waiting`), what is left, the best so far."""
         rate, left = self.speed()
         share = 100 * (self.done + sum(self.part.values())) / self.total if self.total else 100.0
+        most = "at most " if self.race and not self.race.ended else ""
         parts = [
-            f"{self.done:,} of {count(self.total, 'trial')} done ({share:.0f}% of the training)",
+            f"{self.done:,} of {most}{count(self.total, 'trial')} done ({share:.0f}% of the training)",
+            f"{len(self.race.standing):,} of {count(len(self.race.settings), 'setting')} still in" if self.race else "",
             _per_minute(rate) if rate else waiting,
-            f"{tell_seconds(left, whole=True)} left" if left else "",
+            f"{most}{tell_seconds(left, whole=True)} left" if left else "",
             self.best_text(),
         ]
         return [part for part in parts if part]
@@ -194,7 +210,18 @@ class LiveWatcher(_Progress):
                 Text(sparkline(list(losses)), "yellow"),
                 loss,
             )
-        return Group(head, rows)
+        return Group(head, rows, *self._still_in())
+
+    def _still_in(self) -> list[RenderableType]:
+        """Who is still in a race, the best so far first, once somebody has left."""
+        if self.race is None or not self.race.looks:
+            return []
+        names = self.study.recipe.swept
+        settings = [self.race.settings[place] for place in self.race.standing[:SHOWN]]
+        texts = [", ".join(f"{name} {show_value(of[name])}" for name in names if name in of) for of in settings]
+        more = len(self.race.standing) - len(texts)
+        last = [Text(f"  and {more:,} more", "green")] if more else []
+        return [*(Text(f"  still in: {text}", "green") for text in texts), *last]
 
 
 def _program_name(setting: Setting) -> str:

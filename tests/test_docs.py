@@ -19,7 +19,8 @@ from tests.conftest import RECIPES, SHARED
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND_NAMES = (
-    *("grid", "search", "plan", "resume", "ls", "show", "trial", "export", "import", "recipe", "merge", "dashboard"),
+    *("grid", "search", "race", "plan", "resume", "ls", "show", "trial", "export", "import", "recipe", "merge"),
+    "dashboard",
     *(
         "effect",
         "importance",

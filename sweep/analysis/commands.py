@@ -12,10 +12,10 @@ from sweep.space import Axis, Range
 
 
 def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[Value]], trials: int) -> str:
-    """`sweep grid …` with every flag of the study, the axes of `more` replaced or added, in one line: run in the same
-    results folder it trains what is missing. Empty for a study that was not trained here; a search gets a new name, and
-    asks in its own way for as many `trials`."""
-    if recipe is None or recipe.imported is not None:
+    """`sweep grid …`, or `sweep race …`, with every flag of the study, the axes of `more` replaced or added, in one
+    line: run in the same results folder it trains what is missing. Empty for a study that was not trained here, and a
+    race whose settings were drawn; a search gets a new name, and asks in its own way for as many `trials`."""
+    if recipe is None or recipe.imported is not None or (recipe.race and recipe.race.drawn):
         return ""
     values = {axis.name: _axis(axis) for axis in recipe.axes}
     if recipe.trainer:
@@ -28,7 +28,8 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     else:
         values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
         flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
-    command, name = ("grid", study) if recipe.search is None else ("search", f"{study}-2")
+    grid = "race" if recipe.race else "grid"
+    command, name = (grid, study) if recipe.search is None else ("search", f"{study}-2")
     if recipe.data != "digits" and not recipe.of_function and not recipe.trainer:
         flags.append(f"--data {shlex.quote(recipe.data)}")
     if recipe.data_dir:
@@ -47,6 +48,8 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     named = recipe.trainer and recipe.metric not in METRICS
     if (recipe.direction != usual or named) and (recipe.search is None or not recipe.search.objectives):
         flags.append(f"--direction {recipe.direction}")
+    if recipe.race is not None and recipe.race.margin is not None:
+        flags.append(f"--margin {recipe.race.margin!r}")
     if recipe.search is not None:
         flags += [f"--trials {trials}", *_asking(recipe.search)]
     return f"sweep {command} {' '.join(flags)} --study {name}"

@@ -191,6 +191,12 @@ def _notes(studies: Sequence[Study], tables: Sequence[StudyTable]) -> list[str]:
                 f"{table.name}: some settings were run again; its best is ranked on {seeds_text(roles.fresh)}, "
                 f"its budgets draw from {seeds_text(roles.selecting)}, which selected"
             )
+        if table.race is not None:
+            seeds = seeds_text(table.race.course.common)
+            notes.append(
+                f"{table.name} is a race: settings that left have fewer seeds; pairs are of common "
+                f"seeds, its budgets draw from {seeds}, which all settings have"
+            )
         lost = int((~table.trials["state"].isin(["complete", "waiting", "running"])).sum())
         if lost:
             notes.append(
@@ -233,7 +239,7 @@ def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs
     of a search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did; where
     settings were run again, the trials that selected are drawn from."""
     roles = seed_roles(table)
-    table = table if roles is None else roles.select(table)
+    table = table.even if roles is None else roles.select(table)
     ended = table.trials[table.trials["state"].isin([*FINISHED, "failed"])].sort_values("number")
     whole = (ended["state"] == "complete") & ended[table.metric].notna()
     score = (table.sign * ended[table.metric]).where(whole)

@@ -125,6 +125,8 @@ class Effect:
     """What holds throughout."""
     roles: SeedRoles | None = None
     """Which seeds selected and which judge, where the best settings were run again."""
+    race: str = ""
+    """Of a race, which seeds are compared, in words."""
     data_splits: int = 1
     """Splits of the data that its seeds train on, as of a `StudyTable`."""
 
@@ -186,7 +188,7 @@ def effects(
     all those at the values of `by` as another. margin: which difference does not matter, see `Comparison.margin`."""
     check_margin(table.metric, margin)
     roles = seed_roles(table)
-    trials = comparable(table if roles is None else roles.select(table))
+    trials = comparable(table.even if roles is None else roles.select(table))
     columns = list(dict.fromkeys(column_of(table, name) for name in names))
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
@@ -265,6 +267,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         left_out={str(state): n for state, n in states.items() if state not in FINISHED},
         fixed=dict(table.constant),
         roles=roles,
+        race=table.race.note if table.race else "",
         data_splits=table.data_splits,
     )
 

@@ -59,6 +59,8 @@ class Importance:
     """Why it is not exact."""
     roles: SeedRoles | None = None
     """Which seeds selected and which are fresh, where the best settings were run again: shares are of the former."""
+    race: str = ""
+    """Of a race, which seeds are compared, in words."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def importance(table: StudyTable, pairs: bool = False, scale: str = "auto") -> I
         raise UsageError(f"--scale log: {table.metric} has values of 0 or less; choose raw")
     why_not = _why_not_exact(settings)
     estimate = _estimate if why_not else _exact
-    return replace(estimate(table, settings, log, pairs, why_not), roles=roles)
+    race = table.race.note if table.race else ""
+    return replace(estimate(table, settings, log, pairs, why_not), roles=roles, race=race)
 
 
 def _suits_log(table: StudyTable, mean: Floats) -> bool:
@@ -96,7 +99,7 @@ def _suits_log(table: StudyTable, mean: Floats) -> bool:
 
 
 def _settings(table: StudyTable) -> _Settings:
-    trials = comparable(table)
+    trials = comparable(table.even)
     names = [name for name in table.swept if name in trials and trials[name].nunique(dropna=False) > 1]
     if not names:
         raise UsageError(f"study {table.name!r}: nothing varies among its trained trials, so nothing can matter")

@@ -46,7 +46,10 @@ def seed_roles(table: StudyTable) -> SeedRoles | None:
     """Tells selecting seeds from fresh ones, whatever condition the table meets: by all trials
     of its study, in whatever state. None where all settings share their seeds or the pattern
     is another: no common seed, settings that lack seeds (an interrupted grid), half of the
-    settings on more seeds; or where the table has no number on one of the two sides."""
+    settings on more seeds; or where the table has no number on one of the two sides; nor in
+    a race, which says itself who got more seeds, and why."""
+    if table.race is not None:  # its later seeds select, too
+        return None
     trials = table.trials if table.unfiltered is None else table.unfiltered
     there = trials[["setting", "seed"]].drop_duplicates()
     settings = there["setting"].nunique()

@@ -52,7 +52,8 @@ class SettingsBoard:
     """One row per setting. Columns: rank (empty where it has none), number (its first trial), the
     swept ones, n (complete trials), mean, low, high (95% interval of the mean; NaN with one seed),
     best, worst, sd (over seeds), diverged, failed, pruned (trials), tied (whether it cannot be told
-    from the first; False where nothing is judged), then means of other metrics. With `roles` also
+    from the first; False where nothing is judged; of a race, whether it is still in), left (of a
+    race, why it is not), then means of other metrics. With `roles` also
     selected and selected_n (mean and complete trials on the selecting seeds) and again (whether it
     was run again: then all else is of the fresh seeds alone, and its rank is among those)."""
     selected: pd.Series | None
@@ -130,15 +131,19 @@ def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     complete = table.complete
     rows = _count_states(table, trials, complete)
     lost = rows["_lost"].to_numpy(float)
-    by = pd.DataFrame(
-        {"group": rows["_group"], "lost": lost, "value": table.sign * rows["_value"], "n": rows["number"]}
-    )
-    rows = rows.loc[by.sort_values(["group", "lost", "value", "n"], na_position="last").index]
+    race = table.raced
+    stayed = np.zeros(len(rows)) if race is None else np.array([-race.seeds(code) for code in rows.index], float)
+    by = pd.DataFrame({"group": rows["_group"], "lost": lost, "stayed": stayed, "value": table.sign * rows["_value"]})
+    by["n"] = rows["number"]
+    rows = rows.loc[by.sort_values(["group", "lost", "stayed", "value", "n"], na_position="last").index]
     selected_code = rows.index[0] if len(rows) and rows["_group"].iloc[0] == 0 else None
     rows["tied"] = False
     if selected_code is not None:
         rivals = rows.index[(rows["_group"] == 0) & (rows["_lost"] == rows["_lost"].iloc[0])]
-        apart = _told(complete, table.metric, table.sign, rivals, selected_code)
+        if race is None:
+            apart = _told(complete, table.metric, table.sign, rivals, selected_code)
+        else:  # it has told already, at every look: to judge once more would err once more
+            apart = np.array([code not in race.standing for code in rivals])
         if apart is not None:
             rows.loc[rivals, "tied"] = ~apart
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
@@ -146,6 +151,8 @@ def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     expected = [] if table.adaptive else _expected(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
     tests = {} if selected_code is None else _tests(table, selected_code)
+    if table.race is not None:
+        rows["left"] = [table.race.out(code) for code in rows.index]
     tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
     return SettingsBoard(
         table=table,
@@ -330,8 +337,10 @@ def fresh_score(board: SettingsBoard, again: StudyTable) -> Fresh | None:
 
 def settings_table(board: SettingsBoard) -> pd.DataFrame:
     """The rows with their fixed columns, as they are exported: the first trial's number is `trial`. Where settings were
-    run again, four more at the end: selected, selected_n, again and sd (over seeds)."""
+    run again, four more at the end: selected, selected_n, again and sd (over seeds); of a race one more:
+    left, why it is no longer in."""
     measured = ["n", "mean", "low", "high", "best", "worst", *_COUNTED, "tied"]
     more = [] if board.roles is None else ["selected", "selected_n", "again", "sd"]
+    more += ["left"] if "left" in board.rows else []
     names = ["rank", "number", *board.table.swept, *measured, *more]
     return board.rows[names].rename(columns={"number": "trial"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
+from sweep.analysis.racing import Racing, read_racing
 from sweep.analysis.statistics import is_loss
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
@@ -47,6 +48,8 @@ class StudyTable:
     """Whether a user's own function or command trained it."""
     adaptive: bool = False
     """Whether settings were chosen by the results of others."""
+    race: Racing | None = None
+    """Who is still in, of a race."""
     objectives: Objectives = ()
     """Columns of a search with several, each with its direction; then the trials have a column front."""
     unfiltered: pd.DataFrame | None = None
@@ -66,6 +69,19 @@ class StudyTable:
     """What a user's own code, or another tool, reported beside the metric, but for test scores."""
     shard: str = ""
     """Of a study that is one machine's share of a grid: which, such as shard 3 of 8."""
+
+    @property
+    def raced(self) -> Racing | None:
+        """The race, where this table is ranked on what decides it; settings have unequal seeds either way."""
+        race = self.race
+        return race if race and (race.metric, race.direction) == (str(self.metric), self.direction) else None
+
+    @property
+    def even(self) -> StudyTable:
+        """The study on seeds that all settings have: of a race, those of the first look; else as it is."""
+        if self.race is None:
+            return self
+        return replace(self, trials=self.trials[self.trials["seed"].isin(self.race.course.common)])
 
     @property
     def free(self) -> bool:
@@ -157,6 +173,7 @@ def study_table(
         imported=study.recipe.imported is not None,
         own=study.recipe.trainer is not None,
         adaptive=search is not None and search.sampler not in ("random", "qmc"),
+        race=read_racing(ledger, study, trials),
         objectives=objectives,
         unfiltered=trials if where else None,
         data_splits=_splits(study.recipe),

@@ -2,6 +2,7 @@
 
 base       the application, and what its commands share
 train      grid, search, plan, resume
+race       race
 read       ls, show, trial
 exporting  export
 answers    effect, importance, check
@@ -34,7 +35,7 @@ from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
 _MODULES = (
-    *("train", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
+    *("train", "race", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
     *("layer", "function", "importing", "recipes", "dashboard", "merging", "upkeep"),
 )
 

@@ -70,9 +70,11 @@ def units(
     speeds: Speeds | None = None,
     kind: str = "cpu float32",
     split_of: Callable[[int], int] = lambda _: 0,
+    whole: bool = False,
 ) -> list[Unit]:
     """The trials as units of work, the longest first. lanes: at most so many in each, instead of the planner's choice;
-    split_of: gives the split of a seed: a program trains on one.
+    split_of: gives the split of a seed: a program trains on one; whole: few trials of each cohort are to be trained, so
+    that halves of them would take nearly as long as the whole: none is cut while there is one for each worker.
 
     Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
     A user's own function or command trains one trial at a time, in their order.
@@ -89,7 +91,7 @@ def units(
             last, key = trial.setting, program_key(trial.setting)
         cohorts.setdefault((key, split_of(trial.seed), place), []).append(trial)
     out: list[tuple[float, Unit]] = []
-    share = least_programs(len(cohorts), jobs)
+    share = 1 if whole and len(cohorts) >= jobs else least_programs(len(cohorts), jobs)
     for (_, split, place), members in cohorts.items():
         program = {name: value for name, value in members[0].setting.items() if name in PROGRAM}
         if program["model"] != "function":  # a path has no minibatch to share; its row lies by its number

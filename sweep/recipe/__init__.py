@@ -9,6 +9,7 @@ units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
 search    the section [search]
 shard     a share of its trials, for one of several machines
+race      what makes it a race
 claims    what is expected to come out
 equal     values that train the same, taken once
 tasks     what a recipe is where its target is a number
@@ -36,6 +37,7 @@ from sweep.recipe.keys import (
 )
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
+from sweep.recipe.race import Race
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.shard import Shard, parse_shard
@@ -62,6 +64,7 @@ __all__ = [
     "Claim",
     "Imported",
     "InPercent",
+    "Race",
     "Recipe",
     "Search",
     "Shard",

@@ -28,6 +28,7 @@ from sweep.recipe.claims import Claim, seeds_needed
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
 from sweep.recipe.own import Trainer, own_axes
+from sweep.recipe.race import Race
 from sweep.recipe.search import Search
 from sweep.recipe.shard import Shard
 from sweep.space import UNWATCHED, Axis, Grid, Range, Watch, setting_key
@@ -59,6 +60,8 @@ class Recipe:
     watch: Watch = UNWATCHED
     """What is measured beside the epochs' numbers while its trials train."""
     search: Search | None = None
+    race: Race | None = None
+    """Where settings are trained with further seeds only as long as they may be the best."""
     settings: tuple[Setting, ...] = ()
     """Where they are listed one by one, all of them; the axes then are the values that occur."""
     confirms: str | None = None
@@ -155,7 +158,8 @@ class Recipe:
     def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
         """This recipe with settings listed one by one in place of its space, and with other changes."""
         axes = axes_of(settings) if self.trainer is None else own_axes(settings)
-        listed = {"axes": axes, "settings": tuple(settings), "search": None, "shard": None, "claims": ()}
+        unlike: dict[str, Any] = {"search": None, "race": None, "shard": None, "claims": ()}
+        listed = {"axes": axes, "settings": tuple(settings)} | unlike
         return replace(self, **{**listed, **changes})
 
     def listed(self, name: str) -> tuple[Value, ...]:
@@ -206,7 +210,7 @@ class Recipe:
 
     def as_written(self) -> dict[str, Any]:
         """The recipe as a file of it would say it, wherever that lies."""
-        plain = {key: value for key, value in self.to_dict().items() if key not in ("folder", "shard")}
+        plain = {key: value for key, value in self.to_dict().items() if key not in ("folder", "shard", "race")}
         if self.trainer and self.trainer.kind == "train":
             plain["train"] = str(Path(self.trainer.folder) / self.trainer.text)
         return plain
@@ -229,6 +233,7 @@ class Recipe:
             **({"settings": [*map(stored, self.settings)]} if self.settings else {}),
             "space": space,
             **({"search": self.search.to_dict()} if self.search else {}),
+            **({"race": self.race.to_dict()} if self.race else {}),
             **self._claims(),
         }
 
@@ -237,8 +242,8 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """What decides which trials there are and what their numbers mean: not where the data lie, nor what is watched,
-        nor the ranking (but for a search, which goes by it)."""
-        ranking = () if self.search else ("direction",) if self.trainer else ("metric", "direction")
+        nor the ranking (but for a search and a race, which go by it)."""
+        ranking = () if self.search or self.race else ("direction",) if self.trainer else ("metric", "direction")
         other = (*WATCHED, "data_dir", "folder", "claims", *ranking)
         return {key: value for key, value in self.to_dict().items() if key not in other}
 
@@ -358,6 +363,8 @@ class Recipe:
             return False
         if not set(self.seeds) >= set(smaller.seeds) or self.confirms != smaller.confirms:
             return False
+        if (self.race or smaller.race) and not self._races_on(smaller):
+            return False
         if any(self.split_of(seed) != smaller.split_of(seed) for seed in smaller.seeds):
             return False
         if self.settings or smaller.settings:
@@ -376,6 +383,14 @@ class Recipe:
             elif not new >= old or (name == "loss" and new != old):
                 return False
         return True
+
+    def _races_on(self, smaller: Recipe) -> bool:
+        """Whether a race of `smaller` can go on as this one: a race by the same metric, as long, its first seeds the
+        same; a study that is no race cannot become one, nor the other way round."""
+        if self.race is None or smaller.race is None or self.budget() != smaller.budget():
+            return False
+        by, before = (self.metric, self.direction), (smaller.metric, smaller.direction)
+        return by == before and self.seeds[: len(smaller.seeds)] == smaller.seeds
 
 
 def _told(name: str, value: object) -> str:
@@ -398,6 +413,8 @@ def _conditions(name: str) -> list[str]:
 
 
 def _flatten(table: Mapping[str, Any]) -> dict[str, Any]:
-    tables = ("space", "search")
-    search = {f"search.{key}": value for key, value in table.get("search", {}).items()}
-    return {**{key: value for key, value in table.items() if key not in tables}, **table["space"], **search}
+    tables = ("space", "search", "race")
+    flat: dict[str, Any] = {key: value for key, value in table.items() if key not in tables} | table["space"]
+    flat |= {f"search.{key}": value for key, value in table.get("search", {}).items()}
+    race = {f"race.{key}": value for key, value in table["race"].items()} | {"race": True} if "race" in table else {}
+    return {**flat, **race}

@@ -30,6 +30,7 @@ from sweep.recipe.own import (
     read_own_axis,
     read_trainer,
 )
+from sweep.recipe.race import read_race
 from sweep.recipe.search import aim_metric, read_search
 from sweep.recipe.shard import parse_shard
 from sweep.space import Axis, Grid, Watch
@@ -72,9 +73,10 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
         imported = imported_from_dict(table["imported"])
         plain = {key: table[key] for key in ("data", "metric", "direction")}
         return Recipe(**plain, seeds=tuple(table["seeds"]), imported=imported, claims=claims)
-    plain = {key: value for key, value in table.items() if key not in ("confirms", "claims", "shard")}
+    plain = {key: value for key, value in table.items() if key not in ("confirms", "claims", "shard", "race")}
     shard = parse_shard(table["shard"], "ledger: ") if "shard" in table else None
-    return replace(_build(plain, {}, "ledger"), confirms=table.get("confirms"), shard=shard, claims=claims)
+    confirms, race = table.get("confirms"), read_race(table.get("race"))
+    return replace(_build(plain, {}, "ledger"), confirms=confirms, shard=shard, race=race, claims=claims)
 
 
 def _load(path: Path | None, flags: Mapping[str, str], search: Mapping[str, Any] | None) -> Recipe:

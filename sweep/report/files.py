@@ -82,15 +82,41 @@ def one_kind_a_column(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _csv(frame: pd.DataFrame) -> str:
     """Floats in the shortest form that reads back to the same number; text that a spreadsheet would run is quoted."""
+    import pandas as pd
+
     buffer = io.StringIO()
-    _plain(frame).map(_safe).to_csv(buffer, index=False, lineterminator="\n")
+    for start in range(0, max(len(frame), 1), _ROWS):
+        part = frame.iloc[start : start + _ROWS]
+        texts = pd.DataFrame({place: _texts(part.iloc[:, place]) for place in range(part.shape[1])}, dtype=object)
+        texts.set_axis(part.columns, axis=1).to_csv(buffer, index=False, header=not start, lineterminator="\n")
     return buffer.getvalue()
 
 
+def _texts(column: pd.Series) -> list[Any]:
+    """A column's cells as they are written: booleans as true and false, which every spreadsheet and pandas read
+    back."""
+    if column.dtype == "float64":
+        return [repr(cell) if math.isfinite(cell) else None for cell in column.tolist()]
+    if column.dtype == "int64":
+        return column.tolist()
+    return [_safe(cell) for cell in column.astype(object)]
+
+
 def _safe(cell: Any) -> Any:
-    if isinstance(cell, float) and not isinstance(cell, bool):
+    if type(cell) is str:
+        return f"'{cell}" if cell.startswith(_RUN) else cell
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
         return repr(float(cell)) if math.isfinite(cell) else None
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r")) else cell
+    return cell
+
+
+_ROWS = 20_000
+"""Rows that are made text at a time."""
+
+_RUN = tuple("=+-@\t\r")
+"""What text begins with that a spreadsheet would run."""
 
 
 def to_json(frame: pd.DataFrame) -> str:
@@ -128,8 +154,3 @@ def _markdown(frame: pd.DataFrame) -> str:
     ]
     lines = [list(frame.columns), ["---"] * len(frame.columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Booleans as true and false, which every spreadsheet and pandas read back."""
-    return frame.astype(object).map(lambda cell: str(cell).lower() if isinstance(cell, bool) else cell)

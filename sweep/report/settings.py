@@ -55,6 +55,8 @@ def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
     columns |= {name: [show_value(plain(value)) for value in rows[name]] for name in board.table.swept}
     columns |= show_measured(board, rows)
     columns |= {name: [str(value) if value else "" for value in rows[name]] for name in counted}
+    if "left" in rows:
+        columns["left the race"] = rows["left"].tolist()
     table = Columns()
     for name in columns:
         style = {"diverged": "red", "failed": "red", "pruned": "yellow"}.get(name)
@@ -165,10 +167,19 @@ def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
 
 def meaning(board: SettingsBoard, fresh: Fresh | None) -> list[str]:
     """What the ranks are worth, as plain sentences."""
-    lines = [_again(board), _ties(board), _lost(board), _expected(board), _luck(board, fresh)]
+    lines = [*_race(board), _again(board), _ties(board), _lost(board), _expected(board), _luck(board, fresh)]
     if board.seeds > 1:
         lines.append(covers(board.table.data_splits))
     return [text for text in lines if text]
+
+
+def _race(board: SettingsBoard) -> list[str]:
+    """How a race went, and what it is worth."""
+    race = board.table.race
+    if race is None:
+        return []
+    other = f"It was decided by {race.metric}: by {board.table.metric}, settings have unequal seeds."
+    return [race.state, race.worth if board.table.raced else other] if race.course.looks else [race.state]
 
 
 def _again(board: SettingsBoard) -> str:
@@ -188,7 +199,7 @@ def _again(board: SettingsBoard) -> str:
 
 def _ties(board: SettingsBoard) -> str:
     rows = board.compared
-    if board.selected is None or len(rows) < 2:
+    if board.selected is None or len(rows) < 2 or board.table.raced:
         return ""
     most, kind = int(rows["n"].max()), "seed" if board.roles is None else "fresh seed"
     if most < 2 and board.table.exact:

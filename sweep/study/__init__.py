@@ -6,6 +6,7 @@ opening      a study by its name: made, opened, grown or refused
 speeds       how fast this machine is
 loop         units handed to workers, their records to the ledger
 generations  what a search trains: a generation at a time, from rung to rung
+race         what a race trains: block by block, who is still in
 running      one run: take stock, ask, plan, train, record, tell
 again        a finished trial trained again
 taking       a trial's network as a model, checked against the ledger

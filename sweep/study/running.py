@@ -24,6 +24,7 @@ from sweep.speed import recall
 from sweep.streams import heed
 from sweep.study.generations import generations, make_pruned_training
 from sweep.study.loop import Loop, checkpoints
+from sweep.study.race import rounds
 from sweep.study.speeds import data_request, precision_note, speed_kind
 from sweep.study.watching import Start, Summary, Watcher
 from sweep.workers import Pool
@@ -92,7 +93,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
         watcher.started(study, start)
         if trains:
             windows = generations(ledger, study, data, watcher)
-            if not study.recipe.search:
+            if study.recipe.race:
+                windows = rounds(ledger, study, watcher)
+            elif not study.recipe.search:
                 share = share_of(study.recipe, data) if study.recipe.shard else None
                 windows = _windows(itertools.islice(_left(study.recipe.grid, known, options.retry_failed, share), room))
             devices = options.devices[:room]
@@ -111,7 +114,9 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     ledger.add(study, window)
 
                     def make(trials: list[Trial], saved: list[Saved] = saved) -> list[Unit]:
-                        return units(trials, data, jobs, options.lanes, saved, speeds, kind, study.recipe.split_of)
+                        recipe = study.recipe
+                        whole = recipe.race is not None
+                        return units(trials, data, jobs, options.lanes, saved, speeds, kind, recipe.split_of, whole)
 
                     if train is not None:
                         train(window, make)
@@ -120,7 +125,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
                     else:
                         loop.train(make(window[:room]))
                     room -= len(window)
-                    if loop.stopping or room <= 0:
+                    if loop.stopping or (options.max_trials is not None and room <= 0):
                         break
                 study = ledger.study(study.name)
                 stopped = loop.stopping or (stopped if room <= 0 else "")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sweep.ledger import Study
 from sweep.plan import Unit
+from sweep.racing import Course
 from sweep.space import EpochRecord
 
 
@@ -65,6 +66,9 @@ class Watcher(Protocol):
     def pruned(self, trials: int) -> None:
         """So many trials have been stopped early."""
 
+    def raced(self, course: Course, most: int) -> None:
+        """A race has come so far; most: trials that it has and may still take."""
+
     def note(self, text: str) -> None:
         """Something worth a line, in words."""
 
@@ -97,6 +101,9 @@ class Quiet:
         pass
 
     def pruned(self, trials: int) -> None:
+        pass
+
+    def raced(self, course: Course, most: int) -> None:
         pass
 
     def note(self, text: str) -> None:

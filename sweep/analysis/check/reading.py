@@ -96,13 +96,15 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
     if isinstance(table.metric, InPercent):  # what is remarked on is told in shares of 1
         trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
+    stayed = trials["setting"].map(table.race.seeds) if table.race else 0  # those that are in a race come first
     codes = combine_codes([encode_levels(trials[name])[0] + 1 for name in swept], len(trials))
-    trials = trials.assign(setting=codes)
+    trials = trials.assign(setting=codes, stayed=stayed)
     groups = trials.groupby("setting")["value"]
     lost = groups.count() < groups.size()
     settings = trials.drop_duplicates("setting").set_index("setting")[["number", *swept]]
     settings = settings.assign(mean=groups.mean().where(~lost), sd=groups.std(), n=groups.size())
-    order = (table.sign * settings["mean"]).sort_values(kind="stable").index
+    by = pd.DataFrame({"stayed": -trials.groupby("setting")["stayed"].first(), "mean": table.sign * settings["mean"]})
+    order = by.sort_values(["stayed", "mean"], kind="stable").index
     return Reading(table, epochs, recipe, trials, settings.loc[order].reset_index(names="code"))
 
 

@@ -114,12 +114,15 @@ def is_percent(metric: str) -> bool:
 
 
 def on_selecting_seeds(draw: Callable[..., Picture]) -> Callable[..., Picture]:
-    """A picture of a study in which a few settings were run again on fresh seeds: of the seeds that all settings have,
-    with a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
+    """A picture of a study in which a few settings were run again on fresh seeds, or of a race: of the seeds that all
+    settings have, with a note that says so. One mean over both would flatter whoever was chosen (see `seeds`)."""
 
     @functools.wraps(draw)
     def drawn(table: StudyTable, *args: Any, **more: Any) -> Picture:
         roles = seed_roles(table)
+        if table.race is not None:
+            picture = draw(table.even, *args, **more)
+            return replace(picture, notes=(*picture.notes, table.race.note))
         if roles is None:
             return draw(table, *args, **more)
         picture = draw(roles.select(table), *args, **more)

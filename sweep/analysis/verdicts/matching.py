@@ -91,7 +91,7 @@ def subtract(x: Floats, y: Floats) -> Floats:
 def choose_trials(table: StudyTable, claim: Claim) -> Trials:
     """The finished trials of a study that a claim is about. Raises UsageError for what is not there."""
     roles = seed_roles(table)
-    trials = select_finished(table if roles is None else roles.select(table))
+    trials = select_finished(table.even if roles is None else roles.select(table))
     for name, values in claim.where:
         column = find_column(table, name, claim)
         for value in values:

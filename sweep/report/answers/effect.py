@@ -48,7 +48,14 @@ def _effect_parts(effect: Effect) -> list[RenderableType]:
     head = Text.assemble(
         ("Effect of "), (effect.name, "bold"), f" on {effect.metric} ({way} is better), study {effect.study}"
     )
-    parts: list[RenderableType] = [head, Text(_explain_matching(effect), "dim"), Text(), _level_table(effect), Text()]
+    parts: list[RenderableType] = [
+        head,
+        Text(_explain_matching(effect), "dim"),
+        *([Text(effect.race, "dim")] if effect.race else []),
+        Text(),
+        _level_table(effect),
+        Text(),
+    ]
     tuned = effect.others or effect.averaged
     for sentence in sentences(effect):
         parts.append(Text(sentence, "bold" if sentence == headline(effect) else ""))
@@ -215,7 +222,7 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "metric": effect.metric,
         "direction": effect.direction,
         "verdict": effect.verdict,
-        "text": [*sentences(effect), *tuned_sentences(effect), holds_for(effect)],
+        "text": [*sentences(effect), *tuned_sentences(effect), holds_for(effect), *filter(None, [effect.race])],
         "common_cells": effect.common,
         "reference": plain(effect.reference),
         "why": effect.why,

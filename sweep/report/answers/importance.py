@@ -54,7 +54,7 @@ def importance_method(importance: Importance) -> str:
 
 def importance_sentences(importance: Importance) -> list[str]:
     """What must be known beside the shares."""
-    out = []
+    out = [importance.race] if importance.race else []
     if (roles := importance.roles) is not None:
         again = f"{count(len(roles.chosen), 'setting')} {'was' if len(roles.chosen) == 1 else 'were'} run again"
         shared = f"Over {seeds_text(roles.selecting)}, which all settings share"
