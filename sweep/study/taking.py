@@ -18,6 +18,7 @@ from sweep.machine import versions
 from sweep.space import EpochRecord, Trial
 from sweep.study.again import check_data, first_difference, stored_epochs
 from sweep.study.loop import checkpoints
+from sweep.study.moving import fingerprint_of
 from sweep.study.opening import check_trains
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def load_source(study: Study) -> Source:
     """The data of a study. Raises UsageError if they are not those it was trained on."""
     recipe = study.recipe
     source = load(recipe.data, recipe.data_dir, recipe.split_seed)
-    check_data(study, source.fingerprint())
+    check_data(study, fingerprint_of(recipe, source))
     return source
 
 
