@@ -18,6 +18,7 @@ from sweep.hyperparameters import canonical, restored, stored
 from sweep.recipe import load_recipe, recipe_from_dict
 from sweep.space import program_key, setting_key
 from tests.networks import write
+from tests.processes import finished, kill, numbers, query, start, table, wait_for
 from tests.test_cli_errors import refused  # noqa: F401
 
 
@@ -34,9 +35,8 @@ def nets(tmp_path, monkeypatch):
 
 def recipe_of(name: str, **flags: str):
     """A recipe of a network; names that are not sweep's are the constructor's."""
-    return load_recipe(
-        None, {"model": f"nets.py:{name}", **{key.replace("set_", "set "): v for key, v in flags.items()}}
-    )
+    given = {key.replace("set_", "set "): text for key, text in flags.items()}
+    return load_recipe(None, {"model": f"nets.py:{name}", **given})
 
 
 @pytest.mark.usefixtures("nets")
@@ -45,9 +45,7 @@ def test_a_constructor_says_what_can_be_swept():
     census = recipe.grid.census
     assert (census.settings, census.cohort_count) == (4 * 3, 4 * 2)  # beta1 means nothing to sgd, and decides no shape
     setting = next(recipe.grid.settings())
-    assert {name: setting[name] for name in ("act", "norm", "p", "width")} == dict(
-        act="relu", norm=False, p=0.0, width=8
-    )
+    assert [*setting.items()][-4:] == [("act", "relu"), ("norm", False), ("p", 0.0), ("width", 8)]
     assert not {"hidden", "depth", "batch_norm", "init", "dropout"} & setting.keys()
     assert "in_shape" not in setting
     assert restored(json.loads(setting_key(setting))) == setting
@@ -64,12 +62,10 @@ def test_a_constructor_says_what_can_be_swept():
     assert len([*ranged.grid.settings()]) == 3 * 3 * 2
 
 
-def test_names_of_the_built_in_nets_are_the_users_own(nets):
-    (nets_file := os.path.join(os.getcwd(), "other.py"))
-    with open(nets_file, "w") as file:
-        file.write(
-            "class Net:\n    def __init__(self, depth: float = 0.0, dropout: str = 'a', growth: int = 16): ...\n"
-        )
+def test_names_of_the_built_in_nets_are_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    init = "def __init__(self, depth: float = 0.0, dropout: str = 'a', growth: int = 16): ..."
+    (tmp_path / "other.py").write_text(f"class Net:\n    {init}\n")
     recipe = load_recipe(None, {"model": "other.py:Net", "depth": "0,1.5", "dropout": "a,b"})
     settings = [*recipe.grid.settings()]
     assert [(one["depth"], one["dropout"], one["growth"]) for one in settings] == [
@@ -242,7 +238,7 @@ def test_a_setting_that_cannot_be_constructed_fails_alone(sweep, tmp_path):
     grid = ("--model", "nets.py:Fussy", "--set", "width=4,5,6", "--seeds", 2, "--epochs", 1)
     plan = sweep("plan", *grid).stdout
     assert "no such network, so its trials will fail: ArithmeticError: five will not do (1 cohort)" in plan
-    sweep("grid", *grid, "--study", "fussy")
+    sweep("grid", *grid, "--study", "fussy", code=1)
     states = query(tmp_path / "results" / "sweep.db", "SELECT setting, state, reason FROM trials")
     assert [(json.loads(setting)["width"], state) for setting, state, _ in sorted(states)] == [
         *[(4, "complete")] * 2,
@@ -261,7 +257,7 @@ def test_killed_resumed_and_with_code_that_has_changed(sweep, tmp_path):
     database = tmp_path / "results" / "sweep.db"
     done = finished(database)
     process = start(tmp_path, *grid, "--study", "killed", "--jobs", 2, env=os.environ | env)
-    wait_for(lambda: finished(database) > done or process.poll() is not None)
+    wait_for(lambda: finished(database) > done, process)
     kill(process.pid)
     process.communicate()
     sweep("resume", "killed", "--lanes", 3)
@@ -276,5 +272,6 @@ def test_killed_resumed_and_with_code_that_has_changed(sweep, tmp_path):
     moved.mkdir()
     (moved / "nets.py").write_text(file.read_text())
     file.unlink()
-    assert "no such file" in sweep("resume", "whole", code=2).stderr
-    sweep(*longer, "--study", "whole", cwd=moved)
+    assert "no such file" in sweep("reproduce", "whole", 0, code=2).stderr
+    assert "0 left" in sweep(*longer, "--study", "whole", cwd=moved).stderr
+    assert "identical" in sweep("reproduce", "whole", 0).stdout

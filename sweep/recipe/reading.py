@@ -255,7 +255,9 @@ def _network(table: Mapping[str, Any], flags: Mapping[str, str], file: str) -> N
     """The user's network that a recipe names, if it names one; what a file names lies beside it, or else in the current
     folder. Raises UsageError where it does not stand alone."""
     space = table.get("space", {})
-    listed = [value for place in (table, space) if isinstance(place, Mapping) for value in [place.get("model")]]
+    settings = table.get("settings")
+    first = settings[0] if isinstance(settings, list | tuple) and settings else {}
+    listed = [place.get("model") for place in (table, space, first) if isinstance(place, Mapping)]
     given = flags.get("model") or next((value for value in listed if value is not None), None)
     names = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
     if not isinstance(names, list) or not any(map(is_own, names)):
@@ -297,9 +299,10 @@ def _check_network(
                 own[one.name] = Axis(one.name, (one.default,), one.row)
     order = [key for key in entries if key in own or any(axis.name == key for axis in axes)]
     found = {axis.name: axis for axis in axes} | own
-    model = Axis("model", (network.text,), MODEL)
+    within = any("model" in values for values in plain.get("settings", ()))
+    model = [] if within else [Axis("model", (network.text,), MODEL)]
     names = [*order, *(key for key in own if key not in order)]
-    return plain | {"network": network}, [model, *(found[name] for name in names)]
+    return plain | {"network": network}, [*model, *(found[name] for name in names)]
 
 
 def _entries(
