@@ -103,6 +103,14 @@ def predict(
         ),
     ] = None,
     data_dir: DataDir = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="FILE.py:NAME",
+            help="The code of a model of your own network; no code is run that is not named here. An .onnx needs none.",
+        ),
+    ] = None,
 ) -> None:
     """Answer rows with a model that was written: of each the class, its probability, and that of every class.
 
@@ -115,7 +123,7 @@ def predict(
 
     if output != "-":
         check_target(output, SUFFIXES)
-    loaded = models.read(file)
+    loaded = models.read(file, network)
     about = loaded.about["data"]
     split = (about["split_seed"], about["split"]) if about["name"] == data else (0, 0)
     rows = read_rows(data, part, loaded.shape, data_dir, *split)

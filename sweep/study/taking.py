@@ -163,6 +163,7 @@ def _describe(
             "split_seed": recipe.split_seed,
             "split": recipe.split_of(row["seed"]),
         },
+        **({"network": recipe.network.fingerprint()} if recipe.network else {}),
         "shape": list(info.shape),
         "classes": list(info.class_names),
         "versions": versions(),
