@@ -124,7 +124,7 @@ def test_lanes_train_as_torch_does(nets, digits, name):
 
 
 @pytest.mark.usefixtures("nets")
-@pytest.mark.parametrize("name", ["Mlp", "Cnn", "Skip", "Drops"])
+@pytest.mark.parametrize("name", ["Mlp", "Cnn", "Skip", "Scales", "Drops"])
 def test_a_trial_has_the_same_bits_alone_in_lanes_and_resumed(digits, name, tmp_path):
     flags = {"set_p": "0.3", "set_norm": "on"} if name == "Mlp" else {}
     trials = [*recipe_of(name, lr="0.01,0.003", seeds="2", epochs="2", batch_size="256", **flags).grid.trials()]
@@ -146,6 +146,25 @@ def test_a_trial_has_the_same_bits_alone_in_lanes_and_resumed(digits, name, tmp_
         resumed = Training([trials[3], trials[1]], small, Saver(tmp_path, "data", file))
         for records, expected in zip(resumed, together, strict=True):
             assert [record._replace(seconds=0) for record in records] == [expected[3], expected[1]]
+
+
+@pytest.mark.usefixtures("nets")
+def test_vmap_is_tried_only_where_it_can_tell_trials_apart_and_used_only_where_it_has_their_bits(digits):
+    def form(name: str):
+        return form_of(next(recipe_of(name).grid.settings()), (1, 8, 8), 10)
+
+    assert (form("Scales").chain, form("Scales").maps) == (None, True)
+    assert (form("Skip").maps, form("Drops").maps, form("Mlp").maps) == (True, False, False)
+    trials = [*recipe_of("Scales", lr="0.01,0.003", seeds="2").grid.trials()]
+    whole = Program([trial.setting for trial in trials], [trial.seed for trial in trials], digits).whole
+    rows = torch.randn(4, 32, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    kept = [block.value.clone() for block in whole.parameters.blocks.values()]
+    trusted = whole.is_trusted(rows.shape[1:], True)
+    assert all(map(torch.equal, kept, [block.value for block in whole.parameters.blocks.values()]))
+    upstream = torch.randn(4, 10, 32, generator=torch.Generator().manual_seed(2))
+    mapped, each = (whole._try(rows, upstream, True, mapped) for mapped in (True, False))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mapped, each, strict=True))
+    assert not trusted or all(map(torch.equal, mapped, each))
 
 
 @pytest.mark.usefixtures("nets")

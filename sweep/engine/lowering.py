@@ -14,7 +14,7 @@ from sweep import nets
 from sweep.data import Split
 from sweep.engine import images, layers
 from sweep.engine.blocks import Dense, Residual
-from sweep.engine.forms import form_of
+from sweep.engine.forms import Form, form_of
 from sweep.engine.layers import Layer, Rates
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
@@ -59,7 +59,7 @@ def lower(
     found = form_of(first, shape, classes)
     if found.chain is None:
         modules = [nets.build(first, shape, classes, stream(seed, "init")) for seed in seeds]
-        return _lower_whole(modules, seeds, classes, dtype, device, low)
+        return lower_whole(modules, seeds, classes, found, dtype, device, low)
     drawn = {seed: nets.build(first, shape, classes, stream(seed, "init")).state_dict() for seed in {*seeds}}
     stacked = _stack([drawn[seed] for seed in seeds], dtype, device)
     trained = {f"{name}.{of}" for name, layer in found.chain for of, _ in layer.named_parameters()}
@@ -90,8 +90,14 @@ def _stack(states: Sequence[dict[str, Tensor]], dtype: torch.dtype, device: torc
     }
 
 
-def _lower_whole(
-    modules: list[nn.Module], seeds: Sequence[int], classes: int, dtype: torch.dtype, device: torch.device, low: bool
+def lower_whole(
+    modules: list[nn.Module],
+    seeds: Sequence[int],
+    classes: int,
+    form: Form,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    low: bool = False,
 ) -> Lowered:
     """Lanes of whole modules, what they train as parameters, all else that they hold as buffers."""
     held = [dict([*module.named_parameters(), *module.named_buffers()]) for module in modules]
@@ -104,7 +110,7 @@ def _lower_whole(
         raise UsageError(f"{type(modules[0]).__name__} has no parameter that is trained; expected one at least")
     parameters = Parameters({name: stacked[name] for name in trained})
     buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
-    whole = Whole(modules, seeds, parameters, buffers, classes, low)
+    whole = Whole(modules, seeds, parameters, buffers, classes, low, form)
     return Lowered([whole], parameters, buffers, [], whole)
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sweep import nets
-from sweep.engine.forms import form_of
+from sweep.engine.forms import Form, form_of
+from sweep.engine.lowering import lower_whole
 from sweep.engine.streams import stream
 from sweep.errors import SweepError
 from sweep.hyperparameters import Setting
@@ -58,15 +59,31 @@ def size_of(setting: Setting, shape: tuple[int, ...], classes: int) -> dict[str,
     except Exception as error:
         return {"error": first_line(error)}
     trained = [parameter.numel() for parameter in net.parameters() if parameter.requires_grad]
-    form = "lanes" if found.chain is not None else "alone"
+    form, why = "lanes" if found.chain is not None else "alone", found.why
+    if found.maps:
+        form = "vmap" if _maps(setting, shape, classes, found) else form
+        why += ", and vmap does not give it the bits of a trial alone" if form == "alone" else ""
     return {
         "parameters": sum(trained),
         "activations": count.activations // ROWS,
         "work": max(count.work // ROWS, sum(trained)),
         "form": form,
-        "why": found.why,
+        "why": why,
         "norm": any(isinstance(layer, nn.BatchNorm1d) for layer in net.modules()),
     }
+
+
+def _maps(setting: Setting, shape: tuple[int, ...], classes: int, found: Form) -> bool:
+    """Whether vmap over a few lanes gives the bits that each has alone."""
+    seeds = range(LANES)
+    modules = [nets.build(setting, shape, classes, stream(seed, "probe")) for seed in seeds]
+    whole = lower_whole(modules, seeds, classes, found).whole
+    assert whole is not None
+    return all(whole.is_trusted((BATCH, *shape), training) for training in (True, False))
+
+
+LANES, BATCH = 4, 32
+"""On which vmap is tried."""
 
 
 class _Count:

@@ -14,10 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sweep.engine.forms import Form
 from sweep.engine.layers import Batch
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
 from sweep.nets.own import check_output, uses_other_generators
+
+DRAWS = 3
+"""Random numbers on which vmap is compared with lanes one by one: its last digits may differ for few of them."""
+
+_trusted: dict[tuple[object, ...], bool] = {}
 
 _NORMS = nn.modules.batchnorm._NormBase
 
@@ -37,7 +43,9 @@ class Whole:
         buffers: dict[str, Block],
         classes: int,
         low: bool,
+        form: Form,
     ) -> None:
+        self.form = form
         self.modules, self.parameters, self.buffers, self.classes, self.low = modules, parameters, buffers, classes, low
         self.numbers = [stream(seed, "evaluation").initial_seed() for seed in seeds]
         self.others = uses_other_generators(type(modules[0]))
@@ -50,6 +58,7 @@ class Whole:
 
     def _bind(self) -> None:
         """Makes what the modules hold views of the program's numbers."""
+        self.mapped: tuple[Tensor, list[Tensor]] | None = None
         self.trained: list[list[Tensor]] = []
         self.held: list[list[tuple[nn.Module, str, Tensor]]] = []
         for lane, module in enumerate(self.modules):
@@ -73,6 +82,18 @@ class Whole:
 
     def forward(self, _: Tensor, batch: Batch, training: bool) -> Tensor:
         numbers = [int(torch.randint(2**62, (), generator=draws)) for draws in batch.generators]
+        lanes = len(self.modules)
+        if lanes > 1 and self.form.maps and not self.low and (not training or batch.generators):
+            rows = torch.cat(
+                [some.expand(b - a, *some.shape) for (a, b), some in zip(batch.spans, batch.x, strict=True)]
+            )
+            if self.is_trusted(rows.shape[1:], training):
+                return self._forward_mapped(rows, training)
+        return self._forward_each(batch, training, numbers)
+
+    def _forward_each(self, batch: Batch, training: bool, numbers: list[int]) -> Tensor:
+        """A lane after the other. numbers: what each run of lanes draws from; none where nothing is to be dropped."""
+        self.mapped = None
         self.outputs: list[Tensor] = []
         for place, ((a, b), rows) in enumerate(zip(batch.spans, batch.x, strict=True)):
             if rows.dim() == 4 and rows.shape[1] > 1:
@@ -85,6 +106,70 @@ class Whole:
                 self.outputs.append(check_output(self.modules[lane], output, len(rows), self.classes))
                 self._take_buffers(lane)
         return torch.stack([output.detach().t().to(batch.x[0].dtype) for output in self.outputs])
+
+    def is_trusted(self, shape: Sequence[int], training: bool) -> bool:
+        """Whether vmap gives every lane, for rows [B, ...], the bits that it has alone: measured once, on random
+        numbers, on this machine."""
+        key = self.form.key, len(self.modules), tuple(shape), training, self.parameters.values[0].dtype
+        if key not in _trusted:
+            _trusted[key] = all(self._agrees(shape, training, draw) for draw in range(DRAWS))
+        return _trusted[key]
+
+    def _agrees(self, shape: Sequence[int], training: bool, draw: int) -> bool:
+        """One comparison; the program's numbers are as before afterwards."""
+        if self.parameters.values[0].device.type != "cpu":
+            return True  # on other devices lanes agree to a tolerance, not to the bit
+        generator = torch.Generator().manual_seed(draw)
+        kept = [block.value.clone() for block in [*self.parameters.blocks.values(), *self.buffers.values()]]
+        grads = [grad.clone() for grad in self.parameters.grads]
+        values = self.parameters.values
+        for value in values:
+            value.add_(0.1 * torch.randn(value.shape, generator=generator, dtype=value.dtype))
+        start = [block.value.clone() for block in self.buffers.values()]
+        rows = torch.randn(len(self.modules), *shape, generator=generator, dtype=values[0].dtype)
+        upstream = torch.randn(len(rows), self.classes, shape[0], generator=generator, dtype=values[0].dtype)
+        found = []
+        for mapped in (True, False):
+            for block, value in zip(self.buffers.values(), start, strict=True):
+                block.value.copy_(value)
+            try:
+                found.append(self._try(rows, upstream, training, mapped))
+            except Exception:
+                if not mapped:
+                    raise
+                break  # vmap cannot do it
+        for block, value in zip([*self.parameters.blocks.values(), *self.buffers.values()], kept, strict=True):
+            block.value.copy_(value)
+        for grad, value in zip(self.parameters.grads, grads, strict=True):
+            grad.copy_(value)
+        return len(found) == 2 and all(map(torch.equal, *found))
+
+    def _try(self, rows: Tensor, upstream: Tensor, training: bool, mapped: bool) -> list[Tensor]:
+        """Logits, gradients and buffers of a pass."""
+        lanes = tuple((lane, lane + 1) for lane in range(len(rows)))
+        batch = Batch(lanes, tuple(rows), ())
+        logits = (
+            self._forward_mapped(rows, training) if mapped else self._forward_each(batch, training, [0] * len(rows))
+        )
+        if training:
+            self.backward(upstream.clone())
+        grads = [grad.clone() for grad in self.parameters.grads] if training else []
+        return [logits, *grads, *(block.value.clone() for block in self.buffers.values())]
+
+    def _forward_mapped(self, rows: Tensor, training: bool) -> Tensor:
+        """All lanes in one pass, rows [L, B, ...]: the first lane's module with every lane's numbers."""
+        module = self.modules[0].train(training)
+        with torch.set_grad_enabled(training):
+            trained = {n: block.value.detach().requires_grad_(training) for n, block in self.parameters.blocks.items()}
+            held = {name: block.value for name, block in self.buffers.items()}
+
+            def call(trained: dict[str, Tensor], held: dict[str, Tensor], rows: Tensor) -> Tensor:
+                output = torch.func.functional_call(module, (trained, held), (rows,))
+                return check_output(module, output, len(rows), self.classes)
+
+            output = torch.func.vmap(call)(trained, held, rows)
+        self.mapped = output, [*trained.values()]
+        return output.detach().transpose(1, 2).contiguous()
 
     def _seed(self, number: int) -> None:
         torch.default_generator.manual_seed(number)
@@ -111,14 +196,23 @@ class Whole:
                 owner._buffers[name] = view
 
     def backward(self, grad: Tensor) -> Tensor:
+        if self.mapped is not None:
+            output, every = self.mapped
+            found: Sequence[Tensor | None] = torch.autograd.grad(output, every, grad.transpose(1, 2), allow_unused=True)
+            self._fill([block.grad for block in self.parameters.blocks.values() if block.grad is not None], found)
+            self.mapped = None
+            return grad
         for lane, (output, trained) in enumerate(zip(self.outputs, self.trained, strict=True)):
             upstream = grad[lane].t().to(output.dtype)
-            found: Sequence[Tensor | None] = torch.autograd.grad(output, trained, upstream, allow_unused=True)
-            targets = [block.grad[lane] for block in self.parameters.blocks.values() if block.grad is not None]
-            for target, one in zip(targets, found, strict=True):
-                if one is None:  # the network does not use it
-                    target.zero_()
-                else:
-                    target.copy_(one)
+            found = torch.autograd.grad(output, trained, upstream, allow_unused=True)
+            self._fill([block.grad[lane] for block in self.parameters.blocks.values() if block.grad is not None], found)
         self.outputs = []
         return grad
+
+    @staticmethod
+    def _fill(targets: list[Tensor], found: Sequence[Tensor | None]) -> None:
+        for target, one in zip(targets, found, strict=True):
+            if one is None:  # the network does not use it
+                target.zero_()
+            else:
+                target.copy_(one)

@@ -87,7 +87,7 @@ def learn(programs: Iterable[Setting], data: DataInfo) -> None:
 def _key(program: Setting, data: DataInfo) -> str:
     own = sorted((name, value) for name, value in program.items() if is_of_network(name, program))
     code = find_network(str(program["model"])).fingerprint()
-    return json.dumps([1, metadata.version("torch"), code, program["model"], own, [*data.shape], data.classes])
+    return json.dumps([3, metadata.version("torch"), code, program["model"], own, [*data.shape], data.classes])
 
 
 _process: list[subprocess.Popen[str]] = []
