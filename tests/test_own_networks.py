@@ -294,3 +294,23 @@ def test_killed_resumed_and_with_code_that_has_changed(sweep, tmp_path):
     assert "no such file" in sweep("reproduce", "whole", 0, code=2).stderr
     assert "0 left" in sweep(*longer, "--study", "whole", cwd=moved).stderr
     assert "identical" in sweep("reproduce", "whole", 0).stdout
+
+
+@pytest.mark.long
+def test_a_model_is_taken_away_and_used_with_the_code_that_is_named(sweep, tmp_path):
+    file = write(tmp_path)
+    sweep("grid", "--model", "nets.py:Skip", "--lr", "0.01,0.02", "--epochs", 2, "--study", "own")
+    sweep("model", "own", "-o", "m.safetensors")
+    sweep("model", "own", "-o", "m.pt2")
+    said = sweep("predict", "m.safetensors", "digits", "-o", "no.csv", code=2).stderr
+    assert "no file is run that you do not name; expected --model nets.py:Skip" in said
+    right = sweep("predict", "m.safetensors", "digits", "-o", "a.csv", "--model", "nets.py:Skip").stdout
+    assert "right in" in right
+    sweep("predict", "m.safetensors", "digits", "-o", "b.csv", "--model", "nets.py:Mlp", code=2)
+    assert "average" in sweep("ensemble", "own", "--top", 2).stdout.lower()
+    if importlib.util.find_spec("onnxruntime"):
+        sweep("model", "own", "-o", "m.onnx")
+        assert sweep("predict", "m.onnx", "digits", "-o", "c.csv").stdout.split("right")[1] == right.split("right")[1]
+    file.write_text(file.read_text() + "# changed\n")
+    said = sweep("predict", "m.safetensors", "digits", "-o", "b.csv", "--model", "nets.py:Skip", code=2).stderr
+    assert "other code than m.safetensors was trained with" in said

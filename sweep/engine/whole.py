@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -60,6 +61,8 @@ class Whole:
         """Makes what the modules hold views of the program's numbers."""
         self.mapped: tuple[Tensor, list[Tensor]] | None = None
         self.trained: list[list[Tensor]] = []
+        grads = [block.grad for block in self.parameters.blocks.values() if block.grad is not None]
+        self.grads = grads, [[grad[lane] for grad in grads] for lane in range(len(self.modules))]
         self.held: list[list[tuple[nn.Module, str, Tensor]]] = []
         for lane, module in enumerate(self.modules):
             trained, held = {}, []
@@ -101,7 +104,7 @@ class Whole:
             for lane in range(a, b):
                 self._seed(numbers[place] if numbers else self.numbers[lane])
                 self._set_mode(self.modules[lane], training, drops=bool(numbers))
-                with torch.set_grad_enabled(training), torch.autocast(rows.device.type, torch.bfloat16, self.low):
+                with torch.set_grad_enabled(training), self._rounded(rows.device.type):
                     output = self.modules[lane](rows)
                 self.outputs.append(check_output(self.modules[lane], output, len(rows), self.classes))
                 self._take_buffers(lane)
@@ -171,6 +174,10 @@ class Whole:
         self.mapped = output, [*trained.values()]
         return output.detach().transpose(1, 2).contiguous()
 
+    def _rounded(self, device: str) -> AbstractContextManager[object]:
+        """A stretch in which matrix products are of numbers rounded to bfloat16, where that is asked for."""
+        return torch.autocast(device, torch.bfloat16) if self.low else nullcontext()
+
     def _seed(self, number: int) -> None:
         torch.default_generator.manual_seed(number)
         if self.others:
@@ -199,20 +206,18 @@ class Whole:
         if self.mapped is not None:
             output, every = self.mapped
             found: Sequence[Tensor | None] = torch.autograd.grad(output, every, grad.transpose(1, 2), allow_unused=True)
-            self._fill([block.grad for block in self.parameters.blocks.values() if block.grad is not None], found)
+            self._fill(self.grads[0], found)
             self.mapped = None
             return grad
         for lane, (output, trained) in enumerate(zip(self.outputs, self.trained, strict=True)):
             upstream = grad[lane].t().to(output.dtype)
             found = torch.autograd.grad(output, trained, upstream, allow_unused=True)
-            self._fill([block.grad[lane] for block in self.parameters.blocks.values() if block.grad is not None], found)
+            self._fill(self.grads[1][lane], found)
         self.outputs = []
         return grad
 
     @staticmethod
     def _fill(targets: list[Tensor], found: Sequence[Tensor | None]) -> None:
-        for target, one in zip(targets, found, strict=True):
-            if one is None:  # the network does not use it
-                target.zero_()
-            else:
-                target.copy_(one)
+        pairs = zip(targets, found, strict=True)  # the network may not use some
+        whole = [torch.zeros_like(target) if one is None else one for target, one in pairs]
+        torch._foreach_copy_(targets, whole)
