@@ -61,9 +61,15 @@ class Cnn(nn.Module):
 """
 
 CASES = {
-    "mlp": {"model": "nets.py:Mlp", "lr": "0.1,0.03,0.01,0.003", "beta1": "0.8,0.9", "seeds": "8", "epochs": "10"},
-    "skip": {"model": "nets.py:Skip", "lr": "0.01,0.003", "seeds": "8", "epochs": "10"},
-    "cnn": {"model": "nets.py:Cnn", "lr": "0.01,0.003", "seeds": "2", "epochs": "5"},
+    "mlp": {
+        "model": "nets.py:Mlp",
+        "lr": "0.1,0.03,0.01,0.003",
+        "beta1": "0.8,0.9,0.95",
+        "seeds": "16",
+        "epochs": "10",
+    },
+    "skip": {"model": "nets.py:Skip", "lr": "0.01,0.003", "seeds": "32", "epochs": "10"},
+    "cnn": {"model": "nets.py:Cnn", "lr": "0.01,0.003", "seeds": "8", "epochs": "5"},
 }
 """Small mlp: in lanes; a network that is no chain, and one of images: one trial per program."""
 
