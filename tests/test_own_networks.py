@@ -16,7 +16,7 @@ from sweep.engine.forms import form_of
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical, restored, stored
 from sweep.recipe import load_recipe, recipe_from_dict
-from sweep.space import program_key, setting_key
+from sweep.space import Watch, program_key, setting_key
 from tests.networks import write
 from tests.processes import finished, kill, numbers, query, start, table, wait_for
 from tests.test_cli_errors import refused  # noqa: F401
@@ -314,3 +314,13 @@ def test_a_model_is_taken_away_and_used_with_the_code_that_is_named(sweep, tmp_p
     file.write_text(file.read_text() + "# changed\n")
     said = sweep("predict", "m.safetensors", "digits", "-o", "b.csv", "--model", "nets.py:Skip", code=2).stderr
     assert "other code than m.safetensors was trained with" in said
+
+
+@pytest.mark.usefixtures("nets")
+@pytest.mark.parametrize("name", ["Mlp", "Drops"])
+def test_looks_change_no_number(digits, name):
+    (trial,) = recipe_of(name, epochs="2", batch_size="256").grid.trials()
+    plain = [*Training([trial], digits)]
+    looked = [*Training([trial], digits, watch=Watch(("layers", "noise")))]
+    assert [one.val_loss for (one,) in plain] == [one.val_loss for (one,) in looked]
+    assert {"grad_norm", "gradient_noise"} <= {reading.quantity for reading in looked[0][0].readings}
