@@ -122,7 +122,7 @@ Timeout = Annotated[
 ]
 ChangedCode = Annotated[
     bool,
-    running_option("--changed-code", help="Go on with your own --train or --command though its code has changed."),
+    running_option("--changed-code", help="Go on with your own --train, --command, --model though its code changed."),
 ]
 ShardText = Annotated[
     str | None,
@@ -427,8 +427,8 @@ def with_space(command: Callable[..., None]) -> Callable[..., None]:
             typer.Option(
                 "--set",
                 metavar="NAME=VALUES",
-                help="Values of a hyperparameter of your own --train or --command, such as alpha=0.1,0.01, "
-                "loss=hinge,log_loss, alpha=1e-5:1e-1:log:5; typed by them. Repeatable.",
+                help="Values of a hyperparameter of your own --train, --command or --model FILE.py:NAME, such as "
+                "alpha=0.1,0.01, loss=hinge,log_loss, alpha=1e-5:1e-1:log:5; typed by them. Repeatable.",
                 rich_help_panel=OWN,
                 callback=note_set,
                 show_default=False,

@@ -1,4 +1,5 @@
-"""The table of hyperparameters: name, type, default, bounds, help, when active, lane or program. Needs formulas.
+"""The table of hyperparameters: name, type, default, bounds, help, when active, lane or program. Needs formulas and
+networks.
 
 Recipe keys, command-line flags, validation, help and search distributions all derive from `TABLE`.
 """
@@ -13,6 +14,7 @@ from typing import Literal
 
 from sweep.errors import UsageError
 from sweep.formulas import FORMULAS, read_function, read_start
+from sweep.networks import is_own
 
 Value = float | int | bool | str
 Setting = dict[str, Value]
@@ -73,7 +75,7 @@ class Hyperparameter:
     def expected(self) -> str:
         """What a value must be, in words for an error message or help text."""
         if self.kind == "choice":
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join([*self.choices, *filter(None, [self.form])])
         if self.kind == "text":
             return self.form
         if self.kind == "bool":
@@ -252,8 +254,9 @@ _ROWS = (
                    "Longest gradient: a longer one is shortened to this L2 norm; 0 is no limit.", low=0),
     Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn "
         "(convolutions); `connection` makes "
-        "either residual or dense. function: no network, but a point that goes down the `function`.",
-                   choices=("mlp", "cnn", "function")),
+        "either residual or dense. function: no network, but a point that goes down the `function`. FILE.py:NAME: "
+        "your own torch.nn.Module; what its constructor takes is swept with --set.",
+                   choices=("mlp", "cnn", "function"), form="FILE.py:NAME"),
     Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the "
         "first stage (doubling at each).",
                    low=1, high=65536, unless={"depth": (0,), **_FUNCTION}),
@@ -401,16 +404,51 @@ LATE: Mapping[str, Hyperparameter] = {row.name: row for row in IN_SETTING if row
 _UNDONE = tuple(row for row in _ROWS if row.unless)
 
 
+OF_BUILT_IN: frozenset[str] = frozenset(row.name for row in _ROWS if row.panel == NETWORK and row.name != "model")
+"""The hyperparameters of sweep's own networks: a user's has them only where its constructor does, and they are its."""
+
+OF_TRAINING = tuple(row for row in IN_SETTING if row.name not in OF_BUILT_IN and row.panel != FUNCTION)
+"""Those of a training, whatever network it trains."""
+
+_TRAINING_NAMES = frozenset(("seed", *(row.name for row in OF_TRAINING)))
+
+
+def is_of_network(name: str, setting: Mapping[str, Value]) -> bool:
+    """Whether a hyperparameter of a setting is one of a user's own network, by its constructor."""
+    return name not in _TRAINING_NAMES and is_own(setting.get("model"))
+
+
+def decides_program(name: str, setting: Mapping[str, Value]) -> bool:
+    """Whether trials that differ in it need different programs. Any of a user's network may change its shape."""
+    return is_of_network(name, setting) or name in PROGRAM
+
+
+def program_of(setting: Setting) -> Setting:
+    """The part of a setting that decides its program."""
+    if not is_own(setting.get("model")):
+        return {name: value for name, value in setting.items() if name in PROGRAM}
+    return {name: value for name, value in setting.items() if decides_program(name, setting)}
+
+
+def in_order(values: Mapping[str, Value]) -> Setting:
+    """Values in the order of a setting: the table's, then those of a user's own network by name."""
+    rows = OF_TRAINING if is_own(values.get("model")) else IN_SETTING
+    listed = {row.name: values[row.name] for row in rows if row.name in values}
+    return listed | {name: values[name] for name in sorted(values) if is_of_network(name, values)}
+
+
 def canonical(values: Mapping[str, Value]) -> Setting:
-    """The setting that `values` mean: defaults filled in, inactive hyperparameters left out, the table's order."""
+    """The setting that `values` mean: defaults filled in, inactive hyperparameters left out, the table's order.
+    Those of a user's own network come last, by name, as they are given: a recipe gives all of them."""
+    own = is_own(values.get("model"))
     setting: Setting = {}
-    for row in IN_SETTING:
+    for row in OF_TRAINING if own else IN_SETTING:
         if not (row.when or row.unless) or row.active(setting):
             setting[row.name] = values[row.name] if row.name in values else row.default_for(setting)
     for row in _UNDONE:  # what a row further down made inactive
         if row.name in setting and not row.active(setting):
             del setting[row.name]
-    return setting
+    return setting | {name: values[name] for name in sorted(values) if is_of_network(name, values)} if own else setting
 
 
 def stored(setting: Mapping[str, Value]) -> Setting:
@@ -419,13 +457,15 @@ def stored(setting: Mapping[str, Value]) -> Setting:
     if isinstance(setting, OwnSetting):
         return kept
     for name, row in LATE.items():
-        if name in kept and kept[name] == row.default:
+        if name in kept and kept[name] == row.default and not is_of_network(name, setting):
             del kept[name]
     return kept
 
 
 def restored(kept: Mapping[str, Value]) -> Setting:
     """The setting of what was `stored`."""
+    if is_own(kept.get("model")):
+        return canonical(kept)
     setting = dict(kept)
     for name, row in LATE.items():
         if name in kept:

@@ -29,8 +29,10 @@ from torch import Tensor, nn
 from sweep import nets
 from sweep.data import Array, Part, Takes, columns_from_dict
 from sweep.dataname import is_path, options_of
+from sweep.engine.streams import stream
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import SQUARED_ERROR, Setting, restored
+from sweep.networks import is_own, note_network, read_network
 
 SUFFIXES = (".safetensors", ".onnx", ".pt2")
 FORMAT = 1
@@ -149,11 +151,16 @@ class OnnxModel(_Described):
 def make(setting: Setting, state: Mapping[str, Tensor], shift: Array, scale: Array, about: Mapping[str, Any]) -> Model:
     """The model of a network's parameters and buffers, by their names in the module that `nets.build` makes of a
     setting. Raises RuntimeError if they are not those of such a module."""
-    with torch.device("meta"):
-        net = nets.build(setting, tuple(about["shape"]), len(about["classes"]) or 1)
     own = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-    counts = {name: torch.zeros((), dtype=torch.int64) for name in net.state_dict() if name.endswith(_COUNT)}
-    net.load_state_dict(own | counts, assign=True)
+    classes = len(about["classes"]) or 1
+    if is_own(setting["model"]):  # built with its numbers, as a constructor may hold some that no state has
+        net = nets.build(setting, tuple(about["shape"]), classes, stream(about["seed"], "init"))
+    else:
+        with torch.device("meta"):
+            net = nets.build(setting, tuple(about["shape"]), classes)
+    names = net.state_dict().keys()
+    counts = {name: torch.zeros((), dtype=torch.int64) for name in names if name.endswith(_COUNT)}
+    net.load_state_dict(counts | {name: tensor for name, tensor in own.items() if name in names}, assign=True)
     by = torch.from_numpy(np.array(shift)), torch.from_numpy(np.array(scale))
     return Model(dict(about), Usable(net, *by, _Described(about).target))
 
@@ -202,8 +209,9 @@ def to_bytes(model: Model, suffix: str) -> bytes:
     return {".safetensors": _to_safetensors, ".onnx": _to_onnx, ".pt2": _to_pt2}[suffix](model)
 
 
-def read(path: str) -> Model | OnnxModel:
-    """The model of a file, .safetensors or .onnx. Raises UsageError, one line."""
+def read(path: str, network: str | None = None) -> Model | OnnxModel:
+    """The model of a file, .safetensors or .onnx. network: the FILE.py:NAME of a user's own network, whose code no file
+    of a model holds; it is run only if it is named here. Raises UsageError, one line."""
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
     if suffix == ".pt2":
@@ -217,7 +225,7 @@ def read(path: str) -> Model | OnnxModel:
         body = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; expected a file of `sweep model`") from None
-    return _read_safetensors(path, body) if suffix == ".safetensors" else _read_onnx(path, body)
+    return _read_safetensors(path, body, network) if suffix == ".safetensors" else _read_onnx(path, body)
 
 
 def _text(about: Mapping[str, Any]) -> str:
@@ -230,15 +238,44 @@ def _to_safetensors(model: Model) -> bytes:
     return safetensors.torch.save(tensors, {KEY: _text(model.about)})
 
 
-def _read_safetensors(path: str, body: bytes) -> Model:
+def _with_network(path: str, about: Mapping[str, Any], given: str | None) -> dict[str, Any]:
+    """A file's setting, its network's code where the user says. Raises UsageError if that is needed and not said, or is
+    another's."""
+    wanted = about["setting"]["model"]
+    if not is_own(wanted):
+        if given is not None:
+            raise UsageError(f"--model {given}: {path} is of sweep's own network {wanted}, which needs no code")
+        return dict(about["setting"])
+    if given is None:
+        raise UsageError(
+            f"{path}: is of a network of your own, {wanted}, and no file is run that you do not name; expected --model "
+            f"{wanted}, with its folder (or a .onnx file, which needs no code)"
+        )
+    name = wanted.rpartition(":")[2]
+    if not is_own(given) or (network := read_network(given, Path())).name != name:
+        raise UsageError(f"--model {given}: {path} is of {wanted}; expected FILE.py:{name}")
+    code, now = about["network"], network.fingerprint()
+    if now != code:
+        raise UsageError(
+            f"--model {given}: other code than {path} was trained with (fingerprint {code}, now {now}); expected the "
+            "file as it was then"
+        )
+    note_network(network)
+    return {**about["setting"], "model": network.text}
+
+
+def _read_safetensors(path: str, body: bytes, network: str | None) -> Model:
     try:
         (length,) = struct.unpack("<Q", body[:8])
         about = _check_about(json.loads(json.loads(body[8 : 8 + length])["__metadata__"][KEY]))
         tensors = safetensors.torch.load(body)
+        setting = restored(_with_network(path, about, network))
         _check_tensors(about, tensors)
         shift, scale = (tensors.pop(name).numpy() for name in ("shift", "scale"))
         state = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
-        return make(restored(about["setting"]), state, shift, scale, about)
+        return make(setting, state, shift, scale, about)
+    except UsageError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError, OverflowError) as error:
         raise _foreign(path, error) from None
     except (struct.error, safetensors.SafetensorError, AssertionError, ZeroDivisionError) as error:
@@ -268,11 +305,11 @@ def _check_about(about: Any) -> Mapping[str, Any]:
 def _check_tensors(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Raises ValueError for tensors that are of no such network, before one is built."""
     setting, shape = about["setting"], tuple(about["shape"])
-    if int(setting["depth"]) * int(setting.get("convolutions", 1)) > len(tensors):
+    if not is_own(setting["model"]) and int(setting["depth"]) * int(setting.get("convolutions", 1)) > len(tensors):
         raise ValueError("fewer tensors than layers")
     for name, tensor in tensors.items():
         standardises = name in ("shift", "scale")
-        kind = torch.float64 if standardises else torch.float32
+        kind = torch.float64 if standardises else tensor.dtype if is_own(setting["model"]) else torch.float32
         if tensor.dtype != kind or (standardises and tensor.shape != (shape if len(shape) == 1 else (shape[0], 1, 1))):
             raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 

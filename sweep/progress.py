@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.formulas import short_name
-from sweep.hyperparameters import Setting, show_value
+from sweep.hyperparameters import Setting, is_of_network, show_value
+from sweep.networks import is_own
 from sweep.report import show_metric, sparkline, tell_seconds
 from sweep.space import EpochRecord
 from sweep.wording import count
@@ -227,6 +228,11 @@ class LiveWatcher(_Progress):
 def _program_name(setting: Setting) -> str:
     if setting["model"] == "function":
         return f"{setting['optimizer']} on {short_name(str(setting['function']))}"
+    if is_own(setting["model"]):
+        own = ", ".join(
+            f"{name} {show_value(value)}" for name, value in setting.items() if is_of_network(name, setting)
+        )
+        return f"{setting['model']} {own}"[:60]
     norm = " batch norm" if setting.get("batch_norm") else ""
     return f"{setting['model']} {setting.get('hidden', '–')} x {setting['depth']}{norm}"
 

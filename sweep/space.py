@@ -14,13 +14,15 @@ from typing import NamedTuple
 from sweep.errors import UsageError
 from sweep.hyperparameters import (
     IN_SETTING,
-    PROGRAM,
     TABLE,
     Hyperparameter,
     OwnSetting,
     Setting,
     Value,
     canonical,
+    decides_program,
+    in_order,
+    program_of,
     show_value,
     stored,
 )
@@ -355,8 +357,9 @@ class Grid:
                 if name not in setting:
                     folded[name] += kept - kept // len(points)
                     kept //= len(points)
-            axes = {name: points for name, points in rest.items() if name in PROGRAM and name in setting}
-            fixed = {name: value for name, value in setting.items() if name in PROGRAM and name not in axes}
+            decides = {name for name in setting if decides_program(name, setting)}
+            axes = {name: points for name, points in rest.items() if name in decides}
+            fixed = {name: value for name, value in setting.items() if name in decides and name not in axes}
             group = groups.setdefault(setting_key(fixed), Group(fixed, axes))
             group.settings += kept
         return Census(list(groups.values()), {name: number for name, number in folded.items() if number})
@@ -379,8 +382,7 @@ class Group:
         """The program of each cohort, lazily; with names, only as far as the axes of those names tell them apart."""
         axes = {name: values if not names or name in names else values[:1] for name, values in self.axes.items()}
         for combination in itertools.product(*axes.values()):
-            values = self.fixed | dict(zip(axes, combination, strict=True))
-            yield {row.name: values[row.name] for row in IN_SETTING if row.name in values}
+            yield in_order(self.fixed | dict(zip(axes, combination, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -408,11 +410,11 @@ class Census:
 def _census(settings: tuple[Setting, ...]) -> Census:
     groups: dict[str, Group] = {}
     for setting in settings:
-        fixed = {name: value for name, value in setting.items() if name in PROGRAM}
+        fixed = program_of(setting)
         groups.setdefault(setting_key(fixed), Group(fixed, {})).settings += 1
     return Census(list(groups.values()), {})
 
 
 def program_key(setting: Setting) -> str:
     """The part of a setting that decides its program; trials that share it form a cohort."""
-    return setting_key({name: value for name, value in setting.items() if name in PROGRAM})
+    return setting_key(program_of(setting))

@@ -20,6 +20,7 @@ from typing import Any
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
+from sweep.networks import find_network, is_own
 
 _NO_MATTER = {"epochs", "steps", "normalize", "bn_eps", "bn_momentum", "nesterov", "train_size"}
 """What decides a program, but not how long a step of it takes; train_size does where the batch is full."""
@@ -98,6 +99,8 @@ def cost_key(program: Setting, data: DataInfo, jobs: int, kind: str) -> str:
     train at a time and share caches; kind: of device and arithmetic."""
     full = program.get("batch_size") == "full"
     kept = {name: value for name, value in program.items() if name not in _NO_MATTER or (full and name == "train_size")}
+    if is_own(program.get("model")):
+        kept["model"] = f"{program['model']} {find_network(str(program['model'])).fingerprint()}"
     if full:
         kept["rows"] = data.train
     return json.dumps([kind, jobs, list(data.shape), data.classes, sorted(kept.items())])

@@ -45,6 +45,7 @@ from sweep.messages import (
     Trained,
     Trouble,
 )
+from sweep.networks import Network, both_fingerprints, note_network
 from sweep.plan import Unit
 from sweep.recipe import Trainer
 from sweep.space import UNWATCHED, Watch
@@ -79,6 +80,8 @@ class DataRequest:
     """What points go down, where there are no data: each function with a point of it."""
     trainer: Trainer | None = None
     """A user's own function or command, where that trains."""
+    network: Network | None = None
+    """A user's own network."""
     metric: str = "val_loss"
     """What it reports."""
     timeout: float | None = None
@@ -261,6 +264,10 @@ class _Stock:
                 return code_fingerprint(request.trainer), {}
             if request.functions:
                 return fingerprint(name for name, _ in request.functions), {}
+            code = ""
+            if request.network:
+                note_network(request.network)
+                code = request.network.fingerprint()
             loaded = load(request.name, request.data_dir, request.split_seed)
             self.source = replace(loaded, shifts=request.watch.shifts)
             first = request.splits[0]
@@ -273,7 +280,7 @@ class _Stock:
             made = {split: self.source.resplit(split) for split in {split for _, split in ready}}
             each = ((form, split, made[split]) for form, split in ready)
             forms = {(*form, split): (source, source.standardised(*form)) for form, split, source in each}
-            return self.source.fingerprint(), forms
+            return both_fingerprints(self.source.fingerprint(), code), forms
 
         with ThreadPoolExecutor(1) as aside:
             prepared = aside.submit(prepare)
@@ -399,6 +406,8 @@ def _work(worker: int, pipe: Connection, stock: _Stock) -> None:
                     end = _train(worker, pipe, unit, stock)
             except (EOFError, BrokenPipeError, ConnectionError):
                 return
+            except SweepError as error:
+                end = Failed(worker, str(error))
             except Exception as error:
                 full = isinstance(error, MemoryError) or ("alloc" in str(error) and "memory" in str(error))
                 end = OutOfMemory(worker) if full else Failed(worker, traceback.format_exc())

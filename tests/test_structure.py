@@ -17,7 +17,7 @@ ORDER = [
     {"sweep.wording"},
     {"sweep", "sweep.synonyms", "sweep.host", "sweep.streams", "sweep.cores"},
     {"sweep.errors"},
-    {"sweep.formulas", "sweep.dataname"},
+    {"sweep.formulas", "sweep.dataname", "sweep.networks"},
     {"sweep.hyperparameters", "sweep.machine"},
     {"sweep.space"},
     {"sweep.recipe"},

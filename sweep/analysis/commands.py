@@ -27,7 +27,7 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
         flags += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in values.items()]
     else:
         values |= {name: ",".join(map(_value, new)) for name, new in more.items()}
-        flags = [_flag(TABLE[name].flag, text) for name, text in values.items()]
+        flags = [_flag_of(recipe, name, text) for name, text in values.items()]
     grid = "race" if recipe.race else "grid"
     command, name = (grid, study) if recipe.search is None else ("search", f"{study}-2")
     if recipe.data != "digits" and not recipe.of_function and not recipe.trainer:
@@ -53,6 +53,15 @@ def grow_command(study: str, recipe: Recipe | None, more: Mapping[str, Sequence[
     if recipe.search is not None:
         flags += [f"--trials {trials}", *_asking(recipe.search)]
     return f"sweep {command} {' '.join(flags)} --study {name}"
+
+
+def _flag_of(recipe: Recipe, name: str, text: str) -> str:
+    """A hyperparameter's flag, of a user's own network too."""
+    if recipe.network is None or not recipe.is_own(name):
+        return _flag(TABLE[name].flag, text)
+    if name == "model":
+        return _flag("--model", os.path.join(recipe.network.folder, text))
+    return f"--set {shlex.quote(f'{name}={text}')}"
 
 
 def _flag(flag: str, text: str) -> str:

@@ -19,6 +19,7 @@ from sweep.analysis.statistics import Floats, bootstrap_means, by_ratio, expecte
 from sweep.analysis.table import StudyTable, study_table
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, PLANNED_EPOCHS, Ledger, Study
+from sweep.networks import split_fingerprint
 from sweep.recipe import percents
 from sweep.space import seeds_text
 from sweep.wording import count
@@ -133,7 +134,8 @@ def _check(first: Study, table: StudyTable, other: Study, others: StudyTable) ->
     if not (table.imported or others.imported):  # of what was imported, the data are not known: that is noted
         fields = [("data", a.data, b.data), ("split_seed", a.split_seed, b.split_seed), *fields]
     if first.data is not None and other.data is not None and not (a.trainer and b.trainer):
-        fields.append(("the rows of the data (fingerprint)", first.data, other.data))
+        rows = "the rows of the data (fingerprint)"
+        fields.append((rows, split_fingerprint(first.data)[0], split_fingerprint(other.data)[0]))
     if table.metric.endswith("loss") and not (table.free or others.free):
         fields.append(("loss", sorted(set(_values(table, "loss"))), sorted(set(_values(others, "loss")))))
     for name, mine, theirs in fields:

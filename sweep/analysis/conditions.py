@@ -47,7 +47,7 @@ def filter_trials(trials: pd.DataFrame, where: str, recipe: Recipe | None = None
             raise UsageError(f"--where {where!r}: nothing is selected on test data")
         if name not in columns:
             raise unknown("column", name, columns, f"--where {where!r}: ")
-        wanted = _wanted if own else _wanted_of
+        wanted = _wanted if own and not (recipe and recipe.is_own(name)) else _wanted_of
         trials = trials[_compare(trials[name], symbol, wanted(trials[name], unquote(value), where), where)]
     return trials
 

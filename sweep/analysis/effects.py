@@ -41,7 +41,7 @@ from sweep.analysis.significance import compare_seeds
 from sweep.analysis.statistics import bootstrap_mean, by_ratio, expected_best, fair_scale
 from sweep.analysis.table import StudyTable
 from sweep.errors import UsageError
-from sweep.hyperparameters import TABLE
+from sweep.hyperparameters import TABLE, is_of_network
 
 BUCKETS = 4
 """Of equal count: what a number's values are grouped in where no two settings pair."""
@@ -234,7 +234,7 @@ def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, 
         board, common = _levels(ranges, level, levels, table.sign)
     else:
         _few(name, levels)
-        place, why = _reference(name, levels, board, table.free)
+        place, why = _reference(name, levels, board, table.free or is_of_network(label_of(name), table.constant))
         rest = [other for other in range(len(levels)) if other != place]
         pairs = [compare(sides, other, place, levels, table.sign, log) for other in rest]
     first = trials.loc[np.unique(cell, return_index=True)[1], matched].reset_index(drop=True)  # by cell

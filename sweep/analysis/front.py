@@ -43,11 +43,13 @@ def _find_undominated(points: np.ndarray) -> np.ndarray:
     return out
 
 
-def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
-    """The network's size of each trial, from its setting alone; trials: with one column per hyperparameter."""
-    names = {row.name: PLANNED_EPOCHS if row.name == "epochs" else row.name for row in IN_SETTING}
+def parameter_column(trials: pd.DataFrame, data: DataInfo, own: Sequence[str] = ()) -> pd.Series:
+    """The network's size of each trial, from its setting alone; trials: with one column per hyperparameter. own: names
+    of those of a user's own network."""
+    listed = list(dict.fromkeys([*(row.name for row in IN_SETTING), *own]))
+    names = {name: PLANNED_EPOCHS if name == "epochs" else name for name in listed}
     there = {name: column for name, column in names.items() if column in trials}
-    shape = [there[name] for name in (*DECIDES_FIT, "bn_position", "bn_affine") if name in there]
+    shape = [there[name] for name in dict.fromkeys((*DECIDES_FIT, "bn_position", "bn_affine", *own)) if name in there]
     sizes: dict[tuple[object, ...], int] = {}
     out = []
     rows = trials[list(there.values())]
@@ -64,14 +66,14 @@ def parameter_column(trials: pd.DataFrame, data: DataInfo) -> pd.Series:
 
 
 def with_front(
-    trials: pd.DataFrame, swept: Sequence[str], objectives: Objectives, data: DataInfo | None
+    trials: pd.DataFrame, swept: Sequence[str], objectives: Objectives, data: DataInfo | None, own: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Trials with a column `front`, and `parameters` where that is an objective (nothing
     in it where the data, which the network's size depends on, are not there). Settings
     with several seeds are on the front by their means, if all seeds are complete."""
     out = trials
     if "parameters" in dict(objectives):
-        out = out.assign(parameters=np.nan if data is None else parameter_column(trials, data))
+        out = out.assign(parameters=np.nan if data is None else parameter_column(trials, data, own))
     names = [name for name, _ in objectives]
     group = out.groupby(
         [out[name].astype(object).where(out[name].notna(), None) for name in swept], dropna=False

@@ -17,7 +17,7 @@ from sweep.analysis.racing import Racing, read_racing
 from sweep.analysis.statistics import is_loss
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
-from sweep.hyperparameters import SQUARED_ERROR, TABLE, OwnSetting
+from sweep.hyperparameters import OF_TRAINING, SQUARED_ERROR, TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 from sweep.recipe import METRICS, Recipe, metrics_of, of_unit, percents
 
@@ -154,7 +154,7 @@ def study_table(
     search = study.recipe.search
     objectives = search.objectives if search is not None else ()
     if objectives:
-        trials = with_front(trials, swept, objectives, _data(study.recipe))
+        trials = with_front(trials, swept, objectives, _data(study.recipe), study.recipe.own_names)
     kept = filter_trials(trials, where, study.recipe) if where else trials
     if mixes_units(kept, metric, study.recipe):
         if given is not None:
@@ -259,6 +259,8 @@ def _explain_units(trials: pd.DataFrame, metric: str) -> str:
 def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any]]:
     """Which hyperparameter columns vary by the recipe, in its order; the values of the others that are there."""
     listed = [name for name in TABLE if name != "seed"]
+    if recipe.network:
+        listed = [*(row.name for row in OF_TRAINING), *recipe.own_names]
     if recipe.imported:
         listed = [*recipe.imported.swept, *recipe.imported.constant]
     elif recipe.trainer:
@@ -280,6 +282,8 @@ def axes(trials: pd.DataFrame, recipe: Recipe) -> tuple[list[str], dict[str, Any
 def _data(recipe: Recipe) -> DataInfo | None:
     """What a network's size depends on; nothing if a file of data is gone."""
     try:
+        if recipe.network:
+            recipe.network.fingerprint()
         return describe(recipe.data)
     except SweepError:
         return None

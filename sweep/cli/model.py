@@ -104,6 +104,14 @@ def predict(
         ),
     ] = None,
     data_dir: DataDir = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="FILE.py:NAME",
+            help="The code of a model of your own network; no code is run that is not named here. An .onnx needs none.",
+        ),
+    ] = None,
 ) -> None:
     """Answer rows with a model that was written: of each the class, its probability, and that of every class; of
     regression a number, in the target's own units.
@@ -117,7 +125,7 @@ def predict(
 
     if output != "-":
         check_target(output, SUFFIXES)
-    loaded = models.read(file)
+    loaded = models.read(file, network)
     rows = read_rows(data, part, loaded.takes(data), data_dir)
     for note in rows.notes:
         print(f"{rows.where}: {note}", file=sys.stderr)

@@ -156,7 +156,7 @@ def report(
         table = asked_table(ledger, found, asked)
         board = rank_settings(table)
         fresh = find_fresh_score(ledger, found, board)
-        kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data)
+        kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data, found.recipe.network)
         verdicts = judge_claims(ledger, found) if found.recipe.claims else []
         told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds, verdicts)
     target = output or f"{study}.html"

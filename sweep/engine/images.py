@@ -87,7 +87,8 @@ class Conv2d:
     def forward(self, images: Images, batch: Batch, training: bool) -> Images:
         weight, shift = self.weight.value, None if self.bias is None else self.bias.value
         if self.norm is not None and not training:
-            scale, shift = self.norm.inner.line()
+            scale, line = self.norm.inner.line()
+            shift = line if shift is None else torch.addcmul(line, scale, shift)
             weight = weight * scale.view(*scale.shape, 1, 1, 1)
         if self.first:
             images = spread(batch, self.form)

@@ -192,10 +192,18 @@ class GELU:
 
 @dataclass
 class Rates:
-    """The dropout probability of every lane, [L], shared by a net's dropout layers. any: whether one is not 0."""
+    """The dropout probability of every lane, [L]; of sweep's own nets shared by all dropout layers. any: whether one is
+    not 0."""
 
     value: Tensor
     any: bool = True
+    fixed: float | None = None
+    """That of every lane, where a user's network says it, not the hyperparameter."""
+
+    def use(self, rates: Tensor) -> None:
+        """Takes the lanes that there are now, by the hyperparameter of each, [L]."""
+        self.value = rates if self.fixed is None else torch.full_like(rates, self.fixed)
+        self.any = bool(self.value.any())
 
 
 class Dropout:

@@ -19,6 +19,8 @@ from sweep import nets
 from sweep.engine.program import Metrics, Program
 from sweep.engine.streams import stream
 from sweep.hyperparameters import SQUARED_ERROR
+from sweep.nets.own import drawing
+from sweep.networks import is_own
 from sweep.space import Reading, Watch
 
 LOOK_ROWS = {"mlp": 2_000, "cnn": 500}
@@ -48,7 +50,7 @@ def at_start(program: Program, lane: int, watch: Watch) -> list[Reading]:
     if not wanted:
         return []
     net = _Net(program, lane)
-    with torch.enable_grad():
+    with torch.enable_grad(), drawing(stream(net.seed, "look", net.epoch).initial_seed()):
         return [reading for look in wanted for reading in look(net)]
 
 
@@ -78,18 +80,20 @@ class _Net:
         train = program.split.train
         self.module = nets.build(self.setting, tuple(train.x.shape[1:]), program.split.classes)
         self.module.load_state_dict({name: tensor.cpu() for name, tensor in program.lane(lane).items()}, strict=False)
-        kind = str(self.setting["model"])
-        self.module.to(LOOK_DTYPE[kind]).train()
+        own = is_own(self.setting["model"])  # whose own tensors may be of float32
+        kind = "cnn" if own and train.x.dim() == 4 else "mlp" if own else str(self.setting["model"])
+        dtype = torch.float32 if own else LOOK_DTYPE[kind]
+        self.module.to(dtype).train()
         for module in self.module.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.momentum = 0.0  # what is looked at stays as it is
-        self.parameters = list(self.module.parameters())
+        self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         first = program.orders[program.run_of(lane)][: program.batch_size]
         rows = torch.arange(min(LOOK_ROWS[kind], len(train.y)))
         self.first, self.rows = (
-            (train.x[pick.to(train.x.device)].cpu().to(LOOK_DTYPE[kind]), program.lane_labels(lane, pick))
+            (train.x[pick.to(train.x.device)].cpu().to(dtype), program.lane_labels(lane, pick))
             for pick in (first, rows)
         )
         self.norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.module.modules())
@@ -101,7 +105,7 @@ class _Net:
 
     def gradient(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The loss's gradient by every parameter."""
-        return list(torch.autograd.grad(self.loss(x, y), self.parameters))
+        return list(torch.autograd.grad(self.loss(x, y), self.parameters, materialize_grads=True))
 
     def reading(self, place: str, quantity: str, value: float) -> Reading:
         return Reading(self.step, place, quantity, value)
@@ -129,6 +133,11 @@ def _places(module: nn.Module, count: int = 0) -> Iterator[tuple[str, nn.Module]
     """The layers of a network, each with its place: the weight layers are numbered from the input on, and what follows
     one is at its place; the layer of a shortcut has that of its block's last."""
     for child in module.children():
+        if not isinstance(child, nets.Residual | nets.Dense) and [*child.children()]:  # of a user's own network
+            for place, layer in _places(child, count):
+                count = int(place.removeprefix("layer "))
+                yield place, layer
+            continue
         if isinstance(child, nets.Residual | nets.Dense):
             for place, layer in _places(child.branch, count):
                 count = int(place.removeprefix("layer "))

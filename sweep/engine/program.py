@@ -6,24 +6,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sweep import nets
 from sweep.data import Part, Split
-from sweep.engine import blocks, images, layers
-from sweep.engine.blocks import Dense, Residual
+from sweep.engine import blocks
 from sweep.engine.graphs import StepGraph
 from sweep.engine.layers import Batch
 from sweep.engine.losses import LOSSES, targets
+from sweep.engine.lowering import lower
 from sweep.engine.noise import Noise
 from sweep.engine.optimizers import OPTIMIZERS, column
-from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
 from sweep.hyperparameters import Setting
+from sweep.networks import is_own
 from sweep.space import epoch_steps
 
 EVALUATION_ROWS = 500
@@ -80,7 +79,9 @@ class Program:
         self.regression = split.target is not None
         self.std = split.target[1] if split.target else 1.0  # errors are told in the target's own units
         self.evaluation_rows = _evaluation_rows(first, tuple(split.train.x.shape[1:]))
-        self.layers = self._lower()
+        lowered = lower(self.settings, self.seeds, split, self.dtype, self.device, self.low)
+        self.layers, self.parameters, self.buffers = lowered.forms, lowered.parameters, lowered.buffers
+        self.rates, self.whole = lowered.rates, lowered.whole
         self.epoch_steps = epoch_steps(rows, self.batch_size)
         self.optimizer = OPTIMIZERS[str(first["optimizer"])](self.settings, self.parameters, self.epoch_steps)
         self._use_lanes()
@@ -143,7 +144,8 @@ class Program:
 
     def _captures(self, labels: Tensor) -> bool:
         """Whether this step is replayed from a graph: on a GPU, a whole minibatch; dropout draws on the CPU."""
-        return self.device.type == "cuda" and labels.shape[1] == self.batch_size and not self.dropout.any
+        whole = labels.shape[1] == self.batch_size
+        return self.device.type == "cuda" and whole and not self.drops and self.whole is None
 
     def _compute(self, batch: Batch, labels: Tensor, measured: bool = True) -> None:
         """The arithmetic of a step. It changes tensors in place only, so that it can be captured."""
@@ -191,10 +193,10 @@ class Program:
 
     def evaluate_on_its_own(self, part: Part) -> Scores:
         """As `evaluate`, but batch norm uses the statistics of each piece itself; its moving averages stay."""
-        kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.dropout.any
-        self.dropout.any = False
+        kept, drops = {name: block.value.clone() for name, block in self.buffers.items()}, self.drops
+        self._drop(False)
         scores = self.evaluate(part, training=True)
-        self.dropout.any = drops
+        self._drop(drops)
         for name, block in self.buffers.items():
             block.value.copy_(kept[name])
         return scores
@@ -280,6 +282,8 @@ class Program:
         for block in self.buffers.values():
             block.value = block.value[index]
         self.parameters.keep(index)
+        if self.whole is not None:
+            self.whole.keep(lanes)
         self.settings = [self.settings[lane] for lane in lanes]
         self.seeds = [self.seeds[lane] for lane in lanes]
         self.optimizer.keep(self.settings, index)
@@ -298,8 +302,10 @@ class Program:
         limits = column(self.settings, "grad_clip").to(self.device, self.dtype)
         self.clips = bool(limits.any())
         self.limits = torch.where(limits > 0, limits, torch.inf)
-        rates = column(self.settings, "dropout")
-        self.dropout.value, self.dropout.any = rates.to(self.device, self.dtype), bool(rates.any())
+        own = is_own(self.settings[0]["model"])
+        dropout = torch.zeros(self.lanes) if own else column(self.settings, "dropout")
+        for rates in self.rates:
+            rates.use(dropout.to(self.device, self.dtype))
         self.runs: list[tuple[tuple[int, int], int]] = []
         for seed, run in groupby(range(self.lanes), key=lambda lane: self.seeds[lane]):
             members = list(run)
@@ -310,82 +316,14 @@ class Program:
             labels, classes = self.split.train.y, self.split.classes
             self.noises = [Noise(seed, shares[a:b], labels, classes) for (a, b), seed in self.runs]
 
-    def _lower(self) -> list[layers.Layer]:
-        """The lane forms of the one-trial net's layers, with every lane's own initial weights."""
-        first = self.settings[0]
-        net = nets.build(first, tuple(self.split.train.x.shape[1:]), self.split.classes)
-        drawn: dict[tuple[object, ...], dict[str, Tensor]] = {}
-        states = []
-        for setting, seed in zip(self.settings, self.seeds, strict=True):
-            key = (seed, setting["init"], setting.get("init_std"), setting.get("branch_start"))
-            if key not in drawn:
-                nets.initialize(net, setting, stream(seed, "init"))
-                drawn[key] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            states.append(drawn[key])
-        trained = {name for name, _ in net.named_parameters()}
-        stacked = {
-            name: torch.stack([state[name] for state in states]).to(self.device, self.dtype)
-            for name in states[0]
-            if not name.endswith("num_batches_tracked")
-        }
-        first_weight = next(name for name in stacked if name in trained)
-        self.parameters = Parameters(
-            {name: value for name, value in stacked.items() if name in trained},
-            alone=first_weight if stacked[first_weight].dim() == 3 else None,
-        )
-        self.buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
-        self.dropout = layers.Rates(torch.empty(0))
-        form = images.form(self.device, self.dtype) if first["model"] == "cnn" else None
-        if form is not None and first["connection"] == "dense":
-            form = replace(form, opaque=False)  # oneDNN's layout has no concatenation
-        return self._lane_forms("", net, form, first=True)
+    @property
+    def drops(self) -> bool:
+        """Whether a lane has dropout."""
+        return any(rates.any for rates in self.rates)
 
-    def _lane_forms(self, path: str, net: nn.Module, form: images.Form | None, first: bool) -> list[layers.Layer]:
-        """The lane forms of a sequence of layers. first: whether it reads the batch."""
-        lowered: list[layers.Layer] = []
-        for name, module in net.named_children():
-            layer = self._lane_form(f"{path}{name}", module, form, first and not lowered)
-            if layer is not None:
-                lowered.append(layer)
-            if isinstance(module, nn.Flatten):
-                form = None
-        return images.fuse(lowered)
-
-    def _lane_form(self, name: str, module: nn.Module, form: images.Form | None, first: bool) -> layers.Layer | None:
-        """The lane form of a layer of vectors, or where `form` says how they lie in memory, of images."""
-        values = self.parameters.blocks
-        if isinstance(module, nets.Residual):
-            parts = (self._lane_forms(f"{name}.{part}.", net, form, first) for part, net in module.named_children())
-            branch, shortcut = parts
-            if first and not shortcut:
-                shortcut = [layers.Input() if form is None else images.Input(form)]
-            return Residual(branch, shortcut, first)
-        if isinstance(module, nets.Dense):
-            return Dense(self._lane_forms(f"{name}.branch.", module.branch, form, first=False))
-        if isinstance(module, nn.Linear):
-            return layers.Linear(values[f"{name}.weight"], values.get(f"{name}.bias"), first, self.low)
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            assert module.momentum is not None
-            running = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
-            norm = layers.BatchNorm(
-                values.get(f"{name}.weight"), values.get(f"{name}.bias"), *running, module.momentum, module.eps
-            )
-            return norm if form is None else images.Norm(norm, form)
-        if isinstance(module, nn.Dropout):
-            return layers.Dropout(self.dropout)
-        if isinstance(module, nn.Flatten):
-            return None if form is None else images.Flatten(form)
-        if type(module) in layers.ACTIVATIONS:
-            make = layers.ACTIVATIONS[type(module)]
-            return make() if form is None else images.ReLU() if make is layers.ReLU else images.Elementwise(make, form)
-        assert form is not None
-        if isinstance(module, nn.MaxPool2d):
-            return images.MaxPool2d(form)
-        if isinstance(module, nn.AvgPool2d):
-            return images.AvgPool2d(form)
-        if isinstance(module, nn.Conv2d):
-            return images.Conv2d(values[f"{name}.weight"], values.get(f"{name}.bias"), form, first, self.low)
-        raise NotImplementedError(f"no lane form for {type(module).__name__}")
+    def _drop(self, drops: bool) -> None:
+        for rates in self.rates:
+            rates.any = drops and bool(rates.value.any())
 
     def _forward(self, batch: Batch, training: bool) -> Tensor:
         """The logits, [L, K, B]."""
@@ -416,6 +354,6 @@ class Program:
 
 def _evaluation_rows(setting: Setting, shape: tuple[int, ...]) -> int:
     """Rows of one piece of an evaluation."""
-    if setting["model"] == "mlp":
+    if setting["model"] == "mlp" or len(shape) == 1:
         return EVALUATION_ROWS
     return max(8, EVALUATION_PIXELS // math.prod(shape[1:]) // 8 * 8)

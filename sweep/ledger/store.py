@@ -14,6 +14,7 @@ from sweep.errors import UsageError
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.machine import machine, now, versions
+from sweep.networks import Network, split_fingerprint
 from sweep.recipe import Claim, Recipe, Trainer, add_claims
 from sweep.space import EpochRecord, Trial, setting_key
 
@@ -135,6 +136,10 @@ class Ledger(Reader):
             )
         return self.study(study.name)
 
+    def move_network(self, study: Study, network: Network) -> Study:
+        """Notes where the file of a study's own network lies now."""
+        return self._rewrite(study, replace(study.recipe, network=network))
+
     def move_trainer(self, study: Study, trainer: Trainer) -> Study:
         """Notes where a study's own function or command lies now."""
         return self._rewrite(study, replace(study.recipe, trainer=trainer))
@@ -145,10 +150,10 @@ class Ledger(Reader):
         """Notes which data a study trains on, or which code, and how many rows each class has. Raises UsageError if
         they are not those it began with, unless the user knows that the code has changed."""
         found = self.study(study.name).data
-        if found not in (None, fingerprint) and study.recipe.trainer:
+        if found not in (None, fingerprint) and _is_code(study, found or "", fingerprint):
             if not changed_code:
                 raise UsageError(
-                    f"study {study.name!r} began with other code: {study.recipe.source} had fingerprint {found}, now "
+                    f"study {study.name!r} began with other code: {study.recipe.code} had fingerprint {found}, now "
                     f"{fingerprint}; its numbers may not compare; give --study another name, or --changed-code to go on"
                 )
         elif found not in (None, fingerprint):
@@ -264,3 +269,9 @@ def _kept(value: float | None) -> float:
     """A number as it is kept: one that is not there or not finite as NaN, which SQLite makes NULL. None would be NULL
     too, but sqlite3 looks for an adapter of every None, which takes six times as long as a number."""
     return value if value is not None and value - value == 0 else math.nan
+
+
+def _is_code(study: Study, before: str, now: str) -> bool:
+    """Whether it is the code that has changed, of a trainer or of a user's own network, and no data."""
+    same_data = split_fingerprint(before)[0] == split_fingerprint(now)[0]
+    return study.recipe.trainer is not None or (study.recipe.network is not None and same_data)

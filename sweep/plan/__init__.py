@@ -2,6 +2,7 @@
 `describe` and the speeds that were measured.
 
 sizes     a setting's network in numbers, before it is built; whether it fits the data
+networks  a user's networks in numbers, asked of a process that has torch
 times     what training takes, by the speeds that were measured or in multiply-adds
 units     trials into cohorts, cohorts into units
 shards    a grid's trials divided among machines

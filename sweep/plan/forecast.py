@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 import statistics
@@ -12,6 +13,7 @@ from typing import Any
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, OwnSetting, Setting, Value, canonical
+from sweep.plan.networks import learn, size_of, way_text
 from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
@@ -72,6 +74,8 @@ class Plan:
     """Bytes; None where nothing was measured."""
     splits: int = 1
     """Splits of the data that its seeds train on."""
+    ways: tuple[str, ...] = ()
+    """How the networks of a user's own class train, in words."""
 
 
 def plan_grid(
@@ -92,8 +96,10 @@ def plan_grid(
     if recipe.trainer:
         return _plan_own(recipe, data, jobs)
     census = grid.census
+    ways = _own_ways(recipe, data)
+    own = recipe.own_names
     for group in census.groups:
-        for program in group.programs(*DECIDES_FIT):
+        for program in itertools.islice(group.programs(*DECIDES_FIT, *own), LISTED if own else None):
             check_fit(program, data)
     check_starts(recipe)
     speeds = speeds or Speeds()
@@ -132,7 +138,22 @@ def plan_grid(
         seconds=OWN_SECONDS + start[0] + scale * makespan(durations, busy) if start else None,
         memory=start[1] + busy * memory if start else None,
         splits=splits,
+        ways=ways,
     )
+
+
+def _own_ways(recipe: Recipe, data: DataInfo) -> tuple[str, ...]:
+    """How the networks of a recipe's own class train, in words. Raises UsageError for a class that cannot be loaded, or
+    of which no setting makes a network that fits the data."""
+    if recipe.network is None:
+        return ()
+    programs = [program for program, _ in itertools.islice(recipe.grid.census.cohorts(), LISTED)]
+    learn(programs, data)
+    found = [size_of(program, data) for program in programs]
+    if all(size.error for size in found):
+        raise UsageError(f"model = {recipe.network.text}: {found[0].error}")
+    ways = collections.Counter(way_text(size) for size in found)
+    return tuple(text if len(ways) == 1 else f"{text} ({count(number, 'cohort')})" for text, number in ways.items())
 
 
 def _plan_own(recipe: Recipe, data: DataInfo, jobs: int) -> Plan:
@@ -312,6 +333,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
     return {
         "data": vars(plan.data) | {"shape": list(plan.data.shape)},
         "swept": list(plan.swept),
+        **({"ways": [*plan.ways]} if plan.ways else {}),
         **{
             name: getattr(plan, name)
             for name in (

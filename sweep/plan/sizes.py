@@ -10,6 +10,8 @@ from sweep.data import Classes, DataInfo
 from sweep.errors import UsageError
 from sweep.formulas import check_start, dimension_of
 from sweep.hyperparameters import Setting
+from sweep.networks import is_own
+from sweep.plan.networks import size_of
 from sweep.recipe import TRAINER_DATA, Recipe
 from sweep.space import epoch_steps, total_epochs, used_rows
 
@@ -36,6 +38,9 @@ def check_fit(program: Setting, data: DataInfo) -> None:
     size = program["train_size"]
     if not isinstance(size, str) and size > data.train:
         raise UsageError(f"train_size = {size}: {data.name} has {data.train} training rows; expected at most that")
+    if is_own(program["model"]):
+        _check_own(program, data)
+        return
     if program["model"] == "mlp" and program.get("batch_norm") and program["batch_size"] == 1:
         raise UsageError(
             "batch_size = 1: batch norm has no variance of one row; expected at least 2, or batch_norm = off"
@@ -58,6 +63,15 @@ def check_fit(program: Setting, data: DataInfo) -> None:
         raise UsageError(
             f"depth = {program['depth']}: too deep for a cnn on {data.name}, whose images are {height} x {width}: "
             f"each stage halves them, so the deepest that fits is {deepest}"
+        )
+    _check_memory(program, data)
+
+
+def _check_own(program: Setting, data: DataInfo) -> None:
+    """Raises UsageError where a user's network cannot be trained as asked."""
+    if size_of(program, data).norm and program["batch_size"] == 1:
+        raise UsageError(
+            f"batch_size = 1: batch norm, which {program['model']} has, has no variance of one row; expected at least 2"
         )
     _check_memory(program, data)
 
@@ -108,8 +122,10 @@ def _check_memory(program: Setting, data: DataInfo) -> None:
     needed = 16 * parameter_count(program, data)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
+        sizes = f"hidden = {program.get('hidden', '–')}, depth = {program.get('depth', '–')}"
+        sizes = f"model = {program['model']}" if is_own(program["model"]) else sizes
         raise UsageError(
-            f"hidden = {program.get('hidden', '–')}, depth = {program['depth']}: {needed / 16:,.0f} parameters "
+            f"{sizes}: {needed / 16:,.0f} parameters "
             "need at least "
             f"{needed / 2**30:,.0f} GiB to train; this machine has {there / 2**30:,.0f} GiB"
         )
@@ -119,6 +135,8 @@ def parameter_count(program: Setting, data: DataInfo) -> int:
     """Trained numbers of the network: weights, biases, batch norm's scales and shifts; of a function, its point's."""
     if program["model"] == "function":
         return dimension_of(str(program["function"])) or 1
+    if is_own(program["model"]):
+        return size_of(program, data).parameters
     return sum(layer.parameters for layer in layers_of(program, data))
 
 
@@ -126,7 +144,21 @@ def activation_count(program: Setting, data: DataInfo) -> int:
     """Numbers that one row's forward pass leaves in the layers, roughly."""
     if program["model"] == "function":
         return 0
+    if is_own(program["model"]):
+        return size_of(program, data).activations
     return sum(layer.activations for layer in layers_of(program, data))
+
+
+def work_of(program: Setting, data: DataInfo) -> int:
+    """Multiply-adds of one row's forward pass."""
+    if is_own(program["model"]):
+        return size_of(program, data).work
+    return sum(layer.work for layer in layers_of(program, data))
+
+
+def trains_together(program: Setting, data: DataInfo) -> bool:
+    """Whether several trials can train as lanes of one program."""
+    return not is_own(program["model"]) or size_of(program, data).form != "alone"
 
 
 def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:

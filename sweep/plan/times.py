@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting
-from sweep.plan.sizes import epoch_steps_of, epochs_of, layers_of, rows_of
+from sweep.plan.sizes import epoch_steps_of, epochs_of, rows_of, work_of
 from sweep.space import UNWATCHED, Watch, total_steps
 from sweep.speed import Cost
 
@@ -42,6 +42,6 @@ def relative_cost(program: Setting, data: DataInfo) -> float:
     """Multiply-adds of one trial, plus a fixed share for each step; for ordering work, not for telling time."""
     if program["model"] == "function":
         return float(program["steps"]) * PATH_STEP
-    work = sum(layer.work for layer in layers_of(program, data))
+    work = work_of(program, data)
     steps = total_steps(program, epoch_steps_of(program, data))
     return steps * (3.0 * rows_of(program, data)[1] * work + 500_000)

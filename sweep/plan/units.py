@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sweep.checkpoint import Saved, trial_key
 from sweep.data import DataInfo
-from sweep.hyperparameters import PROGRAM, Setting
-from sweep.plan.sizes import activation_count, epochs_of, parameter_count, rows_of
+from sweep.hyperparameters import Setting, program_of
+from sweep.plan.sizes import activation_count, epochs_of, parameter_count, rows_of, trains_together
 from sweep.plan.times import MULTIPLY_ADDS, relative_cost, trial_seconds
 from sweep.recipe import TRAINER_DATA
 from sweep.space import Trial, program_key
@@ -93,7 +93,7 @@ def units(
     out: list[tuple[float, Unit]] = []
     share = 1 if whole and len(cohorts) >= jobs else least_programs(len(cohorts), jobs)
     for (_, split, place), members in cohorts.items():
-        program = {name: value for name, value in members[0].setting.items() if name in PROGRAM}
+        program = program_of(members[0].setting)
         if program["model"] != "function":  # a path has no minibatch to share; its row lies by its number
             members.sort(key=lambda trial: (trial.seed, trial.number))
         epochs = epochs_of(program, data)
@@ -113,6 +113,7 @@ def piece_sizes(
     """How a cohort is cut into programs: lanes of each, the most first; `least` programs at least."""
     best = speeds.choose(cost_key(program, data, jobs, kind), trials)
     widest = lanes or (best.lanes if best else lane_count(program, data, trials, kind))
+    widest = widest if trains_together(program, data) else 1
     pieces = min(trials, max(least, math.ceil(trials / widest)))
     return [trials // pieces + (place < trials % pieces) for place in range(pieces)]
 
@@ -122,9 +123,11 @@ def lane_count(program: Setting, data: DataInfo, trials: int, kind: str = "cpu f
     as many as may fit in its memory."""
     if program["model"] == "function":
         return max(1, min(PATHS, trials))
+    if not trains_together(program, data):
+        return 1
     if not kind.startswith("cpu"):
         return max(1, min(GPU_LANES, trials, GPU_LANE_BUDGET // _lane_numbers(program, data)))
-    if program["model"] == "cnn" and math.prod(data.shape) > 256:
+    if program["model"] != "mlp" and len(data.shape) == 3 and math.prod(data.shape) > 256:
         return 1
     return max(1, min(MAX_LANES, trials, LANE_BUDGET // _lane_numbers(program, data)))
 
@@ -139,6 +142,8 @@ def most_lanes(program: Setting, data: DataInfo, trials: int, least: int, jobs: 
     """The most lanes that are worth a measurement: so many that there are `least` programs, and that fit in the
     memory.
     """
+    if not trains_together(program, data):
+        return 1
     numbers = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 4 // jobs
     most = MAX_LANES if kind.startswith("cpu") else GPU_LANES
     return max(1, min(most, -(-trials // least), numbers // _lane_numbers(program, data) // 4))

@@ -7,6 +7,7 @@ functions what a recipe is where its model is a function
 imported  a table of results that were not trained here
 units     what a metric is measured in
 keys      the plain keys, what they may be, what checks each
+network   what a user's own network takes
 search    the section [search]
 shard     a share of its trials, for one of several machines
 race      what makes it a race

@@ -65,7 +65,7 @@ def _merge_numbers(axis: Axis, notes: list[str]) -> Axis:
         shortest = min(value, twin, key=lambda number: len(repr(number)))
         kept[kept.index(twin)] = shortest
         notes.append(f"{axis.name} {value!r} and {twin!r} are one value to nine digits: trained once, as {shortest!r}")
-    return axis if len(kept) == len(axis.values) else Axis(axis.name, tuple(kept))
+    return axis if len(kept) == len(axis.values) else replace(axis, values=tuple(kept))
 
 
 def _near(a: Value, b: Value) -> bool:
@@ -86,4 +86,4 @@ def _merge_whole(axis: Axis, rows: int, word: str, notes: list[str]) -> Axis:
     notes.append(
         f"{axis.name} {sizes} are the same here, all {rows:,} training rows: trained once, as {show_value(kept)}"
     )
-    return Axis(axis.name, tuple(v for v in axis.values if v not in whole or v == kept))
+    return replace(axis, values=tuple(v for v in axis.values if v not in whole or v == kept))

@@ -24,9 +24,11 @@ from sweep.hyperparameters import (
     show_value,
     stored,
 )
+from sweep.networks import Network
 from sweep.recipe.claims import Claim, seeds_needed
 from sweep.recipe.imported import Imported
 from sweep.recipe.listed import axes_of
+from sweep.recipe.network import typed_axes
 from sweep.recipe.own import Trainer, own_axes
 from sweep.recipe.race import Race
 from sweep.recipe.search import Search
@@ -72,6 +74,8 @@ class Recipe:
     """What was not trained here, a table or another tool's trials; then there are no axes."""
     trainer: Trainer | None = None
     """A user's own function or command, whose hyperparameters the axes name themselves."""
+    network: Network | None = None
+    """A user's own network, whose hyperparameters are among the axes."""
     claims: tuple[Claim, ...] = field(default=(), compare=False)
     """What is expected to come out; they decide no number."""
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -106,6 +110,15 @@ class Recipe:
         """What a hyperparameter is."""
         return next((axis.row for axis in self.axes if axis.name == name), None) or TABLE[name]
 
+    def is_own(self, name: str) -> bool:
+        """Whether a hyperparameter is not of sweep's table, whatever the table says of its name."""
+        return self.trainer is not None or any(axis.own for axis in self.axes if axis.name == name)
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The hyperparameters of a user's own network."""
+        return tuple(axis.name for axis in self.axes if self.network and axis.own and axis.name != "model")
+
     def row_ends(self, name: str) -> list[int]:
         """The values of a hyperparameter that its own recipe names, or the ends of its range; none if no whole ones."""
         axis = next((axis for axis in self.axes if axis.name == name and axis.row.kind == "int"), None)
@@ -124,6 +137,11 @@ class Recipe:
     def source(self) -> str:
         """What trials learn from, for readers: the data's name, or what trains in its own way."""
         return self.trainer.text if self.trainer else self.data
+
+    @property
+    def code(self) -> str:
+        """What a user's own code is called, where it trains or is trained; else empty."""
+        return self.trainer.text if self.trainer else self.network.text if self.network else ""
 
     @property
     def of_function(self) -> bool:
@@ -157,7 +175,7 @@ class Recipe:
 
     def of_settings(self, settings: Sequence[Setting], **changes: Any) -> Recipe:
         """This recipe with settings listed one by one in place of its space, and with other changes."""
-        axes = axes_of(settings) if self.trainer is None else own_axes(settings)
+        axes = typed_axes(axes_of(settings), settings[0]) if self.trainer is None else own_axes(settings)
         unlike: dict[str, Any] = {"search": None, "race": None, "shard": None, "claims": ()}
         listed = {"axes": axes, "settings": tuple(settings)} | unlike
         return replace(self, **{**listed, **changes})
@@ -196,6 +214,7 @@ class Recipe:
             "data": self.data,
             **({"data_dir": self.data_dir} if self.data_dir else {}),
             "split_seed": self.split_seed,
+            **({"folder": self.network.folder} if self.network else {}),
             **({"precision": self.precision} if self.precision != "float32" else {}),
             **({"look": list(self.watch.look)} if self.watch.look else {}),
             **({"look_epochs": list(self.watch.epochs)} if self.watch.epochs else {}),
@@ -213,6 +232,9 @@ class Recipe:
         plain = {key: value for key, value in self.to_dict().items() if key not in ("folder", "shard", "race")}
         if self.trainer and self.trainer.kind == "train":
             plain["train"] = str(Path(self.trainer.folder) / self.trainer.text)
+        if self.network:
+            place = plain["space"] if "model" in plain["space"] else plain
+            place["model"] = str(Path(self.network.folder) / self.network.text)
         return plain
 
     def _space(self) -> dict[str, Any]:
@@ -270,7 +292,7 @@ class Recipe:
         of all. (A grid says what it folds.)"""
         out: dict[str, str] = {}
         for axis in () if self.settings or self.trainer else self.axes:
-            names = _conditions(axis.name)
+            names = [] if axis.own else _conditions(axis.name)
             options = [self.listed(name) for name in names]
             if (axis.swept and not self.search) or not names or not all(options):
                 continue
@@ -374,6 +396,10 @@ class Recipe:
         if self.trainer:
             return mine.keys() == theirs.keys() and all({*mine[name]} >= {*theirs[name]} for name in mine)
         for name in {*mine, *theirs}:
+            if self.is_own(name) or smaller.is_own(name):
+                if not {*mine.get(name, ())} >= {*theirs.get(name, (None,))}:
+                    return False
+                continue
             row = TABLE[name]
             defaults = {row.default} | {v for (n, of), v in row.default_with.items() if of in theirs.get(n, ())}
             old, new = set(theirs.get(name, defaults)), set(mine.get(name, defaults))

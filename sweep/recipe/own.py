@@ -153,11 +153,11 @@ def check_name(name: str, where: str) -> None:
 def read_own_axis(name: str, value: object, where: str) -> Axis:
     """The values of a hyperparameter that the recipe names itself, typed by them. Raises UsageError."""
     check_name(name, where)
-    row = _row(name, value, where)
+    row = typed_by(name, value, where)
     return replace(read_axis(row, value, where), own=row)
 
 
-def _row(name: str, value: object, where: str) -> Hyperparameter:
+def typed_by(name: str, value: object, where: str) -> Hyperparameter:
     """What a hyperparameter is by its values: numbers (with words among them), text, or on and off."""
     if isinstance(value, Range | Mapping):
         low, high, step = (value.low, value.high, value.step) if isinstance(value, Range) else map(value.get, _ENDS)

@@ -10,14 +10,16 @@ from typing import Any
 
 from sweep.dataname import OPTIONS, is_path, options_of, path_of, with_options
 from sweep.errors import UsageError, unknown
-from sweep.hyperparameters import SET, TABLE, show_given
+from sweep.hyperparameters import OF_TRAINING, SET, TABLE, Value, show_given
+from sweep.networks import Network, is_own, note_network, read_network
 from sweep.recipe.axes import parse_flag, read_axis
 from sweep.recipe.claims import Claim, claim_from_dict, fit_claims, read_claims
 from sweep.recipe.functions import fit_functions
 from sweep.recipe.identity import BUDGETS, Recipe
 from sweep.recipe.imported import imported_from_dict
 from sweep.recipe.keys import CHECKS, METRICS, RECIPE_KEYS, place
-from sweep.recipe.listed import axes_of, listed_settings
+from sweep.recipe.listed import axes_of, check_listed, listed_settings
+from sweep.recipe.network import MODEL, Constructor, network_axis, read_constructor, typed_axes
 from sweep.recipe.own import (
     KINDS,
     Trainer,
@@ -29,6 +31,7 @@ from sweep.recipe.own import (
     parse_own,
     read_own_axis,
     read_trainer,
+    typed_by,
 )
 from sweep.recipe.race import read_race
 from sweep.recipe.search import aim_metric, read_search
@@ -145,18 +148,20 @@ def _build(
     search: Mapping[str, Any] | None = None,
 ) -> Recipe:
     own = any(kind in table or kind in flags for kind in KINDS)
-    entries = _with_flags(_entries(table, file, text, own), flags, own)
+    network = None if own else _network(table, flags, file)
+    constructor = read_constructor(network) if network and file != "ledger" else None
+    entries = _with_flags(_entries(table, file, text, own, network, constructor), flags, own, constructor)
     if own:
         plain, axes = _own_entries(entries, table, file)
     else:
         _check_budget(entries)
-        plain, axes = _check_entries(entries)
+        plain, axes = _check_network(entries, network, constructor) if network else _check_entries(entries)
         options = {key: plain.pop(key) for key in OPTIONS if key in plain}
         if options:  # one name for data, everywhere
             plain["data"] = with_options(plain.get("data", "digits"), options)
         if "settings" in plain:
             plain["settings"] = listed_settings(plain["settings"], axes, entries["settings"][1])
-            axes = [*axes_of(plain["settings"])]
+            axes = [*typed_axes(axes_of(plain["settings"]), plain["settings"][0])]
         axes, plain = fit_functions(axes, plain)
     if search is not None or "search" in table:
         plain["search"] = read_search(table.get("search", {}), search or {}, file, text)
@@ -249,7 +254,68 @@ def _check_units(recipe: Recipe) -> None:
         )
 
 
-def _entries(table: Mapping[str, Any], file: str, text: str, own: bool) -> dict[str, tuple[Any, str]]:
+def _network(table: Mapping[str, Any], flags: Mapping[str, str], file: str) -> Network | None:
+    """The user's network that a recipe names, if it names one; what a file names lies beside it, or else in the current
+    folder. Raises UsageError where it does not stand alone."""
+    space = table.get("space", {})
+    settings = table.get("settings")
+    first = settings[0] if isinstance(settings, list | tuple) and settings else {}
+    listed = [place.get("model") for place in (table, space, first) if isinstance(place, Mapping)]
+    given = flags.get("model") or next((value for value in listed if value is not None), None)
+    names = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+    if not isinstance(names, list) or not any(map(is_own, names)):
+        return None
+    if len(names) > 1:
+        raise UsageError(
+            f"model = {', '.join(map(str, names))}: a network of your own has hyperparameters of its own, so it stands "
+            "alone; expected one model a study"
+        )
+    if file == "ledger":
+        network = read_network(names[0], Path(table["folder"]))
+    else:
+        here, beside = (read_network(names[0], folder) for folder in (Path(), Path(file).parent))
+        network = here if "model" in flags or (here.file.exists() and not beside.file.exists()) else beside
+    note_network(network)
+    return network
+
+
+def _check_network(
+    entries: Mapping[str, tuple[Any, str]], network: Network, constructor: Constructor | None
+) -> tuple[dict[str, Any], list[Axis]]:
+    """The plain keys and the axes of a recipe with a user's network, each checked. Every parameter of its constructor
+    that has a plain default is there, so that equal settings are equal whether it is given or not."""
+    training = [row.name for row in OF_TRAINING]
+    of_network = {key for key in entries if key not in (*training, *CHECKS, "seed")}
+    apart = {*of_network, "settings", "model"}
+    plain, axes = _check_entries({key: entry for key, entry in entries.items() if key not in apart})
+    own = {key: network_axis(key, *entries[key], constructor) for key in entries if key in of_network}
+    listed = entries.get("settings")
+    given: dict[str, Value | None] = dict.fromkeys(own)
+    if listed is not None:
+        rows = constructor.rows if constructor else _typed_rows(listed[0], training)
+        plain["settings"] = check_listed("settings", *listed, {**rows, "model": MODEL})
+        given |= dict.fromkeys(set.intersection(*({*values} for values in plain["settings"])))
+    if constructor:
+        constructor.check_given(given)
+        for one in constructor.parameters:
+            if one.default is not None and one.name not in given and one.row is not None:
+                own[one.name] = Axis(one.name, (one.default,), one.row)
+    order = [key for key in entries if key in own or any(axis.name == key for axis in axes)]
+    found = {axis.name: axis for axis in axes} | own
+    within = any("model" in values for values in plain.get("settings", ()))
+    model = [] if within else [Axis("model", (network.text,), MODEL)]
+    names = [*order, *(key for key in own if key not in order)]
+    return plain | {"network": network}, [*model, *(found[name] for name in names)]
+
+
+def _entries(
+    table: Mapping[str, Any],
+    file: str,
+    text: str,
+    own: bool,
+    network: Network | None = None,
+    constructor: Constructor | None = None,
+) -> dict[str, tuple[Any, str]]:
     """Every key of the recipe with its value and, for messages, where it stands. own: its space names what it likes."""
     out: dict[str, tuple[Any, str]] = {}
     space = table.get("space", {})
@@ -263,6 +329,8 @@ def _entries(table: Mapping[str, Any], file: str, text: str, own: bool) -> dict[
             if own and section is space:
                 if key != "seed":
                     check_name(key, where)
+            elif network and (section is space or (constructor and key in constructor.rows)):
+                pass  # its constructor knows
             elif key not in known:
                 raise unknown("hyperparameter" if section is space else "key", key, known, where)
             if key in out:
@@ -271,7 +339,9 @@ def _entries(table: Mapping[str, Any], file: str, text: str, own: bool) -> dict[
     return out
 
 
-def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str], own: bool) -> dict[str, tuple[Any, str]]:
+def _with_flags(
+    entries: dict[str, tuple[Any, str]], flags: Mapping[str, str], own: bool, constructor: Constructor | None = None
+) -> dict[str, tuple[Any, str]]:
     """The entries of a recipe, and the flags, which win over them."""
     if any(kind in flags for kind in KINDS):  # a flag for one wins over the other of the recipe
         entries = {key: entry for key, entry in entries.items() if key not in KINDS}
@@ -283,9 +353,15 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str], o
         if own and (key.startswith(SET) or (key in TABLE and key != "seed")):
             name, where = key.removeprefix(SET), "--set " if key.startswith(SET) else f"{TABLE[key].flag}: "
             entries[name] = (parse_own(name, text, where), where)
+        elif constructor and key == "model":
+            entries[key] = (text, "--model: ")
+        elif constructor and (key.startswith(SET) or key in OF_NETWORKS):
+            name, where = key.removeprefix(SET), "--set " if key.startswith(SET) else f"{TABLE[key].flag}: "
+            entries[name] = (_parse_network(name, text, where, constructor), where)
         elif key.startswith(SET):
             raise UsageError(
-                f"--set {key.removeprefix(SET)}: names a hyperparameter of your own --train FILE.py:NAME or --command"
+                f"--set {key.removeprefix(SET)}: names a hyperparameter of your own --train FILE.py:NAME, --command or "
+                "--model FILE.py:NAME"
             )
         elif key in TABLE:
             entries[key] = (parse_flag(TABLE[key], text), f"{TABLE[key].flag}: ")
@@ -295,6 +371,23 @@ def _with_flags(entries: dict[str, tuple[Any, str]], flags: Mapping[str, str], o
     if "seed" in entries and "seeds" in entries:
         raise UsageError(f"{entries['seeds'][1]}seeds and seed both given; seeds = 3 means seed = [0, 1, 2]")
     return entries
+
+
+OF_NETWORKS = {*TABLE} - {"seed", *(row.name for row in OF_TRAINING)}
+"""What sweep's own networks and functions have; with a user's network such a name is its constructor's."""
+
+
+def _parse_network(name: str, text: str, where: str, constructor: Constructor) -> Any:
+    """A flag's text for a hyperparameter of a user's network, or of the training."""
+    if name in TABLE and name not in OF_NETWORKS:
+        raise UsageError(f"{where}{name}: is a hyperparameter of the training; expected {TABLE[name].flag} {text}")
+    return parse_flag(constructor.row(name, where), text)
+
+
+def _typed_rows(listed: Any, training: list[str]) -> dict[str, Any]:
+    """What the names of listed settings that a ledger kept are, by their values."""
+    names = dict.fromkeys(name for values in listed for name in values if name not in training)
+    return {name: typed_by(name, [values[name] for values in listed if name in values], "") for name in names}
 
 
 def _check_budget(entries: Mapping[str, tuple[Any, str]]) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweep.hyperparameters import PROGRAM, TABLE, OwnSetting, show_value
+from sweep.hyperparameters import TABLE, OwnSetting, decides_program, is_of_network, show_value
+from sweep.networks import is_own
 from sweep.plan import epochs_of, fold_text
 from sweep.recipe import TRAINER_DATA, VALIDATED, of_unit
 from sweep.report.columns import Columns
@@ -161,7 +162,8 @@ def constants_line(study: StudyTable) -> Text:
 
 def is_default(name: str, value: Any, constant: dict[str, Any]) -> bool:
     """Whether a hyperparameter has its default, given the others; one that is not sweep's own has none."""
-    row = TABLE.get(name)
+    of_own = is_of_network(name, constant) or (name == "model" and is_own(constant["model"]))
+    row = None if of_own else TABLE.get(name)
     return row is not None and not isinstance(constant, OwnSetting) and bool(value == row.default_for(constant))
 
 
@@ -222,7 +224,8 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     if plan.folded:
         lines.append(Text(fold_text(plan)))
     table = Columns()
-    varying = [name for name in plan.swept if name in PROGRAM]
+    lines += [Text(way) for way in plan.ways]
+    varying = [name for name in plan.swept if any(decides_program(name, one.program) for one in plan.cohorts)]
     for column in (
         "cohort",
         *varying,

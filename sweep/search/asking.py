@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweep.data import DataInfo
-from sweep.hyperparameters import IN_SETTING, Setting, Value
+from sweep.hyperparameters import IN_SETTING, OF_TRAINING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
@@ -48,10 +48,11 @@ class AskTell:
         self.fixed: dict[str, Value] = {axis.name: axis.values[0] for axis in fixed}  # type: ignore[index]
         self.setting_of = recipe.setting
         undone = [row for row in IN_SETTING if row.unless and conditional(recipe, row)]
-        own = [axis.row for axis in recipe.axes]
-        self.rows = (
-            own if recipe.trainer else [*(row for row in IN_SETTING if row not in undone), *undone]
-        )  # as they are suggested
+        own = [axis.row for axis in recipe.axes if recipe.is_own(axis.name) and axis.name != "model"]
+        table = [row for row in IN_SETTING if row not in undone] + undone
+        if recipe.network:
+            table = [row for row in table if row in OF_TRAINING]
+        self.rows = own if recipe.trainer else [*table, *own]  # as they are suggested
         self.space = whole_space(recipe)
         self.grid = finite_grid(recipe)
         self.size = math.inf if self.grid is None else self.grid.census.settings

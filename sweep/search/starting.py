@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from sweep.errors import UsageError
-from sweep.hyperparameters import IN_SETTING, TABLE, Value
+from sweep.hyperparameters import IN_SETTING, OF_TRAINING, TABLE, Hyperparameter, Value
 from sweep.recipe import Recipe
 from sweep.search.asking import mean_for_sampler
 from sweep.search.spaces import contains, distributions, words_of
@@ -37,7 +37,7 @@ def warm_results(
     out: list[tuple[dict[str, Value], float | None]] = []
     for group in groups.values():
         setting = group[0].trial.setting
-        for row in [axis.row for axis in recipe.axes] if recipe.trainer else IN_SETTING:
+        for row in _rows(recipe):
             if row.name in setting and row.name not in spread:
                 expected = fixed.get(row.name, row.default_for(setting))
                 if setting[row.name] != expected:
@@ -52,6 +52,11 @@ def warm_results(
     if not out:
         raise UsageError(f"--from {name}: none of its finished trials lies inside this space")
     return tuple(out)
+
+
+def _rows(recipe: Recipe) -> list[Hyperparameter]:
+    own = [axis.row for axis in recipe.axes if recipe.is_own(axis.name)]
+    return own if recipe.trainer else [*OF_TRAINING, *own] if recipe.network else [*IN_SETTING]
 
 
 def read_enqueued(recipe: Recipe, texts: Iterable[str]) -> tuple[dict[str, Value], ...]:

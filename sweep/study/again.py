@@ -11,6 +11,7 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import FINISHED, Ledger, Study
 from sweep.machine import alike
 from sweep.messages import Died, Done, Failed, Loaded, OutOfMemory, Ready, Stopped, Trained
+from sweep.networks import split_fingerprint
 from sweep.plan import Unit
 from sweep.space import EpochRecord, Trial
 from sweep.study.opening import check_trains
@@ -76,7 +77,8 @@ def reproduce(ledger: Ledger, study: Study, number: int) -> Reproduction:
 def check_data(study: Study, fingerprint: str) -> None:
     """Raises UsageError if a study was trained on other data."""
     if study.data not in (None, fingerprint):
-        what = "with other code" if study.recipe.trainer else "on other data"
+        network = study.recipe.network and split_fingerprint(study.data)[0] == split_fingerprint(fingerprint)[0]
+        what = "with other code" if study.recipe.trainer or network else "on other data"
         raise UsageError(f"study {study.name!r} was trained {what} (fingerprint {study.data}, now {fingerprint})")
 
 

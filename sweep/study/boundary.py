@@ -14,6 +14,7 @@ from sweep.data import load
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, Study
 from sweep.space import Trial
+from sweep.study.moving import fingerprint_of
 from sweep.study.opening import check_trains
 
 COLUMNS = 400
@@ -71,7 +72,7 @@ def answer_plane(ledger: Ledger, study: Study, number: int) -> Plane:
             f"rows of {recipe.data} are {shape} numbers; expected two, which have a plane: moons, circles, spirals, "
             "gaussians, or an .npz of rows [N, 2]"
         )
-    if study.data not in (None, source.fingerprint()):
+    if study.data not in (None, fingerprint_of(recipe, source)):
         raise UsageError(f"study {study.name!r} was trained on other data than {recipe.data} holds now")
     source = source.resplit(recipe.split_of(row["seed"]))
     size = setting["train_size"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.data import is_file, load
+from sweep.data import Source, is_file, load
 from sweep.dataname import options_of, path_of, with_options
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, Study
+from sweep.networks import both_fingerprints, split_fingerprint
+from sweep.recipe import Recipe
 
 
 def follow_data(ledger: Ledger, study: Study, path: str | None = None) -> Study:
@@ -31,10 +33,16 @@ def follow_data(ledger: Ledger, study: Study, path: str | None = None) -> Study:
     return ledger.move_data(study, moved)
 
 
+def fingerprint_of(recipe: Recipe, source: Source) -> str:
+    """What a study that trains on some data now has as its fingerprint: theirs, and that of its network's code."""
+    return both_fingerprints(source.fingerprint(), recipe.network.fingerprint() if recipe.network else "")
+
+
 def same_data(study: Study, path: str) -> bool:
     """Whether a file holds the rows that a study was trained
     on, split alike; of a study that has none yet, any does."""
-    return study.data is None or load(path, None, study.recipe.split_seed).fingerprint() == study.data
+    there = study.data and split_fingerprint(study.data)[0]
+    return there is None or load(path, None, study.recipe.split_seed).fingerprint() == there
 
 
 def _check_there(study: Study) -> None:

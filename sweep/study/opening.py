@@ -76,6 +76,8 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
     study = ledger.find(name)
     if study is not None and recipe.trainer and recipe.trainer.moved_from(study.recipe.trainer):
         study = ledger.move_trainer(study, recipe.trainer)  # its fingerprint says whether it is the same
+    if study is not None and recipe.network and recipe.network.moved_from(study.recipe.network):
+        study = ledger.move_network(study, recipe.network)
     if study is None:
         study = ledger.create(name, recipe, plan.trials)
         try:

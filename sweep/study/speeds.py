@@ -116,6 +116,7 @@ def data_request(
         splits,
         recipe.watch,
         functions if recipe.of_function else (),
+        network=recipe.network,
     )
 
 

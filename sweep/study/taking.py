@@ -20,6 +20,7 @@ from sweep.recipe import VALIDATED
 from sweep.space import EpochRecord, Trial
 from sweep.study.again import check_data, first_difference, stored_epochs
 from sweep.study.loop import checkpoints
+from sweep.study.moving import fingerprint_of
 from sweep.study.opening import check_trains
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def load_source(study: Study) -> Source:
     """The data of a study. Raises UsageError if they are not those it was trained on."""
     recipe = study.recipe
     source = load(recipe.data, recipe.data_dir, recipe.split_seed)
-    check_data(study, source.fingerprint())
+    check_data(study, fingerprint_of(recipe, source))
     return source
 
 
@@ -166,6 +167,7 @@ def _describe(
             "split": recipe.split_of(row["seed"]),
             **({"columns": source.columns.to_dict()} if source.columns else {}),
         },
+        **({"network": recipe.network.fingerprint()} if recipe.network else {}),
         "shape": list(info.shape),
         "classes": [] if info.regression else list(info.class_names),
         "versions": versions(),

@@ -109,9 +109,12 @@ def start(trial: Trial, split: Split) -> nn.Sequential:
     """The net of a trial with the initial weights that its seed gives it."""
     from sweep import nets
     from sweep.engine.streams import stream
+    from sweep.networks import is_own
 
-    net = nets.build(trial.setting, tuple(split.train.x.shape[1:]), split.classes)
-    nets.initialize(net, trial.setting, stream(trial.seed, "init"))
+    draws = stream(trial.seed, "init")
+    net = nets.build(trial.setting, tuple(split.train.x.shape[1:]), split.classes, draws)
+    if not is_own(trial.setting["model"]):  # a user's draws its own weights
+        nets.initialize(net, trial.setting, draws)
     return net.to(DEVICE)
 
 
@@ -258,7 +261,8 @@ def expert_trial(trial: Trial, split: Split, report: Report = silent) -> tuple[R
     from sweep.engine.streams import stream
 
     setting, net = trial.setting, start(trial, split)
-    layout = torch.channels_last if setting["model"] == "cnn" else torch.contiguous_format
+    convolves = any(isinstance(layer, torch.nn.Conv2d) for layer in net.modules())
+    layout = torch.channels_last if convolves else torch.contiguous_format
     net = net.to(memory_format=layout)
     batch, optimizer = int(setting["batch_size"]), adam(net, setting, fused=True)
 

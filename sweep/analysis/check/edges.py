@@ -188,7 +188,8 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
     if not is_number(best[name]) or best[name] not in (levels[0], levels[-1]):
         return None
     low = best[name] == levels[0]
-    row = None if reading.table.free else TABLE.get(label_of(name))
+    own = reading.recipe is not None and reading.recipe.is_own(label_of(name))
+    row = None if reading.table.free or own else TABLE.get(label_of(name))
     further = next_values(row, levels[::-1] if low else levels)
     inward = settings[settings[name] == (levels[1] if low else levels[-2])]
     if not further or inward.empty:

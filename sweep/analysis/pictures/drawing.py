@@ -43,7 +43,7 @@ def draw_picture(
     if kind == "look":
         return look_picture(table, ledger.readings(study), data, names, epoch)
     if kind == "pareto":
-        return pareto_picture(table, data, names, parameter_counter(data))
+        return pareto_picture(table, data, names, parameter_counter(data, study.recipe.network))
     if kind == "budget":
         return budget_picture(table, data)
     if kind == "importance":

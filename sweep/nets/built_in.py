@@ -1,4 +1,4 @@
-"""The networks: ordinary modules, written for one trial. Needs torch and the hyperparameter table's settings."""
+"""Sweep's own networks: ordinary modules, written for one trial. Needs torch and the table's settings."""
 
 from __future__ import annotations
 
