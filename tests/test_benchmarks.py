@@ -378,6 +378,7 @@ def test_paths_end_where_those_of_a_plain_loop_do():
     assert float(row.strip("|").split("|")[-1]) < 1e-10
 
 
+@pytest.mark.long
 def test_the_cost_of_own_trials_is_told():
     said = script("own.py", "--trials", "20", "--repeat", "1")
     assert [line.split(":")[0] for line in said.splitlines()] == ["by the clock", "of processors"]

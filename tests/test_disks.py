@@ -161,7 +161,8 @@ def test_who_was_taken_over_records_nothing_more(tmp_path, monkeypatch):
 # Real processes
 
 
-@pytest.mark.parametrize("lacks", [pytest.param(kind, marks=[pytest.mark.long] * (kind != KINDS[2])) for kind in KINDS])
+@pytest.mark.long
+@pytest.mark.parametrize("lacks", KINDS)
 def test_a_poor_disk_serves_and_is_spoken_of_once(sweep, tmp_path, library, lacks):
     env = poor(library, tmp_path / "results", lacks)
     first = sweep("grid", *SMALL, "--study", "s", env=env).stderr

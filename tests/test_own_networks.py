@@ -188,25 +188,30 @@ def test_nothing_is_drawn_from_the_processs_generators(digits):
     assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
 
 
-def test_bad_input_is_one_line(refused, tmp_path):  # noqa: F811
+BAD_INPUT = {
+    "no such file": ("none.py:Mlp",),
+    "did you mean 'Mlp'": ("nets.py:Mpl",),
+    "needs width, which has no default; expected width in [space], or --set width=": ("nets.py:Needs",),
+    "gives shape (2, 11); expected a tensor of shape (2, 10)": ("nets.py:Wrong",),
+    "expected one of relu, tanh": ("nets.py:Mlp", "--set", "act=gelu"),
+}
+FURTHER_BAD_INPUT = {
+    "is no torch.nn.Module": ("nets.py:Bare",),
+    "No module named 'nothing_of_this_name'": ("broken.py:Net",),
+    "its annotation is list; expected float, int": ("nets.py:Needs", "--set", "width=1", "--set", "layers=1"),
+    "has no parameter of that name (it has: width, act, p, norm)": ("nets.py:Mlp", "--hidden", 3),
+    "is filled in from the data": ("nets.py:Mlp", "--set", "classes=3"),
+    "did you mean 'width'": ("nets.py:Mlp", "--set", "wdth=3"),
+    "stands alone": ("nets.py:Mlp,mlp",),
+    "expected one of mlp, cnn, function, FILE.py:NAME": ("nets.py",),
+    "no variance of one row": ("nets.py:Mlp", "--set", "norm=on", "--batch-size", 1),
+}
+
+
+@pytest.mark.parametrize("cases", [BAD_INPUT, pytest.param(FURTHER_BAD_INPUT, marks=pytest.mark.long)])
+def test_bad_input_is_one_line(refused, tmp_path, cases):  # noqa: F811
     write(tmp_path)
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n\nclass Net:\n    pass\n")
-    cases = {
-        "no such file": ("none.py:Mlp",),
-        "did you mean 'Mlp'": ("nets.py:Mpl",),
-        "is no torch.nn.Module": ("nets.py:Bare",),
-        "needs width, which has no default; expected width in [space], or --set width=": ("nets.py:Needs",),
-        "No module named 'nothing_of_this_name'": ("broken.py:Net",),
-        "gives shape (2, 11); expected a tensor of shape (2, 10)": ("nets.py:Wrong",),
-        "its annotation is list; expected float, int": ("nets.py:Needs", "--set", "width=1", "--set", "layers=1"),
-        "has no parameter of that name (it has: width, act, p, norm)": ("nets.py:Mlp", "--hidden", 3),
-        "expected one of relu, tanh": ("nets.py:Mlp", "--set", "act=gelu"),
-        "is filled in from the data": ("nets.py:Mlp", "--set", "classes=3"),
-        "did you mean 'width'": ("nets.py:Mlp", "--set", "wdth=3"),
-        "stands alone": ("nets.py:Mlp,mlp",),
-        "expected one of mlp, cnn, function, FILE.py:NAME": ("nets.py",),
-        "no variance of one row": ("nets.py:Mlp", "--set", "norm=on", "--batch-size", 1),
-    }
     for said, words in cases.items():
         assert said in refused("plan", "--model", *words)
 
