@@ -127,9 +127,10 @@ class StudyTable:
         """What a metric, and so its mean, can be: a loss or an error is never below 0, R² never above 1, an accuracy
         lies in [0, 1] or, in percent, in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith(("loss", "val_mae", "val_r2")) and not self.free)
+        kind = metric.partition("_")[2]
+        known = scale is not None or ((kind in ("mae", "r2") or metric.endswith("loss")) and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
-        ends = (-math.inf, 1.0) if metric == "val_r2" else ends
+        ends = (-math.inf, 1.0) if kind == "r2" else ends
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
 

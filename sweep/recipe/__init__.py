@@ -36,6 +36,7 @@ from sweep.recipe.keys import (
     VALUE,
     metrics_of,
 )
+from sweep.recipe.network import constructor_text
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
 from sweep.recipe.race import Race
@@ -72,6 +73,7 @@ __all__ = [
     "Trainer",
     "add_claims",
     "check_trainer",
+    "constructor_text",
     "fit_claims",
     "fit_task",
     "header_of",
