@@ -44,7 +44,7 @@ from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_fro
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.shard import Shard, parse_shard
 from sweep.recipe.tasks import fit_task
-from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
+from sweep.recipe.units import InPercent, direction_of, is_accuracy, is_loss, of_unit, percents
 
 __all__ = [
     "DIRECTIONS",
@@ -74,10 +74,12 @@ __all__ = [
     "add_claims",
     "check_trainer",
     "constructor_text",
+    "direction_of",
     "fit_claims",
     "fit_task",
     "header_of",
     "is_accuracy",
+    "is_loss",
     "join_recipes",
     "load_claims",
     "load_recipe",
