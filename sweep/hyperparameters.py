@@ -255,7 +255,7 @@ _ROWS = (
     Hyperparameter("model", "choice", "mlp", NETWORK, "program", "Kind of network: mlp (fully connected) or cnn "
         "(convolutions); `connection` makes "
         "either residual or dense. function: no network, but a point that goes down the `function`. FILE.py:NAME: "
-        "your own torch.nn.Module; what its constructor takes is swept with --set.",
+        "your own torch.nn.Module; what its constructor takes is swept with --set (`sweep plan` lists it).",
                    choices=("mlp", "cnn", "function"), form="FILE.py:NAME"),
     Hyperparameter("hidden", "int", 64, NETWORK, "program", "Units of each hidden layer; for a cnn, channels of the "
         "first stage (doubling at each).",

@@ -351,6 +351,9 @@ def test_rows_of_classes_with_other_names_are_not_called_wrong(animals, tmp_path
     said = run("predict", "a.safetensors", tmp_path / "other.npz", "-o", tmp_path / "p.csv").stdout
     assert "its classes (flute, violin) are not the model's" in said
     assert "right in" not in said
+    np.savez(tmp_path / "some.npz", x=np.zeros((2, 3, 8, 8)), y=np.array(["dog", "flute"]))
+    said = run("predict", "a.safetensors", tmp_path / "some.npz", "-o", tmp_path / "p.csv").stdout
+    assert "; 1 row of classes that it does not know (flute)" in " ".join(said.split())
 
 
 def test_numbers_of_classes_stay_numbers(sweep, tmp_path):

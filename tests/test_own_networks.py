@@ -193,13 +193,17 @@ BAD_INPUT = {
     "did you mean 'Mlp'": ("nets.py:Mpl",),
     "needs width, which has no default; expected width in [space], or --set width=": ("nets.py:Needs",),
     "gives shape (2, 11); expected a tensor of shape (2, 10)": ("nets.py:Wrong",),
-    "expected one of relu, tanh": ("nets.py:Mlp", "--set", "act=gelu"),
+    '--set act = "gelu": expected one of relu, tanh': ("nets.py:Mlp", "--set", "act=gelu"),
 }
 FURTHER_BAD_INPUT = {
     "is no torch.nn.Module": ("nets.py:Bare",),
     "No module named 'nothing_of_this_name'": ("broken.py:Net",),
     "its annotation is list; expected float, int": ("nets.py:Needs", "--set", "width=1", "--set", "layers=1"),
-    "has no parameter of that name (it has: width, act, p, norm)": ("nets.py:Mlp", "--hidden", 3),
+    "--hidden: is of sweep's own networks; the constructor of nets.py:Mlp has no parameter of that name (it has: "
+    "width, act, p, norm)": ("nets.py:Mlp", "--hidden", 3),
+    "or --set width=… for a hyperparameter of your own": ("nets.py:Mlp", "--width", 3),
+    "Frozen has no parameters to train": ("nets.py:Frozen",),
+    "SystemExit: 3": ("nets.py:Leaves", "--set", "width=5"),
     "is filled in from the data": ("nets.py:Mlp", "--set", "classes=3"),
     "did you mean 'width'": ("nets.py:Mlp", "--set", "wdth=3"),
     "stands alone": ("nets.py:Mlp,mlp",),
@@ -214,6 +218,18 @@ def test_bad_input_is_one_line(refused, tmp_path, cases):  # noqa: F811
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n\nclass Net:\n    pass\n")
     for said, words in cases.items():
         assert said in refused("plan", "--model", *words)
+
+
+def test_a_plan_lists_what_the_constructor_takes(sweep, tmp_path):
+    write(tmp_path)
+    said = sweep("plan", "--model", "nets.py:Fussy", "--no-measure").stderr
+    assert said == ("nets.py:Fussy: its constructor takes width (a whole number; default 4): --set NAME=VALUES\n")
+
+
+def test_one_who_answers_a_number_is_told_of_numbers(refused, tmp_path):  # noqa: F811
+    write(tmp_path)
+    said = refused("plan", "--model", "nets.py:Wrong", "--data", "diabetes")
+    assert "gives shape (2, 2); expected a tensor of shape (2, 1) for 2 rows and a number each" in said
 
 
 @pytest.mark.long

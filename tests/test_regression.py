@@ -12,12 +12,14 @@ from sklearn.datasets import load_diabetes
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from sweep import nets
+from sweep.analysis import study_table
 from sweep.data import describe, load
 from sweep.data.target import looks_measured
 from sweep.engine import Program, Training
 from sweep.engine.streams import stream
 from sweep.errors import UsageError
 from sweep.hyperparameters import SQUARED_ERROR, canonical
+from sweep.ledger import Ledger
 from sweep.recipe import fit_task, load_recipe
 from sweep.space import Trial, Watch
 
@@ -154,7 +156,7 @@ def test_a_target_that_never_varies_is_refused(tmp_path):
         describe(str(tmp_path / "flat.npz"))
 
 
-def test_a_study_of_a_number_in_the_commands(sweep):
+def test_a_study_of_a_number_in_the_commands(sweep, tmp_path):
     sweep("grid", "--data", "diabetes", "--lr", "0.1,0.01", "--hidden", 8, "--epochs", 6, "--seeds", 2, "--study", "d")
     board = {metric: sweep("show", "d", "--metric", metric, "--json") for metric in ("val_loss", "val_mae", "val_r2")}
     shown = {metric: json.loads(result.stdout)["settings"] for metric, result in board.items()}
@@ -166,6 +168,10 @@ def test_a_study_of_a_number_in_the_commands(sweep):
     variance = np.var(load("diabetes", None, 0).test[1])
     assert trial["test_r2"] == pytest.approx(1 - trial["test_loss"] / variance)
     assert trial["curve"][-1]["val_r2"] == trial["val_r2"]
+    with Ledger(tmp_path / "results") as ledger:
+        bounds = study_table(ledger, ledger.study("d")).bounds
+    ends = {"val_r2": (-np.inf, 1), "test_r2": (-np.inf, 1), "val_mae": (0, np.inf), "test_mae": (0, np.inf)}
+    assert {name: bounds(name) for name in ends} == ends
     texts = [
         sweep(*words).stdout for words in (["show", "d"], ["trial", "d", 0], ["check", "d"], ["effect", "d", "lr"])
     ]

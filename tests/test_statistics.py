@@ -31,8 +31,8 @@ from sweep.analysis.statistics import (
     expected_best,
     fair_scale,
     interquartile_mean,
-    is_loss,
 )
+from sweep.recipe import is_loss
 
 WIDEN = {n: np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975) for n in range(2, 5001)}
 

@@ -135,6 +135,8 @@ def test_what_is_missing_is_said_with_the_line_that_fetches_it(tmp_path, monkeyp
     with pytest.raises(UsageError, match=r"semeion: cannot be read from .* D\('.*', download=True\)") as caught:
         load("semeion", str(tmp_path), 0)
     assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"split='train', download=True\); D\(.*, split='test', download=True\)"):
+        load("svhn", str(tmp_path), 0)
     for name, words in (("flowers102", "of many sizes; expected --image-size N"), ("svhn#target=y", "needs none")):
         with pytest.raises(UsageError, match=words):
             describe(name)

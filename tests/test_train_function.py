@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.recipe import recipe_from_dict, recipe_of
+from sweep.recipe import load_recipe, recipe_from_dict, recipe_of
 from sweep.space import Trial, setting_key
 from sweep.trainers.reports import Misreport, Reports
 from tests.own import processes_in, write
@@ -289,7 +289,7 @@ def test_a_study_moves_with_its_file(sweep, tmp_path):
         (("--train", "mine.py"), ["FILE.py:NAME"]),
         (("--train", "broken.py:train"), ["broken.py", "cannot be read as Python"]),
         (("--train", "mine.py:train", "--command", "true"), ["train and command both given"]),
-        (("--train", "mine.py:train", "--metric", "auc"), ["auc", "direction"]),
+        (("--train", "mine.py:train", "--metric", "odd"), ["odd", "direction"]),
         (("--train", "mine.py:train", "--metric", "test_loss"), ["nothing is selected on test data"]),
         (("--train", "mine.py:train", "--metric", "x"), ["hyperparameter", "x"]),
         (("--train", "mine.py:train", "--data", "digits"), ["data", "has its own"]),
@@ -407,7 +407,7 @@ def test_what_is_for_sweeps_networks_alone_says_so_in_a_line(sweep, refused, tmp
     assert "code differs" in sweep("compare", "a", "b").stdout
 
 
-def test_any_metric_that_is_reported_ranks(sweep, refused, tmp_path):  # noqa: F811
+def test_any_metric_that_is_reported_ranks(sweep, refused, tmp_path, monkeypatch):  # noqa: F811
     (tmp_path / "two.py").write_text(
         "def train(setting, seed, report):\n"
         "    report(1, val_loss=setting['x'], acc=1 / setting['x'], odd=2, test_acc=1)\n"
@@ -417,4 +417,8 @@ def test_any_metric_that_is_reported_ranks(sweep, refused, tmp_path):  # noqa: F
     assert [row["acc"] for row in rows] == [0.5, 0.25]
     assert {"val_loss", "odd"} <= rows[0].keys()
     has(refused("show", "t", "--metric", "odd"), "expected --direction")
+    monkeypatch.chdir(tmp_path)
+    for name, way in (("acc", "maximize"), ("valid_mse", "minimize")):  # a recipe's own metric by the same rule
+        recipe = load_recipe(None, {"train": "two.py:train", "set x": "1", "metric": name})
+        assert (recipe.metric, recipe.direction) == (name, way)
     has(refused("show", "t", "--metric", "test_acc"), "nothing is selected on test data")

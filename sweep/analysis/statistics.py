@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from sweep.racing.scale import Floats as Floats
 from sweep.racing.scale import by_ratio as by_ratio
 from sweep.racing.scale import fair_scale as fair_scale
-from sweep.racing.scale import is_loss as is_loss
 from sweep.racing.scale import moderated_variances as moderated_variances
 
 MANY = 1_000

@@ -14,12 +14,11 @@ import pandas as pd
 from sweep.analysis.conditions import filter_trials
 from sweep.analysis.front import Objectives, with_front
 from sweep.analysis.racing import Racing, read_racing
-from sweep.analysis.statistics import is_loss
 from sweep.data import DataInfo, describe
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import OF_TRAINING, SQUARED_ERROR, TABLE, OwnSetting
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
-from sweep.recipe import METRICS, Recipe, metrics_of, of_unit, percents
+from sweep.recipe import METRICS, Recipe, direction_of, metrics_of, of_unit, percents
 
 RANKED_ON = METRICS | {"best_val_loss": "minimize", "best_val_accuracy": "maximize"}
 """The metrics of a leaderboard: those of a recipe, and the best over a trial's epochs."""
@@ -127,9 +126,10 @@ class StudyTable:
         """What a metric, and so its mean, can be: a loss or an error is never below 0, R² never above 1, an accuracy
         lies in [0, 1] or, in percent, in [0, 100]; of what was imported a loss may be anything."""
         scale = percents(self.named(metric))
-        known = scale is not None or (metric.endswith(("loss", "val_mae", "val_r2")) and not self.free)
+        kind = metric.partition("_")[2]
+        known = scale is not None or ((kind in ("mae", "r2") or metric.endswith("loss")) and not self.free)
         ends = (0.0, math.inf if scale is None else 100.0 / scale)
-        ends = (-math.inf, 1.0) if metric == "val_r2" else ends
+        ends = (-math.inf, 1.0) if kind == "r2" else ends
         holds = known and self.trials[metric].dropna().between(*ends).all()
         return ends if holds else (-math.inf, math.inf)
 
@@ -206,10 +206,7 @@ def _splits(recipe: Recipe) -> int:
 def reported_metric(metric: str, direction: str | None) -> tuple[str, str]:
     """What a user's own code reported beside its metric, and which way it is good: as given, or by its name. Raises
     UsageError."""
-    by_name = METRICS.get(metric) or ("minimize" if is_loss(metric) else None)
-    if by_name is None and re.search(r"(^|_)(acc|accuracy|auc|auroc|f1|r2)$", metric, re.IGNORECASE):
-        by_name = "maximize"
-    direction = direction or by_name
+    direction = direction or direction_of(metric)
     if direction is None:
         raise UsageError(f"--metric {metric}: which way is it good? expected --direction minimize or maximize, too")
     if direction not in ("minimize", "maximize"):
@@ -227,7 +224,8 @@ def chosen_metric(
     if metric not in known and others and not metric.startswith("test_"):
         raise unknown("metric", metric, [*known, *others], "--metric: ")
     if metric.startswith("test_") and metric not in known:
-        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {', '.join(known)}")
+        choices = ", ".join([*known, *others])
+        raise UsageError(f"--metric {metric}: nothing is selected on test data; choose from {choices}")
     if metric not in known:
         raise unknown("metric", metric, known, "--metric: ")
     direction = direction or (recipe.direction if metric == recipe.metric else known[metric])

@@ -134,7 +134,10 @@ def _usage(error: Any) -> str:
         if not option.startswith("--"):  # of -lr it has but the first letter
             option = next((word.partition("=")[0] for word in sys.argv[1:] if word.startswith(option)), option)
         known = [name for parameter in context.command.params for name in parameter.opts] if context else []
-        near = " or ".join(meant(option, [name for name in known if name.startswith("--")]))
+        likely = meant(option, [name for name in known if name.startswith("--")])
+        if "--set" in known and any(".py:" in word or word.startswith("--command") for word in sys.argv):
+            likely = [*likely, f"--set {option.lstrip('-').replace('-', '_')}=… for a hyperparameter of your own"]
+        near = " or ".join(likely)
         lists = f"`{context.command_path} --help` lists them" if context else ""
         return f"unknown flag {option}: {f'did you mean {near}?' if near else lists}"
     given = _COMMAND.match(error.format_message())

@@ -145,7 +145,9 @@ def plan(
     cohorts, lanes, time, memory."""
     from sweep.api import fit
     from sweep.cores import quota_note
+    from sweep.data import count_rows
     from sweep.plan import corners, plan_grid, plan_search, plan_to_dict
+    from sweep.recipe import constructor_text
     from sweep.report import plan_table, search_plan_text
     from sweep.speed import recall
     from sweep.study import measure_speeds, missing_classes, precision_note, speed_kind
@@ -155,6 +157,7 @@ def plan(
     keys = None if trials is None else {key: value for key, value in given.items() if value is not None}
     loaded, name = load(recipe, flags, study, keys)
     loaded, data = fit(loaded)
+    data = count_rows(data)
     total = plan_grid(loaded, data).trials if trials is None else plan_search(loaded, data, trials).trials
     devices = choose_devices(device, jobs)[:total]  # what cannot be planned is complained of before it is measured
     precision_note(loaded.precision, devices[0])
@@ -169,6 +172,7 @@ def plan(
     for note in [
         *(f"data: {note}" for note in data.notes),
         *loaded.idle_notes(),
+        constructor_text(loaded.network),
         small,
         *([quota_note()] if jobs is None and devices[0] == "cpu" else []),
     ]:

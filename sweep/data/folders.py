@@ -60,9 +60,9 @@ def read_folder(root: Path, size: str | None, values: bool) -> Arrays:
     return Arrays(x, labels, shape, len(classes), tuple(notes), tuple(classes))
 
 
-def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, ...] | None, tuple[str, ...]]:
+def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, ...] | None, tuple[str, ...], Path]:
     """Images for a network to answer, uint8 [N, *shape], from a folder (its folder of test images, if it has one) or
-    one file; the folder in which each lies, if all lie in one; their files. Raises UsageError."""
+    one file; the folder in which each lies, if all lie in one; their files; where these are. Raises UsageError."""
     if root.is_dir():
         parts = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
         folder = next((parts[name] for name in PARTS["test"] if name in parts), root)
@@ -74,7 +74,7 @@ def read_images(root: Path, shape: tuple[int, ...]) -> tuple[Array, tuple[str, .
     files = [path.relative_to(folder) for path in paths]
     labels = tuple(file.parts[0] for file in files) if all(len(file.parts) > 1 for file in files) else None
     x = _stack([(path, 0) for path in paths], shape, True)
-    return x, labels, tuple(file.as_posix() for file in files)
+    return x, labels, tuple(file.as_posix() for file in files), folder if root.is_dir() else root
 
 
 def _side(root: Path, size: str | None) -> int | None:

@@ -130,8 +130,8 @@ def _of_table(path: Path, takes: Takes) -> Rows:
 def _of_images(path: Path, takes: Takes) -> Rows:
     if len(takes.shape) != 3:
         raise UsageError(f"{path}: the model takes rows of {_text(takes.shape)} numbers, no images")
-    x, labels, files = read_images(path, takes.shape)
-    return Rows(x, None if labels is None else np.array(labels, dtype=object), str(path), files)
+    x, labels, files, where = read_images(path, takes.shape)
+    return Rows(x, None if labels is None else np.array(labels, dtype=object), str(where), files)
 
 
 def _absent(value: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class DataInfo:
     regression: bool = False
     """Whether what is predicted is a number; `classes` is 1 then: one number a row."""
     counts: tuple[int, ...] = ()
-    """Of a person's own file or folder: rows of each class in all of it."""
+    """Rows of each class in all of it, where they are known without training: not of torchvision's sets."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -132,6 +132,20 @@ def _describe_known(name: str, known: Known) -> DataInfo:
     return replace(info, notes=(number_note(*known.target),), regression=True) if known.target else info
 
 
+def count_rows(info: DataInfo) -> DataInfo:
+    """The same with the rows of each class, also of sets that come with sweep or scikit-learn, which takes reading
+    them."""
+    if info.regression or not (info.name == "digits" or info.name in TOYS or info.name in _BUNDLED):
+        return info
+    source = load(info.name, None, 0)
+    return replace(info, counts=_count(info, [labels for _, labels in (source.train, source.val, source.test)]))
+
+
+def _count(info: DataInfo, labels: Iterable[Array]) -> tuple[int, ...]:
+    counts = np.bincount(np.concatenate([*labels]), minlength=info.classes)
+    return tuple(map(int, counts))
+
+
 def is_file(name: str) -> bool:
     """Whether a data set's name is that of a file or folder, not of a set that sweep knows."""
     return name not in KNOWN and is_path(name)
@@ -171,8 +185,7 @@ def _describe_arrays(name: str, arrays: Arrays) -> DataInfo:
     info = replace(info, notes=arrays.notes, tests=tests, names=arrays.names, regression=arrays.regression)
     if arrays.regression:
         return info
-    counts = np.bincount(np.concatenate([*arrays.y.values()]), minlength=arrays.classes)
-    return replace(info, counts=tuple(map(int, counts)))
+    return replace(info, counts=_count(info, arrays.y.values()))
 
 
 def load(name: str, data_dir: str | None, split_seed: int) -> Source:

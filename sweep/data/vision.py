@@ -52,7 +52,8 @@ class Known:
         """The shape of a row under a name, which may have a size. Raises UsageError."""
         options, given = options_of(name), path_of(name)
         if extra := [option for option in options if option != "image_size" or not self.parts]:
-            raise UsageError(f"{', '.join(extra)}: for a table or a folder of images; {given} needs none")
+            flags = ", ".join("--" + option.replace("_", "-") for option in extra)
+            raise UsageError(f"{flags}: for data of your own; {given} needs none")
         if "image_size" in options:
             side = int(options["image_size"]) if options["image_size"].isdecimal() else 0
             if not 4 <= side <= 512:
@@ -213,7 +214,7 @@ def _read_part(name: str, known: Known, kwargs: Kwargs, shape: tuple[int, ...], 
         part = kind(root, **kwargs, **never)
         x, y = _arrays(part, shape)
     except Exception as error:  # torchvision, scipy and Pillow let many kinds through
-        fetching = _fetching(known.torchvision, root, kwargs) if never else ""
+        fetching = _fetching(known, root) if never else ""
         raise UsageError(
             f"{name}: cannot be read from {root} ({brief(error)}); expected {root}/{known.files} (--data-dir names "
             f"another folder). It is not downloaded unasked{fetching}"
@@ -225,11 +226,11 @@ def _read_part(name: str, known: Known, kwargs: Kwargs, shape: tuple[int, ...], 
     return x, y
 
 
-def _fetching(kind: str, root: Path, kwargs: Kwargs) -> str:
-    """What somebody may type who wants a set's part to be downloaded."""
-    call = "".join(f", {key}={value!r}" for key, value in kwargs.items())
-    made = f"from torchvision.datasets import {kind} as D; D({str(root)!r}{call}, download=True)"
-    return f'; this does it: python -c "{made}"'
+def _fetching(known: Known, root: Path) -> str:
+    """What somebody may type who wants a set's parts to be downloaded."""
+    calls = ("".join(f", {key}={value!r}" for key, value in kwargs.items()) for kwargs in known.parts.values())
+    made = "; ".join(f"D({str(root)!r}{call}, download=True)" for call in calls)
+    return f'; this does it: python -c "from torchvision.datasets import {known.torchvision} as D; {made}"'
 
 
 def _arrays(part: Any, shape: tuple[int, ...]) -> Part:

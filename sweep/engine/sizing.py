@@ -50,15 +50,17 @@ def size_of(setting: Setting, shape: tuple[int, ...], classes: int) -> dict[str,
     or why there is no such network."""
     try:
         net = nets.build(setting, shape, classes, stream(0, "probe"))
+        trained = [parameter.numel() for parameter in net.parameters() if parameter.requires_grad]
+        if not trained:
+            return {"error": f"{type(net).__name__} has no parameters to train"}
         count = _Count(net)
         with torch.no_grad():
             check_output(net, net.eval()(torch.zeros(ROWS, *shape)), ROWS, classes)
         found = form_of(setting, shape, classes)
     except SweepError as error:
         return {"error": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return {"error": first_line(error)}
-    trained = [parameter.numel() for parameter in net.parameters() if parameter.requires_grad]
     form, why = "lanes" if found.chain is not None else "alone", found.why
     if found.maps:
         form = "vmap" if _maps(setting, shape, classes, found) else form

@@ -115,7 +115,8 @@ def drawing(number: int) -> Iterator[None]:
 
 def check_output(net: nn.Module, output: object, rows: int, classes: int) -> Tensor:
     """The logits that a network gave. Raises UsageError for anything but [rows, classes]."""
-    expected = f"expected a tensor of shape ({rows}, {classes}) for {rows} rows and {classes} classes"
+    answers = "a number each" if classes == 1 else f"{classes} classes"
+    expected = f"expected a tensor of shape ({rows}, {classes}) for {rows} rows and {answers}"
     if not isinstance(output, Tensor):
         raise UsageError(f"{type(net).__name__} gives {type(output).__name__}; {expected}")
     if tuple(output.shape) != (rows, classes):

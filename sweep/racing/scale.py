@@ -4,28 +4,13 @@ share. Needs numpy and scipy."""
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from sweep.recipe import is_loss
 
-_LOSSES = (
-    "loss",
-    "mse",
-    "rmse",
-    "mae",
-    "error",
-    "err",
-    "nll",
-    "ce",
-    "crossentropy",
-    "perplexity",
-    "ppl",
-    "deviance",
-    "brier",
-)
+Floats = NDArray[np.float64]
 
 
 def fair_scale(values: ArrayLike, metric: str) -> Floats:
@@ -58,16 +43,6 @@ def by_ratio(values: ArrayLike, metric: str) -> bool:
     """
     values = np.asarray(values, float)
     return is_loss(metric) and bool((values > 0).any() and not (values < 0).any())
-
-
-def is_loss(metric: str) -> bool:
-    """Whether a metric is a loss by its name: val_loss, valid_mse, error_rate, val/ce, MeanSquaredError.
-
-    >>> is_loss("valid_mse"), is_loss("val_accuracy")
-    (True, False)
-    """
-    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", metric)
-    return any(word.lower() in _LOSSES for word in words)
 
 
 def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats, Floats]:

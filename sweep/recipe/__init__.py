@@ -36,6 +36,7 @@ from sweep.recipe.keys import (
     VALUE,
     metrics_of,
 )
+from sweep.recipe.network import constructor_text
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
 from sweep.recipe.race import Race
@@ -43,7 +44,7 @@ from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_fro
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.shard import Shard, parse_shard
 from sweep.recipe.tasks import fit_task
-from sweep.recipe.units import InPercent, is_accuracy, of_unit, percents
+from sweep.recipe.units import InPercent, direction_of, is_accuracy, is_loss, of_unit, percents
 
 __all__ = [
     "DIRECTIONS",
@@ -72,10 +73,13 @@ __all__ = [
     "Trainer",
     "add_claims",
     "check_trainer",
+    "constructor_text",
+    "direction_of",
     "fit_claims",
     "fit_task",
     "header_of",
     "is_accuracy",
+    "is_loss",
     "join_recipes",
     "load_claims",
     "load_recipe",

@@ -34,11 +34,11 @@ def read_axis(row: Hyperparameter, value: object, where: str) -> Axis:
         raise _place_error(error, row, where) from None
 
 
-def _place_error(error: UsageError, row: Hyperparameter, where: str) -> UsageError:
+def _place_error(error: UsageError, row: Hyperparameter, where: str, flag: str = "") -> UsageError:
     """An error about a hyperparameter with the place it was given in; a flag names it already."""
-    text = str(error)
-    if where == f"{row.flag}: " and text.startswith((f"{row.name}: ", f"{row.name} = ")):
-        return UsageError(f"{row.flag}{text.removeprefix(row.name)}")
+    text, flag = str(error), flag or row.flag
+    if where == f"{flag}: " and text.startswith((f"{row.name}: ", f"{row.name} = ")):
+        return UsageError(f"{flag}{text.removeprefix(row.name)}")
     return UsageError(f"{where}{text}")
 
 
@@ -91,9 +91,9 @@ def _check_step(row: Hyperparameter, given: Range, low: float, high: float) -> N
         raise UsageError(f"{row.name}: step = {given.step:g}: over 1000000 points; expected a larger step")
 
 
-def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
+def parse_flag(row: Hyperparameter, text: str, flag: str = "") -> Range | list[Value]:
     """A flag's text: `0.1,0.01` is a list; `1e-4:1e-1`, `1e-4:1e-1:log`, `1e-4:1e-1:log:5`, `0:0.5:step=0.1` are
-    ranges; of seeds `7-9` too."""
+    ranges; of seeds `7-9` too. flag: what gave it, where that is not the hyperparameter's own."""
     try:
         if row.name == "seed":
             return list(_seeds(row, text))
@@ -101,7 +101,7 @@ def parse_flag(row: Hyperparameter, text: str) -> Range | list[Value]:
             return _parse_range(row, text)
         return [row.parse(part) for part in _parts(row, text)]
     except UsageError as error:
-        raise _place_error(error, row, f"{row.flag}: ") from None
+        raise _place_error(error, row, f"{flag or row.flag}: ", flag) from None
 
 
 def parse_seeds(text: str, flag: str = "--seed") -> tuple[int, ...]:

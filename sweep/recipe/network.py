@@ -56,13 +56,13 @@ class Constructor:
         if one is not None and one.row is not None:
             return one.row
         if one is not None:
-            raise UsageError(f"{where}{name}: its annotation is {one.annotation or 'missing'}; {_EXPECTED}")
+            raise UsageError(f"{_at(name, where)}: its annotation is {one.annotation or 'missing'}; {_EXPECTED}")
         if name in FILLED:
-            raise UsageError(f"{where}{name}: is filled in from the data; leave it out")
+            raise UsageError(f"{_at(name, where)}: is filled in from the data; leave it out")
         if name in TABLE:
             has = ", ".join(self.rows) or "none"
             raise UsageError(
-                f"{where}{name}: is of sweep's own networks; the constructor of {self.network.text} has no "
+                f"{_at(name, where)}: is of sweep's own networks; the constructor of {self.network.text} has no "
                 f"parameter of that name (it has: {has})"
             )
         raise unknown("hyperparameter", name, [*self.rows, *(row.name for row in OF_TRAINING)], where)
@@ -74,7 +74,9 @@ class Constructor:
             for one in self.parameters
             if one.row is not None
         ]
-        return f"{self.network.name}: {', '.join(shown) or 'its constructor has no hyperparameters'}"
+        if not shown:
+            return f"{self.network.text}: its constructor has no hyperparameters"
+        return f"{self.network.text}: its constructor takes {', '.join(shown)}: --set NAME=VALUES"
 
     def check_given(self, given: Mapping[str, Any]) -> None:
         """Raises UsageError if the constructor needs what nobody gives."""
@@ -87,6 +89,12 @@ class Constructor:
             raise UsageError(f"{needs}; expected {one.name} in [space], or --set {one.name}=VALUES")
 
 
+def _at(name: str, where: str) -> str:
+    """A hyperparameter and where it was given; a flag of its name says both."""
+    flag = f"--{name.replace('_', '-')}"
+    return flag if where == f"{flag}: " else f"{where}{name}"
+
+
 _EXPECTED = f"expected {ANNOTATIONS}"
 
 
@@ -94,7 +102,7 @@ def read_constructor(network: Network) -> Constructor:
     """What the constructor of a network takes. Raises UsageError for a file or a class that is not there."""
     text, file = network.text, network.file
     try:
-        tree = ast.parse(network.code())
+        tree = ast.parse(network.code(), file.name)
     except (SyntaxError, ValueError) as error:
         raise UsageError(f"model = {text}: {file} cannot be read as Python: {error}") from None
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
@@ -106,6 +114,11 @@ def read_constructor(network: Network) -> Constructor:
     found = _constructor_of(network.name, classes)
     module = _Module(tree, classes)
     return Constructor(network, tuple(_parameters(found, module, text)) if found else ())
+
+
+def constructor_text(network: Network | None) -> str:
+    """What the constructor of a recipe's own network takes, in words; empty where the recipe has none."""
+    return read_constructor(network).text() if network else ""
 
 
 def _constructor_of(name: str, classes: Mapping[str, ast.ClassDef]) -> ast.FunctionDef | None:

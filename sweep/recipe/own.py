@@ -18,6 +18,7 @@ from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import Hyperparameter, OwnSetting, Setting, Value, show_given
 from sweep.recipe.axes import read_axis
 from sweep.recipe.keys import METRICS
+from sweep.recipe.units import direction_of
 from sweep.space import Axis, Range
 
 TRAINER_DATA = "own"
@@ -252,7 +253,10 @@ def fit_own(trainer: Trainer, names: Sequence[str], plain: dict[str, Any], where
     if metric in names:
         raise UsageError(f"{where}metric = {metric}: is a hyperparameter of the space, too; expected another name")
     if "direction" not in plain and metric not in METRICS:
-        raise UsageError(f"{where}metric = {metric}: expected direction, too (--direction): minimize or maximize")
+        if (by_name := direction_of(metric)) is None:
+            at = where if where == "--metric: " else f"{where}metric = "
+            raise UsageError(f"{at}{metric}: expected direction, too (--direction): minimize or maximize")
+        plain = plain | {"direction": by_name}
     return plain | {"trainer": trainer, "data": TRAINER_DATA, "metric": metric}
 
 

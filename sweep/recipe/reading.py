@@ -381,7 +381,7 @@ def _parse_network(name: str, text: str, where: str, constructor: Constructor) -
     """A flag's text for a hyperparameter of a user's network, or of the training."""
     if name in TABLE and name not in OF_NETWORKS:
         raise UsageError(f"{where}{name}: is a hyperparameter of the training; expected {TABLE[name].flag} {text}")
-    return parse_flag(constructor.row(name, where), text)
+    return parse_flag(constructor.row(name, where), text, f"--set {name}" if where == "--set " else "")
 
 
 def _typed_rows(listed: Any, training: list[str]) -> dict[str, Any]:

@@ -87,7 +87,9 @@ def answers_line(target: str, table: pd.DataFrame, rows: Rows) -> str:
     answered = table["prediction"].astype(str).to_numpy()[known]
     right = int((answered == np.array(labels, dtype=object)).sum())
     share = show_metric("val_accuracy", right / len(labels))
-    return f"{said}; right in {right:,} of {count(len(labels), 'row')} ({share})"
+    strange = [label for label in labels if label not in called]
+    more = f"; {count(len(strange), 'row')} of classes that it does not know ({_few(strange)})" if strange else ""
+    return f"{said}; right in {right:,} of {count(len(labels), 'row')} ({share}){more}"
 
 
 def _nearness(answers: Any, target: Any) -> str:
