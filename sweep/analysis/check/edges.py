@@ -91,14 +91,17 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
     places = {value: place for place, value in enumerate(edge.levels)}
     level = np.array([*(places.get(value, math.nan) for value in values), math.nan])[codes[mine]]
     score = reading.table.sign * reading.trials["value"].to_numpy(float)[mine]
-    wide = pd.DataFrame({"run": run, "level": level, "score": score}).pivot_table(
-        index="run", columns="level", values="score", dropna=False
-    )
-    if wide.shape[1] != len(edge.levels) or wide.isna().any(axis=None):
+    if np.isnan(level).any():
         return False
-    steps = wide.diff(axis=1).iloc[:, 1:]
-    falls = (steps < 0).all(axis=None) if edge.best == edge.levels[-1] else (steps > 0).all(axis=None)
-    chance = 2 * math.factorial(len(edge.levels)) ** -float(len(wide))
+    runs, known = int(run.max()) + 1, np.isfinite(score)
+    place = (run * len(edge.levels) + level.astype(np.int64))[known]
+    size = np.bincount(place, minlength=runs * len(edge.levels))
+    if not size.all():
+        return False
+    wide = (np.bincount(place, score[known]) / size).reshape(runs, len(edge.levels))
+    steps = np.diff(wide, axis=1)
+    falls = (steps < 0).all() if edge.best == edge.levels[-1] else (steps > 0).all()
+    chance = 2 * math.factorial(len(edge.levels)) ** -float(runs)
     return bool(falls and chance <= ALPHA / 2 / among)
 
 
