@@ -1,4 +1,4 @@
-"""Rows of `trials` as the columns of a table, a part at a time. Needs numpy and pandas.
+"""Rows of `trials` and `epochs` as the columns of a table, a part at a time. Needs numpy and pandas.
 
 A study of a quarter of a million trials has few distinct settings and states: each of these texts is decoded once, and
 no more rows are held than were just read.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REPEATED = ("setting", "state")
 """Columns of texts that many rows share."""
-_WHOLE = ("number", "seed", "epochs")
+_WHOLE = ("number", "seed", "epochs", "trial", "epoch")
 _TEXTS = ("reason", "traceback")
 
 
@@ -41,6 +41,17 @@ def frame_of(parts: Iterable[list[Any]], columns: dict[str, str]) -> tuple[pd.Da
         whole["state"] = pd.Series(texts["state"]).take(whole["state"]).array
     frame = pd.DataFrame(dict(zip(columns.values(), whole.values(), strict=True)), copy=False)
     return frame, texts["setting"]
+
+
+def numbers_of(parts: Iterable[list[Any]], names: list[str]) -> pd.DataFrame:
+    """The table of rows of numbers alone, as those of epochs are."""
+    import pandas as pd
+
+    read: dict[str, list[Any]] = {name: [] for name in names}
+    for rows in parts:
+        for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+            read[name].append(_column(name, cells, {}))
+    return pd.DataFrame({name: _joined(name, read.pop(name)) for name in names}, copy=False)
 
 
 def _column(name: str, cells: tuple[Any, ...], distinct: dict[str, dict[bytes, int]]) -> Any:
