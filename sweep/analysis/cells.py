@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_value
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
@@ -25,7 +25,7 @@ compared with nothing; a failed one is an accident."""
 
 def select_finished(table: StudyTable) -> pd.DataFrame:
     """The trials that were trained to their end, with `value`: the metric, NaN where it diverged."""
-    trials = table.trials[table.trials["state"].isin(FINISHED)]
+    trials = keep(table.trials, table.trials["state"].isin(FINISHED))
     value = trials[table.metric].astype("float64").where(trials["state"] == "complete")
     return trials.assign(value=value.where(np.isfinite(value))).reset_index(drop=True)
 

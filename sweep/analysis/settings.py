@@ -23,7 +23,7 @@ from sweep.analysis.statistics import (
     fair_scale,
     moderated_variances,
 )
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.recipe import VALIDATED
 
 LEVEL = 0.05
@@ -125,9 +125,11 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
 
 def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     """The board of all seeds together, its rows by the setting's code."""
-    trials = table.trials.sort_values("number")
+    trials = table.trials
+    if not trials["number"].is_monotonic_increasing:
+        trials = trials.sort_values("number")
     if not unfinished:
-        trials = trials[~trials["state"].isin(["waiting", "running"])]
+        trials = keep(trials, ~trials["state"].isin(["waiting", "running"]))
     complete = table.complete
     rows = _count_states(table, trials, complete)
     lost = rows["_lost"].to_numpy(float)
@@ -227,7 +229,7 @@ def _told(
     """
     from scipy.special import stdtr  # Student's t; scipy.stats takes half a second to import
 
-    rows = complete[complete["setting"].isin(rivals)]
+    rows = keep(complete, complete["setting"].isin(rivals))
     code = pd.Index(rivals).get_indexer(rows["setting"])
     plain = sign * rows[metric].to_numpy(float)
     y = sign * fair_scale(rows[metric], metric)

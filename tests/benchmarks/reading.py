@@ -6,7 +6,7 @@ machine shows in the time, little in the processor time. Each figure is the leas
 
     python -m tests.benchmarks.reading               # every command once
     python -m tests.benchmarks.reading --repeat 3    # --only report,check; --table FILE
-    PYTHONPATH=../before python -m tests.benchmarks.reading    # of another checkout's sweep
+    PYTHONPATH=/path/to/before python -m tests.benchmarks.reading    # of another checkout's sweep
 """
 
 from __future__ import annotations
