@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sweep.analysis.conditions import test_columns
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.recipe import MEASURED
 
 _STATE_ORDER = {"complete": 0, "pruned": 1, "diverged": 2, "failed": 3, "running": 4, "waiting": 5}
@@ -28,7 +28,7 @@ def leaderboard(table: StudyTable, unfinished: bool = False) -> Board:
     pruned ones (those that came furthest first, among equals by it), then diverged;
     failed ones last, unranked. `unfinished` adds the trials that wait or run."""
     rows = table.trials
-    rows = rows if unfinished else rows[~rows["state"].isin(["waiting", "running"])]
+    rows = rows if unfinished else keep(rows, ~rows["state"].isin(["waiting", "running"]))
     order = pd.DataFrame(
         {
             "state": rows["state"].map(_STATE_ORDER),

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE, show_value
 from sweep.ledger import PLANNED_EPOCHS, Ledger, Study
 
 Codes = NDArray[np.int64]
+_WIDEST = 2**40
+"""Codes of a combination below which they need no renumbering on the way."""
 FINISHED = ("complete", "diverged")
 """The states of a trial that was trained to its end: by its epochs, or by its loss. A pruned one got less, so it is
 compared with nothing; a failed one is an accident."""
@@ -23,7 +25,7 @@ compared with nothing; a failed one is an accident."""
 
 def select_finished(table: StudyTable) -> pd.DataFrame:
     """The trials that were trained to their end, with `value`: the metric, NaN where it diverged."""
-    trials = table.trials[table.trials["state"].isin(FINISHED)]
+    trials = keep(table.trials, table.trials["state"].isin(FINISHED))
     value = trials[table.metric].astype("float64").where(trials["state"] == "complete")
     return trials.assign(value=value.where(np.isfinite(value))).reset_index(drop=True)
 
@@ -44,10 +46,14 @@ def _why_none(table: StudyTable) -> str:
 
 def combine_codes(columns: Iterable[Codes], n: int) -> Codes:
     """One code a row for the combination of codes: equal where all are equal, from 0 without gaps. [n]"""
-    out = np.zeros(n, np.int64)
+    out, most = np.zeros(n, np.int64), 1
     for column in columns:
-        out = pd.factorize(out * (int(column.max(initial=0)) + 1) + column)[0].astype(np.int64)
-    return out
+        size = int(column.max(initial=0)) + 1
+        if most * size >= _WIDEST:
+            out, found = pd.factorize(out)
+            most = len(found)
+        out, most = out * size + column, most * size
+    return np.asarray(pd.factorize(out)[0], np.int64)
 
 
 def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
@@ -63,9 +69,10 @@ def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
     return place[codes], [plain_value(levels[i]) for i in order]
 
 
-def only_at_some(column: pd.Series, level: Codes) -> bool:
-    """Whether a hyperparameter has a value at some levels and none at others, so that it cannot be matched."""
-    counts = np.bincount(level, column.notna())
+def only_at_some(present: NDArray[np.bool_], level: Codes) -> bool:
+    """Whether a hyperparameter has a value at some levels and none at others, so that it cannot be matched. present:
+    whether a trial has one. [n]"""
+    counts = np.bincount(level, present)
     return bool((counts == 0).any() and (counts > 0).any())
 
 

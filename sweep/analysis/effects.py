@@ -193,7 +193,8 @@ def effects(
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
-    answers = [_effect(table, trials, column, split, roles) for column in columns]
+    codes = {name: encode_levels(trials[name])[0] + 1 for name in table.swept if name in trials}
+    answers = [_effect(table, trials, codes, column, split, roles) for column in columns]
     overall = iter(judge_with_margin([each for answer in answers for each in answer.comparisons], margin))
     within = iter(judge_with_margin([each for answer in answers for each in answer.by_comparisons], margin))
     return [
@@ -206,18 +207,28 @@ def effects(
     ]
 
 
-def _effect(table: StudyTable, trials: pd.DataFrame, name: str, by: str | None, roles: SeedRoles | None) -> Effect:
-    trials = trials[trials[name].notna()].reset_index(drop=True)  # where it means something
+def _effect(
+    table: StudyTable,
+    trials: pd.DataFrame,
+    codes: dict[str, Codes],
+    name: str,
+    by: str | None,
+    roles: SeedRoles | None,
+) -> Effect:
+    """codes: each trial's value of every swept hyperparameter, 0 where it has none."""
+    known = codes[name] > 0  # where it means something
+    if not known.all():
+        trials = trials[known].reset_index(drop=True)
+        codes = {column: code[known] for column, code in codes.items()}
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
         raise UsageError(f"{label_of(name)}: fewer than two of its levels were trained to the end; nothing to compare")
     level, levels = encode_levels(trials[name])
-    others = [column for column in table.swept if column != name and column in trials and trials[column].nunique() > 0]
-    averaged = [column for column in others if only_at_some(trials[column], level)]
+    others = [column for column in table.swept if column != name and column in codes and codes[column].any()]
+    averaged = [column for column in others if only_at_some(codes[column] > 0, level)]
     matched = [column for column in others if column not in averaged]
     if by in averaged:
         where = f"--by {label_of(by or '')}"
         raise UsageError(f"{where}: exists at some levels of {label_of(name)} only; split by another one")
-    codes = {column: encode_levels(trials[column])[0] + 1 for column in others}
     cell = combine_codes([codes[column] for column in matched], len(trials))
     setting = combine_codes([cell, level, *(codes[column] for column in averaged)], len(trials))
     seed, seeds = encode_levels(trials["seed"])

@@ -23,7 +23,7 @@ from sweep.analysis.statistics import (
     fair_scale,
     moderated_variances,
 )
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.recipe import VALIDATED
 
 LEVEL = 0.05
@@ -125,9 +125,11 @@ def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = Tru
 
 def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     """The board of all seeds together, its rows by the setting's code."""
-    trials = table.trials.sort_values("number")
+    trials = table.trials
+    if not trials["number"].is_monotonic_increasing:
+        trials = trials.sort_values("number")
     if not unfinished:
-        trials = trials[~trials["state"].isin(["waiting", "running"])]
+        trials = keep(trials, ~trials["state"].isin(["waiting", "running"]))
     complete = table.complete
     rows = _count_states(table, trials, complete)
     lost = rows["_lost"].to_numpy(float)
@@ -225,9 +227,9 @@ def _told(
     100 (test_settings.py repeats that). What the rule of `ENOUGH` seeds costs, at worst: of 30 settings of nearly equal
     means whose spreads differ up to 24-fold, five seeds each, the best by its true mean stayed in 88 of 100.
     """
-    from scipy import stats
+    from scipy.special import stdtr  # Student's t; scipy.stats takes half a second to import
 
-    rows = complete[complete["setting"].isin(rivals)]
+    rows = keep(complete, complete["setting"].isin(rivals))
     code = pd.Index(rivals).get_indexer(rows["setting"])
     plain = sign * rows[metric].to_numpy(float)
     y = sign * fair_scale(rows[metric], metric)
@@ -250,7 +252,7 @@ def _told(
     error = np.sqrt(variance / n + variance[place] / n[place])
     gap = np.maximum(mean - mean[place], 0.0)  # one that is ahead on this scale is no worse
     t = np.divide(gap, error, out=np.where(gap > 0, np.inf, 0.0), where=error > 0)
-    p = 2 * stats.t.sf(t, np.minimum(freedom, freedom[place])) * (len(rivals) - 1)
+    p = 2 * stdtr(np.minimum(freedom, freedom[place]), -t) * (len(rivals) - 1)
     apart: np.ndarray[Any, np.dtype[np.bool_]] = p < LEVEL
     worst, best_seed = np.full(len(rivals), -np.inf), np.full(len(rivals), np.inf)
     np.maximum.at(worst, code, plain)

@@ -217,7 +217,8 @@ def _walsh(d: Floats, places: list[int]) -> list[float]:
         low, high = float(ordered[0]), float(ordered[-1])
         while high - low > 1e-9 * max(abs(low), abs(high), 1e-3):
             middle = (low + high) / 2
-            partners = np.searchsorted(ordered, 2 * middle - ordered, side="right") - np.arange(n)
+            half = ordered[: np.searchsorted(ordered, middle, side="right")]  # above it none has a partner
+            partners = np.searchsorted(ordered, 2 * middle - half, side="right") - np.arange(len(half))
             low, high = (low, middle) if int(np.maximum(partners, 0).sum()) > place else (middle, high)
         averages_there.append((low + high) / 2)
     return averages_there

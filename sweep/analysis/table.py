@@ -90,7 +90,7 @@ class StudyTable:
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
-        return self.trials[(self.trials["state"] == "complete") & self.trials[self.metric].notna()]
+        return keep(self.trials, (self.trials["state"] == "complete") & self.trials[self.metric].notna())
 
     @property
     def regression(self) -> bool:
@@ -137,6 +137,11 @@ class StudyTable:
     def sign(self) -> float:
         """1 where less is better, else -1: sign times metric is always to be made small."""
         return 1.0 if self.direction == "minimize" else -1.0
+
+
+def keep(rows: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
+    """The rows that are chosen; where all are, the same table, since a copy of a large one costs time and memory."""
+    return rows if chosen.all() else rows[chosen]
 
 
 def study_table(

@@ -22,6 +22,8 @@ LOCKS = ".locks"
 """The folder of lock files, beside the ledger."""
 PATIENCE = 20.0
 """Seconds that a process waits for another's turn with results that one at a time can open."""
+ROWS = 10_000
+"""Rows that are read at a time where there may be many."""
 LOG_PAGES = 10_000
 """Pages of the write-ahead log, 40 MB, before it is taken into the file: with SQLite's 1,000 a study of 100,000 trials
 writes the same pages many times."""
@@ -188,6 +190,15 @@ class File:
     def _read(self, query: str, *values: object) -> list[Any]:
         try:
             return self._connection.execute(query, values).fetchall()
+        except ERRORS as error:
+            raise self._trouble(error) from None
+
+    def _rows(self, query: str, *values: object) -> Iterator[list[Any]]:
+        """The same, some thousand rows at a time, so that a large study is never held as rows."""
+        try:
+            cursor = self._connection.execute(query, values)
+            while rows := cursor.fetchmany(ROWS):
+                yield rows
         except ERRORS as error:
             raise self._trouble(error) from None
 

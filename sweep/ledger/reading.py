@@ -11,6 +11,7 @@ from sweep.checkpoint import Key
 from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored
+from sweep.ledger.columns import frame_of, numbers_of, selected
 from sweep.ledger.file import File
 from sweep.ledger.numbers import TESTED, by_epoch, of_epochs, of_trials, without_accuracies
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
@@ -263,9 +264,9 @@ class Reader(File):
         import pandas as pd
 
         columns = _columns(study.recipe)
-        rows = self._read(f"SELECT {', '.join(columns)} FROM trials WHERE study = ? ORDER BY number", study.id)
-        frame = pd.DataFrame.from_records(rows, columns=list(columns.values()))
-        codes, texts = pd.factorize(frame["setting"])
+        rows = self._rows(f"SELECT {selected(columns)} FROM trials WHERE study = ? ORDER BY number", study.id)
+        frame, texts = frame_of(rows, columns)
+        codes = frame["setting"].to_numpy()
         read = json.loads(f"[{','.join(texts)}]")  # each setting once
         if not study.recipe.free:
             read = [restored(setting) for setting in read]
@@ -273,7 +274,6 @@ class Reader(File):
         kinds = ("loss", "accuracy", "seconds", *OF_NUMBERS, *TESTED)
         numbers = [name for column, name in columns.items() if column.endswith(kinds) or name in kinds]
         frame[numbers] = frame[numbers].astype("float64")
-        frame["setting"] = codes
         if study.recipe.splits:
             frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
         parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
@@ -308,17 +308,14 @@ class Reader(File):
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""
-        import pandas as pd
-
         regression = study.recipe.regression
         measured = [*(without_accuracies([*EPOCH_METRICS]) if regression else EPOCH_METRICS), "grad_norm", "seconds"]
         names = ["trial", "epoch", *measured]
         one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
         query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
-        frame = pd.DataFrame.from_records(self._read(query, study.id, *values), columns=names)
+        frame = numbers_of(self._rows(query, study.id, *values), names)
         if study.recipe.free:
             return self._own_epochs(study, number, frame)
-        frame = frame.astype(dict.fromkeys(measured, "float64"))
         return frame.join(by_epoch(self.readings(study, number)), on=["trial", "epoch"]) if regression else frame
 
     def _own_epochs(self, study: Study, number: int | None, frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -82,13 +83,12 @@ def one_kind_a_column(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _csv(frame: pd.DataFrame) -> str:
     """Floats in the shortest form that reads back to the same number; text that a spreadsheet would run is quoted."""
-    import pandas as pd
-
     buffer = io.StringIO()
-    for start in range(0, max(len(frame), 1), _ROWS):
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for start in range(0, len(frame), _ROWS):
         part = frame.iloc[start : start + _ROWS]
-        texts = pd.DataFrame({place: _texts(part.iloc[:, place]) for place in range(part.shape[1])}, dtype=object)
-        texts.set_axis(part.columns, axis=1).to_csv(buffer, index=False, header=not start, lineterminator="\n")
+        writer.writerows(zip(*(_texts(part.iloc[:, place]) for place in range(part.shape[1])), strict=True))
     return buffer.getvalue()
 
 
@@ -99,7 +99,11 @@ def _texts(column: pd.Series) -> list[Any]:
         return [repr(cell) if math.isfinite(cell) else None for cell in column.tolist()]
     if column.dtype == "int64":
         return column.tolist()
-    return [_safe(cell) for cell in column.astype(object)]
+    cells = column.astype(object).tolist()
+    if {*map(type, cells)} <= {str, type(None)}:  # few texts stand in many rows
+        texts = {cell: _safe(cell) for cell in {*cells}}
+        return [texts[cell] for cell in cells]
+    return [_safe(cell) for cell in cells]
 
 
 def _safe(cell: Any) -> Any:
@@ -109,7 +113,7 @@ def _safe(cell: Any) -> Any:
         return str(cell).lower()
     if isinstance(cell, float):
         return repr(float(cell)) if math.isfinite(cell) else None
-    return cell
+    return None if missing(cell) else cell
 
 
 _ROWS = 20_000

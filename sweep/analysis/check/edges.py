@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from sweep.analysis.cells import combine_codes, encode_levels, label_of, plain_value
+from sweep.analysis.cells import combine_codes, label_of, plain_value
 from sweep.analysis.check.reading import Reading, Remark, is_number
 from sweep.analysis.check.thresholds import (
     EDGE_CHANCE,
@@ -77,27 +79,29 @@ def edges(reading: Reading) -> Iterator[Remark]:
 
 
 def _counts(column: pd.Series) -> bool:
-    return all(is_number(value) for value in column.dropna())
+    return all(is_number(value) for value in column.dropna().unique())
 
 
 def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
     """Whether every run (a cell and a seed) gets better value after value, all the way to the end: of k values each
     does so by chance once in k!, whichever the end. among: how many ends are looked at."""
-    trials = reading.trials
-    if edge.among is not None:
-        trials = trials[trials[edge.among[0]] == edge.among[1]]
-    others = [column for column in reading.table.swept if column != edge.name and column in trials]
-    run = combine_codes([encode_levels(trials[column])[0] + 1 for column in (*others, "seed")], len(trials))
-    level = trials[edge.name].map({value: place for place, value in enumerate(edge.levels)}).to_numpy(float)
-    score = (reading.table.sign * trials["value"]).to_numpy(float)
-    wide = pd.DataFrame({"run": run, "level": level, "score": score}).pivot_table(
-        index="run", columns="level", values="score", dropna=False
-    )
-    if wide.shape[1] != len(edge.levels) or wide.isna().any(axis=None):
+    mine = _among(reading, edge.among)
+    run = combine_codes([code[mine] for name, code in reading.codes.items() if name != edge.name], int(mine.sum()))
+    codes, values = pd.factorize(reading.trials[edge.name])  # one that it does not have is the last of them
+    places = {value: place for place, value in enumerate(edge.levels)}
+    level = np.array([*(places.get(value, math.nan) for value in values), math.nan])[codes[mine]]
+    score = reading.table.sign * reading.trials["value"].to_numpy(float)[mine]
+    if np.isnan(level).any():
         return False
-    steps = wide.diff(axis=1).iloc[:, 1:]
-    falls = (steps < 0).all(axis=None) if edge.best == edge.levels[-1] else (steps > 0).all(axis=None)
-    chance = 2 * math.factorial(len(edge.levels)) ** -float(len(wide))
+    runs, known = int(run.max()) + 1, np.isfinite(score)
+    place = (run * len(edge.levels) + level.astype(np.int64))[known]
+    size = np.bincount(place, minlength=runs * len(edge.levels))
+    if not size.all():
+        return False
+    wide = (np.bincount(place, score[known]) / size).reshape(runs, len(edge.levels))
+    steps = np.diff(wide, axis=1)
+    falls = (steps < 0).all() if edge.best == edge.levels[-1] else (steps > 0).all()
+    chance = 2 * math.factorial(len(edge.levels)) ** -float(runs)
     return bool(falls and chance <= ALPHA / 2 / among)
 
 
@@ -181,7 +185,7 @@ def _inward(span: Range, upper: bool) -> float:
 
 
 def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[str, Any] | None) -> _Edge | None:
-    levels = sorted({plain_value(value) for value in settings[name].dropna() if is_number(value)})
+    levels = sorted({plain_value(value) for value in settings[name].dropna().unique() if is_number(value)})
     if len(levels) < 3 or settings.empty or (among is not None and among[0] == name):
         return None
     best = settings.iloc[0]
@@ -207,15 +211,22 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
 
 def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple[str, Any] | None) -> Comparison:
     """The first of two values against the second, in the cells that have both."""
-    trials = reading.trials if among is None else reading.trials[reading.trials[among[0]] == among[1]]
-    trials = trials[trials[name].isin(values)]
-    others = [column for column in reading.table.swept if column != name and column in trials]
-    cell = combine_codes([encode_levels(trials[column])[0] + 1 for column in others], len(trials))
-    level = (trials[name] != values[0]).to_numpy(int)
-    value = trials["value"].to_numpy(float)
+    mine = _among(reading, among) & reading.trials[name].isin(values).to_numpy()
+    cell = combine_codes(
+        [code[mine] for column, code in reading.codes.items() if column not in (name, "seed")], int(mine.sum())
+    )
+    level = (reading.trials.loc[mine, name] != values[0]).to_numpy(int)
+    value = reading.trials["value"].to_numpy(float)[mine]
     fair = fair_scale(value, reading.table.metric)
-    sides = Sides(cell, level, encode_levels(trials["seed"])[0], value, fair).merge()
+    sides = Sides(cell, level, reading.codes["seed"][mine] - 1, value, fair).merge()
     return compare(sides, 0, 1, values, reading.table.sign, by_ratio(value, reading.table.metric))[0]
+
+
+def _among(reading: Reading, among: tuple[str, Any] | None) -> NDArray[np.bool_]:
+    """Which trials have one value of a factor; all, if there is none. [n]"""
+    if among is None:
+        return np.ones(len(reading.trials), bool)
+    return np.asarray(reading.trials[among[0]] == among[1], bool)
 
 
 def _remark(reading: Reading, edge: _Edge) -> Remark:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import combine_codes, encode_levels, select_finished
+from sweep.analysis.cells import Codes, combine_codes, encode_levels, select_finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
@@ -42,6 +42,8 @@ class Reading:
     recipe: Recipe | None
     trials: pd.DataFrame
     """The finished ones, with their setting's code."""
+    codes: dict[str, Codes]
+    """Each trial's value of every swept hyperparameter, and its seed, as numbers; 0 where it has none."""
     settings: pd.DataFrame
     """One row per setting, the best first: swept values, mean (NaN where a seed diverged), sd, n, code."""
     classes: Classes | None = None
@@ -97,15 +99,16 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
         trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
     stayed = trials["setting"].map(table.race.seeds) if table.race else 0  # those that are in a race come first
-    codes = combine_codes([encode_levels(trials[name])[0] + 1 for name in swept], len(trials))
-    trials = trials.assign(setting=codes, stayed=stayed)
+    codes = {name: encode_levels(trials[name])[0] + 1 for name in (*swept, "seed")}
+    setting = combine_codes([codes[name] for name in swept], len(trials))
+    trials = trials.assign(setting=setting, stayed=stayed)
     groups = trials.groupby("setting")["value"]
     lost = groups.count() < groups.size()
     settings = trials.drop_duplicates("setting").set_index("setting")[["number", *swept]]
     settings = settings.assign(mean=groups.mean().where(~lost), sd=groups.std(), n=groups.size())
     by = pd.DataFrame({"stayed": -trials.groupby("setting")["stayed"].first(), "mean": table.sign * settings["mean"]})
     order = by.sort_values(["stayed", "mean"], kind="stable").index
-    return Reading(table, epochs, recipe, trials, settings.loc[order].reset_index(names="code"))
+    return Reading(table, epochs, recipe, trials, codes, settings.loc[order].reset_index(names="code"))
 
 
 def is_number(value: Any) -> bool:

@@ -20,8 +20,6 @@ def _percent(share: float) -> str:
 def guessing(reading: Reading) -> Iterator[Remark]:
     """No setting's mean accuracy is above what always guessing one class has, by more than so many validation rows can
     differ by chance (a binomial test, Bonferroni over the settings)."""
-    from scipy import stats
-
     classes = reading.classes
     column = "best_val_accuracy" if reading.table.metric == "best_val_accuracy" else "val_accuracy"
     complete = reading.trials[reading.trials["value"].notna()]
@@ -30,6 +28,8 @@ def guessing(reading: Reading) -> Iterator[Remark]:
     means = complete.groupby("setting")[column].mean()
     best, rows = float(means.max()), sum(classes.val)
     label, chance = classes.guessing()
+    from scipy import stats  # half a second, which most studies do without
+
     p = float(stats.binom(rows, chance).sf(round(best * rows) - 1)) * len(means)
     if best > chance and p <= CHANCE:
         return

@@ -36,7 +36,9 @@ _BINS = 48
 
 
 @on_selecting_seeds
-def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()) -> Picture:
+def effect_picture(
+    table: StudyTable, data: str = "", names: Sequence[str] = (), known: Sequence[Effect] = ()
+) -> Picture:
     """Paired cells: a dot each, at the difference that a level makes against the reference. marks: row (number of the
     comparison), x (difference), lift (-1 to 1, so that no dot covers another), setting, level_mean, reference_mean,
     seeds.
@@ -44,8 +46,10 @@ def effect_picture(table: StudyTable, data: str = "", names: Sequence[str] = ())
     more["lost"]: row, left, right: cells in which one side diverged for more seeds, so that the difference has no
     end that way.
     more["means"]: row, label, said, mean, low, high, n, improved, verdict. Without names, every comparable one.
+
+    known: the effects of the names, where they have been asked for already.
     """
-    found, notes = _found(table, names)
+    found, notes = (list(known), []) if known else _found(table, names)
     settings = settings_of(table)
     marks: list[pd.DataFrame] = []
     means: list[dict[str, Any]] = []

@@ -317,7 +317,9 @@ def bucket_values(values: pd.Series, most: int = BUCKETS) -> Buckets:
         kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
         place = {value: index for index, value in enumerate(kept) if value is not None}
         other = len(kept)
-        of = values.map(lambda value: kept.index(None) if absent(value) and None in kept else place.get(value, other))
+        codes, found = pd.factorize(values)
+        places = [*(place.get(value, other) for value in found), kept.index(None) if None in kept else other]
+        of = pd.Series(np.array(places)[codes], index=values.index, name=values.name)
         labels = [show_value(value) for value in kept] + (["others"] if len(kept) < len(distinct) else [])
         return Buckets(of.astype(int), labels, len(labels) == len(distinct), numeric, log)
     numbers = values.astype("float64")

@@ -51,7 +51,7 @@ class Trials:
         rest = [name for name in self.others if name not in apart]
         if len(apart):
             group = combine_codes([encode_levels(self.frame[name])[0] + 1 for name in apart], len(self.frame))
-            rest = [name for name in rest if not only_at_some(self.frame[name], group)]
+            rest = [name for name in rest if not only_at_some(self.frame[name].notna().to_numpy(), group)]
         codes = [encode_levels(self.frame[name])[0] + 1 for name in rest]
         cell = combine_codes(codes, len(self.frame))
         seed, seeds = encode_levels(self.frame["seed"])

@@ -244,7 +244,8 @@ def _effects(report: Report, specs: dict[str, Any]) -> dict[str, Any] | None:
     drawn = [effect.name for effect in each if any(comparison.pairs for comparison in effect.comparisons)]
     figures = []
     if drawn:
-        picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn))
+        known = each if len(drawn) == len(each) and each[0].roles is None else []
+        picture = _try(lambda: pictures.effect_picture(table, report.study.recipe.data, drawn, known))
         figures = [add_figure(picture, specs)] if picture is not None else []
     left = len(table.swept) - len(each)
     paired = "Settings that differ in one hyperparameter alone are paired, seeds averaged first"

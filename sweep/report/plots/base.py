@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from sweep.analysis.pictures import Axis, rows_of
+from sweep.analysis.pictures import Axis
 from sweep.report.files import plain
 
 CROSS_SHAPE = "M-1,-1L1,1M1,-1L-1,1"
 
 
-def data_of(frame: pd.DataFrame) -> alt.InlineData:
-    rows = [{name: _cell(value) for name, value in row.items()} for row in rows_of(frame)]
-    return alt.InlineData(values=rows)
+_rows: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("rows")
+"""The rows of the chart that is being made, by the names under which its layers know them: altair copies and checks
+whatever stands inside a chart, time and again."""
+
+
+@contextmanager
+def rows_apart() -> Iterator[None]:
+    """Within, `data_of` keeps rows out of the chart; `with_rows` puts them into its specification."""
+    token = _rows.set({})
+    try:
+        yield
+    finally:
+        _rows.reset(token)
+
+
+def data_of(frame: pd.DataFrame) -> alt.NamedData:
+    """A table's rows, by the name that altair gives them, too."""
+    names = [str(name) for name in frame.columns]
+    columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    text = json.dumps(rows, sort_keys=True, default=str)
+    name = f"data-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    _rows.get()[name] = rows
+    return alt.NamedData(name=name)
+
+
+def with_rows(spec: dict[str, Any]) -> dict[str, Any]:
+    """A chart's specification with the rows that its layers name."""
+    named = [part["data"]["name"] for part in (spec, *spec["layer"]) if "data" in part]
+    return spec | {"datasets": {name: _rows.get()[name] for name in named}}
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    if column.dtype == "float64":
+        return [float(f"{cell:.10g}") if math.isfinite(cell) else None for cell in column.tolist()]
+    return column.tolist() if column.dtype == "int64" else [_cell(cell) for cell in column]
 
 
 def _cell(value: Any) -> Any:
@@ -115,4 +153,4 @@ def shown(frame: pd.DataFrame, mask: pd.Series) -> alt.Chart:
 
 def layered(*layers: alt.Chart) -> alt.LayerChart:
     """Layers one over another, those without a row left out: they would have no extent."""
-    return alt.layer(*(layer for layer in layers if layer.data.values))
+    return alt.layer(*(layer for layer in layers if _rows.get()[layer.data.name]))

@@ -11,7 +11,17 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import Axis, Picture
-from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, metric_axis, shown, tooltips, x_axis
+from sweep.report.plots.base import (
+    CROSS_SHAPE,
+    data_of,
+    layered,
+    metric_axis,
+    rows_apart,
+    shown,
+    tooltips,
+    with_rows,
+    x_axis,
+)
 from sweep.report.plots.grids import boundary, effect, heatmap, importance, parallel
 from sweep.report.plots.paths import basins, surface
 
@@ -23,14 +33,14 @@ MOST_CROSSES = 1500
 
 def chart(picture: Picture, width: int = WIDE, titled: bool = True) -> dict[str, Any]:
     """The specification of a picture; without `titled`, for a page that says title and subtitle itself."""
-    drawn = _CHARTS[picture.kind](picture, width)
     said: dict[str, Any] = {"description": picture.said}
     if titled:
         letters = max(40, int(width / 6.1))
         lines = [picture.subtitle, picture.ground, *picture.notes]
         wrapped = [part for line in lines for part in textwrap.wrap(line, letters)]
         said["title"] = alt.TitleParams(picture.title, subtitle=wrapped)
-    spec: dict[str, Any] = drawn.properties(**said).to_dict()
+    with rows_apart():
+        spec = with_rows(_CHARTS[picture.kind](picture, width).properties(**said).to_dict())
     spec.pop("config", None)
     return spec
 
