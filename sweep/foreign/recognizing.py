@@ -53,9 +53,31 @@ def nothing_known(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> U
             rows_of(path, "SELECT name FROM sqlite_master")
         except sqlite3.Error as error:
             return UsageError(f"{path}: a SQLite file that cannot be read: {error}")
+    if inside := _known_inside(path, tools, tables):
+        return UsageError(f"{path}: a folder of no tool that is known; in it is {'; '.join(inside)}: give that path")
     kind = "folder" if path.is_dir() else "file"
     looked = "; ".join(f"{tool.name} ({tool.looks_for})" for tool in tools)
     return UsageError(
         f"{path}: a {kind} of no tool that is known; looked for: a table ({', '.join(tables)}); {looked}; "
         "--from TOOL where it is one of these"
     )
+
+
+def _known_inside(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> list[str]:
+    """What lies in a folder and could be read, a few words each."""
+    if not path.is_dir():
+        return []
+    inside = []
+    try:
+        entries = sorted(path.iterdir())[:MOST_LOOKED_AT]
+    except OSError:
+        return []
+    for entry in entries:
+        names = [tool.name for tool in tools if not tool.beside and tool.matches(entry)]
+        names = names or ["a table"] * (entry.is_file() and entry.name.endswith(tuple(tables)))
+        inside += [f"{entry.name} ({' or '.join(names)})"] if names else []
+    return inside
+
+
+MOST_LOOKED_AT = 200
+"""Entries of a folder that are looked at for a hint."""
