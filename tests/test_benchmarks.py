@@ -342,7 +342,7 @@ def test_the_growth_benchmark_runs(tmp_path):
     assert found["seconds"] > found["startup"] + found["end"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_whole_searches_of_two_checkouts_are_timed_and_ask_for_the_same():
     here = BENCHMARKS.parents[1]
     text = script(

@@ -207,10 +207,8 @@ def test_without_any_locks_one_process_at_a_time_has_the_results(tmp_path, monke
     assert not (tmp_path / ".locks" / "ledger.owner").exists()
 
 
-CAMPAIGNS = [pytest.param(kind, marks=pytest.mark.long if kind == KINDS[2] else pytest.mark.slow) for kind in KINDS]
-
-
-@pytest.mark.parametrize("lacks", CAMPAIGNS)
+@pytest.mark.slow
+@pytest.mark.parametrize("lacks", KINDS)
 def test_kill_campaign_on_a_poor_disk(sweep, tmp_path, library, monkeypatch, lacks, capsys):
     env = poor(library, tmp_path / "results", lacks)
     monkeypatch.setattr(test_resume, "OFTEN", test_resume.OFTEN | env)

@@ -139,7 +139,7 @@ def test_as_many_seeds_as_said_show_it_four_times_in_five(gap):
     assert 0.74 < np.mean(equal) < 0.88
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_of_two_picked_from_many_settings_equal_is_rarely_said_at_the_margin():
     """The best of six is better by the margin than all others; the second is the luckiest of these."""
     rng, wrong = np.random.default_rng(12), 0

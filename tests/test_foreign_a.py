@@ -383,8 +383,9 @@ def test_what_has_a_place_in_the_tables_already_gets_another_name():
 
 def test_a_folder_that_holds_known_files_says_which(sweep, tmp_path):
     folder = tmp_path / "two"
-    shutil.copytree(HERE / "keras-tuner-1.4.8" / "toy", folder / "toy")
+    folder.mkdir()
+    shutil.copy(HERE / "nevergrad" / "log.json", folder)
     (folder / "table.csv").write_text("lr,loss\n0.1,1\n")
     (folder / "notes.txt").write_text("nothing\n")
     said = sweep("import", folder, code=2).stderr
-    assert said.endswith("in it is table.csv (a table); toy (Keras Tuner): give that path\n")
+    assert said.endswith("in it is log.json (Nevergrad); table.csv (a table): give that path\n")
