@@ -151,3 +151,14 @@ def test_the_command_on_a_whole_grid_loads_neither_optuna_nor_torch(sweep, tmp_p
     script = ("import sys; sys.argv = ['sweep', 'importance', 's']\nfrom sweep.cli import main\n"
               "try: main()\nexcept SystemExit: pass\nassert not {'optuna', 'torch'} & set(sys.modules)")  # fmt: skip
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+
+def test_of_settings_that_were_run_again_json_names_the_seeds(sweep, tmp_path):
+    rows = ["lr,hidden,seed,loss"]
+    for lr, hidden in ((lr, hidden) for lr in (0.1, 0.01, 0.001) for hidden in (8, 16, 32)):
+        seeds = (0, 1, 2, 3) if (lr, hidden) == (0.01, 16) else (0,)
+        rows += [f"{lr},{hidden},{seed},{abs(lr - 0.01) + 1 / hidden + seed / 1000 + 0.1}" for seed in seeds]
+    (tmp_path / "again.csv").write_text("\n".join(rows) + "\n")
+    sweep("import", "again.csv", "--metric", "loss", "--minimize")
+    found = json.loads(sweep("importance", "again", "--json").stdout)
+    assert (found["selecting_seeds"], found["fresh_seeds"]) == ([0], [1, 2, 3])

@@ -99,5 +99,7 @@ def _share_table(frame: pd.DataFrame, names: list[str], largest: float) -> Colum
 def importance_json(importance: Importance) -> dict[str, Any]:
     """An importance as plain values."""
     frames = {"shares": records(importance.shares), "pairs": records(importance.pairs)}
-    rest = {name: plain(value) for name, value in vars(importance).items() if name not in frames}
+    rest = {name: plain(value) for name, value in vars(importance).items() if name not in (*frames, "roles")}
+    if importance.roles is not None:
+        rest |= {"selecting_seeds": list(importance.roles.selecting), "fresh_seeds": list(importance.roles.fresh)}
     return rest | frames | {"text": [importance_method(importance), *importance_sentences(importance)]}
