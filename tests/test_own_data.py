@@ -320,3 +320,4 @@ def test_a_plan_has_the_rows_of_each_class_and_what_is_missing(sweep, tmp_path):
     assert "1 of 3 classes has no test row (2)" in said
     named = sweep("plan", "--data", "wine", "--no-measure").stdout
     assert "rows of each class, in all: 0: 59; 1: 71; 2: 48" in named  # Aeberhard & Forina 1992
+    assert "rows of each class, in all: 600\n" in sweep("plan", "--data", "cifar100", "--no-measure").stdout

@@ -15,6 +15,7 @@ from scipy.io import savemat
 from sweep.data import describe, load
 from sweep.data.vision import TORCHVISION
 from sweep.errors import UsageError
+from tests.conftest import SHARED
 
 ROWS = 30
 DRAW = np.random.default_rng(0)
@@ -142,3 +143,17 @@ def test_what_is_missing_is_said_with_the_line_that_fetches_it(tmp_path, monkeyp
             describe(name)
     with pytest.raises(UsageError, match="expected pixels, 4 to 512"):
         describe("svhn#image_size=2")
+
+
+def test_rows_of_each_class_add_up_to_all_rows():
+    for name, known in TORCHVISION.items():
+        if known.counts:
+            assert len(known.counts) == known.classes, name
+            assert sum(known.counts) == known.train + known.val + known.test, name
+
+
+@pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="MNIST is not beside the repository")
+def test_mnists_rows_of_each_class_are_those_of_its_files():
+    source = load("mnist", str(SHARED), 0)
+    labels = np.concatenate([source.train[1], source.val[1], source.test[1]])
+    assert tuple(np.bincount(labels).tolist()) == TORCHVISION["mnist"].counts

@@ -134,7 +134,10 @@ def _describe_known(name: str, known: Known) -> DataInfo:
 
 def count_rows(info: DataInfo) -> DataInfo:
     """The same with the rows of each class, also of sets that come with sweep or scikit-learn, which takes reading
-    them."""
+    them, and of those whose makers say them."""
+    known = KNOWN.get(path_of(info.name))
+    if known and known.counts:
+        return replace(info, counts=known.counts)
     if info.regression or not (info.name == "digits" or info.name in TOYS or info.name in _BUNDLED):
         return info
     source = load(info.name, None, 0)

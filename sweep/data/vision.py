@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Known:
     """The least label."""
     transposed: bool = False
     """Whether its images lie on their side."""
+    counts: tuple[int, ...] = ()
+    """Rows of each class, in all its files together, where its makers say them."""
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """The shape of a row under a name, which may have a size. Raises UsageError."""
@@ -73,18 +75,23 @@ def _split(train: str = "train", test: str = "test", val: str = "", **more: Any)
 def _emnist(split: str, classes: int, train: int, test: int, first: int = 0) -> Known:
     parts = {"train": {"split": split, "train": True}, "test": {"split": split, "train": False}}
     files = f"EMNIST/raw/: emnist-{split}-train-images-idx3-ubyte, -labels-idx1-ubyte, and -test-"
-    return Known((1, 28, 28), classes, train, test, 0, "EMNIST", files, parts=parts, first=first, transposed=True)
+    counts = ((train + test) // classes,) * classes  # these splits of it are balanced
+    emnist = Known((1, 28, 28), classes, train, test, 0, "EMNIST", files, parts=parts, first=first, transposed=True)
+    return replace(emnist, counts=counts)
 
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """What torchvision calls the classes."""
+_MNIST = (6_903, 7_877, 6_990, 7_141, 6_824, 6_313, 6_876, 7_293, 6_825, 6_958)
 _IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
 _ANY = (3, 0, 0)
 _WHOLE: dict[str, Kwargs] = {"train": {}}
 TORCHVISION: dict[str, Known] = {
-    "mnist": Known((1, 28, 28), 10, 60_000, 10_000, 0, "MNIST", f"MNIST/raw/: {_IDX}"),
-    "fashion-mnist": Known((1, 28, 28), 10, 60_000, 10_000, 0, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}", _FASHION),
+    "mnist": Known((1, 28, 28), 10, 60_000, 10_000, 0, "MNIST", f"MNIST/raw/: {_IDX}", counts=_MNIST),
+    "fashion-mnist": Known(
+        (1, 28, 28), 10, 60_000, 10_000, 0, "FashionMNIST", f"FashionMNIST/raw/: {_IDX}", _FASHION, counts=(7_000,) * 10
+    ),
     "cifar10": Known(
         (3, 32, 32),
         10,
@@ -94,9 +101,12 @@ TORCHVISION: dict[str, Known] = {
         "CIFAR10",
         "cifar-10-batches-py/: data_batch_1 to 5, test_batch, batches.meta",
         _CIFAR10,
+        counts=(6_000,) * 10,
     ),
-    "kmnist": Known((1, 28, 28), 10, 60_000, 10_000, 0, "KMNIST", f"KMNIST/raw/: {_IDX}"),
-    "cifar100": Known((3, 32, 32), 100, 50_000, 10_000, 0, "CIFAR100", "cifar-100-python/: train, test, meta"),
+    "kmnist": Known((1, 28, 28), 10, 60_000, 10_000, 0, "KMNIST", f"KMNIST/raw/: {_IDX}", counts=(7_000,) * 10),
+    "cifar100": Known(
+        (3, 32, 32), 100, 50_000, 10_000, 0, "CIFAR100", "cifar-100-python/: train, test, meta", counts=(600,) * 100
+    ),
     "usps": Known((1, 16, 16), 10, 7_291, 2_007, 0, "USPS", "usps.bz2, usps.t.bz2"),
     "emnist-letters": _emnist("letters", 26, 124_800, 20_800, first=1),
     "emnist-balanced": _emnist("balanced", 47, 112_800, 18_800),
@@ -124,6 +134,7 @@ TORCHVISION: dict[str, Known] = {
         "STL10",
         "stl10_binary/: train_X.bin, train_y.bin, test_X.bin, test_y.bin, class_names.txt",
         parts=_split(),
+        counts=(1_300,) * 10,
     ),
     "flowers102": Known(
         _ANY,
@@ -136,8 +147,12 @@ TORCHVISION: dict[str, Known] = {
         parts=_split(val="val"),
     ),
     "gtsrb": Known(_ANY, 43, 26_640, 12_630, 0, "GTSRB", "gtsrb/: GTSRB/Training/, GTSRB/Final_Test/", parts=_split()),
-    "dtd": Known(_ANY, 47, 1_880, 1_880, 1_880, "DTD", "dtd/dtd/: images/, labels/", parts=_split(val="val")),
-    "food101": Known(_ANY, 101, 75_750, 25_250, 0, "Food101", "food-101/: images/, meta/", parts=_split()),
+    "dtd": Known(
+        _ANY, 47, 1_880, 1_880, 1_880, "DTD", "dtd/dtd/: images/, labels/", parts=_split(val="val"), counts=(120,) * 47
+    ),
+    "food101": Known(
+        _ANY, 101, 75_750, 25_250, 0, "Food101", "food-101/: images/, meta/", parts=_split(), counts=(1_000,) * 101
+    ),
     "oxford-pets": Known(
         _ANY,
         37,

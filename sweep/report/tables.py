@@ -196,6 +196,8 @@ def _class_counts(data: DataInfo) -> str:
     pairs = list(zip(data.class_names, data.counts, strict=True))
     if len(pairs) <= 10:
         return "; ".join(f"{name}: {rows:,}" for name, rows in pairs)
+    if len(set(data.counts)) == 1:
+        return f"{data.counts[0]:,}"
     few, most = (pick(pairs, key=lambda pair: pair[1]) for pick in (min, max))
     return f"from {few[1]:,} ({few[0]}) to {most[1]:,} ({most[0]})"
 
