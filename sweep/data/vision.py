@@ -75,7 +75,8 @@ def _split(train: str = "train", test: str = "test", val: str = "", **more: Any)
 def _emnist(split: str, classes: int, train: int, test: int, first: int = 0) -> Known:
     parts = {"train": {"split": split, "train": True}, "test": {"split": split, "train": False}}
     files = f"EMNIST/raw/: emnist-{split}-train-images-idx3-ubyte, -labels-idx1-ubyte, and -test-"
-    counts = ((train + test) // classes,) * classes  # these splits of it are balanced
+    even = split in ("balanced", "digits", "letters", "mnist")  # as many of each class (Cohen et al. 2017)
+    counts = ((train + test) // classes,) * classes if even else ()
     emnist = Known((1, 28, 28), classes, train, test, 0, "EMNIST", files, parts=parts, first=first, transposed=True)
     return replace(emnist, counts=counts)
 
