@@ -164,7 +164,7 @@ def test_tables_of_two_files_can_be_compared(sweep, tmp_path):
     assert "metric err there, val_loss here" in sweep("compare", "old", "mine", code=2).stderr
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "hpo-tables").exists(), reason="the published table is not here")
 def test_a_large_grid_has_the_published_expected_best(sweep):
     path = SHARED / "hpo-tables" / "fcnet-protein.csv.gz"

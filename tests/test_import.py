@@ -559,9 +559,7 @@ CELLS = ["0.1", "0.2", "", "None", "true", "false", "7", "1e300", "adam", "nan",
 
 
 @pytest.mark.long
-@settings(
-    max_examples=int(os.environ.get("SWEEP_TABLES", "12")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=int(os.environ.get("SWEEP_TABLES", "8")), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_whatever_is_imported_every_reading_command_answers(tmp_path_factory, data):
     """A line or an answer, never a traceback: names that tables use themselves, mixed columns, huge and missing

@@ -126,7 +126,7 @@ def campaign(sweep, folder: Path, what: str, jobs: int, kills: int) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), ("cnn", 1), ("asha", 2)])
+@pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), pytest.param("cnn", 1, marks=pytest.mark.slow), ("asha", 2)])
 def test_kill_campaign_short(sweep, tmp_path, what, jobs, capsys):
     line = campaign(sweep, tmp_path, what, jobs, kills=4)
     with capsys.disabled():
@@ -274,7 +274,10 @@ def test_resume_goes_on_from_a_checkpoint_and_cleans_up(sweep, tmp_path, long_nu
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("harm", ["cut", "flipped", "missing", "foreign", "pickle"])
+@pytest.mark.parametrize(
+    "harm",
+    ["cut", "flipped", "foreign", *(pytest.param(harm, marks=pytest.mark.slow) for harm in ("missing", "pickle"))],
+)
 def test_a_bad_checkpoint_costs_time_never_a_number(sweep, tmp_path, harm, long_numbers):
     path = interrupted_study(tmp_path, *LONG)
     body = path.read_bytes()
