@@ -181,6 +181,7 @@ def test_a_poor_disk_serves_and_is_spoken_of_once(sweep, tmp_path, library, lack
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
+@pytest.mark.long
 def test_a_ledger_that_comes_from_another_disk_leaves_its_log(sweep, tmp_path, library):
     folder = tmp_path / "results"
     made(folder, "s", {"lr": "0.1,0.01"}, lambda trial: trial.setting["lr"])

@@ -272,6 +272,7 @@ FILES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FILES)
 def test_each_recipe_is_planned(name, sweep, tmp_path):
     """By the command that stands in its head."""

@@ -268,6 +268,7 @@ def test_of_much_output_the_beginning_and_the_end_are_kept():
 # The worked example
 
 
+@pytest.mark.long
 def test_the_example_is_scikit_learns_own_and_the_same_as_function_and_as_command(sweep, tmp_path):
     import importlib.util
 

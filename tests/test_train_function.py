@@ -199,6 +199,7 @@ def test_a_resume_after_a_kill_gives_the_uninterrupted_rows(sweep, tmp_path, pla
     assert numbers(sweep, "cut") == numbers(sweep, "whole")
 
 
+@pytest.mark.long
 def test_a_diverged_trial_that_does_not_end_is_ended(sweep, tmp_path):
     sweep("grid", "--train", "mine.py:moody", "--set", "mood=stuck,fine", "--study", "m", "--jobs", "1")
     diverged = "diverged", "val_loss not finite in epoch 2"
