@@ -321,3 +321,16 @@ def test_searches_and_imported_tables_merge_where_their_recipe_is_one(sweep, tmp
     [told] = merge([tmp_path / "results", tmp_path / "copy"], tmp_path / "out")
     assert (told.new, told.known, told.trials, told.left) == (6, 4, 6, 0)
     assert rows(tmp_path / "out") == rows(tmp_path / "copy")
+
+
+def test_a_race_that_is_merged_keeps_to_those_still_in(sweep, tmp_path):
+    race = ("--lr", "0.1,0.01,0.0001", "--epochs", 2, "--seeds", 4, "--study", "r")
+    sweep("race", *race, "--results", "a")
+    sweep("race", *race)
+    ended = numbers(sweep, "r")
+    shutil.copytree(tmp_path / "results", tmp_path / "b")
+    shutil.rmtree(tmp_path / "results")
+    assert "in all, 0 left" in sweep("merge", "a", "b", "--results", "results").stdout
+    assert numbers(sweep, "r") == ended
+    assert "0 left" in sweep("resume", "r").stderr
+    assert numbers(sweep, "r") == ended

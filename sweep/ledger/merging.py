@@ -155,7 +155,7 @@ class _Join:
     def _wait_for_rest(self) -> None:
         """Adds what is missing of a whole grid as trials that wait."""
         recipe = self.study.recipe
-        if recipe.search or recipe.imported or recipe.shard or len(self.known) == self.study.trials:
+        if not recipe.planned or recipe.shard or len(self.known) == self.study.trials:
             return
         rest = (trial for trial in recipe.grid.trials() if (setting_key(trial.setting), trial.seed) not in self.known)
         self.target.put_waiting(self.study, (trial._replace(number=self._number(trial.number)) for trial in rest))
@@ -183,7 +183,7 @@ class _Join:
     def _places(self, part: Study) -> Mapping[Key, int]:
         """The place of each trial in the grid, where a source's numbers do not tell it."""
         recipe = self.study.recipe
-        if recipe.search or recipe.imported or recipe.grid == part.recipe.grid:
+        if not recipe.planned or recipe.grid == part.recipe.grid:
             return {}
         pairs = ((setting_key(setting), seed) for setting in recipe.grid.settings() for seed in recipe.seeds)
         return {key: place for place, key in enumerate(pairs)}
@@ -299,6 +299,6 @@ def _waiting(row: Row) -> Row:
 
 def _trials(recipe: Recipe, there: Study, part: Study) -> int:
     """How many trials a study of a joined recipe has."""
-    if recipe.search or recipe.imported or recipe.shard:
+    if not recipe.planned or recipe.shard:
         return max(there.trials, part.trials)
     return recipe.grid.census.settings * len(recipe.seeds)

@@ -110,6 +110,12 @@ class Recipe:
         """What a hyperparameter is."""
         return next((axis.row for axis in self.axes if axis.name == name), None) or TABLE[name]
 
+    @property
+    def planned(self) -> bool:
+        """Whether its trials follow from it alone: results decide those of a search and of a race, and an imported
+        study has what it has."""
+        return self.search is None and self.race is None and self.imported is None
+
     def is_own(self, name: str) -> bool:
         """Whether a hyperparameter is not of sweep's table, whatever the table says of its name."""
         return self.trainer is not None or any(axis.own for axis in self.axes if axis.name == name)
