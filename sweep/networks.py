@@ -7,12 +7,28 @@ Only words: what a constructor takes is read in `recipe`, the class itself is lo
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import UsageError
+
+
+def filled(shape: tuple[int, ...], classes: int) -> dict[str, object]:
+    """What the data decide of a constructor's parameters, by the names that these may have: a row's shape, its channels
+    or numbers; how many classes there are."""
+    return {
+        **dict.fromkeys(("in_shape", "input_shape"), shape),
+        "in_channels": shape[0],
+        "in_features": math.prod(shape),
+        **dict.fromkeys(("classes", "num_classes", "n_classes"), classes),
+    }
+
+
+FILLED = tuple(filled((1,), 1))
+"""The names of those parameters."""
 
 _OWN = re.compile(r"(.*\.py):([A-Za-z_]\w*)")
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -133,16 +134,26 @@ def remember(costs: Mapping[str, Iterable[Cost]], start: Mapping[str, tuple[floa
     now.costs |= {key: tuple(some) for key, some in costs.items()}
     now.start |= start
     rows = {key: [[c.lanes, c.step, c.row, c.memory] for c in some] for key, some in now.costs.items()}
+    known: Any = None
+    with suppress(OSError, ValueError):
+        known = json.loads(file.read_text(encoding="utf-8"))
+    known = known if isinstance(known, dict) else {}
+    write_cache(file, known | {_machine(): {"start": now.start, "costs": rows}})
+
+
+def write_cache(file: Path, content: Any) -> None:
+    """Writes a cache as JSON, whole or not at all. One that cannot be written is no failure."""
     with suppress(OSError):
-        known: Any = None
-        with suppress(OSError, ValueError):
-            known = json.loads(file.read_text(encoding="utf-8"))
-        known = known if isinstance(known, dict) else {}
-        known[_machine()] = {"start": now.start, "costs": rows}
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
-            json.dump(known, temporary)
+            json.dump(content, temporary)
         os.replace(temporary.name, file)
+
+
+@cache
+def torch_version() -> str:
+    """The version of torch that is installed; reading it takes a millisecond or two."""
+    return metadata.version("torch")
 
 
 def processor() -> str:
@@ -157,5 +168,5 @@ def _machine() -> str:
     lines = processor().splitlines()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     model = next(names, platform.machine())
-    text = json.dumps([3, model, os.cpu_count(), metadata.version("torch")])
+    text = json.dumps([3, model, os.cpu_count(), torch_version()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

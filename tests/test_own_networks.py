@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from sweep.engine import Program, Saver, Training
-from sweep.engine.forms import form_of
 from sweep.engine.streams import stream
+from sweep.engine.ways import way_of
 from sweep.hyperparameters import canonical, restored, stored
 from sweep.recipe import load_recipe, recipe_from_dict
 from sweep.space import Watch, program_key, setting_key
@@ -109,7 +109,7 @@ def test_lanes_train_as_torch_does(nets, digits, name):
     recipe = recipe_of(name, lr="0.01,0.003", seeds="2", epochs="2", weight_decay="0.01", **flags)
     trials = [*recipe.grid.trials()]
     shape = tuple(digits.train.x.shape[1:])
-    assert (form_of(trials[0].setting, shape, 10).chain is not None) == (form == "lanes")
+    assert (way_of(trials[0].setting, shape, 10).chain is not None) == (form == "lanes")
     epochs = [*Training(trials, digits)]
     for lane, trial in enumerate(trials):
         torch.manual_seed(stream(trial.seed, "init").initial_seed())
@@ -151,7 +151,7 @@ def test_a_trial_has_the_same_bits_alone_in_lanes_and_resumed(digits, name, tmp_
 @pytest.mark.usefixtures("nets")
 def test_vmap_is_tried_only_where_it_can_tell_trials_apart_and_used_only_where_it_has_their_bits(digits):
     def form(name: str):
-        return form_of(next(recipe_of(name).grid.settings()), (1, 8, 8), 10)
+        return way_of(next(recipe_of(name).grid.settings()), (1, 8, 8), 10)
 
     assert (form("Scales").chain, form("Scales").maps) == (None, True)
     assert (form("Skip").maps, form("Drops").maps, form("Mlp").maps) == (True, False, False)

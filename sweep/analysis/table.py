@@ -151,10 +151,11 @@ def study_table(
     condition that cannot be."""
     given = metric
     trials = ledger.trials(study)
-    if study.recipe.trainer and metric in _reported(trials):
+    others = _reported(trials) if study.recipe.trainer else ()
+    if metric in others:
         metric, direction = reported_metric(str(metric), direction)
     else:
-        metric, direction = chosen_metric(study.recipe, metric, direction, _reported(trials))
+        metric, direction = chosen_metric(study.recipe, metric, direction, others)
     swept, constant = axes(trials, study.recipe)
     search = study.recipe.search
     objectives = search.objectives if search is not None else ()

@@ -99,7 +99,7 @@ def encode_labels(
     if len(known) < 2:
         raise UsageError(f"{path}: {name['train']} holds one class; expected at least two")
     many, rows = len(known), len(flat["train"])
-    if many > MOST_CLASSES or (many > 50 and rows < FEWEST_PER_CLASS * many):
+    if many > MOST_CLASSES or (many > FEW and rows < FEWEST_PER_CLASS * many):
         raise UsageError(
             f"{path}: {name['train']} holds {many:,} different values in {rows:,} rows, which looks "
             f"like a measured quantity; expected classes, at most {MOST_CLASSES:,}"

@@ -14,10 +14,10 @@ from sweep import nets
 from sweep.data import Split
 from sweep.engine import images, layers
 from sweep.engine.blocks import Dense, Residual
-from sweep.engine.forms import Form, form_of
 from sweep.engine.layers import Layer, Rates
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
+from sweep.engine.ways import Way, way_of
 from sweep.engine.whole import Whole
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting
@@ -56,16 +56,16 @@ def lower(
         trained = {name for name, _ in net.named_parameters()}
         stacked = _stack(_draw(net, settings, seeds), dtype, device)
         return _Lowering(stacked, trained, low).sequence(net.named_children(), form)
-    found = form_of(first, shape, classes)
-    if found.chain is None:
+    way = way_of(first, shape, classes)
+    if way.chain is None:
         modules = [nets.build(first, shape, classes, stream(seed, "init")) for seed in seeds]
-        return lower_whole(modules, seeds, classes, found, dtype, device, low)
+        return lower_whole(modules, seeds, classes, way, dtype, device, low)
     drawn = {seed: nets.build(first, shape, classes, stream(seed, "init")).state_dict() for seed in {*seeds}}
     stacked = _stack([drawn[seed] for seed in seeds], dtype, device)
-    trained = {f"{name}.{of}" for name, layer in found.chain for of, _ in layer.named_parameters()}
-    pictures = len(shape) == 3 and not isinstance(found.chain[0][1], nn.Flatten)
+    trained = {f"{name}.{of}" for name, layer in way.chain for of, _ in layer.named_parameters()}
+    pictures = len(shape) == 3 and not isinstance(way.chain[0][1], nn.Flatten)
     form = images.form(device, dtype) if pictures else None
-    return _Lowering(stacked, trained, low, fixed=True).sequence(found.chain, form)
+    return _Lowering(stacked, trained, low, fixed=True).sequence(way.chain, form)
 
 
 def _draw(net: nn.Module, settings: Sequence[Setting], seeds: Sequence[int]) -> list[dict[str, Tensor]]:
@@ -94,7 +94,7 @@ def lower_whole(
     modules: list[nn.Module],
     seeds: Sequence[int],
     classes: int,
-    form: Form,
+    way: Way,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     low: bool = False,
@@ -110,7 +110,7 @@ def lower_whole(
         raise UsageError(f"{type(modules[0]).__name__} has no parameter that is trained; expected one at least")
     parameters = Parameters({name: stacked[name] for name in trained})
     buffers = {name: Block(value) for name, value in stacked.items() if name not in trained}
-    whole = Whole(modules, seeds, parameters, buffers, classes, low, form)
+    whole = Whole(modules, seeds, parameters, buffers, classes, low, way)
     return Lowered([whole], parameters, buffers, [], whole)
 
 

@@ -207,7 +207,7 @@ class Program:
         the mean absolute error in the target's own units, and R² = 1 - squared error / variance of the part's
         target."""
         every = part.y.expand(self.lanes, -1) if labels is None else labels
-        loss, correct = 0.0 * self.zeros, 0.0 * self.zeros
+        loss, beside = 0.0 * self.zeros, 0.0 * self.zeros  # right answers; of regression absolute errors
         for start in range(0, len(part.y), self.evaluation_rows):
             piece = slice(start, start + self.evaluation_rows)
             right = every[:, piece].to(self.device)
@@ -217,14 +217,14 @@ class Program:
             target = self._targets(right, None)
             row_loss, _ = self.loss(logits, target)
             loss += row_loss.sum(1)
-            near = (logits - target).abs()[:, 0] if self.regression else logits.max(1).indices == right
-            correct += near.sum(1)
-        loss, correct = loss / len(part.y), correct / len(part.y)
+            each = (logits - target).abs()[:, 0] if self.regression else logits.max(1).indices == right
+            beside += each.sum(1)
+        loss, beside = loss / len(part.y), beside / len(part.y)
         if not self.regression:
-            return {"loss": loss.tolist(), "accuracy": correct.tolist()}
+            return {"loss": loss.tolist(), "accuracy": beside.tolist()}
         variance = float(part.y.cpu().double().var(correction=0))
         r2 = 1 - loss / variance if variance else loss * math.nan
-        return {"loss": (loss * self.std**2).tolist(), "mae": (correct * self.std).tolist(), "r2": r2.tolist()}
+        return {"loss": (loss * self.std**2).tolist(), "mae": (beside * self.std).tolist(), "r2": r2.tolist()}
 
     def _targets(self, labels: Tensor, smoothing: Tensor | None) -> Tensor:
         """labels [L, B] -> what the outputs are to be, [L, K, B]."""

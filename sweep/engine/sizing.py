@@ -1,4 +1,4 @@
-"""A user's network in numbers, and how it trains: what a plan wants to know. Needs torch, nets and forms.
+"""A user's network in numbers, and how it trains: what a plan wants to know. Needs torch, nets and ways.
 
 The process that plans does not load torch: it asks `serve`, in a process of its own, in lines of JSON.
 """
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from sweep import nets
-from sweep.engine.forms import Form, form_of
 from sweep.engine.lowering import lower_whole
 from sweep.engine.streams import stream
+from sweep.engine.ways import Way, way_of
 from sweep.errors import SweepError
 from sweep.hyperparameters import Setting
 from sweep.nets.own import check_output, first_line, load_class
@@ -56,14 +56,14 @@ def size_of(setting: Setting, shape: tuple[int, ...], classes: int) -> dict[str,
         count = _Count(net)
         with torch.no_grad():
             check_output(net, net.eval()(torch.zeros(ROWS, *shape)), ROWS, classes)
-        found = form_of(setting, shape, classes)
+        way = way_of(setting, shape, classes)
     except SweepError as error:
         return {"error": str(error)}
     except (Exception, SystemExit) as error:
         return {"error": first_line(error)}
-    form, why = "lanes" if found.chain is not None else "alone", found.why
-    if found.maps:
-        form = "vmap" if _maps(setting, shape, classes, found) else form
+    form, why = "lanes" if way.chain is not None else "alone", way.why
+    if way.maps:
+        form = "vmap" if _maps(setting, shape, classes, way) else form
         why += ", and vmap does not give it the bits of a trial alone" if form == "alone" else ""
     return {
         "parameters": sum(trained),
@@ -75,11 +75,11 @@ def size_of(setting: Setting, shape: tuple[int, ...], classes: int) -> dict[str,
     }
 
 
-def _maps(setting: Setting, shape: tuple[int, ...], classes: int, found: Form) -> bool:
+def _maps(setting: Setting, shape: tuple[int, ...], classes: int, way: Way) -> bool:
     """Whether vmap over a few lanes gives the bits that each has alone."""
     seeds = range(LANES)
     modules = [nets.build(setting, shape, classes, stream(seed, "probe")) for seed in seeds]
-    whole = lower_whole(modules, seeds, classes, found).whole
+    whole = lower_whole(modules, seeds, classes, way).whole
     assert whole is not None
     return all(whole.is_trusted((BATCH, *shape), training) for training in (True, False))
 

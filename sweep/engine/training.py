@@ -19,7 +19,7 @@ from sweep import checkpoint
 from sweep.data import Split
 from sweep.engine import looking
 from sweep.engine.program import Metrics, Program
-from sweep.recipe import OF_NUMBERS
+from sweep.recipe import OF_NUMBERS, TESTED
 from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch, total_epochs
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
@@ -30,9 +30,6 @@ LONGEST_SECONDS = 30.0
 
 ASK_SECONDS = 0.1
 """How often a training looks whether it has been asked to stop."""
-
-TESTED = ("test_mae", "test_r2")
-"""What is recorded of regression beside the loss on the test part."""
 
 _FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "grad_norm", "seconds")
 

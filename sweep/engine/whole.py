@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sweep.engine.forms import Form
 from sweep.engine.layers import Batch
 from sweep.engine.parameters import Block, Parameters
 from sweep.engine.streams import stream
+from sweep.engine.ways import Way
 from sweep.nets.own import check_output, uses_other_generators
 
 DRAWS = 3
@@ -44,9 +44,9 @@ class Whole:
         buffers: dict[str, Block],
         classes: int,
         low: bool,
-        form: Form,
+        way: Way,
     ) -> None:
-        self.form = form
+        self.way = way
         self.modules, self.parameters, self.buffers, self.classes, self.low = modules, parameters, buffers, classes, low
         self.numbers = [stream(seed, "evaluation").initial_seed() for seed in seeds]
         self.others = uses_other_generators(type(modules[0]))
@@ -86,7 +86,7 @@ class Whole:
     def forward(self, _: Tensor, batch: Batch, training: bool) -> Tensor:
         numbers = [int(torch.randint(2**62, (), generator=draws)) for draws in batch.generators]
         lanes = len(self.modules)
-        if lanes > 1 and self.form.maps and not self.low and (not training or batch.generators):
+        if lanes > 1 and self.way.maps and not self.low and (not training or batch.generators):
             rows = torch.cat(
                 [some.expand(b - a, *some.shape) for (a, b), some in zip(batch.spans, batch.x, strict=True)]
             )
@@ -113,7 +113,7 @@ class Whole:
     def is_trusted(self, shape: Sequence[int], training: bool) -> bool:
         """Whether vmap gives every lane, for rows [B, ...], the bits that it has alone: measured once, on random
         numbers, on this machine."""
-        key = self.form.key, len(self.modules), tuple(shape), training, self.parameters.values[0].dtype
+        key = self.way.key, len(self.modules), tuple(shape), training, self.parameters.values[0].dtype
         if key not in _trusted:
             _trusted[key] = all(self._agrees(shape, training, draw) for draw in range(DRAWS))
         return _trusted[key]

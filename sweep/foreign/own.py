@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from sweep.foreign.texts import number
+from sweep.foreign.texts import curve, number
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State
 
 KEY = "sweep"
@@ -34,4 +34,4 @@ def own_study(tool: str, trials: Sequence[ForeignTrial], told: object, **more: A
 
 def curves_of(points: Mapping[str, Mapping[int, float]]) -> dict[str, Curve]:
     """Curves, each in the order of its steps."""
-    return {name: sorted(values.items()) for name, values in points.items()}
+    return {name: curve(values) for name, values in points.items()}

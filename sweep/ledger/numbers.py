@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweep.recipe import OF_NUMBERS, Recipe
+from sweep.recipe import OF_NUMBERS, TESTED, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TESTED = tuple(name.replace("val_", "test_") for name in OF_NUMBERS)
-"""What is kept of the test part, with the last epoch."""
 
 _LAST = (
     "(SELECT value FROM readings r WHERE r.study = {table}.study AND r.trial = {table}.{number} "

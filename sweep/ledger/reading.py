@@ -13,10 +13,10 @@ from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored
 from sweep.ledger.columns import frame_of, numbers_of, selected
 from sweep.ledger.file import File
-from sweep.ledger.numbers import TESTED, by_epoch, of_epochs, of_trials, without_accuracies
+from sweep.ledger.numbers import by_epoch, of_epochs, of_trials, without_accuracies
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
 from sweep.machine import alike, kind_text
-from sweep.recipe import OF_NUMBERS, Recipe, recipe_from_dict
+from sweep.recipe import OF_NUMBERS, TESTED, Recipe, recipe_from_dict
 from sweep.space import Result, Trial
 
 if TYPE_CHECKING:

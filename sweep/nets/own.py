@@ -1,8 +1,8 @@
 """A user's own network: its class loaded from its file, constructed with a trial's seed, checked. Needs torch and
 networks.
 
-Every number that a constructor or a forward pass draws comes from the trial's seed: the generators of torch, numpy and
-random are seeded around both and put back.
+Every number that a constructor draws comes from the trial's seed: the generators of torch, numpy and random are seeded
+for it, and put back. What a forward pass draws, see engine.whole.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import importlib.util
 import inspect
-import math
 import random
 import sys
 import typing
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting, is_of_network
-from sweep.networks import Network, find_network
+from sweep.networks import Network, filled, find_network
 
 _loaded: dict[tuple[str, str, bytes], type[nn.Module]] = {}
 
@@ -81,13 +80,6 @@ def construct(setting: Setting, shape: tuple[int, ...], classes: int, draws: tor
 def _arguments(kind: type[nn.Module], given: dict[str, Any], shape: tuple[int, ...], classes: int) -> dict[str, Any]:
     """What a constructor is called with: the setting's values, members for the names of an Enum, what the data
     decide."""
-    filled = {
-        "in_shape": tuple(shape),
-        "input_shape": tuple(shape),
-        "in_channels": shape[0],
-        "in_features": math.prod(shape),
-        **dict.fromkeys(("classes", "num_classes", "n_classes"), classes),
-    }
     takes = inspect.signature(kind.__init__).parameters
     hints: dict[str, Any] = {}
     with suppress(Exception):  # a name that only a type checker knows
@@ -95,7 +87,7 @@ def _arguments(kind: type[nn.Module], given: dict[str, Any], shape: tuple[int, .
     for name, value in given.items():
         if isinstance(hint := hints.get(name), enum.EnumMeta):
             given[name] = hint[value]
-    return {**{name: value for name, value in filled.items() if name in takes}, **given}
+    return {**{name: value for name, value in filled(shape, classes).items() if name in takes}, **given}
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def _made(node: fx.Node, evaluated: fx.Node, sizes: Sizes) -> nn.Module | None:
         return nn.Flatten() if all(_flattens(a, b) for a, b in sizes) else None
     if name in ("contiguous", "float"):
         return nn.Identity()
-    if name in ("max_pool2d", "avg_pool2d", "boolean_dispatch", "fn"):
+    if node.target in _POOLS:
         return _pooling(node)
     if node.target is functional.dropout:
         return _dropout(node, evaluated)
@@ -174,10 +174,9 @@ _POOLS: dict[Any, Callable[..., nn.Module]] = {
 }
 
 
-def _pooling(node: fx.Node) -> nn.Module | None:
-    make = _POOLS.get(node.target)
+def _pooling(node: fx.Node) -> nn.Module:
     kwargs = {name: value for name, value in node.kwargs.items() if name != "input"}
-    return None if make is None else make(*node.args[1:], **kwargs)
+    return _POOLS[node.target](*node.args[1:], **kwargs)
 
 
 def _dropout(node: fx.Node, evaluated: fx.Node) -> nn.Module | None:

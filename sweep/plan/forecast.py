@@ -31,7 +31,7 @@ OWN_SECONDS = 1.0
 WORTH_SECONDS = 3.0
 """A run measures a cohort first where its training takes longer than that, as far as one can tell before."""
 
-MEASURED = 24
+MEASURED_COHORTS = 24
 """Cohorts that are measured at most; the others are like the nearest of them."""
 
 
@@ -254,14 +254,14 @@ def measurements(
     recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, worth: float = 0.0, kind: str = "cpu float32"
 ) -> list[Measurement]:
     """What has to be measured before a plan can say what a grid costs; only cohorts that take `worth` seconds or more,
-    and MEASURED of them at most, spread evenly over all."""
+    and MEASURED_COHORTS of them at most, spread evenly over all."""
     if recipe.trainer or recipe.of_function:  # its cost is small and known well enough
         return []
     seeds = recipe.grid.seeds
     found: dict[str, Measurement] = {}
     cohorts = list(itertools.islice(recipe.grid.census.cohorts(), LISTED))
-    stride = max(1, len(cohorts) / MEASURED)
-    for place in range(min(MEASURED, len(cohorts))):
+    stride = max(1, len(cohorts) / MEASURED_COHORTS)
+    for place in range(min(MEASURED_COHORTS, len(cohorts))):
         program, settings = cohorts[int(place * stride)]
         trials = settings * len(seeds)
         splits = max(1, len(recipe.splits))

@@ -10,11 +10,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from sweep.data import DataInfo
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import Setting, is_of_network
 from sweep.networks import find_network
-from sweep.speed import cache_file
+from sweep.speed import cache_file, torch_version, write_cache
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def learn(programs: Iterable[Setting], data: DataInfo) -> None:
 def _key(program: Setting, data: DataInfo) -> str:
     own = sorted((name, value) for name, value in program.items() if is_of_network(name, program))
     code = find_network(str(program["model"])).fingerprint()
-    return json.dumps([3, metadata.version("torch"), code, program["model"], own, [*data.shape], data.classes])
+    return json.dumps([3, torch_version(), code, program["model"], own, [*data.shape], data.classes])
 
 
 _process: list[subprocess.Popen[str]] = []
@@ -135,10 +133,6 @@ def _recall() -> dict[str, NetSize]:
 
 
 def _remember(keys: list[str]) -> None:
-    """Adds to the file. One that cannot be written is no failure."""
-    known = {key: vars(size) for key, size in {**_recall(), **{key: _known[key] for key in keys}}.items()}
-    with suppress(OSError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=_file().parent, delete=False, encoding="utf-8") as temporary:
-            json.dump(known, temporary)
-        os.replace(temporary.name, _file())
+    """Adds to the file."""
+    known = {**_recall(), **{key: _known[key] for key in keys}}
+    write_cache(_file(), {key: vars(size) for key, size in known.items()})

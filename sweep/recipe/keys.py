@@ -33,6 +33,9 @@ OF_CLASSES = ("val_accuracy", "train_accuracy")
 OF_NUMBERS = ("val_mae", "val_r2")
 """The metrics that only a study of classes has, and only one whose target is a number (mean absolute error and R²)."""
 
+TESTED = tuple(name.replace("val_", "test_") for name in OF_NUMBERS)
+"""What is recorded of such a target beside the loss on the test part, with the last epoch."""
+
 
 def metrics_of(regression: bool) -> dict[str, str]:
     """The metrics of a study of a target that is a number, or of classes, each with its direction."""

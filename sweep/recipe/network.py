@@ -12,13 +12,10 @@ from typing import Any
 
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import NETWORK, OF_TRAINING, TABLE, Hyperparameter, Value, is_of_network, show_value
-from sweep.networks import Network, is_own
+from sweep.networks import FILLED, Network, is_own
 from sweep.recipe.axes import read_axis
 from sweep.recipe.own import check_name, typed_by
 from sweep.space import Axis
-
-FILLED = ("in_shape", "input_shape", "in_channels", "in_features", "classes", "num_classes", "n_classes")
-"""Parameters that the data decide: a row's shape, its channels or numbers; how many classes there are."""
 
 ANNOTATIONS = "float, int, bool, str, Literal[…] of text, or an Enum of the same file"
 

@@ -22,7 +22,7 @@ from sweep.report.answers import (
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
 from sweep.report.settings import show_interval
-from sweep.report.tables import OF_NUMBERS
+from sweep.report.tables import NUMBER_SCORES
 from sweep.report.text import covers, missing, show_gap, show_metric, show_seconds, signed_gap
 from sweep.space import seeds_text
 from sweep.wording import count, join_words
@@ -95,7 +95,7 @@ def _first_line(confirmation: Confirmation) -> Text | None:
     line.append(f"; {confirmation.metric} {show_metric(confirmation.metric, best['mean'])}")
     if best["n"] < 2:
         line.append(" (one seed: no interval)")
-    words = {"test_loss": "loss"} if "test_accuracy" in confirmation.tests else OF_NUMBERS
+    words = {"test_loss": "loss"} if "test_accuracy" in confirmation.tests else NUMBER_SCORES
     scores = [
         f"{words.get(name, name.removeprefix('test_'))} {show_metric(name, mean)} ({show_interval(name, low, high)})"
         for name, (mean, low, high) in sorted(confirmation.tests.items())

@@ -14,7 +14,7 @@ from sweep.hyperparameters import show_value
 from sweep.recipe import VALIDATED
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.tables import OF_NUMBERS, board_table, constants_line, unselected, waiting_lines
+from sweep.report.tables import NUMBER_SCORES, board_table, constants_line, unselected, waiting_lines
 from sweep.report.text import covers, missing, show_gap, show_metric
 from sweep.space import seeds_text
 from sweep.wording import count
@@ -146,7 +146,7 @@ def _tell_selected(board: SettingsBoard) -> Text:
     line.append(f" ({spread}, {count(int(best['n']), kind)})" if spread != "–" else f" (one {kind})")
     if board.table.filtered:  # selecting again among some would show the test score of any setting one likes
         return line.append(" (among those that meet the condition).")
-    names = [name for name in OF_NUMBERS if name in board.tests] if board.table.regression else sorted(board.tests)
+    names = [name for name in NUMBER_SCORES if name in board.tests] if board.table.regression else sorted(board.tests)
     scores = [_score(name, board.tests[name], board.table.regression) for name in names]  # accuracy before loss
     return line.append(f", on test data {', '.join(scores)}." if scores else ".")
 
@@ -156,7 +156,7 @@ def _score(name: str, score: tuple[float, float, float], regression: bool) -> st
     mean, low, high = score
     spread = "" if missing(low) else f" ({show_interval(name, low, high)})"
     shown = show_metric(name, mean) + spread
-    words = OF_NUMBERS if regression else {"test_loss": "loss"}
+    words = NUMBER_SCORES if regression else {"test_loss": "loss"}
     return shown if name == "test_accuracy" else f"{words.get(name, name)} {shown}"
 
 

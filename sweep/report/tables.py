@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sweep.recipe import Recipe
 
 
-OF_NUMBERS = {"test_r2": "R²", "test_mae": "MAE", "test_loss": "MSE"}
+NUMBER_SCORES = {"test_r2": "R²", "test_mae": "MAE", "test_loss": "MSE"}
 """What scores of regression on test data are called, in this order."""
 _SPARE = {"train_loss": 4, "seconds": 3, "epochs": 2}
 """What is left out where it is narrow, the largest first."""
@@ -137,7 +137,7 @@ def waiting_lines(study: StudyTable) -> list[Text]:
 def test_scores(scores: dict[str, Any], metric: str) -> str:
     """Scores on test data: accuracy first and by value alone, others by name; of regression R², MAE and MSE."""
     if "test_mae" in scores and not missing(scores["test_mae"]):
-        return ", ".join(f"{word} {show_metric(name, scores[name])}" for name, word in OF_NUMBERS.items())
+        return ", ".join(f"{word} {show_metric(name, scores[name])}" for name, word in NUMBER_SCORES.items())
     if "test_accuracy" in scores and "test_loss" in scores:
         loss = show_metric("test_loss", scores["test_loss"])
         name = next(name for name in scores if name == "test_accuracy")

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 ROWS = 12
 """Epochs at most in a trial's table."""
-OF_CLASSES = (
+EXPLAIN_CLASSES = (
     "train_loss and train_accuracy are means over the epoch while it trains (dropout on): "
     "they may be worse than val_….",
     "grad_norm is the length of the whole net's gradient, the mean of every tenth step.",
 )
-OF_NUMBERS = (
+EXPLAIN_NUMBERS = (
     "Losses are mean squared errors, in the target's own units squared; train_loss is the mean over the epoch while it "
     "trains (dropout on): it may be worse than val_loss.",
     "grad_norm is the length of the whole net's gradient for the standardised target, the mean of every tenth step.",
@@ -82,7 +82,7 @@ def trial_report(
         parts += [curves({name: epochs[name].tolist() for name in ("train_loss", "val_loss")}, min(width, 72)), Text()]
         names = [name for name in (*MEASURED, "grad_norm", "seconds") if name in epochs]
         table, left_out = _epoch_table(epochs, names)
-        lines = [left_out, *(OF_CLASSES if "val_accuracy" in epochs else OF_NUMBERS)]
+        lines = [left_out, *(EXPLAIN_CLASSES if "val_accuracy" in epochs else EXPLAIN_NUMBERS)]
         parts += [table, Text(), *(Text(line, "dim") for line in lines if line)]
     else:
         above = ("trial", "seed", "state", "reason", "traceback", "epochs", "seconds", "sitting", "split_seed")

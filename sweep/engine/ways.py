@@ -17,7 +17,7 @@ from sweep.networks import find_network
 
 
 @dataclass(frozen=True)
-class Form:
+class Way:
     """How a network trains. It follows from its setting, its code and the data's shape, from no seed."""
 
     chain: Chain | None
@@ -30,10 +30,10 @@ class Form:
     """Whether vmap may be tried: no numbers are drawn, and nothing is kept but weights and batch norm's averages."""
 
 
-_known: dict[str, Form] = {}
+_known: dict[str, Way] = {}
 
 
-def form_of(setting: Setting, shape: tuple[int, ...], classes: int) -> Form:
+def way_of(setting: Setting, shape: tuple[int, ...], classes: int) -> Way:
     """How the network of a setting trains on rows of a shape."""
     own = {name: value for name, value in setting.items() if is_of_network(name, setting)}
     code = find_network(str(setting["model"])).fingerprint()
@@ -44,26 +44,27 @@ def form_of(setting: Setting, shape: tuple[int, ...], classes: int) -> Form:
     return _known[key]
 
 
-def _form(setting: Setting, shape: tuple[int, ...], classes: int) -> Form:
+def _form(setting: Setting, shape: tuple[int, ...], classes: int) -> Way:
     probes = [nets.build(setting, shape, classes, stream(seed, "probe")) for seed in (0, 1)]
     try:
         chain, other = (chain_of(net, shape) for net in probes)
     except NoChain as error:
         return _whole(str(error), probes, shape)
     if list(map(_told, chain)) != list(map(_told, other)):
-        return Form(None, "its layers depend on the seed")
+        return Way(None, "its layers depend on the seed")
     if not any(isinstance(layer, nn.Linear | nn.Conv2d) for _, layer in chain):
-        return Form(None, "it has no layer of weights")
-    return Form(chain)
+        return Way(None, "it has no layer of weights")
+    return Way(chain)
 
 
-def _whole(why: str, probes: list[nn.Module], shape: tuple[int, ...]) -> Form:
+def _whole(why: str, probes: list[nn.Module], shape: tuple[int, ...]) -> Way:
     """A network that is no chain of lane forms: whether vmap may be tried, and why not."""
-    if not all(_is_plain(*pair) for pair in zip(*(net.modules() for net in probes), strict=False)):
-        return Form(None, f"{why}, and it holds more than weights, which vmap would mix")
+    first, other = ([*net.modules()] for net in probes)
+    if len(first) != len(other) or not all(map(_is_plain, first, other)):
+        return Way(None, f"{why}, and it holds more than weights, which vmap would mix")
     if uses_other_generators(type(probes[0])) or _draws(probes[0], shape):
-        return Form(None, f"{why}, and it draws numbers, which vmap does not seed by trial")
-    return Form(None, why, maps=True)
+        return Way(None, f"{why}, and it draws numbers, which vmap does not seed by trial")
+    return Way(None, why, maps=True)
 
 
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
