@@ -389,3 +389,10 @@ def test_a_folder_that_holds_known_files_says_which(sweep, tmp_path):
     (folder / "notes.txt").write_text("nothing\n")
     said = sweep("import", folder, code=2).stderr
     assert said.endswith("in it is log.json (Nevergrad); table.csv (a table): give that path\n")
+
+
+def test_an_imported_study_is_ranked_on_its_own_metric_alone(sweep, tmp_path):
+    path = sample("mlflow-3.17.2/mlflow.sql", tmp_path)
+    sweep("import", path, "--metric", "val_loss", "--minimize", "--study", "m")
+    refused = sweep("show", "m", "--metric", "inf", code=2).stderr
+    assert refused == "sweep: --metric: unknown metric 'inf': choose from val_loss\n"

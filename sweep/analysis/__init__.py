@@ -25,6 +25,7 @@ roles         what each column of anyone's table is
 importing     anyone's table of results, read as a study
 adopting      another tool's trials as a study
 course        how such trials came about: their epochs
+ends          how the trainings of a table ended
 """
 
 from sweep.analysis.board import Board, csv_columns, leaderboard

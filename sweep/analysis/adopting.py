@@ -12,7 +12,8 @@ from itertools import count as numbers_from
 from typing import Any, Final
 
 from sweep.analysis.course import course_of, finite, shift_of
-from sweep.analysis.importing import FEW, INFINITE, SEED_ROWS, Results, is_taken, named
+from sweep.analysis.ends import FEW
+from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
 from sweep.errors import UsageError, unknown
 from sweep.foreign import Curve, ForeignStudy, ForeignTrial, Value

@@ -14,59 +14,24 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.conditions import QUOTED, filter_trials, unquote
-from sweep.analysis.roles import SEED_NAMES, Roles, far_column, last_epochs, seed_column, sort_columns, tool_of
+from sweep.analysis.ends import fail_short, note_lost, read_ends
+from sweep.analysis.roles import SEED_NAMES, Roles, last_epochs, seed_column, sort_columns, tool_of
 from sweep.analysis.typed import read_table
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import TABLE
 from sweep.ledger import Course
-from sweep.recipe import METRICS, Imported, Recipe
+from sweep.recipe import Imported, Recipe
 from sweep.wording import count
 
 RESERVED = frozenset(
     [
-        "trial",
-        "number",
-        "rank",
-        "seed",
-        "state",
-        "reason",
-        "traceback",
-        "setting",
-        "settings",
-        "n",
-        "mean",
-        "low",
-        "high",
-        "best",
-        "worst",
-        "diverged",
-        "failed",
-        "pruned",
-        "tied",
-        "selected",
-        "again",
-        "sd",
-        "level",
-        "cell",
-        "value",
-        "score",
-        "expected",
-        "seeds",
-        "trials",
-        "group",
-        "lost",
-        "front",
-        "parameters",
-        "seconds",
-        "max_epochs",
-        "selected_n",
-        "index",
+        *("trial", "number", "rank", "seed", "state", "reason", "traceback", "setting", "settings", "n"),
+        *("mean", "low", "high", "best", "worst", "diverged", "failed", "pruned", "tied", "selected"),
+        *("again", "sd", "level", "cell", "value", "score", "expected", "seeds", "trials", "group", "lost"),
+        *("front", "parameters", "seconds", "max_epochs", "selected_n", "index"),
     ]
 )
 """Names that tables of trials and settings use themselves: a column of the file that has one gets a line below it."""
-
-FEW = 1 / 3
-"""Share of trainings up to which those that got less far failed; of more, they were meant to differ."""
 
 INFINITE = 1e20
 """A metric from this size on stands for infinity: MLflow writes 1.797e308 for it, others 1e20 or 1e30."""
@@ -74,17 +39,6 @@ _NOTHING = frozenset(
     ["nan", "none", "null", "na", "n/a", "nil", "<na>", "-", "inf", "+inf", "-inf", "infinity", "-infinity"]
 )
 """Words for a metric that is no number."""
-
-_STATES = {
-    "complete": "complete completed finished done success succeeded successful terminated ok trained",
-    "pruned": "pruned early_stopped early-stopped earlystopped early_stop stopped_early",
-    "diverged": "diverged exploded nan",
-    "failed": "fail failed failure error errored crashed crash killed aborted canceled cancelled timeout timed_out "
-    "preempted preempting oom",
-    "running": "running waiting pending scheduled queued paused created in_progress started not_started unfinished",
-}
-_STATE_OF = {word: state for state, words in _STATES.items() for word in words.split()}
-_STATE_NAMES = ("state", "status", "trial_state", "trial_status", "run_state", "end_state", "final_state")
 
 SEED_ROWS = "rows"
 """What --seed takes where rows of one setting are to be numbered, whatever seeds they have."""
@@ -155,12 +109,8 @@ def read_results(
         ignore = [*ignore, *([found] if (found := seed_column(table, metric)) else [])]
     else:
         seed = seed or (None if set(SEED_NAMES) & {*ignore, *only} else seed_column(table, metric))
-    table = _leave_empty(table, metric, missing, notes)
     used = {metric, seed, test, *ignore, *only}
-    table, states, own = _deephyper(table, notes) or _read_states(table, used, path, notes, state)
-    states = _fail_empty(table, metric, states, missing)
-    if not len(table):
-        raise UsageError(f"{path}: no training has ended; expected at least one row that is not running or waiting")
+    table, states, own = read_ends(table, metric, used, path, notes, state, missing)
     names = [name for name in table.columns if name not in {metric, seed, test, *ignore}]
     roles = Roles(only) if only else sort_columns(table, names)
     last = last_epochs(table, roles, used, seed, notes)
@@ -168,7 +118,7 @@ def read_results(
     if kept.sum() < last.sum():
         notes.append(f"{count(int(last.sum() - kept.sum()), 'row')} without a seed and any hyperparameter, left out")
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
-    states = _fail_short(table, states, used, notes)
+    states = fail_short(table, states, used, notes)
     if not names:
         raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
     renamed = {name: _free_name(name, table) for name in [*names, metric] if is_taken(name, metric)}
@@ -181,7 +131,7 @@ def read_results(
     settings = _settings(table, names, notes)
     seeds = _seeds(table, seed, settings.codes, path, notes)
     _check_repeats(settings.codes, seeds, table.index, seed, path)
-    _note_lost(values, states, metric, notes)
+    note_lost(values, states, metric, notes)
     _note_measured(table, settings, notes)
     imported = Imported(metric, tuple(settings.swept), tuple(settings.constant), test, notes=tuple(notes))
     distinct = tuple(sorted(set(seeds)))
@@ -189,29 +139,6 @@ def read_results(
     rows = _rows(settings, seeds, values, tests, metric, states)
     constant = {name: table[name].iloc[0] for name in settings.constant}
     return Results(recipe, rows, len(settings.texts), notes, seed, constant, own | roles.left_out)
-
-
-def _fail_short(
-    table: pd.DataFrame, states: pd.Series | None, used: set[str | None], notes: list[str]
-) -> pd.Series | None:
-    """The states, where a few trainings got less far than all others: in a tool's table without states, such as that of
-    Ray Tune, these failed; of any other it is only said."""
-    found = far_column(table, used)
-    if found is None:
-        return states
-    steps = pd.to_numeric(table[found], errors="coerce").astype(float)
-    short = steps < steps.max()
-    if states is not None:
-        short &= states == "complete"
-    if not 0 < short.sum() <= FEW * len(table):
-        return states
-    which = f"{count(int(short.sum()), 'row')} ended before {found} {steps.max():g}, where the others did"
-    tool = tool_of(table)
-    if states is None and tool is not None:
-        notes.append(f"{which}: taken as failed, since {tool[0]} keeps no states here (--ignore {found}: as they are)")
-        return short.map({True: "failed", False: "complete"})
-    notes.append(f"{which}: whether they failed or diverged is not in the table; the tool's own files may say")
-    return states
 
 
 def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
@@ -271,70 +198,6 @@ def _may_measure(column: pd.Series) -> bool:
     """Whether a column can be a metric's: it has a number, or nothing at all."""
     kinds = set(map(type, column.dropna()))
     return not kinds or bool(kinds & {int, float})
-
-
-def _read_states(
-    table: pd.DataFrame, used: set[str | None], path: Path, notes: list[str], given: str | None = None
-) -> tuple[pd.DataFrame, pd.Series | None, dict[str, list[str]]]:
-    """The rows that have ended, without the column that says it; the state of each, None where no column does; columns
-    that sweep's own export adds, by reason."""
-    for name in table.columns:
-        words = table[name].dropna().map(lambda cell: str(cell).strip().lower().replace(" ", "_"))
-        words = words.map(lambda word: word.rsplit(".", 1)[-1])  # TrialState.PRUNED
-        known = words.isin(list(_STATE_OF))
-        if name in used or name != (given or name) or (given is None and name.lower() not in _STATE_NAMES):
-            continue
-        if given is None and not known.any():
-            continue
-        if not known.all():
-            line = known.index[~known.to_numpy()][0]
-            others = f", though others there are; --ignore {name} leaves the column out" if known.any() else ""
-            raise UsageError(f"{path}, line {line}: {name} = {table[name][line]!r} is no state that is known{others}")
-        states = words.map(_STATE_OF).reindex(table.index).fillna("complete")
-        ended = states != "running"
-        counts = states.value_counts()
-        counted = ", ".join(f"{n:,} {state}" for state, n in counts.items())
-        left = f"; {counts['running']:,} not ended, left out" if "running" in counts else ""
-        notes.append(f"{name} says how trainings ended: {counted}{left}")
-        own = {"rank", "trial", "state", "reason"} <= set(table.columns)
-        mine = ["rank", "trial", "reason", "epochs", "seconds", "traceback"] if own else []
-        measured = [*METRICS, "best_val_loss", "best_val_accuracy", "test_loss", "test_accuracy"] if own else []
-        left_out = [column for column in [*mine, *measured] if column in table and column not in used]
-        gone = {"columns of sweep's own export": left_out} if left_out else {}
-        return table[ended].drop(columns=[name, *left_out]), states[ended], gone
-    return table, None, {}
-
-
-def _deephyper(table: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, pd.Series, dict[str, list[str]]] | None:
-    """DeepHyper's objective is F where an evaluation returned no number, F_ and a reason where it failed: the table
-    without these, and states; None for any other table."""
-    if not {"objective", "job_id", "job_status"} <= set(table.columns):
-        return None
-    lost = table["objective"].map(lambda cell: str(cell).split("_")[0] == "F")
-    if not lost.any():
-        return None
-    states = table["objective"].map(lambda cell: "diverged" if cell == "F" else "failed").where(lost, "complete")
-    counts = ", ".join(f"{n:,} {state}" for state, n in states.value_counts().items())
-    notes.append(f"objective says how evaluations ended (F: lost): {counts}")
-    return table.assign(objective=table["objective"].where(~lost, None)), states, {}
-
-
-def _leave_empty(table: pd.DataFrame, metric: str, missing: str, notes: list[str]) -> pd.DataFrame:
-    """The table without the rows that have no metric at all, where these are to be left out."""
-    empty = table[metric].isna()
-    if missing != "left-out" or not empty.any():
-        return table
-    notes.append(f"{count(int(empty.sum()), 'row')} with an empty {metric}, left out")
-    return table[~empty]
-
-
-def _fail_empty(table: pd.DataFrame, metric: str, states: pd.Series | None, missing: str) -> pd.Series | None:
-    """The states, with rows that have no metric at all failed, where these are said to be."""
-    empty = table[metric].isna()
-    if missing != "failed" or not empty.any():
-        return states
-    states = pd.Series("complete", index=table.index, dtype=object) if states is None else states
-    return states.mask(empty & (states == "complete"), "failed")
 
 
 def _free_name(name: str, table: pd.DataFrame) -> str:
@@ -487,17 +350,6 @@ def _check_repeats(
     same = f"the same setting and {seed} {seeds[place]}" if seed else f"the same setting{hint}"
     more = f" ({again.sum():,} rows repeat another)" if again.sum() > 1 else ""
     raise UsageError(f"{path}: lines {first} and {later} have {same}{more}")
-
-
-def _note_lost(values: np.ndarray[Any, Any], states: pd.Series | None, metric: str, notes: list[str]) -> None:
-    lost = np.isnan(values)
-    if states is not None:
-        lost &= (states == "complete").to_numpy()
-    n = int(lost.sum())
-    if n:
-        notes.append(
-            f"{count(n, 'row')} without a finite {metric}: {'a diverged trial' if n == 1 else 'diverged trials'}"
-        )
 
 
 def _note_measured(table: pd.DataFrame, settings: _Settings, notes: list[str]) -> None:

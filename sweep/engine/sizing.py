@@ -61,15 +61,15 @@ def size_of(setting: Setting, shape: tuple[int, ...], classes: int) -> dict[str,
         return {"error": str(error)}
     except (Exception, SystemExit) as error:
         return {"error": first_line(error)}
-    form, why = "lanes" if way.chain is not None else "alone", way.why
+    how, why = "lanes" if way.chain is not None else "alone", way.why
     if way.maps:
-        form = "vmap" if _maps(setting, shape, classes, way) else form
-        why += ", and vmap does not give it the bits of a trial alone" if form == "alone" else ""
+        how = "vmap" if _maps(setting, shape, classes, way) else how
+        why += ", and vmap does not give it the bits of a trial alone" if how == "alone" else ""
     return {
         "parameters": sum(trained),
         "activations": count.activations // ROWS,
         "work": max(count.work // ROWS, sum(trained)),
-        "form": form,
+        "way": how,
         "why": why,
         "norm": any(isinstance(layer, nn.BatchNorm1d) for layer in net.modules()),
     }

@@ -33,7 +33,7 @@ class NetSize:
     """Numbers that a row's forward pass leaves."""
     work: int = 1
     """Multiply-adds of a row."""
-    form: str = "alone"
+    way: str = "alone"
     """How it trains: in "lanes" by the lane forms of its layers, in lanes by "vmap", or "alone", a trial a program."""
     why: str = ""
     """Why not in lanes by lane forms."""
@@ -47,9 +47,9 @@ def way_text(size: NetSize) -> str:
     """How a network trains, in words."""
     if size.error:
         return f"no such network, so its trials will fail: {size.error}"
-    if size.form == "lanes":
+    if size.way == "lanes":
         return "trains in lanes: all its layers have lane forms"
-    if size.form == "vmap":
+    if size.way == "vmap":
         return f"trains in lanes by vmap, which gives the bits of a trial alone: {size.why}"
     return f"trains one trial per program: {size.why}"
 

@@ -158,7 +158,7 @@ def work_of(program: Setting, data: DataInfo) -> int:
 
 def trains_together(program: Setting, data: DataInfo) -> bool:
     """Whether several trials can train as lanes of one program."""
-    return not is_own(program["model"]) or size_of(program, data).form != "alone"
+    return not is_own(program["model"]) or size_of(program, data).way != "alone"
 
 
 def rows_of(program: Setting, data: DataInfo) -> tuple[int, int]:
