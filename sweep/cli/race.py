@@ -36,7 +36,7 @@ def race(
         search_option(
             "--sampler",
             metavar="NAME",
-            help="Who draws them: random, qmc (Sobol's sequence) or halton. [dim]\\[default random][/]",
+            help="The sampler that draws them: random, qmc (Sobol's sequence) or halton. [dim]\\[default random][/]",
         ),
     ] = None,
     search_seed: SearchSeed = None,
@@ -46,10 +46,10 @@ def race(
 ) -> None:
     """Train every setting with a few seeds, and only those that may still be the best with more: up to --seeds.
 
-    They are compared after 2, 4, 8, 16, … common seeds. Who is shown to be worse, or diverged, leaves; the truly
-    best is dropped with a chance of 5% at most, over all comparisons together. It ends when one is left, when those
-    left are practically equal (--margin), or with the seeds. A study that is there goes on; more values or seeds grow
-    it.
+    They are compared after 2, 4, 8, 16, … common seeds. A setting that is shown to be worse, or diverged, leaves; the
+    truly best is dropped with a chance of 5% at most, over all comparisons together. It ends when one is left, when
+    those left are practically equal (--margin), or with the seeds. A study that is there goes on; more values or seeds
+    grow it.
 
     VALUES: one value (0.01), a list (0.1,0.01) or a range with its number of points (1e-4:1e-1:log:4).
     """

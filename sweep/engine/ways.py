@@ -50,7 +50,7 @@ def _form(setting: Setting, shape: tuple[int, ...], classes: int) -> Way:
         chain, other = (chain_of(net, shape) for net in probes)
     except NoChain as error:
         return _whole(str(error), probes, shape)
-    if list(map(_told, chain)) != list(map(_told, other)):
+    if list(map(_describe, chain)) != list(map(_describe, other)):
         return Way(None, "its layers depend on the seed")
     if not any(isinstance(layer, nn.Linear | nn.Conv2d) for _, layer in chain):
         return Way(None, "it has no layer of weights")
@@ -99,5 +99,5 @@ def _draws(net: nn.Module, shape: tuple[int, ...]) -> bool:
         return not torch.equal(before, torch.random.get_rng_state())
 
 
-def _told(part: tuple[str, nn.Module]) -> tuple[str, str]:
+def _describe(part: tuple[str, nn.Module]) -> tuple[str, str]:
     return part[0], repr(part[1])

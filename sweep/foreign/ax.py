@@ -70,12 +70,12 @@ def _trials(trial: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterator[Fo
     for arm in arms:
         own = [row for row in rows if row.get("arm_name") in (None, arm["name"])]
         reason = trial.get("status_reason") or (said.lower() if said == "ABANDONED" else None)
-        curves, values = _measured(own)
+        curves, values = _split_metrics(own)
         state = _STATES.get(said, "running")
         yield ForeignTrial(str(arm["name"]), setting_of(arm["parameters"]), state, curves, values, reason)
 
 
-def _measured(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, float]]:
+def _split_metrics(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, float]]:
     """Curves of the metrics that have steps, numbers of the others; an empty mean is NaN, which JSON cannot hold."""
     points: dict[str, dict[int, float]] = {}
     values: dict[str, float] = {}

@@ -80,7 +80,7 @@ def _read(path: Path, folders: list[Path]) -> ForeignStudy:
     if not names:
         raise UsageError(f"{path}: no job overrides anything; expected the folder of a sweep")
     trials = [_trial(job, names) for job in jobs]
-    trials = _measured(trials, names)
+    trials = _keep_metrics(trials, names)
     wrote = any(trial.curves or trial.values for trial in trials)
     notes = ["Hydra keeps no results: they are taken from what the jobs wrote"] if wrote else [_NOTHING]
     there = jobs[0].folder / ".hydra" / "hydra.yaml"
@@ -158,7 +158,7 @@ def _results(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     return {name: curve(steps) for name, steps in points.items()}, values
 
 
-def _measured(trials: list[ForeignTrial], names: list[str]) -> list[ForeignTrial]:
+def _keep_metrics(trials: list[ForeignTrial], names: list[str]) -> list[ForeignTrial]:
     """Trials without the numbers that are no metrics: hyperparameters, and what fewer than half of the jobs wrote."""
     written = [{*trial.curves, *trial.values} for trial in trials]
     enough = sum(map(bool, written)) / 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError, unknown
-from sweep.foreign.own import own_study, with_told
+from sweep.foreign.own import own_study, with_facts
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import number, parse_json, read_text, read_yaml, typed
 from sweep.foreign.trials import Curve, ForeignStudy, ForeignTrial, State, Tool, Value
@@ -111,9 +111,9 @@ def _foreign(runs: Sequence[_Run], tags: Mapping[str, str]) -> ForeignStudy:
     if undated:
         notes.append("some metrics were logged without steps: they are counted in the order of time")
     trials = [_trial(run, setting) for run, setting in zip(kept, settings, strict=True)]
-    told: dict[str, object] = {name.removeprefix("sweep."): text for name, text in tags.items()}
-    told["swept"] = parse_json(tags.get("sweep.swept", "null"), "the experiment's tag sweep.swept")
-    return own_study(_NAME, trials, told, notes=notes)
+    facts: dict[str, object] = {name.removeprefix("sweep."): text for name, text in tags.items()}
+    facts["swept"] = parse_json(tags.get("sweep.swept", "null"), "the experiment's tag sweep.swept")
+    return own_study(_NAME, trials, facts, notes=notes)
 
 
 def _settings(runs: Sequence[_Run]) -> list[dict[str, Value]]:
@@ -131,10 +131,10 @@ def _settings(runs: Sequence[_Run]) -> list[dict[str, Value]]:
 
 def _trial(run: _Run, setting: Mapping[str, Value]) -> ForeignTrial:
     curves = {name: _curve(points) for name, points in run.metrics.items()}
-    told = {name.removeprefix("sweep."): text for name, text in run.tags.items() if name.startswith("sweep.")}
+    facts = {name.removeprefix("sweep."): text for name, text in run.tags.items() if name.startswith("sweep.")}
     reason = "killed" if run.status == "KILLED" else None
     name = run.tags.get("mlflow.runName") or run.key
-    return with_told(ForeignTrial(name, setting, _STATES[run.status], curves, reason=reason), told or None)
+    return with_facts(ForeignTrial(name, setting, _STATES[run.status], curves, reason=reason), facts or None)
 
 
 def _is_undated(points: Sequence[tuple[int, int, float]]) -> bool:

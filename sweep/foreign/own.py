@@ -13,22 +13,22 @@ KEY = "sweep"
 """The name under which it stands in a configuration."""
 
 
-def with_told(trial: ForeignTrial, told: object) -> ForeignTrial:
+def with_facts(trial: ForeignTrial, facts: object) -> ForeignTrial:
     """A trial as sweep knew it, where it wrote it; else as it is."""
-    if not isinstance(told, Mapping):
+    if not isinstance(facts, Mapping):
         return trial
-    state: State = told["state"] if told.get("state") in get_args(State) else trial.state
-    value = number(told.get("value"))
-    values = {**trial.values, str(told.get("metric")): value} if value is not None else trial.values
-    return replace(trial, state=state, reason=told.get("reason"), values=values)
+    state: State = facts["state"] if facts.get("state") in get_args(State) else trial.state
+    value = number(facts.get("value"))
+    values = {**trial.values, str(facts.get("metric")): value} if value is not None else trial.values
+    return replace(trial, state=state, reason=facts.get("reason"), values=values)
 
 
-def own_study(tool: str, trials: Sequence[ForeignTrial], told: object, **more: Any) -> ForeignStudy:
+def own_study(tool: str, trials: Sequence[ForeignTrial], facts: object, **more: Any) -> ForeignStudy:
     """A study with the metric, the direction and what was swept, where sweep wrote them."""
-    if not isinstance(told, Mapping) or told.get("direction") not in ("minimize", "maximize"):
+    if not isinstance(facts, Mapping) or facts.get("direction") not in ("minimize", "maximize"):
         return ForeignStudy(tool, trials, **more)
-    swept = told.get("swept")
-    known = {"metric": told.get("metric"), "direction": told["direction"], "states_kept": True}
+    swept = facts.get("swept")
+    known = {"metric": facts.get("metric"), "direction": facts["direction"], "states_kept": True}
     return ForeignStudy(tool, trials, swept=swept if isinstance(swept, list) else None, **{**more, **known})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.own import KEY, curves_of, own_study, with_told
+from sweep.foreign.own import KEY, curves_of, own_study, with_facts
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import number, parse_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, Tool
@@ -69,7 +69,7 @@ def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
 def _trial(name: str, config: Mapping[str, Any], logged: Mapping[str, Mapping[int, float]]) -> ForeignTrial:
     plain = {key: value for key, value in config.items() if not key.startswith("_") and key != KEY}
     trial = ForeignTrial(name, setting_of(plain), "complete", curves_of(logged))
-    return with_told(trial, config.get(KEY))
+    return with_facts(trial, config.get(KEY))
 
 
 TOOL = Tool("trackio", _NAME, "PROJECT.db with its tables configs and metrics", matches, read)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.foreign.own import KEY, curves_of, own_study, with_told
+from sweep.foreign.own import KEY, curves_of, own_study, with_facts
 from sweep.foreign.records import fields, log_records
 from sweep.foreign.texts import number, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
@@ -166,7 +166,7 @@ def _trial(run: _Run) -> ForeignTrial:
             curves.setdefault(name, {})[int(step)] = value
     values = {name: value for name, value in _numbers(run.summary).items() if name not in curves}
     trial = ForeignTrial(run.name or run.key, setting_of(config), state, curves_of(curves), values, reason)
-    return with_told(trial, run.config.get(KEY))
+    return with_facts(trial, run.config.get(KEY))
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

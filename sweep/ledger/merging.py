@@ -72,9 +72,9 @@ def merge(folders: Sequence[Path], out: Path, name: str | None = None) -> list[M
         with target.at_once():
             joins = [_join(target, study, parts) for study, parts in found.items()]
         for join in joins:
-            for source, part in found[join.told.study]:
+            for source, part in found[join.outcome.study]:
                 copy_checkpoints(source, part, target, join.study)
-        return [join.told for join in joins]
+        return [join.outcome for join in joins]
 
 
 def _shown(place: Path, folders: Sequence[Path]) -> Path:
@@ -119,7 +119,7 @@ class _Join:
 
     def __init__(self, target: Copier, study: Study, first: Path, folders: int) -> None:
         self.target, self.study, self.first = target, study, first
-        self.told = Merged(study.name, folders)
+        self.outcome = Merged(study.name, folders)
         self.known = target.known(study)
         self.taken = {number for number, _ in self.known.values()}
         self.later = itertools.count(1 + max(self.taken, default=-1))
@@ -146,10 +146,10 @@ class _Join:
         """Adds the trials that no part has, and sets what follows from all."""
         self._wait_for_rest()
         counts = self.target.counts(self.study)
-        self.told.trials, self.told.failed = self.study.trials, counts["failed"]
-        self.told.left = counts["waiting"] + counts["running"]
-        self.told.shard = self.study.recipe.shard.words if self.study.recipe.shard else ""
-        done = self.told.left + self.told.failed == 0
+        self.outcome.trials, self.outcome.failed = self.study.trials, counts["failed"]
+        self.outcome.left = counts["waiting"] + counts["running"]
+        self.outcome.shard = self.study.recipe.shard.words if self.study.recipe.shard else ""
+        done = self.outcome.left + self.outcome.failed == 0
         self.target.end_study(self.study, self.finished if done else None, self.seconds)
 
     def _wait_for_rest(self) -> None:
@@ -177,7 +177,7 @@ class _Join:
         except UsageError as error:
             raise UsageError(f"{who} {error}") from None
         whole = replace(recipe, shard=None)
-        self.told.grown += tuple(replace(there.recipe, shard=None).difference(whole))
+        self.outcome.grown += tuple(replace(there.recipe, shard=None).difference(whole))
         self.study = self.target.join_study(there, part, recipe, _trials(recipe, there, part))
 
     def _places(self, part: Study) -> Mapping[Key, int]:
@@ -220,12 +220,12 @@ class _Join:
         self.target.put_trials(self.study, fresh)
         for table in CHILDREN if ended else ():
             self.target.put_children(self.study, table, source.children(part, table, ended))
-        self.told.new += len(ended)
+        self.outcome.new += len(ended)
         return float(sum(rows[number]["seconds"] or 0.0 for number in ended))
 
     def _compare(self, source: Copier, part: Study, rows: Mapping[int, Row], same: Mapping[int, int]) -> None:
         """Raises SweepError where a trial that is here and there does not have the same numbers."""
-        self.told.known += len(same)
+        self.outcome.known += len(same)
         found = self._difference(source, part, rows, same) if same else None
         if found is None:
             return

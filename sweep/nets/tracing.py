@@ -48,12 +48,12 @@ def chain_of(net: nn.Module, shape: tuple[int, ...]) -> Chain:
             raise NoChain(f"its forward pass reads {node.target} itself")
         before = [one for one in node.all_input_nodes if _name_in(one, pairs) in shapes[0]]
         if before != [last]:
-            raise NoChain(f"{_told(net, node)} reads more than the layer before it")
+            raise NoChain(f"{_describe(net, node)} reads more than the layer before it")
         sizes = [(known[_name_in(before[0], pairs)], known[evaluated.name]) for known in shapes]
         layer = _layer(net, node, evaluated, sizes)
         path = str(node.target) if node.op == "call_module" else f"{node.name} ({node.op})"
         if path in seen and [*layer.parameters()]:
-            raise NoChain(f"{_told(net, node)} is used twice")
+            raise NoChain(f"{_describe(net, node)} is used twice")
         seen.add(path)
         chain.append((path, layer))
         last = node
@@ -112,7 +112,7 @@ def _name_in(node: fx.Node, pairs: list[tuple[fx.Node, fx.Node]]) -> str:
     return next(b.name for a, b in pairs if a is node)
 
 
-def _told(net: nn.Module, node: fx.Node) -> str:
+def _describe(net: nn.Module, node: fx.Node) -> str:
     """A node in words: the layer and its path, or the function."""
     if node.op == "call_module":
         return f"{type(net.get_submodule(str(node.target))).__name__} ({node.target})"
@@ -125,14 +125,14 @@ Sizes = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 def _layer(net: nn.Module, node: fx.Node, evaluated: fx.Node, sizes: Sizes) -> nn.Module:
     """The layer of torch.nn that a node is. Raises NoChain if the engine has none for it."""
-    layer = net.get_submodule(str(node.target)) if node.op == "call_module" else _made(node, evaluated, sizes)
+    layer = net.get_submodule(str(node.target)) if node.op == "call_module" else _layer_for(node, evaluated, sizes)
     if layer is None or not _fits(layer, sizes):
         here = type(layer) in (*_CHECKS, *_ANYWHERE)
-        raise NoChain(f"{_told(net, node)} has no lane form{' as it is used here' if here else ''}")
+        raise NoChain(f"{_describe(net, node)} has no lane form{' as it is used here' if here else ''}")
     return layer
 
 
-def _made(node: fx.Node, evaluated: fx.Node, sizes: Sizes) -> nn.Module | None:
+def _layer_for(node: fx.Node, evaluated: fx.Node, sizes: Sizes) -> nn.Module | None:
     """The layer that a function or a method stands for."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     kind = _FUNCTIONS.get(node.target if callable(node.target) else name)

@@ -73,7 +73,8 @@ def _table(board: SettingsBoard, rows: pd.DataFrame) -> RenderableType:
 
 
 def marks(board: SettingsBoard) -> list[str]:
-    """What stands beside each rank: ≈ where it cannot be told from the first, ? where that is since it is too noisy."""
+    """What stands beside each rank: ≈ where it cannot be told from the first, ? where that is because it is too
+    noisy."""
     pairs = zip(board.rows["tied"], board.noisy, strict=True)
     return ["?" if noisy else "≈" if tied else "" for tied, noisy in pairs]
 

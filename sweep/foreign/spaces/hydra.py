@@ -69,7 +69,8 @@ def _read(content: Any, path: Path) -> Space:
 
 
 def _knob(name: str, value: Any, path: Path) -> Knob:
-    """Values by Hydra's grammar of sweeps: a, b; choice(a, b); range(1, 10, 2); interval(0, 1); tag(log, …); int(…)."""
+    """Values by Hydra's grammar of sweeps: a, b; choice(a, b); range(1, 10, 2); interval(0, 1); tag(log, …);
+    int(…)."""
     if isinstance(value, Mapping):
         return _old(name, value, path)
     if isinstance(value, Sequence) and not isinstance(value, str):

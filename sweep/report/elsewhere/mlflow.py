@@ -49,7 +49,7 @@ def _write_run(client: Any, experiment: str, study: Elsewhere, trial: Written, s
     """A run, in the order of the trials: what is read back goes by the time at which runs began."""
     from mlflow.entities import Metric, Param
 
-    told = {f"sweep.{key}": _text(value) for key, value in study.told(trial).items()}
+    told = {f"sweep.{key}": _text(value) for key, value in study.facts_of(trial).items()}
     key = client.create_run(experiment, start_time=start, run_name=trial.name, tags=told).info.run_id
     params = [Param(_name(name), str(value)) for name, value in trial.setting.items()]
     for some in _parts(params, _PARAMS):

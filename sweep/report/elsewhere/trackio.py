@@ -27,7 +27,7 @@ def write_trackio(study: Elsewhere) -> tuple[int, Path]:
     try:
         with redirect_stdout(io.StringIO()):  # it tells of every run
             for trial in study.trials:
-                config = {**trial.setting, "sweep": study.told(trial)}
+                config = {**trial.setting, "sweep": study.facts_of(trial)}
                 library.init(project=study.name, name=trial.name, config=config, **own)
                 for epoch, row in trial.rows:
                     library.log(dict(row), step=epoch)

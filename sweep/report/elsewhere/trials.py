@@ -49,7 +49,7 @@ class Elsewhere:
     """Of what trained it."""
     trials: Sequence[Written]
 
-    def told(self, trial: Written) -> dict[str, Any]:
+    def facts_of(self, trial: Written) -> dict[str, Any]:
         """What sweep knows of a trial and the tools have no place for."""
         known = {"metric": self.metric, "direction": self.direction, "swept": [*self.swept], "study": self.name}
         some = {"reason": trial.reason, "value": trial.value}

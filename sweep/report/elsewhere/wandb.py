@@ -37,7 +37,7 @@ def write_wandb(study: Elsewhere, folder: str) -> int:
 
 
 def _write_run(wandb: Any, settings: Any, study: Elsewhere, trial: Written, folder: str) -> None:
-    config = {**trial.setting, "sweep": study.told(trial)}
+    config = {**trial.setting, "sweep": study.facts_of(trial)}
     run = wandb.init(mode="offline", dir=folder, project=study.name, name=trial.name, config=config, settings=settings)
     for epoch, row in trial.rows:
         run.log(dict(row), step=epoch)
