@@ -72,8 +72,8 @@ def read_function(text: object) -> str | None:
     """The name of a function as settings have it, the file of a user's own by its whole path; None for what is none."""
     if not isinstance(text, str):
         return None
-    if found := _OWN.fullmatch(text):
-        return f"{os.path.abspath(os.path.expanduser(found[1]))}:{found[2]}"
+    if match := _OWN.fullmatch(text):
+        return f"{os.path.abspath(os.path.expanduser(match[1]))}:{match[2]}"
     return text if text in FORMULAS else None
 
 
@@ -114,8 +114,8 @@ def box_of(name: str, dimension: int, c: float = 1.0) -> Box:
 
 def own_parts(name: str) -> tuple[Path, str] | None:
     """The file of a user's own function and its name there; None for a built-in."""
-    found = _OWN.fullmatch(name)
-    return (Path(found[1]), found[2]) if found else None
+    match = _OWN.fullmatch(name)
+    return (Path(match[1]), match[2]) if match else None
 
 
 def short_name(name: str) -> str:
@@ -145,15 +145,15 @@ def dimension_of(name: str) -> int | None:
         raise UsageError(f"function = {name}: no such file; expected FILE.py:NAME") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise UsageError(f"function = {name}: {file.name} cannot be read as Python: {error}") from None
-    found: dict[str, ast.arguments] = {}
+    definitions: dict[str, ast.arguments] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            found[node.name] = node.args
+            definitions[node.name] = node.args
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            found |= {target.id: node.value.args for target in node.targets if isinstance(target, ast.Name)}
-    if wanted not in found:
-        raise unknown("function", wanted, found, f"{file}: ")
-    args = found[wanted]
+            definitions |= {target.id: node.value.args for target in node.targets if isinstance(target, ast.Name)}
+    if wanted not in definitions:
+        raise unknown("function", wanted, definitions, f"{file}: ")
+    args = definitions[wanted]
     numbers = len(args.posonlyargs) + len(args.args) - len(args.defaults)
     if args.vararg is None and not numbers:
         raise UsageError(f"function = {name}: takes no number; expected one parameter for each number of a point")

@@ -92,8 +92,8 @@ class _Described:
     @property
     def target(self) -> tuple[float, float] | None:
         """Of regression the mean and the standard deviation of its training rows' target."""
-        found = self.about.get("target")
-        return None if found is None else (float(found["mean"]), float(found["std"]))
+        scale = self.about.get("target")
+        return None if scale is None else (float(scale["mean"]), float(scale["std"]))
 
     def takes(self, data: str) -> Takes:
         """What rows it takes of some data, and how its study split these, if they are its study's."""

@@ -196,9 +196,11 @@ def _seed_name(reading: _Reading, wishes: Wishes) -> str | None:
         return wishes.seed
     taken = {*named(wishes.ignore, [*names]), *named(wishes.columns, [*names])}
     for seed in SEED_NAMES:
-        found = [name for name in names if name.lower().rpartition(".")[2] == seed and name not in taken]
-        if len(found) == 1 and all(_whole(trial.setting.get(found[0], 0)) is not None for trial in reading.trials):
-            return found[0]
+        matching = [name for name in names if name.lower().rpartition(".")[2] == seed and name not in taken]
+        if len(matching) == 1 and all(
+            _whole(trial.setting.get(matching[0], 0)) is not None for trial in reading.trials
+        ):
+            return matching[0]
     return None
 
 

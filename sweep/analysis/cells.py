@@ -50,8 +50,8 @@ def combine_codes(columns: Iterable[Codes], n: int) -> Codes:
     for column in columns:
         size = int(column.max(initial=0)) + 1
         if most * size >= _WIDEST:
-            out, found = pd.factorize(out)
-            most = len(found)
+            out, levels = pd.factorize(out)
+            most = len(levels)
         out, most = out * size + column, most * size
     return np.asarray(pd.factorize(out)[0], np.int64)
 

@@ -52,19 +52,19 @@ def fail_short(
 ) -> pd.Series | None:
     """The states, where a few trainings got less far than all others: in a tool's table without states, such as that of
     Ray Tune, these failed; of any other it is only said."""
-    found = far_column(table, used)
-    if found is None:
+    column = far_column(table, used)
+    if column is None:
         return states
-    steps = pd.to_numeric(table[found], errors="coerce").astype(float)
+    steps = pd.to_numeric(table[column], errors="coerce").astype(float)
     short = steps < steps.max()
     if states is not None:
         short &= states == "complete"
     if not 0 < short.sum() <= FEW * len(table):
         return states
-    which = f"{count(int(short.sum()), 'row')} ended before {found} {steps.max():g}, where the others did"
+    which = f"{count(int(short.sum()), 'row')} ended before {column} {steps.max():g}, where the others did"
     tool = tool_of(table)
     if states is None and tool is not None:
-        notes.append(f"{which}: taken as failed, since {tool[0]} keeps no states here (--ignore {found}: as they are)")
+        notes.append(f"{which}: taken as failed, since {tool[0]} keeps no states here (--ignore {column}: as they are)")
         return short.map({True: "failed", False: "complete"})
     notes.append(f"{which}: whether they failed or diverged is not in the table; the tool's own files may say")
     return states

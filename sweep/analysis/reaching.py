@@ -209,8 +209,8 @@ def _pair(
     cells = pd.DataFrame(rows, columns=[*others, "pairs", "first", "second", "ratio"])
     told = pairs[~undecided]
     ratios = [_ratio(left, right) for left, right in zip(told[0], told[place], strict=True)]
-    one = ~undecided & (a ^ b)
-    both, first_alone, second_alone, neither = (int(these.sum()) for these in (a & b, a & one, b & one, ~a & ~b))
+    alone = ~undecided & (a ^ b)
+    both, first_alone, second_alone, neither = (int(these.sum()) for these in (a & b, a & alone, b & alone, ~a & ~b))
     return Against(
         "epochs" if column == PLANNED_EPOCHS else column,
         levels[0],

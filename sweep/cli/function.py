@@ -15,10 +15,10 @@ from sweep.hyperparameters import TABLE, Value
 
 def _number(name: str) -> typer.models.OptionInfo:
     row = TABLE[name]
-    found: typer.models.OptionInfo = typer.Option(
+    option: typer.models.OptionInfo = typer.Option(
         row.flag, metavar="X", help=f"{row.help} [dim]\\[default {row.default}][/]", show_default=False
     )
-    return found
+    return option
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ def function(
     from sweep.report.function import function_json, function_report
 
     starts = [TABLE["start"].parse(text) for text in (at or "seed").split(",")]
-    found = read_function(name)
-    if found is None:
+    full_name = read_function(name)
+    if full_name is None:
         raise UsageError(f"function {name!r}: expected {TABLE['function'].expected}")
-    dimension = {check_start(found, str(start)) for start in starts}.pop()
+    dimension = {check_start(full_name, str(start)) for start in starts}.pop()
     points = [point for start in starts if (point := point_of(str(start))) is not None]
-    check_values(found, (points or [(0.5,) * dimension])[0])
-    formula = Formula(found, dimension, numbers.values())
+    check_values(full_name, (points or [(0.5,) * dimension])[0])
+    formula = Formula(full_name, dimension, numbers.values())
     looks, shape = look(formula, points), find_shape(formula, _read_box(box, dimension))
     jensen = find_jensen(formula, points)
     if as_json:
-        say(function_json(short_name(found), looks, shape, jensen))
+        say(function_json(short_name(full_name), looks, shape, jensen))
     else:
-        console().print(function_report(short_name(found), looks, shape, jensen), highlight=False, soft_wrap=True)
+        console().print(function_report(short_name(full_name), looks, shape, jensen), highlight=False, soft_wrap=True)
 
 
 def _read_box(text: str | None, dimension: int) -> tuple[tuple[float, float], ...] | None:

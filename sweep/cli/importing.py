@@ -182,15 +182,15 @@ def _read(
     from sweep.foreign import TOOLS, read_study, recognize
 
     gc.disable()  # of 100,000 trials a million small objects are kept to the end: looking through them takes a third
-    found = recognize(path, TOOLS, tool)
-    if found is None:
+    reader = recognize(path, TOOLS, tool)
+    if reader is None:
         return _read_table(path, tool, named, wishes, state, missing)
     from sweep.analysis.adopting import adopt
 
     for flag, given in (("--state", state), ("--missing", missing)):
         if given is not None:
-            raise UsageError(f"{flag} {given}: is for a plain table; {found.name} says how its trials ended")
-    return adopt(read_study(path, found, named), path.absolute().name, wishes)
+            raise UsageError(f"{flag} {given}: is for a plain table; {reader.name} says how its trials ended")
+    return adopt(read_study(path, reader, named), path.absolute().name, wishes)
 
 
 def _read_table(

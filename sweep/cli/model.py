@@ -57,12 +57,12 @@ def model(
     path = check_target(output, models.SUFFIXES)
     models.check_can_write(output)
     with Ledger(asked.results) as ledger:
-        found = studies.follow_data(ledger, ledger.study(study), data)
-        studies.check_networks(found)
-        table = asked_table(ledger, found, asked)
+        recorded = studies.follow_data(ledger, ledger.study(study), data)
+        studies.check_networks(recorded)
+        table = asked_table(ledger, recorded, asked)
         number = best_trials(table)[0] if trial is None else trial
-        ledger.trial(found, number)
-        taken = studies.take_model(ledger, found, number, studies.load_source(found), refit)
+        ledger.trial(recorded, number)
+        taken = studies.take_model(ledger, recorded, number, studies.load_source(recorded), refit)
     write(path, output, models.to_bytes(taken, path.suffix.lower()))
     if as_json:
         say({"file": output, **taken.about})
@@ -160,21 +160,21 @@ def ensemble(
     from sweep.report.models import ensemble_json, ensemble_report
 
     with Ledger(asked.results) as ledger:
-        found = studies.follow_data(ledger, ledger.study(study), data)
-        studies.check_networks(found)
-        table = asked_table(ledger, found, asked)
+        recorded = studies.follow_data(ledger, ledger.study(study), data)
+        studies.check_networks(recorded)
+        table = asked_table(ledger, recorded, asked)
         members = best_trials(table, seeds)[:top]
         if len(members) < 2:
             kind = "seed of the best setting" if seeds else "setting"
             raise UsageError(f"study {study!r}: one {kind} has a complete trial; expected two to average")
-        source = studies.load_source(found)
+        source = studies.load_source(recorded)
         answers = []
         for place, number in enumerate(members, 1):
             print(f"member {place} of {len(members)}: trial {number}", file=sys.stderr)
-            answers.append(studies.take_model(ledger, found, number, source).answers(source.test[0]))
+            answers.append(studies.take_model(ledger, recorded, number, source).answers(source.test[0]))
     import numpy as np
 
-    average = average_numbers if found.recipe.regression else average_members
+    average = average_numbers if recorded.recipe.regression else average_members
     averaged = average(members, np.stack(answers), source.test[1])
     if len(members) < top:
         print(f"--top {top}: there are {len(members)}", file=sys.stderr)

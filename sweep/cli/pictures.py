@@ -92,14 +92,14 @@ def plot(
     from sweep.analysis.pictures import draw_picture
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        table = asked_table(ledger, found, asked)
+        recorded = ledger.study(study)
+        table = asked_table(ledger, recorded, asked)
         if epoch is not None and kind != "look":
             raise UsageError(f"--epoch {epoch}: {kind} draws all epochs; expected kind look")
         if kind == "boundary":
-            picture = _boundary(ledger, found, table, names or [], trial)
+            picture = _boundary(ledger, recorded, table, names or [], trial)
         else:
-            picture = draw_picture(ledger, found, table, kind, names or [], top, epoch)
+            picture = draw_picture(ledger, recorded, table, kind, names or [], top, epoch)
     if as_json:
         from sweep.report.files import picture_records
 
@@ -152,13 +152,13 @@ def report(
     from sweep.report.page import Report, save_report
 
     with Ledger(asked.results) as ledger:
-        found = ledger.study(study)
-        table = asked_table(ledger, found, asked)
+        recorded = ledger.study(study)
+        table = asked_table(ledger, recorded, asked)
         board = rank_settings(table)
-        fresh = find_fresh_score(ledger, found, board)
-        kinds, parameters = ledger.kinds(found), parameter_counter(found.recipe.data, found.recipe.network)
-        verdicts = judge_claims(ledger, found) if found.recipe.claims else []
-        told = Report(found, table, board, ledger.epochs(found), fresh, parameters, kinds, verdicts)
+        fresh = find_fresh_score(ledger, recorded, board)
+        kinds, parameters = ledger.kinds(recorded), parameter_counter(recorded.recipe.data, recorded.recipe.network)
+        verdicts = judge_claims(ledger, recorded) if recorded.recipe.claims else []
+        told = Report(recorded, table, board, ledger.epochs(recorded), fresh, parameters, kinds, verdicts)
     target = output or f"{study}.html"
     save_report(told, target)
     print(f"wrote {target}")

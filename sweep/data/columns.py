@@ -133,8 +133,12 @@ def columns_from_dict(values: Sequence[Mapping[str, Any]]) -> Columns:
     """What `Columns.to_dict` gave. Raises ValueError, TypeError or KeyError for anything else."""
     columns = Columns(
         tuple(
-            Column(str(one["name"]), tuple(map(str, one["texts"])) if "texts" in one else (), float(one.get("fill", 0)))
-            for one in values
+            Column(
+                str(column["name"]),
+                tuple(map(str, column["texts"])) if "texts" in column else (),
+                float(column.get("fill", 0)),
+            )
+            for column in values
         )
     )
     if not columns.read or not all(np.isfinite(column.fill) for column in columns.read):

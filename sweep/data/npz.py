@@ -99,29 +99,29 @@ def further_parts(parts: Iterable[str]) -> dict[str, str]:
 def _find_names(path: Path, there: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The names of rows and labels of each part that the file has; test_NAME is a further test set."""
     by_word = {name.lower(): name for name in reversed(there)}
-    found: list[dict[str, str]] = [{}, {}]
+    by_part: list[dict[str, str]] = [{}, {}]
     for part, names in NAMES.items():
         for kind, choices in enumerate(names):
             name = next((by_word[choice] for choice in choices if choice in by_word), None)
             if name is not None:
-                found[kind][part] = name
+                by_part[kind][part] = name
     for name in there:
         further = re.fullmatch(r"([xy])_(test_[A-Za-z0-9_-]{1,40})", name)
         if further:
-            found["xy".index(further[1])][further[2]] = name
+            by_part["xy".index(further[1])][further[2]] = name
     pair = [next((by_word[choice] for choice in choices if choice in by_word), None) for choices in ALONE]
-    if not found[0] and not found[1] and all(pair):
+    if not by_part[0] and not by_part[1] and all(pair):
         return {"train": str(pair[0])}, {"train": str(pair[1])}
     missing = [
-        f"{kind}_{part}" for part in ("train", "test") for kind, at in zip("xy", found, strict=True) if part not in at
+        f"{kind}_{part}" for part in ("train", "test") for kind, at in zip("xy", by_part, strict=True) if part not in at
     ]
-    if ("val" in found[0]) != ("val" in found[1]):
-        missing.append(f"{'y' if 'val' in found[0] else 'x'}_val")
-    alone = further_parts(sorted(found[0].keys() ^ found[1].keys())).values()
-    missing += [f"{'y' if part in found[0] else 'x'}_{part}" for part in alone]
+    if ("val" in by_part[0]) != ("val" in by_part[1]):
+        missing.append(f"{'y' if 'val' in by_part[0] else 'x'}_val")
+    alone = further_parts(sorted(by_part[0].keys() ^ by_part[1].keys())).values()
+    missing += [f"{'y' if part in by_part[0] else 'x'}_{part}" for part in alone]
     if missing:
         raise UsageError(f"{path}: no array {', '.join(missing)}; {EXPECTED}, found {', '.join(there) or 'none'}")
-    return found[0], found[1]
+    return by_part[0], by_part[1]
 
 
 def _check_part(path: Path, part: str, x: Array, y: Array, values: bool) -> None:

@@ -133,8 +133,8 @@ def _stack(rows: Any, where: str) -> NDArray[Any]:
         return np.asarray(rows)
     except ValueError:
         lengths = sorted({len(row) for row in rows if isinstance(row, Sequence)})
-        found = f"rows of {' and '.join(map(str, lengths))} numbers" if len(lengths) > 1 else "rows that differ"
-        raise UsageError(f"{where}: {found}; expected rows of one length") from None
+        shape = f"rows of {' and '.join(map(str, lengths))} numbers" if len(lengths) > 1 else "rows that differ"
+        raise UsageError(f"{where}: {shape}; expected rows of one length") from None
 
 
 def _check(values: NDArray[Any], where: str) -> NDArray[np.float64]:

@@ -311,7 +311,7 @@ class Source:
         shift, scale = statistics(train[0], normalize)
         parts = []
         plain = [(*part, 1.0, 0.0) for part in (train, self.val, self.test, *self.tests.values())]
-        for x, y, a, b in [*plain, *((*self.test, one.scale, one.offset) for one in self.shifts)]:
+        for x, y, a, b in [*plain, *((*self.test, shift.scale, shift.offset) for shift in self.shifts)]:
             rows = np.empty((len(x), *self.info.shape), dtype=np.float32)
             for start in range(0, len(x), 1024):  # in pieces, so that no float64 copy of the whole is made
                 piece = x[start : start + 1024]

@@ -211,8 +211,8 @@ def read_torchvision(
     if not known.parts:
         (x, y), test = _downloaded(name, known, root)
         return x, y, None, test
-    found = {part: _read_part(path_of(name), known, kwargs, shape, root) for part, kwargs in known.parts.items()}
-    return *found["train"], found.get("val"), found.get("test")
+    parts = {part: _read_part(path_of(name), known, kwargs, shape, root) for part, kwargs in known.parts.items()}
+    return *parts["train"], parts.get("val"), parts.get("test")
 
 
 def default_data_dir() -> Path:
@@ -282,7 +282,7 @@ def _downloaded(name: str, known: Known, root: Path) -> tuple[Part, Part]:
     from torchvision import datasets  # importing it takes longer than reading the files, so only where it is needed
 
     kind = getattr(datasets, known.torchvision)
-    found = []
+    pairs = []
     for train in (True, False):
         try:
             try:
@@ -295,8 +295,8 @@ def _downloaded(name: str, known: Known, root: Path) -> tuple[Part, Part]:
                 f"expected {root}/{known.files} (--data-dir names another folder)"
             ) from None
         x = np.asarray(part.data)
-        found.append((images(x, known.shape), np.asarray(part.targets, dtype=np.int64)))
-    return found[0], found[1]
+        pairs.append((images(x, known.shape), np.asarray(part.targets, dtype=np.int64)))
+    return pairs[0], pairs[1]
 
 
 def _idx_parts(folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]] | None:

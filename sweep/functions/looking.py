@@ -125,10 +125,10 @@ def look(formula: Formula, points: Sequence[tuple[float, ...]]) -> list[Look]:
 
 def _newton(point: Sequence[float], slope: Points, hessian: Points) -> tuple[float, ...] | None:
     try:
-        found = np.asarray(point) - np.linalg.solve(hessian, slope)
+        target = np.asarray(point) - np.linalg.solve(hessian, slope)
     except np.linalg.LinAlgError:
         return None
-    return tuple(map(float, found)) if np.isfinite(found).all() else None
+    return tuple(map(float, target)) if np.isfinite(target).all() else None
 
 
 def _constrained(kind: str, point: Sequence[float], slope: Points) -> tuple[float | None, tuple[float, ...]]:

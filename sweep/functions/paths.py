@@ -129,7 +129,7 @@ class Paths:
         else:
             slopes = self.function.gradient(rows)
         if noise is not None:
-            slopes = [slope + one * self.noise for slope, one in zip(slopes, noise, strict=True)]
+            slopes = [slope + draw * self.noise for slope, draw in zip(slopes, noise, strict=True)]
         if bool(self.limits.any()):
             factor = (self.limits / (_length(slopes) + 1e-6)).clamp(max=1.0)
             slopes = [torch.where(self.limits > 0, slope * factor, slope) for slope in slopes]

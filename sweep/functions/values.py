@@ -98,10 +98,10 @@ def _slopes(value: Tensor, inputs: Sequence[Tensor], keep: bool = False) -> list
     """The derivatives of L values, each of its own point alone: of their sum, since torch imports sympy, half a second,
     to look at slopes that it is given to begin with."""
     if not value.requires_grad:
-        return [torch.zeros_like(one) for one in inputs]
+        return [torch.zeros_like(variable) for variable in inputs]
     with torch.enable_grad():
-        found = torch.autograd.grad(value.sum(), inputs, create_graph=keep, retain_graph=keep, allow_unused=True)
-    return [torch.zeros_like(one) if slope is None else slope for slope, one in zip(found, inputs, strict=True)]
+        slopes = torch.autograd.grad(value.sum(), inputs, create_graph=keep, retain_graph=keep, allow_unused=True)
+    return [torch.zeros_like(at) if slope is None else slope for slope, at in zip(slopes, inputs, strict=True)]
 
 
 def find_values(name: str) -> Callable[..., Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sweep import checkpoint
 from sweep.ledger.damage import ERRORS
-from sweep.ledger.reading import Study
+from sweep.ledger.reading import Sitting, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.ledger.store import Ledger
 from sweep.recipe import Recipe
@@ -176,10 +176,10 @@ class Sittings:
 
     def __init__(self, target: Copier, study: Study, source: Copier, part: Study) -> None:
         self.target, self.study = target, study
-        self.theirs = {one.number: (one.started, json.dumps(one.facts)) for one in source.sittings(part)}
+        self.theirs = {sitting.number: _identity(sitting) for sitting in source.sittings(part)}
         mine = target.sittings(study)
-        self.mine = {(one.started, json.dumps(one.facts)): one.number for one in mine}
-        self.last = max((one.number for one in mine), default=0)
+        self.mine = {_identity(sitting): sitting.number for sitting in mine}
+        self.last = max((sitting.number for sitting in mine), default=0)
 
     def number(self, theirs: int | None) -> int | None:
         """The number here of a source's sitting."""
@@ -189,6 +189,11 @@ class Sittings:
             self.mine[sitting] = self.last
             self.target.seat(self.study, self.last, *sitting)
         return None if sitting is None else self.mine[sitting]
+
+
+def _identity(sitting: Sitting) -> tuple[str, str]:
+    """When it began and on what: alike in every copy of a study."""
+    return sitting.started, json.dumps(sitting.facts)
 
 
 def copy_checkpoints(source: Copier, part: Study, target: Copier, study: Study) -> None:

@@ -253,9 +253,9 @@ class File:
         alone.
         """
         if self._version < VERSION:
-            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if found and found < VERSION:  # no other process has done it meanwhile
-                for version in range(found, VERSION):
+            version_there = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version_there and version_there < VERSION:  # no other process has done it meanwhile
+                for version in range(version_there, VERSION):
                     for statement in UPGRADE[version]:
                         self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")

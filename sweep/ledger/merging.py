@@ -65,14 +65,14 @@ def merge(folders: Sequence[Path], out: Path, name: str | None = None) -> list[M
         sources = [stack.enter_context(Copier(_shown(place, folders))) for place in places if place != out.resolve()]
         for source in sources:
             stack.enter_context(source.as_it_is())
-        found = _studies(sources, name)
+        copies = _studies(sources, name)
         target = stack.enter_context(Copier(out, create=True))
-        for study in found:
+        for study in copies:
             stack.enter_context(target.lock(study))
         with target.at_once():
-            joins = [_join(target, study, parts) for study, parts in found.items()]
+            joins = [_join(target, study, parts) for study, parts in copies.items()]
         for join in joins:
-            for source, part in found[join.outcome.study]:
+            for source, part in copies[join.outcome.study]:
                 copy_checkpoints(source, part, target, join.study)
         return [join.outcome for join in joins]
 
@@ -85,17 +85,17 @@ def _shown(place: Path, folders: Sequence[Path]) -> Path:
 
 def _studies(sources: Sequence[Copier], name: str | None) -> dict[str, list[tuple[Copier, Study]]]:
     """The studies to merge, by name, each with the ledgers that have it."""
-    found: dict[str, list[tuple[Copier, Study]]] = {}
+    copies: dict[str, list[tuple[Copier, Study]]] = {}
     for source in sources:
         for study in source.studies():
-            found.setdefault(study.name, []).append((source, study))
+            copies.setdefault(study.name, []).append((source, study))
         for other, line in source.damaged.items():
             if name in (None, other):
                 raise SweepError(line)
-    if name is not None and name not in found:
+    if name is not None and name not in copies:
         where = ", ".join(str(source.folder) for source in sources)
-        raise unknown("study", name, found, f"{where}: ")
-    return found if name is None else {name: found[name]}
+        raise unknown("study", name, copies, f"{where}: ")
+    return copies if name is None else {name: copies[name]}
 
 
 def _join(target: Copier, name: str, parts: Sequence[tuple[Copier, Study]]) -> _Join:
@@ -226,10 +226,10 @@ class _Join:
     def _compare(self, source: Copier, part: Study, rows: Mapping[int, Row], same: Mapping[int, int]) -> None:
         """Raises SweepError where a trial that is here and there does not have the same numbers."""
         self.outcome.known += len(same)
-        found = self._difference(source, part, rows, same) if same else None
-        if found is None:
+        difference = self._difference(source, part, rows, same) if same else None
+        if difference is None:
             return
-        number, what, mine, theirs = found
+        number, what, mine, theirs = difference
         setting = json.loads(rows[number]["setting"])
         values = [f"{name} {show_value(setting[name])}" for name in part.recipe.swept if name in setting]
         trial = ", ".join([*values, f"seed {rows[number]['seed']}"])

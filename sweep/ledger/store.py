@@ -149,16 +149,16 @@ class Ledger(Reader):
     ) -> None:
         """Notes which data a study trains on, or which code, and how many rows each class has. Raises UsageError if
         they are not those it began with, unless the user knows that the code has changed."""
-        found = self.study(study.name).data
-        if found not in (None, fingerprint) and _is_code(study, found or "", fingerprint):
+        recorded = self.study(study.name).data
+        if recorded not in (None, fingerprint) and _is_code(study, recorded or "", fingerprint):
             if not changed_code:
                 raise UsageError(
-                    f"study {study.name!r} began with other code: {study.recipe.code} had fingerprint {found}, now "
+                    f"study {study.name!r} began with other code: {study.recipe.code} had fingerprint {recorded}, now "
                     f"{fingerprint}; its numbers may not compare; give --study another name, or --changed-code to go on"
                 )
-        elif found not in (None, fingerprint):
+        elif recorded not in (None, fingerprint):
             raise UsageError(
-                f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {found}, now "
+                f"study {study.name!r} began with other data: {study.recipe.data} had fingerprint {recorded}, now "
                 f"{fingerprint}; "
                 "its numbers would not compare; give --study another name"
             )
@@ -205,10 +205,10 @@ class Ledger(Reader):
         epochs, trials, readings = [], [], []
         for number, epoch, *measured, seconds, state, test, accuracy, read, reason in sorted(outcomes, key=_number):
             place = study.id, number, epoch
-            found = {tuple(what): _kept(value) for *what, value in read}
-            readings += [(*place, *what, value) for what, value in found.items()]
+            latest = {tuple(what): _kept(value) for *what, value in read}
+            readings += [(*place, *what, value) for what, value in latest.items()]
             *values, norm = [_kept(value) for value in measured]
-            epochs.append((*place, *values, norm, seconds, len(found)))
+            epochs.append((*place, *values, norm, seconds, len(latest)))
             reason = (reason or f"loss not finite in epoch {epoch}") if state == "diverged" else ""
             ended = state or "running", reason, epoch
             trials.append((study.id, number, *ended, *values, _kept(test), _kept(accuracy), seconds))

@@ -33,12 +33,12 @@ def load_class(network: Network) -> type[nn.Module]:
     code = network.code()
     key = str(network.file), network.name, code
     if key not in _loaded:
-        found = _run(network).get(network.name)
-        if found is None:
+        network_class = _run(network).get(network.name)
+        if network_class is None:
             raise UsageError(f"model = {network.text}: {network.file} defines no {network.name}")
-        if not isinstance(found, type) or not issubclass(found, nn.Module):
+        if not isinstance(network_class, type) or not issubclass(network_class, nn.Module):
             raise UsageError(f"model = {network.text}: {network.name} is no torch.nn.Module; expected a class of one")
-        _loaded[key] = found
+        _loaded[key] = network_class
     return _loaded[key]
 
 
@@ -128,4 +128,4 @@ def uses_other_generators(kind: type[nn.Module]) -> bool:
     """Whether the file of a class knows numpy's or Python's own generator."""
     module = sys.modules.get(kind.__module__)
     known = [] if module is None else vars(module).values()
-    return any(one is random or one is np or getattr(one, "__module__", "") == "random" for one in known)
+    return any(value is random or value is np or getattr(value, "__module__", "") == "random" for value in known)

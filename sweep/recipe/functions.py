@@ -30,9 +30,9 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
 
     Raises UsageError for what functions do not have, and for networks beside them.
     """
-    found = {axis.name: axis for axis in axes}
+    by_name = {axis.name: axis for axis in axes}
     out = list(axes)
-    if "function" in found and "model" not in found:
+    if "function" in by_name and "model" not in by_name:
         out.insert(0, Axis("model", ("function",)))
     models = next((axis.values for axis in out if axis.name == "model"), (TABLE["model"].default,))
     assert not isinstance(models, Range)
@@ -42,7 +42,7 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
     if len(set(models)) > 1:
         named = ", ".join(map(str, models))
         raise UsageError(f"model = {named}: a function has no data to learn; expected model = function alone")
-    values = found["function"].values if "function" in found else ()
+    values = by_name["function"].values if "function" in by_name else ()
     assert not isinstance(values, Range)
     if len(set(values)) > 1:
         named = ", ".join(map(str, values))
@@ -53,11 +53,11 @@ def fit_functions(axes: Sequence[Axis], plain: dict[str, Any]) -> tuple[list[Axi
     for key in _OF_NETWORKS:
         if plain.get(key):
             raise UsageError(f"{key}: is for networks; of a function, `sweep function` tells slope and curvature")
-    if "epochs" in found:
+    if "epochs" in by_name:
         raise UsageError("epochs: a function has no epochs; expected steps, of which it makes 100 by default")
     if plain.get("metric", VALUE) != VALUE:
         raise UsageError(f"metric = {plain['metric']}: a function has its value alone; expected metric = {VALUE}")
-    if "steps" not in found:
+    if "steps" not in by_name:
         out.append(Axis("steps", (TABLE["steps"].default_for({"model": "function"}),)))
     kept = {key: value for key, value in plain.items() if key not in ("precision", "split_seeds")}
     return out, kept | {"data": FUNCTION_DATA, "metric": VALUE}

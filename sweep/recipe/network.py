@@ -45,15 +45,15 @@ class Constructor:
     @property
     def rows(self) -> dict[str, Hyperparameter]:
         """Its hyperparameters by name."""
-        return {one.name: one.row for one in self.parameters if one.row is not None}
+        return {parameter.name: parameter.row for parameter in self.parameters if parameter.row is not None}
 
     def row(self, name: str, where: str) -> Hyperparameter:
         """The hyperparameter of a name that a recipe gives. Raises UsageError for what the constructor has not."""
-        one = next((one for one in self.parameters if one.name == name), None)
-        if one is not None and one.row is not None:
-            return one.row
-        if one is not None:
-            raise UsageError(f"{_at(name, where)}: its annotation is {one.annotation or 'missing'}; {_EXPECTED}")
+        parameter = next((parameter for parameter in self.parameters if parameter.name == name), None)
+        if parameter is not None and parameter.row is not None:
+            return parameter.row
+        if parameter is not None:
+            raise UsageError(f"{_at(name, where)}: its annotation is {parameter.annotation or 'missing'}; {_EXPECTED}")
         if name in FILLED:
             raise UsageError(f"{_at(name, where)}: is filled in from the data; leave it out")
         if name in TABLE:
@@ -67,9 +67,9 @@ class Constructor:
     def text(self) -> str:
         """Its hyperparameters in words."""
         shown = [
-            f"{one.name} ({one.row.expected}{'' if one.default is None else f'; default {show_value(one.default)}'})"
-            for one in self.parameters
-            if one.row is not None
+            f"{parameter.name} ({parameter.row.expected}{_default_text(parameter.default)})"
+            for parameter in self.parameters
+            if parameter.row is not None
         ]
         if not shown:
             return f"{self.network.text}: its constructor has no hyperparameters"
@@ -77,13 +77,13 @@ class Constructor:
 
     def check_given(self, given: Mapping[str, Any]) -> None:
         """Raises UsageError if the constructor needs what nobody gives."""
-        for one in self.parameters:
-            if not one.needed or one.name in given:
+        for parameter in self.parameters:
+            if not parameter.needed or parameter.name in given:
                 continue
-            needs = f"model = {self.network.text}: its constructor needs {one.name}, which has no default"
-            if one.row is None and one.annotation:
-                raise UsageError(f"{needs}, and its annotation is {one.annotation}; {_EXPECTED}")
-            raise UsageError(f"{needs}; expected {one.name} in [space], or --set {one.name}=VALUES")
+            needs = f"model = {self.network.text}: its constructor needs {parameter.name}, which has no default"
+            if parameter.row is None and parameter.annotation:
+                raise UsageError(f"{needs}, and its annotation is {parameter.annotation}; {_EXPECTED}")
+            raise UsageError(f"{needs}; expected {parameter.name} in [space], or --set {parameter.name}=VALUES")
 
 
 def _at(name: str, where: str) -> str:
@@ -93,6 +93,10 @@ def _at(name: str, where: str) -> str:
 
 
 _EXPECTED = f"expected {ANNOTATIONS}"
+
+
+def _default_text(default: Value | None) -> str:
+    return "" if default is None else f"; default {show_value(default)}"
 
 
 def read_constructor(network: Network) -> Constructor:
@@ -108,9 +112,9 @@ def read_constructor(network: Network) -> Constructor:
         if network.name in functions:
             raise UsageError(f"model = {text}: {network.name} is a function; expected a class, a torch.nn.Module")
         raise unknown("class", network.name, classes, f"model = {text}: {file}: ")
-    found = _constructor_of(network.name, classes)
+    network_class = _constructor_of(network.name, classes)
     module = _Module(tree, classes)
-    return Constructor(network, tuple(_parameters(found, module, text)) if found else ())
+    return Constructor(network, tuple(_parameters(network_class, module, text)) if network_class else ())
 
 
 def constructor_text(network: Network | None) -> str:

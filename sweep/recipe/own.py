@@ -224,9 +224,9 @@ def own_settings(listed: object, axes: Sequence[Axis], where: str) -> tuple[tupl
     whole = [{**fixed, **values} for values in listed]
     if missing := [name for values in whole for name in names if name not in values]:
         raise UsageError(f"{where}settings: one of them lacks {missing[0]}; expected the same names in each")
-    found = own_axes(whole, where)
-    settings = (OwnSetting((axis.name, axis.row.check(values[axis.name])) for axis in found) for values in whole)
-    return tuple({tuple(setting.values()): setting for setting in settings}.values()), found
+    axes = own_axes(whole, where)
+    settings = (OwnSetting((axis.name, axis.row.check(values[axis.name])) for axis in axes) for values in whole)
+    return tuple({tuple(setting.values()): setting for setting in settings}.values()), axes
 
 
 def own_axes(settings: Sequence[Mapping[str, Value]], where: str = "") -> tuple[Axis, ...]:

@@ -297,15 +297,15 @@ def _check_network(
         given |= dict.fromkeys(set.intersection(*({*values} for values in plain["settings"])))
     if constructor:
         constructor.check_given(given)
-        for one in constructor.parameters:
-            if one.default is not None and one.name not in given and one.row is not None:
-                own[one.name] = Axis(one.name, (one.default,), one.row)
+        for parameter in constructor.parameters:
+            if parameter.default is not None and parameter.name not in given and parameter.row is not None:
+                own[parameter.name] = Axis(parameter.name, (parameter.default,), parameter.row)
     order = [key for key in entries if key in own or any(axis.name == key for axis in axes)]
-    found = {axis.name: axis for axis in axes} | own
+    by_name = {axis.name: axis for axis in axes} | own
     within = any("model" in values for values in plain.get("settings", ()))
     model = [] if within else [Axis("model", (network.text,), MODEL)]
     names = [*order, *(key for key in own if key not in order)]
-    return plain | {"network": network}, [*model, *(found[name] for name in names)]
+    return plain | {"network": network}, [*model, *(by_name[name] for name in names)]
 
 
 def _entries(

@@ -22,10 +22,10 @@ ZERO = 1e-9
 
 def function_json(name: str, looks: Sequence[Look], shape: Shape, jensen: float | None) -> dict[str, Any]:
     """The same as plain values; numbers that are not finite are null."""
-    points = [asdict(one) | {"slope": one.slope, "condition": one.condition} for one in looks]
+    points = [asdict(look) | {"slope": look.slope, "condition": look.condition} for look in looks]
     told = {"function": name, "formula": formula_text(name), "points": points, "jensen": jensen}
-    found: dict[str, Any] = _plain(told | {"shape": asdict(shape) | {"convex": convex(shape)}})
-    return found
+    answer: dict[str, Any] = _plain(told | {"shape": asdict(shape) | {"convex": convex(shape)}})
+    return answer
 
 
 def _plain(value: Any) -> Any:
@@ -44,17 +44,23 @@ def convex(shape: Shape) -> bool:
 def function_report(name: str, looks: Sequence[Look], shape: Shape, jensen: float | None) -> RenderableType:
     """A table with a row for each point, and what the function is like in its box."""
     table = Columns()
-    constrained = any(one.nearest for one in looks)
+    constrained = any(look.nearest for look in looks)
     titles = ["point", "value", "gradient", "its length", "second derivative", "condition", "Newton's next"]
     titles[4] = "second derivative" if looks and len(looks[0].point) == 1 else "eigenvalues of the Hessian"
     titles += ["multiplier λ", "nearest allowed"] * constrained
     for title in titles:
         table.add_column(title, "right")
-    for one in looks:
-        cells = [_told(*one.point), _told(one.value), _told(*one.gradient), _told(one.slope), _told(*one.eigenvalues)]
-        cells += ["–" if one.condition is None else _told(one.condition), _told(*(one.newton or ()))]
+    for look in looks:
+        cells = [
+            _told(*look.point),
+            _told(look.value),
+            _told(*look.gradient),
+            _told(look.slope),
+            _told(*look.eigenvalues),
+        ]
+        cells += ["–" if look.condition is None else _told(look.condition), _told(*(look.newton or ()))]
         if constrained:
-            cells += ["–" if one.multiplier is None else _told(one.multiplier), _told(*(one.nearest or ()))]
+            cells += ["–" if look.multiplier is None else _told(look.multiplier), _told(*(look.nearest or ()))]
         table.add_row(*cells)
     parts: list[RenderableType] = [Text.assemble((name, "bold"), f": {formula_text(name)}"), Text()]
     parts += [table, Text()] if looks else []

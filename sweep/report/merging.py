@@ -12,12 +12,13 @@ def merge_lines(studies: Sequence[Merged]) -> Iterator[str]:
     """A line or two for each study; what to do next."""
     if not studies:
         yield "nothing to merge: no study in these folders, or they are the results folder itself"
-    for one in studies:
-        trials = f"{one.study}{f' ({one.shard})' if one.shard else ''}: {count(one.new, 'trial')} added"
-        known = f", {one.known:,} there already" if one.known else ""
-        failed = f", {one.failed:,} failed" if one.failed else ""
-        yield f"{trials} from {count(one.folders, 'folder')}{known}; {one.trials:,} in all, {one.left:,} left{failed}"
-        for line in one.grown:
-            yield f"{one.study} grows: {line}"
-        more = f"sweep resume {one.study}" if one.left or one.failed else f"sweep show {one.study}"
+    for study in studies:
+        trials = f"{study.study}{f' ({study.shard})' if study.shard else ''}: {count(study.new, 'trial')} added"
+        known = f", {study.known:,} there already" if study.known else ""
+        failed = f", {study.failed:,} failed" if study.failed else ""
+        totals = f"{study.trials:,} in all, {study.left:,} left{failed}"
+        yield f"{trials} from {count(study.folders, 'folder')}{known}; {totals}"
+        for line in study.grown:
+            yield f"{study.study} grows: {line}"
+        more = f"sweep resume {study.study}" if study.left or study.failed else f"sweep show {study.study}"
         yield f"More: {more}"

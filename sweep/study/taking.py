@@ -131,13 +131,13 @@ def _check_plain(
 
     precision = study.recipe.precision
     for name, (part, old_loss, old_accuracy) in parts.items():
-        found, accuracy = score(model, part, loss)
+        reached, accuracy = score(model, part, loss)
         size = 0.01 if model.target is None else 0.01 * model.target[1] ** 2
-        near = abs(found - old_loss) <= LOSS_WITHIN[precision] * (abs(old_loss) + size)
+        near = abs(reached - old_loss) <= LOSS_WITHIN[precision] * (abs(old_loss) + size)
         rows = ACCURACY_WITHIN[precision] + 1.5 / len(part.y)
         if not near or abs(accuracy - old_accuracy) > rows:
             raise SweepError(
-                f"trial {number} of {study.name!r}: the network as a plain module has {name}_loss {found!r} and "
+                f"trial {number} of {study.name!r}: the network as a plain module has {name}_loss {reached!r} and "
                 f"{name}_accuracy {accuracy!r}, as trained {old_loss!r} and {old_accuracy!r}; nothing is written"
             )
 

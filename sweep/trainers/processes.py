@@ -57,11 +57,11 @@ def end_orphans(keep: Collection[int] = ()) -> None:
 
 def _children() -> list[int]:
     """This process's children; none where the system does not tell."""
-    found = []
+    children = []
     for task in Path("/proc/self/task").glob("*"):
         with suppress(OSError, ValueError):
-            found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
+            children += [int(pid) for pid in (task / "children").read_text().split()]
+    return children
 
 
 MOST_READS = 100

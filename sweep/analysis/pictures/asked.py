@@ -49,27 +49,27 @@ def effect_picture(
 
     known: the effects of the names, where they have been asked for already.
     """
-    found, notes = (list(known), []) if known else _found(table, names)
+    effects, notes = (list(known), []) if known else _found(table, names)
     settings = settings_of(table)
     marks: list[pd.DataFrame] = []
     means: list[dict[str, Any]] = []
     lost: list[dict[str, int]] = []
-    for one in found:
-        alone = [comparison.level for comparison in one.comparisons if not comparison.pairs]
-        if alone or not one.comparisons:
-            levels = len(alone) + sum(1 for comparison in one.comparisons if comparison.pairs)
+    for effect in effects:
+        alone = [comparison.level for comparison in effect.comparisons if not comparison.pairs]
+        if alone or not effect.comparisons:
+            levels = len(alone) + sum(1 for comparison in effect.comparisons if comparison.pairs)
             where = f" at {len(alone)} of {levels} levels" if alone else ""
-            notes.append(f"{one.name}: not comparable{where}")
-        for comparison in one.comparisons:
+            notes.append(f"{effect.name}: not comparable{where}")
+        for comparison in effect.comparisons:
             if not comparison.pairs:
                 continue
             row = len(means)
-            frame = one.differences
+            frame = effect.differences
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
             lost.append({"row": row} | _one_sided(mine, table.sign))
             mine = mine[mine["difference"].notna()]
-            marks.append(_dots(mine, row, one.others))
-            label = f"{one.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
+            marks.append(_dots(mine, row, effect.others))
+            label = f"{effect.name}: {show_value(comparison.level)} – {show_value(comparison.reference)}"
             over_cells = comparison.scale == "difference"
             drawn = (comparison.low, comparison.high) if over_cells else (np.nan, np.nan)
             judged = {
@@ -83,7 +83,7 @@ def effect_picture(
                 {
                     "row": row,
                     "label": label,
-                    "name": one.name,
+                    "name": effect.name,
                     "verdict": comparison.verdict,
                     "p": comparison.p_holm,
                     "unit": comparison.unit,
@@ -108,7 +108,7 @@ def effect_picture(
     notes += beyond
     board.loc[np.isinf(board["low"]) & np.isinf(board["high"]), ["low", "high"]] = np.nan
     board[["low", "high"]] = board[["low", "high"]].clip(*domain)  # where divergence decides it may have no end
-    one_name = found[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
+    one_name = effects[0].name if len({row["name"] for row in means}) == 1 else "each hyperparameter"
     if len(points) >= 200:
         notes.append("dots at the edges lie beyond them")
     accuracy = is_percent(table.metric) or isinstance(table.metric, InPercent)
@@ -234,15 +234,15 @@ def _end(value: float, percent: bool) -> str:
 
 
 @on_selecting_seeds
-def importance_picture(table: StudyTable, data: str = "", found: Importance | None = None) -> Picture:
+def importance_picture(table: StudyTable, data: str = "", answer: Importance | None = None) -> Picture:
     """Each hyperparameter's share of the variance of the metric. marks: name, share, low, high, in order."""
-    found = importance(table) if found is None else found
-    shares = found.shares[["name", "share", "low", "high"]].sort_values("share", ascending=False, kind="stable")
+    answer = importance(table) if answer is None else answer
+    shares = answer.shares[["name", "share", "low", "high"]].sort_values("share", ascending=False, kind="stable")
     settings = settings_of(table)
-    scale = f"{'log ' if found.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
+    scale = f"{'log ' if answer.scale == 'log' else ''}{metric_title(table).split(' (')[0]}"
     interval = ", bar: 95% interval" if shares["low"].notna().any() else ""
-    words = f"share of the variance of {scale} that it explains on its own{interval} ({found.method})"
-    if found.method == "ped-anova":
+    words = f"share of the variance of {scale} that it explains on its own{interval} ({answer.method})"
+    if answer.method == "ped-anova":
         words = f"what sets the best tenth apart{interval} (PED-ANOVA, as shares of 1)"
     return Picture(
         "importance",

@@ -289,9 +289,9 @@ def metric_log(values: pd.Series) -> bool:
 
 def ordered(values: pd.Series) -> list[Any]:
     """The distinct values of a hyperparameter, numbers by size, off before on, words by name; inactive (None) last."""
-    found = list(values.dropna().unique())
-    found.sort(key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
-    return [*found, *([None] if values.isna().any() else [])]
+    levels = list(values.dropna().unique())
+    levels.sort(key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
+    return [*levels, *([None] if values.isna().any() else [])]
 
 
 @dataclass(frozen=True)
@@ -317,8 +317,8 @@ def bucket_values(values: pd.Series, most: int = BUCKETS) -> Buckets:
         kept = distinct if len(distinct) <= 40 else list(values.value_counts().index[:39])
         place = {value: index for index, value in enumerate(kept) if value is not None}
         other = len(kept)
-        codes, found = pd.factorize(values)
-        places = [*(place.get(value, other) for value in found), kept.index(None) if None in kept else other]
+        codes, levels = pd.factorize(values)
+        places = [*(place.get(value, other) for value in levels), kept.index(None) if None in kept else other]
         of = pd.Series(np.array(places)[codes], index=values.index, name=values.name)
         labels = [show_value(value) for value in kept] + (["others"] if len(kept) < len(distinct) else [])
         return Buckets(of.astype(int), labels, len(labels) == len(distinct), numeric, log)

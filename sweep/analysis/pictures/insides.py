@@ -31,20 +31,20 @@ def look_picture(
     if not names:
         listed = list_readings(table, readings)["quantity"]
         raise UsageError(f"look draws one quantity; expected its name: {', '.join(listed)}")
-    found = look(table, readings, names[0], names[1:] or None, epoch)
-    rows = found.rows[found.rows["n"] > 0]
+    looked = look(table, readings, names[0], names[1:] or None, epoch)
+    rows = looked.rows[looked.rows["n"] > 0]
     if rows.empty:
         raise UsageError(f"study {table.name!r}: no {names[0]} is finite, so there is nothing to draw")
-    label = rows[list(found.by)].apply(
-        lambda row: ", ".join(f"{name} {show_value(row[name])}" for name in found.by), axis=1
+    label = rows[list(looked.by)].apply(
+        lambda row: ", ".join(f"{name} {show_value(row[name])}" for name in looked.by), axis=1
     )
-    marks = rows.assign(label=label if found.by else "all trials", value=rows["median"])
+    marks = rows.assign(label=label if looked.by else "all trials", value=rows["median"])
     labels = list(dict.fromkeys(marks["label"]))
     notes = []
     if len(labels) > LINES:
         notes.append(f"{count(len(labels) - LINES, 'further level')} not drawn; --where chooses others")
         labels = labels[:LINES]
-    if lost := int(found.rows["infinite"].sum()):
+    if lost := int(looked.rows["infinite"].sum()):
         notes.append(f"{count(lost, 'value')} not finite, of trials that diverged, left out")
     marks = marks[marks["label"].isin(labels)].reset_index(drop=True)
     marks["level"] = marks["label"].map({name: number for number, name in enumerate(labels, 1)})
@@ -53,7 +53,7 @@ def look_picture(
     marks["x"] = x
     ends = marks[["low", "high"]].to_numpy(float)
     log = bool(ends.min() > 0 and ends.max() / ends.min() > WIDE)
-    when = f", epoch {found.epoch}" if found.epoch is not None else ""
+    when = f", epoch {looked.epoch}" if looked.epoch is not None else ""
     trials = int(rows["n"].max())
     band = "median over trials, band from lowest to highest" if trials > 1 else "one trial each"
     return Picture(

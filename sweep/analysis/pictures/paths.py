@@ -49,23 +49,25 @@ def surface_picture(table: StudyTable, find: _Find, top: int) -> Picture:
     """
     _check_functions(table)
     settings = settings_of(table)
-    one = _one_function(table, find)
-    dimension = check_start(str(one["function"]), str(one["start"]))
+    setting = _one_function(table, find)
+    dimension = check_start(str(setting["function"]), str(setting["start"]))
     if dimension > 2:
-        raise UsageError(f"surface draws functions of one or two numbers; {short_name(str(one['function']))} has more")
+        raise UsageError(
+            f"surface draws functions of one or two numbers; {short_name(str(setting['function']))} has more"
+        )
     rows, which = _drawn(table, settings, top)
     marks = _paths([find(number) for number in rows["number"]])
     for name in ("label", "state"):
         marks[name] = [rows[name].iloc[path - 1] for path in marks["path"]]
     marks["last"] &= marks["state"] != "diverged"
-    box = _box(one, dimension, marks)
-    more = _curve(one, box) if dimension == 1 else _plane(one, box)
+    box = _box(setting, dimension, marks)
+    more = _curve(setting, box) if dimension == 1 else _plane(setting, box)
     axes = _axes(box, dimension, more["ground"])
     left = [path for path, part in marks.groupby("path") if not _inside(part, box).all()]
     notes = [f"{count(len(left), 'path')} {'leaves' if len(left) == 1 else 'leave'} what is drawn"] if left else []
     return Picture(
         kind="surface",
-        title=f"Paths down {formula_text(str(one['function']))}{_numbers_text(one)}",
+        title=f"Paths down {formula_text(str(setting['function']))}{_numbers_text(setting)}",
         subtitle=f"{which}, from the ring to the dot",
         ground=ground_line(table, settings, ""),
         x=axes[0],
@@ -124,17 +126,17 @@ def _paths(trials: Sequence[tuple[Setting, int]]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _box(one: Setting, dimension: int, marks: pd.DataFrame) -> Box:
+def _box(setting: Setting, dimension: int, marks: pd.DataFrame) -> Box:
     """What is drawn: the function's box and where paths go, but no more than half as much again on each side."""
-    found = []
-    for place, (low, high) in enumerate(box_of(str(one["function"]), dimension, float(one.get("c", 1.0)))):
+    limits = []
+    for place, (low, high) in enumerate(box_of(str(setting["function"]), dimension, float(setting.get("c", 1.0)))):
         numbers = marks["x" if place == 0 else "y"].to_numpy()
         room = (high - low) / 2
         starts = marks.loc[marks["step"] == 0, "x" if place == 0 else "y"]
         low = min(low, max(float(numbers.min()), low - room), float(starts.min()))
         high = max(high, min(float(numbers.max()), high + room), float(starts.max()))
-        found.append((low, high))
-    return tuple(found)
+        limits.append((low, high))
+    return tuple(limits)
 
 
 def _inside(part: pd.DataFrame, box: Box) -> pd.Series:
@@ -143,24 +145,24 @@ def _inside(part: pd.DataFrame, box: Box) -> pd.Series:
     return inside if len(box) == 1 else inside & part["y"].between(*box[1])
 
 
-def _formula(one: Setting, dimension: int) -> Any:
+def _formula(setting: Setting, dimension: int) -> Any:
     from sweep.functions.looking import Formula
 
-    return Formula(str(one["function"]), dimension, one)
+    return Formula(str(setting["function"]), dimension, setting)
 
 
-def _curve(one: Setting, box: Box) -> dict[str, pd.DataFrame]:
+def _curve(setting: Setting, box: Box) -> dict[str, pd.DataFrame]:
     x = np.linspace(*box[0], PARTS)
-    y = _formula(one, 1).values(x[:, None])
+    y = _formula(setting, 1).values(x[:, None])
     return {"ground": pd.DataFrame({"x": x, "y": y})[np.isfinite(y)]}
 
 
-def _plane(one: Setting, box: Box) -> dict[str, pd.DataFrame]:
+def _plane(setting: Setting, box: Box) -> dict[str, pd.DataFrame]:
     (left, right), (bottom, top) = box
     across, up = np.linspace(left, right, ACROSS + 1), np.linspace(bottom, top, ACROSS + 1)
     middle = [(edges[:-1] + edges[1:]) / 2 for edges in (across, up)]
     grid = np.stack(np.meshgrid(*middle), -1)  # rows go up
-    values = _formula(one, 2).values(grid.reshape(-1, 2)).reshape(ACROSS, ACROSS)
+    values = _formula(setting, 2).values(grid.reshape(-1, 2)).reshape(ACROSS, ACROSS)
     share = _shares(values)
     x, y = np.meshgrid(across[:-1], up[:-1])
     ground = pd.DataFrame(
@@ -207,8 +209,8 @@ def _contours(x: Any, y: Any, share: Any) -> pd.DataFrame:
 def _cut(corners: Sequence[Any], level: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Where a level crosses triangles: [N, 4], from and to."""
     ends: list[Any] = []
-    for one, other in ((0, 1), (1, 2), (2, 0)):
-        (x0, y0, v0), (x1, y1, v1) = corners[one], corners[other]
+    for corner, other in ((0, 1), (1, 2), (2, 0)):
+        (x0, y0, v0), (x1, y1, v1) = corners[corner], corners[other]
         with np.errstate(divide="ignore", invalid="ignore"):
             part = (level - v0) / (v1 - v0)
         crosses = (v0 < level) != (v1 < level)
@@ -217,8 +219,8 @@ def _cut(corners: Sequence[Any], level: float) -> np.ndarray[Any, np.dtype[np.fl
     three = np.stack(ends, 1)
     known = ~np.isnan(three[:, :, 0])
     whole = three[known.sum(1) == 2]
-    found: np.ndarray[Any, np.dtype[np.float64]] = whole[known[known.sum(1) == 2]].reshape(-1, 4)
-    return found
+    segments: np.ndarray[Any, np.dtype[np.float64]] = whole[known[known.sum(1) == 2]].reshape(-1, 4)
+    return segments
 
 
 def _axes(box: Box, dimension: int, ground: pd.DataFrame) -> tuple[Axis, Axis]:
@@ -229,11 +231,11 @@ def _axes(box: Box, dimension: int, ground: pd.DataFrame) -> tuple[Axis, Axis]:
     return Axis("x", "x", domain=box[0]), Axis("y", "value", domain=(low - pad, high + pad))
 
 
-def _numbers_text(one: Setting) -> str:
+def _numbers_text(setting: Setting) -> str:
     """The numbers of a formula that has some."""
-    formula = FORMULAS.get(str(one["function"]))
+    formula = FORMULAS.get(str(setting["function"]))
     names = formula.parameters if formula else ()
-    told = ", ".join(f"{name} = {show_short(one[name])}" for name in names)
+    told = ", ".join(f"{name} = {show_short(setting[name])}" for name in names)
     return f" with {told}" if told else ""
 
 
@@ -244,20 +246,20 @@ def basins_picture(table: StudyTable, find: _Find) -> Picture:
     """
     _check_functions(table)
     settings = settings_of(table)
-    one = _one_function(table, find)
-    name = str(one["function"])
-    dimension = check_start(name, str(one["start"]))
+    setting = _one_function(table, find)
+    name = str(setting["function"])
+    dimension = check_start(name, str(setting["start"]))
     if dimension > 2:
         raise UsageError(f"basins draws functions of one or two numbers; {short_name(name)} has more")
     trials, label = _of_one_setting(table, settings)
     starts = np.array(
         [
-            start_point(name, str(row["start"]), int(row["seed"]), float(one.get("c", 1.0)), dimension)
+            start_point(name, str(row["start"]), int(row["seed"]), float(setting.get("c", 1.0)), dimension)
             for row in trials.to_dict("records")
         ]
     )
     ends = trials[list(table.ends or ())].to_numpy("float64").reshape(len(trials), -1)
-    box = box_of(name, dimension, float(one.get("c", 1.0)))
+    box = box_of(name, dimension, float(setting.get("c", 1.0)))
     marks = pd.DataFrame({"number": trials["number"].to_numpy(), "x": starts[:, 0]})
     marks["y"] = starts[:, 1] if dimension == 2 else ends[:, 0] if ends.size else math.nan
     marks["state"] = trials["state"].to_numpy()
@@ -268,7 +270,7 @@ def basins_picture(table: StudyTable, find: _Find) -> Picture:
     titles = ("start x1", "start x2") if dimension == 2 else ("start", "where it ends")
     return Picture(
         kind="basins",
-        title=f"Where paths down {formula_text(name)}{_numbers_text(one)} end",
+        title=f"Where paths down {formula_text(name)}{_numbers_text(setting)} end",
         subtitle=f"each mark a start{f', {label}' if label else ''}; its colour says where the path ended",
         ground=ground_line(table, settings, ""),
         x=Axis("x", titles[0], domain=domains[0]),

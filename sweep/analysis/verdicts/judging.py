@@ -159,13 +159,13 @@ def _with_exceptions(table: StudyTable, verdict: Verdict) -> Verdict:
     if not whole or verdict.verdict not in (CONFIRMED, CONTRADICTED):
         return verdict
     confirmed = verdict.verdict == CONFIRMED
-    found: list[tuple[str, Evidence]] = []
+    weighed: list[tuple[str, Evidence]] = []
     others = [name for name in table.swept if label_of(name) != claim.factor and name not in dict(claim.where)]
     for name in others:
         if 2 <= table.trials[name].nunique() <= MOST_EXCEPTIONS:
-            found += [(name, each) for each in weigh_levels(table, replace(claim, by=name), 1.0)]
-    p = holm([each.p_against if confirmed else each.p_for for _, each in found])
-    opposite = [(label_of(name), each.at) for (name, each), value in zip(found, p, strict=True) if value <= ALPHA]
+            weighed += [(name, each) for each in weigh_levels(table, replace(claim, by=name), 1.0)]
+    p = holm([each.p_against if confirmed else each.p_for for _, each in weighed])
+    opposite = [(label_of(name), each.at) for (name, each), value in zip(weighed, p, strict=True) if value <= ALPHA]
     if not opposite:
         return verdict
     return replace(verdict, verdict=CONFIRMED_WHERE if confirmed else CONTRADICTED_WHERE, exceptions=opposite)

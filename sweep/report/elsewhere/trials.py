@@ -98,17 +98,17 @@ def _rows(curve: pd.DataFrame, metric: str) -> list[tuple[int, dict[str, float]]
 def _single(row: Mapping[Any, Any], metric: str, others: Sequence[str]) -> list[tuple[int, dict[str, float]]]:
     """What a trial without a curve has; nothing where it failed."""
     values = {name: float(row[name]) for name in (metric, *others) if row.get(name) is not None}
-    found = {name: value for name, value in values.items() if not math.isnan(value)}
+    numbers = {name: value for name, value in values.items() if not math.isnan(value)}
     if row["state"] == "diverged":
-        found[metric] = math.nan
-    return [(0, found)] if found else []
+        numbers[metric] = math.nan
+    return [(0, numbers)] if numbers else []
 
 
 def _versions(ledger: Ledger, study: Study) -> dict[str, str]:
     """The versions of what trained a study's trials; all of them where there were several."""
-    found: dict[str, list[str]] = {}
+    versions: dict[str, list[str]] = {}
     for sitting in ledger.sittings(study):
         for name in ("sweep", "python", "torch", "numpy"):
             if name in sitting.facts:
-                found.setdefault(name, []).append(str(sitting.facts[name]))
-    return {name: ", ".join(dict.fromkeys(values)) for name, values in found.items()}
+                versions.setdefault(name, []).append(str(sitting.facts[name]))
+    return {name: ", ".join(dict.fromkeys(values)) for name, values in versions.items()}

@@ -17,7 +17,7 @@ HEAT = ["#0c2c68", "#225ea8", "#1d91c0", "#5dbfc1", "#b5dfb6", "#eef6c7"]
 def _mix(hue: str, paper: str, share: float = 0.3) -> str:
     """A hue thinned with the paper's colour."""
     pairs = ((int(hue[at : at + 2], 16), int(paper[at : at + 2], 16)) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in pairs)
+    return "#" + "".join(f"{round(share * part + (1 - share) * other):02x}" for part, other in pairs)
 
 
 def _theme(

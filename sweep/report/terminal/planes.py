@@ -160,15 +160,15 @@ def boundary(picture: Picture, width: int) -> RenderableType:
         line = rows_of(by_line[max([top for top in tops if top <= middle], default=tops[0])])
         for column in range(canvas.columns):
             at = left + (column + 0.5) * across
-            label = next((one["label"] for one in line if one["x"] <= at <= one["x2"]), line[-1]["label"])
+            label = next((run["label"] for run in line if run["x"] <= at <= run["x2"]), line[-1]["label"])
             place = int(str(label).split()[1])
             canvas.put(row, column, AREAS[place % len(AREAS)], HUES[place % len(HUES)])
     held = marks[marks["part"] == "validation"]
-    for one in rows_of(held):
-        row, column = int((high - one["y"]) / up), int((one["x"] - left) / across)
-        number = str(one["label"]).split()[1][-1]
-        style = f"bold {HUES[int(number) % len(HUES)]}" if one["right"] else "bold white on red"
-        canvas.put(row, column, number if one["right"] else CROSS, style)
+    for mark in rows_of(held):
+        row, column = int((high - mark["y"]) / up), int((mark["x"] - left) / across)
+        number = str(mark["label"]).split()[1][-1]
+        style = f"bold {HUES[int(number) % len(HUES)]}" if mark["right"] else "bold white on red"
+        canvas.put(row, column, number if mark["right"] else CROSS, style)
     names = sorted({str(name) for name in regions["label"]}, key=lambda name: int(name.split()[1]))
     told = ", ".join(f"{name} {AREAS[int(name.split()[1]) % len(AREAS)]!r}" for name in names)
     return Group(Text(picture.y.title, "dim"), canvas.text(), Text(), Text(f"areas: {told}; {CROSS} is wrong", "dim"))
