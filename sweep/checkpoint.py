@@ -1,4 +1,5 @@
-"""Checkpoint files: where an unfinished unit of work stands, so that little is trained again. Needs safetensors.
+"""Checkpoint files: where an unfinished unit of work stands, so that little is trained again. Needs safetensors
+and courses.
 
 They only save time: every number comes from the ledger or from training again. A file is ordinary safetensors, never
 pickle, written beside its place and renamed into it, with its checksum in its name; one that is torn, foreign or
@@ -16,37 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.hyperparameters import OwnSetting, Setting
-from sweep.space import Trial, setting_key
+from sweep.courses import Key
 
 FOLDER = ".checkpoints"
 FORMAT = 3
 _SUFFIX = ".safetensors"
 
-Key = tuple[str, int]
-"""A setting's text and a seed."""
-
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was found. keys: the trials in it; position: epochs and steps trained, for comparing."""
+    """A checkpoint that was found. keys: the courses in it; position: the epoch and step where it stands, for
+    comparing."""
 
     path: Path
     keys: tuple[Key, ...]
     position: tuple[int, int]
-
-
-def trial_key(trial: Trial) -> Key:
-    """What decides a trial's course up to where a checkpoint stands; see `course`."""
-    return course(trial.setting, trial.seed)
-
-
-def course(setting: Setting, seed: int) -> Key:
-    """The setting and seed, but not the epochs where the learning rate is constant, so that a trial of more epochs goes
-    on from one of fewer."""
-    if setting.get("lr_schedule") == "constant" and not isinstance(setting, OwnSetting):
-        setting = {name: value for name, value in setting.items() if name != "epochs"}
-    return setting_key(setting), seed
 
 
 def write(folder: Path, name: str, body: bytes) -> Path:

@@ -55,6 +55,10 @@ COMMANDS = {
         "--epochs",
         "6",
     ],
+    "epochs": [
+        *["grid", "--epochs", "60,10,30", "--lr", "0.1,0.01", "--dropout", "0,0.3", "--batch-norm", "on"],
+        *["--lr-schedule", "constant,cosine", "--hidden", "8"],
+    ],
     "asha": [
         "search",
         *SPACE,
@@ -66,7 +70,7 @@ COMMANDS = {
         *["--trials", "48", "--in-flight", "4", "--epochs", "6", "--pruner", "wilcoxon", "--seeds", "6"],
     ],
 }
-"""What is run: grids, and searches that prune by epochs and by seeds."""
+"""What is run: grids, in one of them trials that share lanes; searches that prune by epochs and by seeds."""
 
 
 # The campaign
@@ -126,7 +130,10 @@ def campaign(sweep, folder: Path, what: str, jobs: int, kills: int) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("what", "jobs"), [("mlp", 2), pytest.param("cnn", 1, marks=pytest.mark.slow), ("asha", 2)])
+@pytest.mark.parametrize(
+    ("what", "jobs"),
+    [("mlp", 2), ("epochs", 2), pytest.param("cnn", 1, marks=pytest.mark.slow), ("asha", 2)],
+)
 def test_kill_campaign_short(sweep, tmp_path, what, jobs, capsys):
     line = campaign(sweep, tmp_path, what, jobs, kills=4)
     with capsys.disabled():

@@ -20,7 +20,7 @@ ORDER = [
     {"sweep.formulas", "sweep.dataname", "sweep.networks"},
     {"sweep.hyperparameters", "sweep.machine"},
     {"sweep.space"},
-    {"sweep.recipe"},
+    {"sweep.recipe", "sweep.courses"},
     {"sweep.checkpoint", "sweep.racing"},
     {"sweep.data"},
     {"sweep.nets", "sweep.speed"},

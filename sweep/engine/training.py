@@ -9,18 +9,19 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
 from sweep import checkpoint
+from sweep.courses import share_courses, trial_key
 from sweep.data import Split
 from sweep.engine import looking
 from sweep.engine.program import Metrics, Program
 from sweep.recipe import OF_NUMBERS, TESTED
-from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch, total_epochs
+from sweep.space import UNWATCHED, EpochRecord, Reading, Trial, Watch, total_epochs, total_steps
 
 CHECKPOINT_SECONDS = float(os.environ.get("SWEEP_CHECKPOINT_SECONDS", "15"))
 """Training between two checkpoints; more where writing one takes over a fiftieth of that, up to LONGEST_SECONDS."""
@@ -49,10 +50,18 @@ class Saver:
     """Of machine, see machine.kind_text: no training goes on from another's, so that one trial is of one kind."""
 
 
+@dataclass(frozen=True)
+class Tested:
+    """A lane's scores on the test part, and readings of further test sets."""
+
+    scores: dict[str, float]
+    readings: list[Reading] = field(default_factory=list)
+
+
 class Training:
-    """The trials of one unit, trained together. Iterating yields, for each epoch, the records of the trials still in
-    training (those of a checkpoint's epochs first). A trial whose loss is no longer finite has diverged: that epoch
-    is its last.
+    """The trials of one unit, trained together: those that share a course in one lane, until the last of them ends.
+    Iterating yields, for each epoch, the records of the trials still in training (those of a checkpoint's epochs
+    first). A trial whose loss is no longer finite has diverged: that epoch is its last.
 
     until: the epoch after which to stop, if not the last one.
     asked: says "" to go on, "epoch" to stop after this epoch, "now" to stop after this step. `stopped` tells
@@ -70,28 +79,29 @@ class Training:
         until: int | None = None,
         watch: Watch = UNWATCHED,
     ) -> None:
-        self.trials, self.split, self.saver, self.asked = list(trials), split, saver, asked
+        self.lanes, self.split, self.saver, self.asked = share_courses(trials), split, saver, asked
         self.device, self.precision, self.watch = device, precision, watch
         self.program = self._new_program()
-        self.epochs = total_epochs(trials[0].setting, self.program.epoch_steps)
+        self.epochs = self._end(self.lanes[0][-1])
+        assert all(self._end(lane[-1]) == self.epochs for lane in self.lanes)
         self.until = min(until or self.epochs, self.epochs)
         self.history: list[list[EpochRecord]] = []
         self.stopped = False
         self.trouble = ""
         self._wish = ""
-        self._readings: list[list[Reading]] = [[] for _ in trials]
+        self._readings: list[list[Reading]] = [[] for _ in self.lanes]
         self._file: Path | None = None
         self._cost = 0.0
         self._elapsed = 0.0
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[list[EpochRecord]]:
-        resumed = self._resume()
-        yield from list(self.history)
-        if not resumed:
+        if self._resume():
+            yield from self._replay()
+        else:
             self.program.begin_epoch(1)
         self._saved = self._looked = time.perf_counter()
-        while self.trials and self.program.epoch <= self.until:
+        while self.lanes and self.program.epoch <= self.until:
             begin = time.perf_counter() - self._elapsed
             if self._look(begin) == "now":
                 self._stop(time.perf_counter() - begin)
@@ -104,18 +114,23 @@ class Training:
                     return
             records = self._end_epoch(begin)
             yield records
-            self._go_on(records)
-            if self.trials and self.program.epoch <= self.until and self._request():
+            self._go_on()
+            if self.lanes and self.program.epoch <= self.until and self._request():
                 self._stop(0.0)
                 return
-        if self.trials and self.until < self.epochs:
+        if self.lanes and self.until < self.epochs:
             self._stop(0.0)
             return
         self._conclude()
 
     def _new_program(self) -> Program:
-        settings, seeds = [trial.setting for trial in self.trials], [trial.seed for trial in self.trials]
+        """A lane's setting is that of the last trial to end: before its end nothing depends on which."""
+        settings, seeds = [lane[-1].setting for lane in self.lanes], [lane[-1].seed for lane in self.lanes]
         return Program(settings, seeds, self.split, device=self.device, precision=self.precision)
+
+    def _end(self, trial: Trial) -> int:
+        """The epoch that is a trial's last."""
+        return total_epochs(trial.setting, self.program.epoch_steps)
 
     def _look(self, begin: float) -> str:
         """At an epoch's start: what is to be seen of each lane's network then, those of a checkpoint left as they are.
@@ -141,68 +156,102 @@ class Training:
                     Reading(made, "", f"val_{name}", value) for name, value in zip(scores, values, strict=True)
                 ]
 
-    def _test(self) -> list[list[Reading]]:
-        """At the end, of each lane: the further test sets beside the test part; where there is batch norm with each
-        set's own statistics, too."""
-        program, made = self.program, self.program.before + self.program.step
-        out: list[list[Reading]] = [[] for _ in self.trials]
-        for place, part in {"test": self.split.test, **self.split.tests}.items():
+    def _test(self) -> list[Tested]:
+        """Of each lane, at the end of a trial in it: the test part, the further test sets beside it; where there is
+        batch norm with each set's own statistics, too."""
+        scores = self.program.evaluate(self.split.test)
+        out = [Tested({name: values[lane] for name, values in scores.items()}) for lane in range(self.program.lanes)]
+        program, made = self.program, self._made
+        for place, part in {"test": self.split.test, **self.split.tests}.items() if self.split.tests else ():
             found = {f"test_{name}": values for name, values in program.evaluate(part).items()}
             if program.buffers:
                 name = "r2" if program.regression else "accuracy"
                 found[f"test_{name}, batch statistics"] = program.evaluate_on_its_own(part)[name]
-            for lane, readings in enumerate(out):
-                readings += [Reading(made, place, name, values[lane]) for name, values in found.items()]
+            for lane, tested in enumerate(out):
+                tested.readings.extend(Reading(made, place, name, values[lane]) for name, values in found.items())
         return out
 
+    @property
+    def _made(self) -> int:
+        """Steps made in all; after a last epoch, whole or not, those of the training."""
+        made = self.program.before + self.program.step
+        return min(made, total_steps(self.lanes[0][-1].setting, self.program.epoch_steps))
+
     def _end_epoch(self, begin: float) -> list[EpochRecord]:
-        program, last = self.program, self.program.epoch == self.epochs
+        program = self.program
         metrics = program.end_epoch()
         if self.watch.looks("gap", program.epoch):
             for lane, found in enumerate(looking.gaps(program, metrics)):
                 self._readings[lane] += found
-        tested = program.evaluate(self.split.test) if last else None
-        further = self._test() if last and self.split.tests else [[] for _ in self.trials]
-        seconds = (time.perf_counter() - begin) / len(self.trials)
-        records = []
-        for lane, trial in enumerate(self.trials):
+        tests = self._test() if self._ends(program.epoch) else None
+        seconds = (time.perf_counter() - begin) / sum(map(len, self.lanes))
+        row = []
+        for lane, trials in enumerate(self.lanes):
             values = {name: values[lane] for name, values in vars(metrics).items()}
-            state = "diverged" if _diverged(metrics, lane) else "complete" if last else None
-            test = {name: values[lane] for name, values in tested.items()} if tested and state == "complete" else {}
-            records.append(
-                EpochRecord(
-                    trial.number,
-                    program.epoch,
-                    **values,
-                    seconds=seconds,
-                    state=state,
-                    readings=(
-                        *self._readings[lane],
-                        *self._of_numbers(lane, test),
-                        *(further[lane] if state == "complete" else ()),
-                    ),
-                ).tested(test.get("loss"), test.get("accuracy"))
-            )
+            state = "diverged" if _diverged(metrics, lane) else None
+            scores = {f"val_{name}": found[lane] for name, found in program.scores.items()}
+            readings = (*self._readings[lane], *self._of_numbers(scores))
+            number = trials[-1].number
+            row.append(EpochRecord(number, program.epoch, **values, seconds=seconds, state=state, readings=readings))
+        self.history.append(row)
+        return self._records(row, tests)
+
+    def _ends(self, epoch: int) -> bool:
+        """Whether an epoch is the last of some trial."""
+        return any(self._end(trial) == epoch for lane in self.lanes for trial in lane)
+
+    def _records(self, row: list[EpochRecord], tests: list[Tested] | None) -> list[EpochRecord]:
+        """An epoch of each lane as that of each trial in it; of those that end with it, with their tests."""
+        records = []
+        for lane, (trials, record) in enumerate(zip(self.lanes, row, strict=True)):
+            for trial in trials:
+                own = record._replace(number=trial.number)
+                if tests and not record.state and self._end(trial) == record.epoch:
+                    own = self._complete(own, tests[lane])
+                records.append(own)
         return records
 
-    def _of_numbers(self, lane: int, test: dict[str, float]) -> list[Reading]:
-        """Of regression: what the epoch gave beside the loss, and at the end on the test part."""
-        made = self.program.before + self.program.step
-        found = {f"val_{name}": values[lane] for name, values in self.program.scores.items()}
-        found |= {f"test_{name}": value for name, value in test.items()}
-        return [Reading(made, "", name, value) for name, value in found.items() if name in (*OF_NUMBERS, *TESTED)]
+    def _complete(self, record: EpochRecord, tested: Tested) -> EpochRecord:
+        """The record of a trial's last epoch."""
+        scores = {f"test_{name}": value for name, value in tested.scores.items()}
+        readings = (*record.readings, *self._of_numbers(scores), *tested.readings)
+        whole = record._replace(state="complete", readings=readings)
+        return whole.tested(tested.scores.get("loss"), tested.scores.get("accuracy"))
 
-    def _go_on(self, records: list[EpochRecord]) -> None:
-        """Drops the lanes that have ended and stands at the next epoch."""
-        kept = [lane for lane, record in enumerate(records) if record.state != "diverged"]
+    def _of_numbers(self, scores: dict[str, float]) -> list[Reading]:
+        """Of regression: what an evaluation gave beside the loss."""
+        return [
+            Reading(self._made, "", name, value) for name, value in scores.items() if name in (*OF_NUMBERS, *TESTED)
+        ]
+
+    def _replay(self) -> Iterator[list[EpochRecord]]:
+        """The records of a checkpoint's epochs. A trial that ends where it stands is tested now."""
+        for row in self.history:
+            last = row is self.history[-1] and self._ends(row[0].epoch)
+            yield self._records(row, self._test() if last else None)
+        self._leave()
+
+    def _go_on(self) -> None:
+        """Drops the lanes that have diverged and stands at the next epoch, without the trials that have ended."""
+        kept = [lane for lane, record in enumerate(self.history[-1]) if record.state != "diverged"]
         self._readings = [[] for _ in kept]
-        if kept and len(kept) < len(records):
+        if kept and len(kept) < len(self.lanes):
             self.program.keep(kept)
-        self.trials = [self.trials[lane] for lane in kept]
-        self.history = [[row[lane] for lane in kept] for row in [*self.history, records]]
+        self.lanes = [self.lanes[lane] for lane in kept]
+        self.history = [[row[lane] for lane in kept] for row in self.history]
+        ended = self.lanes and self._ends(self.program.epoch)
         if kept:
             self.program.begin_epoch(self.program.epoch + 1)
         self._elapsed = 0.0
+        self._leave()
+        if ended and self.program.epoch <= self.epochs and self.saver and self.saver.keep:
+            self._save(0.0)
+            self._file = None  # it is kept, for those that have ended here
+
+    def _leave(self) -> None:
+        """The trials that have ended leave their lanes, but for the last of each."""
+        epoch = self.program.epoch
+        self.lanes = [(*(trial for trial in lane[:-1] if self._end(trial) >= epoch), lane[-1]) for lane in self.lanes]
 
     def _pause(self, begin: float) -> str:
         """Between two steps: a checkpoint when it is time, and what has been asked."""
@@ -238,15 +287,15 @@ class Training:
             "step": program.step,
             "seen": program.seen,
             "elapsed": elapsed,
-            "trials": [checkpoint.trial_key(trial) for trial in self.trials],
+            "trials": [trial_key(lane[-1]) for lane in self.lanes],
             "looked": self._readings,
             "readings": [[record.readings for record in row] for row in self.history],
         }
         rows = [[[getattr(record, name) for name in _FIELDS] for record in row] for row in self.history]
-        history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.trials), len(_FIELDS))
+        history = torch.tensor(rows, dtype=torch.float64).view(-1, len(self.lanes), len(_FIELDS))
         tensors = {name: tensor.contiguous().cpu() for name, tensor in program.state().items()} | {"history": history}
         body = safetensors.torch.save(tensors, {"sweep": json.dumps(about)})
-        name = f"{self.trials[0].number}-{self.trials[-1].number}-{len(self.trials)}"
+        name = f"{self.lanes[0][-1].number}-{self.lanes[-1][-1].number}-{len(self.lanes)}"
         try:
             file = checkpoint.write(self.saver.folder, name, body)
         except OSError as error:
@@ -260,7 +309,7 @@ class Training:
 
     def _resume(self) -> bool:
         """Takes up the saver's checkpoint if it is whole and of these trials, this data, this torch and this kind of
-        machine.
+        machine, and stands past the end of none.
         """
         content = checkpoint.read(self.saver.resume) if self.saver and self.saver.resume else None
         if content is None or self.saver is None:
@@ -268,11 +317,12 @@ class Training:
         body, about = content
         if about["torch"] != torch.__version__ or about.get("kind", self.saver.kind) != self.saver.kind:
             return False
-        if about["data"] != self.saver.data or about["epoch"] > self.epochs + 1:
+        first = min(self._end(lane[0]) for lane in self.lanes)
+        if about["data"] != self.saver.data or (about["epoch"], about["step"]) > (first + 1, 0):
             return False
         places = {(setting, seed): lane for lane, (setting, seed) in enumerate(about["trials"])}
         try:
-            lanes = [places[checkpoint.trial_key(trial)] for trial in self.trials]
+            lanes = [places[trial_key(lane[-1])] for lane in self.lanes]
             tensors = safetensors.torch.load(body)
             history = tensors.pop("history")[:, lanes].tolist()
             readings = [[row[lane] for lane in lanes] for row in about["readings"]]
@@ -284,12 +334,12 @@ class Training:
         self.history = [
             [
                 EpochRecord(
-                    trial.number,
+                    lane[-1].number,
                     epoch,
                     **dict(zip(_FIELDS, values, strict=True)),
                     readings=tuple(Reading(*one) for one in read),
                 )
-                for trial, values, read in zip(self.trials, row, rows, strict=True)
+                for lane, values, read in zip(self.lanes, row, rows, strict=True)
             ]
             for epoch, (row, rows) in enumerate(zip(history, readings, strict=True), 1)
         ]
@@ -299,7 +349,7 @@ class Training:
 
     def _conclude(self) -> None:
         """The unit is done: its checkpoint has served, or is kept."""
-        if self.saver and self.saver.keep and self.trials:
+        if self.saver and self.saver.keep and self.lanes:
             self._save(0.0)
         elif self._file is not None:
             self._file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.checkpoint import Key
+from sweep.courses import Key
 from sweep.data import is_file
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import show_value

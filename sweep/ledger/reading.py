@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweep.checkpoint import Key
+from sweep.courses import Key
 from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored

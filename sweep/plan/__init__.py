@@ -5,6 +5,7 @@ sizes     a setting's network in numbers, before it is built; whether it fits th
 networks  a user's networks in numbers, asked of a process that has torch
 times     what training takes, by the speeds that were measured or in multiply-adds
 units     trials into cohorts, cohorts into units
+sharing   what is trained as the beginning of something longer
 shards    a grid's trials divided among machines
 forecast  what a grid or a search would run and cost
 """

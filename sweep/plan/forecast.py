@@ -14,7 +14,8 @@ from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.hyperparameters import TABLE, Hyperparameter, OwnSetting, Setting, Value, canonical
 from sweep.plan.networks import learn, size_of, way_text
-from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, parameter_count, rows_of
+from sweep.plan.sharing import count_beginnings
+from sweep.plan.sizes import DECIDES_FIT, LAYERS, check_fit, check_starts, epochs_of, parameter_count, rows_of
 from sweep.plan.times import MULTIPLY_ADDS, makespan, relative_cost, trial_seconds
 from sweep.plan.units import GPU_LANES, least_programs, most_lanes, piece_sizes
 from sweep.recipe import Recipe
@@ -46,7 +47,7 @@ class CohortPlan:
     parameters: int
     """Of one network."""
     lanes: int
-    """Of its largest program."""
+    """Of its largest program; 0 where all its trials are trained as the beginnings of longer ones."""
     seconds: float | None
     """Of one worker; None where nothing was measured."""
 
@@ -76,6 +77,8 @@ class Plan:
     """Splits of the data that its seeds train on."""
     ways: tuple[str, ...] = ()
     """How the networks of a user's own class train, in words."""
+    epochs: tuple[int, int] = (0, 0)
+    """Of all trials: those that are trained, and those that would be if none were the beginning of a longer one."""
 
 
 def plan_grid(
@@ -106,20 +109,27 @@ def plan_grid(
     cohorts = []
     durations: list[float] = []
     memory = 0
-    rate = _rate(list(itertools.islice(census.cohorts(), LISTED)), data, jobs, speeds, kind, recipe.watch)
+    some = list(itertools.islice(census.cohorts(), LISTED))
+    rate = _rate(some, data, jobs, speeds, kind, recipe.watch)
     splits = max(1, len(recipe.splits))
-    share = least_programs(census.cohort_count * splits, jobs)
-    for program, settings in itertools.islice(census.cohorts(), LISTED):
-        trials = settings * len(grid.seeds)
-        pieces = splits * piece_sizes(program, data, trials // splits, jobs, lanes, speeds, kind, share)
+    beginnings = None if recipe.search else count_beginnings(grid)  # what a search asks is not known before
+    listed = [(program, settings, beginnings(program, settings) if beginnings else 0) for program, settings in some]
+    idle = sum(settings == shared for _, settings, shared in listed)
+    share = least_programs((census.cohort_count - idle) * splits, jobs)
+    trained = asked = 0
+    for program, settings, shared in listed:
+        trials, lone = settings * len(grid.seeds), (settings - shared) * len(grid.seeds)
+        pieces = piece_sizes(program, data, lone // splits, jobs, lanes, speeds, kind, share) * splits if lone else []
         key = cost_key(program, data, jobs, kind)
-        cost = speeds.at(key, pieces[0])
+        cost = speeds.at(key, pieces[0] if pieces else 1)
+        trained, asked = trained + lone * epochs_of(program, data), asked + trials * epochs_of(program, data)
         one = _watched_seconds(program, data, cost, recipe.watch, speeds, key)
         one = one or (rate and rate * relative_cost(program, data))
         memory = max(memory, cost.memory if cost else 0)
         durations += [(one or 0.0) * piece for piece in pieces]
-        seconds = one and one * trials
-        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), pieces[0], seconds))
+        seconds = one and one * lone
+        widest = pieces[0] if pieces else 0
+        cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), widest, seconds))
     trials = census.settings * len(grid.seeds)
     start = speeds.start.get(data.name) if rate else None
     scale = trials / sum(cohort.trials for cohort in cohorts)
@@ -139,6 +149,7 @@ def plan_grid(
         memory=start[1] + busy * memory if start else None,
         splits=splits,
         ways=ways,
+        epochs=(round(scale * trained), round(scale * asked)),
     )
 
 
@@ -334,6 +345,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "data": vars(plan.data) | {"shape": list(plan.data.shape)},
         "swept": list(plan.swept),
         **({"ways": [*plan.ways]} if plan.ways else {}),
+        **({"epochs": plan.epochs[0], "epochs_alone": plan.epochs[1]} if plan.epochs[0] < plan.epochs[1] else {}),
         **{
             name: getattr(plan, name)
             for name in (

@@ -10,11 +10,12 @@ import heapq
 import itertools
 from collections.abc import Sequence
 
+from sweep.courses import share_courses
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.plan.times import relative_cost
 from sweep.recipe import Recipe
-from sweep.space import program_key
+from sweep.space import Trial, program_key
 from sweep.wording import count
 
 UNEVEN = 1.05
@@ -61,15 +62,23 @@ def _cohorts(recipe: Recipe, data: DataInfo) -> list[Piece]:
     if recipe.trainer:
         return [(1.0, [place]) for place in range(grid.combinations * len(grid.seeds))]
     costs: dict[str, float] = {}
-    cohorts: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    for number, setting in enumerate(grid.settings()):
-        key = program_key(setting)
+    cohorts: dict[tuple[str, int], list[tuple[Trial, ...]]] = {}
+    last, key = None, ""
+    for lane in share_courses(grid.trials()):
+        if lane[-1].setting is not last:  # seeds of one setting come one after another
+            last, key = lane[-1].setting, program_key(lane[-1].setting)
         if key not in costs:
-            costs[key] = relative_cost(setting, data)
-        for place, seed in enumerate(grid.seeds, number * len(grid.seeds)):
-            cohorts.setdefault((key, recipe.split_of(seed)), []).append((seed, place))
-    # Trials of one seed stand together, as in units: they share minibatches.
-    return [(costs[key], [place for _, place in sorted(members)]) for (key, _), members in cohorts.items()]
+            costs[key] = relative_cost(last, data)
+        cohorts.setdefault((key, recipe.split_of(lane[-1].seed)), []).append(lane)
+    return [_piece(costs[key], lanes) for (key, _), lanes in cohorts.items()]
+
+
+def _piece(cost: float, lanes: list[tuple[Trial, ...]]) -> Piece:
+    """A cohort. Trials of one seed stand together, as in units: they share minibatches; so do those of one course,
+    which train as one."""
+    lanes.sort(key=lambda lane: (lane[0].seed, lane[0].number))
+    places = [trial.number for lane in lanes for trial in lane]
+    return cost * len(lanes) / len(places), places
 
 
 def _cut(cohort: Piece, most: float) -> list[Piece]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.checkpoint import Saved, trial_key
+from sweep.checkpoint import Saved
+from sweep.courses import Key, share_courses, trial_key
 from sweep.data import DataInfo
 from sweep.hyperparameters import Setting, program_of
 from sweep.plan.sizes import activation_count, epochs_of, parameter_count, rows_of, trains_together
@@ -40,7 +41,8 @@ PATHS = 4096
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker trains at a time: trials of one cohort, as lanes of one program."""
+    """What one worker trains at a time: trials of one cohort, as lanes of one program; those that share a course, one
+    after another, in one lane."""
 
     trials: tuple[Trial, ...]
     split: int = 0
@@ -50,15 +52,18 @@ class Unit:
     checkpoint: Path | None = None
     """Where some of it has been trained already."""
     epochs: int = 0
-    """Of each of its trials; for telling how far it is."""
+    """Of its longest trials; for telling how far it is."""
     until: int | None = None
     """The epoch after which it stops, to be gone on with, if not the last."""
 
     def halves(self) -> list[Unit]:
-        """The same trials in two programs, one attempt later; one trial stays as it is."""
-        middle = (len(self.trials) + 1) // 2
-        parts = self.trials[:middle], self.trials[middle:]
-        return [replace(self, trials=part, attempt=self.attempt + 1) for part in parts if part]
+        """The same trials in two programs, one attempt later: half of the lanes in each, or of one lane half of those
+        that share it; one trial stays as it is."""
+        lanes = share_courses(self.trials)
+        pieces = lanes if len(lanes) > 1 else [(trial,) for trial in self.trials]
+        middle = (len(pieces) + 1) // 2
+        parts = pieces[:middle], pieces[middle:]
+        return [replace(self, trials=_together(part), attempt=self.attempt + 1) for part in parts if part]
 
 
 def units(
@@ -76,35 +81,57 @@ def units(
     split_of: gives the split of a seed: a program trains on one; whole: few trials of each cohort are to be trained, so
     that halves of them would take nearly as long as the whole: none is cut while there is one for each worker.
 
-    Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together.
-    A user's own function or command trains one trial at a time, in their order.
+    Lanes of one seed stand together, since they share minibatches. Trials of a `saved` checkpoint stay together. Trials
+    that share a course are of the cohort of the longest. A user's own function or command trains one trial at a time,
+    in their order.
     """
     if data.name == TRAINER_DATA:
         return [Unit((trial,), epochs=epochs_of(trial.setting, data)) for trial in trials]
     speeds = speeds or Speeds()
-    places = {key: one.path for one in reversed(saved) for key in one.keys}
-    cohorts: dict[tuple[str, int, Path | None], list[Trial]] = {}
-    last, key = None, ""
-    for trial in trials:
-        place = places.get(trial_key(trial)) if places else None
-        if trial.setting is not last:  # seeds of one setting come one after another
-            last, key = trial.setting, program_key(trial.setting)
-        cohorts.setdefault((key, split_of(trial.seed), place), []).append(trial)
+    cohorts: dict[tuple[str, int, Path | None], list[tuple[Trial, ...]]] = {}
+    for place, members in _by_place(trials, data, saved).items():
+        last, key = None, ""
+        for lane in share_courses(members):
+            if lane[-1].setting is not last:  # seeds of one setting come one after another
+                last, key = lane[-1].setting, program_key(lane[-1].setting)
+            cohorts.setdefault((key, split_of(lane[-1].seed), place), []).append(lane)
     out: list[tuple[float, Unit]] = []
     share = 1 if whole and len(cohorts) >= jobs else least_programs(len(cohorts), jobs)
-    for (_, split, place), members in cohorts.items():
-        program = program_of(members[0].setting)
+    for (_, split, place), courses in cohorts.items():
+        program = program_of(courses[0][-1].setting)
         if program["model"] != "function":  # a path has no minibatch to share; its row lies by its number
-            members.sort(key=lambda trial: (trial.seed, trial.number))
+            courses.sort(key=lambda lane: (lane[0].seed, lane[0].number))
         epochs = epochs_of(program, data)
-        sizes = piece_sizes(program, data, len(members), jobs, lanes, speeds, kind, share)
+        sizes = piece_sizes(program, data, len(courses), jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])
         one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
         ends = list(itertools.accumulate(sizes))
         for end, size in zip(ends, sizes, strict=True):
-            out.append((one * size, Unit(tuple(members[end - size : end]), split, checkpoint=place, epochs=epochs)))
+            unit = Unit(_together(courses[end - size : end]), split, checkpoint=place, epochs=epochs)
+            out.append((one * size, unit))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
+
+
+def _together(lanes: Iterable[tuple[Trial, ...]]) -> tuple[Trial, ...]:
+    return tuple(itertools.chain.from_iterable(lanes))
+
+
+def _by_place(trials: Iterable[Trial], data: DataInfo, saved: Sequence[Saved]) -> dict[Path | None, list[Trial]]:
+    """The trials by the checkpoint from which they go on: the most advanced that does not stand past their end."""
+    if not saved:
+        return {None: list(trials)}
+    places: dict[Key, list[Saved]] = {}
+    for file in saved:
+        for key in file.keys:
+            places.setdefault(key, []).append(file)
+    out: dict[Path | None, list[Trial]] = {}
+    for trial in trials:
+        files = places.get(trial_key(trial), ())
+        end = epochs_of(trial.setting, data) if files else 0
+        place = next((file.path for file in files if file.position <= (end + 1, 0)), None)
+        out.setdefault(place, []).append(trial)
+    return out
 
 
 def piece_sizes(

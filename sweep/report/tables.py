@@ -202,6 +202,9 @@ def _class_counts(data: DataInfo) -> str:
     return f"from {few[1]:,} ({few[0]}) to {most[1]:,} ({most[0]})"
 
 
+_SHARED = "settings that differ in epochs alone train once, up to where each ends (below: –)"
+
+
 def plan_table(plan: Plan, name: str) -> RenderableType:
     """What would run: counts, then one line per cohort."""
     data = plan.data
@@ -227,6 +230,9 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         lines.append(Text(fold_text(plan)))
     table = Columns()
     lines += [Text(way) for way in plan.ways]
+    trained, asked = plan.epochs
+    if trained < asked:
+        lines.append(Text(f"{_SHARED}: {trained:,} epochs and not {asked:,}"))
     varying = [name for name in plan.swept if any(decides_program(name, one.program) for one in plan.cohorts)]
     for column in (
         "cohort",
@@ -240,9 +246,10 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         table.add_column(column, justify="right")
     for number, cohort in enumerate(plan.cohorts[:40]):
         cells = [str(number), *(show_value(cohort.program.get(key)) for key in varying)]
-        cells += [f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters, cohort.lanes)]
+        cells += [f"{value:,}" for value in (cohort.settings, cohort.trials, cohort.parameters)]
+        cells.append(f"{cohort.lanes:,}" if cohort.lanes else "–")
         if plan.seconds is not None:
-            cells.append(show_seconds((cohort.seconds or 0.0) / plan.jobs))
+            cells.append(show_seconds((cohort.seconds or 0.0) / plan.jobs) if cohort.lanes else "–")
         table.add_row(*cells)
     more = [Text(f"… and {plan.cohort_count - 40:,} more cohorts", "dim")] if plan.cohort_count > 40 else []
     return Group(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep import checkpoint
+from sweep.courses import trial_key
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, Study
 from sweep.machine import alike, kind_text
@@ -236,7 +237,7 @@ class Loop:
 
     def _latest(self, unit: Unit) -> Path | None:
         """The most advanced checkpoint that has all trials of a unit; its dead worker may have left one."""
-        keys = {checkpoint.trial_key(trial) for trial in unit.trials}
+        keys = {trial_key(trial) for trial in unit.trials}
         return next((saved.path for saved in checkpoint.scan(self.folder) if keys <= set(saved.keys)), None)
 
     def _abandon(self) -> None:

@@ -15,6 +15,7 @@ from types import FrameType
 
 from sweep import checkpoint
 from sweep.checkpoint import Saved
+from sweep.courses import Key, course
 from sweep.data import DataInfo
 from sweep.errors import UsageError
 from sweep.ledger import FINISHED, Ledger, Study
@@ -139,7 +140,7 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
 
 
 def _take_stock(
-    ledger: Ledger, study: Study, known: dict[checkpoint.Key, tuple[int, str]], saved: list[Saved], retry_failed: bool
+    ledger: Ledger, study: Study, known: dict[Key, tuple[int, str]], saved: list[Saved], retry_failed: bool
 ) -> Start:
     """What there is of a study; trials that were running when their process ended wait again."""
     states = collections.Counter(state for _, state in known.values())
@@ -150,12 +151,12 @@ def _take_stock(
     begun = ledger.begun(study)
     courses = {key for file in saved for key in file.keys}
     waiting = (key for key, (_, state) in known.items() if courses and state in ("running", "waiting"))
-    resumable = sum(checkpoint.course(json.loads(setting), seed) in courses for setting, seed in waiting)
+    resumable = sum(course(json.loads(setting), seed) in courses for setting, seed in waiting)
     return Start(done, begun, resumable, study.trials - done - begun, ledger.rows(study) - len(known), study.trials)
 
 
 def _left(
-    grid: Grid, known: dict[checkpoint.Key, tuple[int, str]], retry_failed: bool, share: Container[int] | None = None
+    grid: Grid, known: dict[Key, tuple[int, str]], retry_failed: bool, share: Container[int] | None = None
 ) -> Iterator[Trial]:
     """The trials of a grid that are to be trained, in its order; of a share, those at its places. One without a
     row gets its place in the grid as its number or, in a study that has grown, where that is taken, the next that is

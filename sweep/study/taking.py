@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweep import checkpoint
+from sweep.courses import trial_key
 from sweep.data import Part, Source, is_file, load, statistics
 from sweep.errors import SweepError, UsageError
 from sweep.hyperparameters import Setting, stored
@@ -104,7 +105,7 @@ def _kept(ledger: Ledger, study: Study, trial: Trial, epochs: int) -> Saver | No
     """Where the trial's last state was kept, if it was."""
     from sweep.engine import Saver
 
-    folder, key = checkpoints(ledger, study), checkpoint.trial_key(trial)
+    folder, key = checkpoints(ledger, study), trial_key(trial)
     for saved in checkpoint.scan(folder):
         content = checkpoint.read(saved.path)
         if key in saved.keys and saved.position == (epochs + 1, 0) and content is not None:
