@@ -1,4 +1,6 @@
-"""An actor on a node of a Ray cluster: a local pool of one worker, as on the study's machine. Needs workers."""
+"""An actor on a node of a Ray cluster: a local pool of one worker, as on the study's machine. Needs ray,
+workers.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,17 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
+import ray
+
 from sweep.data import Source
 from sweep.errors import DataError
 from sweep.messages import Message, Refused, Trained
 from sweep.plan import Unit
 from sweep.speed import Measurement
 from sweep.workers import DataRequest, Pool
+
+LISTEN = "listen"
+"""The thread that waits for messages, while another takes what is given, in order."""
 
 WAIT = 10.0
 """Seconds that a question for messages waits for the first."""
@@ -29,6 +36,7 @@ class Actor:
         self.number = number
         self.pool = Pool([device], replace(request, source=source))
 
+    @ray.method(concurrency_group=LISTEN)  # type: ignore[untyped-decorator]
     def messages(self) -> list[Message | Refused]:
         """What the worker said since it was last asked."""
         try:

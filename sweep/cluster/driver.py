@@ -23,7 +23,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from sweep import checkpoint
-from sweep.cluster.actor import Actor
+from sweep.cluster.actor import LISTEN, Actor
 from sweep.cluster.nodes import Node, ask_versions, list_nodes, pinned, version_trouble
 from sweep.cores import cores
 from sweep.data import Source, load
@@ -43,10 +43,6 @@ PROBING = 60.0
 
 PATIENCE = 15.0
 """Seconds without any worker after which the study is told what it waits for."""
-
-LISTEN = "listen"
-"""The actors' thread that waits for messages while another takes what is given."""
-
 
 def drive() -> None:
     """The process: connects, has actors train, until the study's process closes the connection."""
@@ -220,8 +216,7 @@ class _Crew:
         self._ask(number)
 
     def _ask(self, number: int) -> None:
-        ask = self.workers[number].actor.messages.options(concurrency_group=LISTEN)
-        self.asked[ask.remote()] = number
+        self.asked[self.workers[number].actor.messages.remote()] = number
 
     def _hear(self, ref: Any) -> None:
         if ref in self.probes:
