@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -31,8 +32,12 @@ GATHER = 0.05
 class Actor:
     """One worker, by its number in the study. Its process is a child of the actor's."""
 
-    def __init__(self, number: int, device: str, request: DataRequest, source: Source | None) -> None:
+    def __init__(
+        self, number: int, device: str, request: DataRequest, source: Source | None, told: Mapping[str, str]
+    ) -> None:
+        """told: what the study's environment tells sweep."""
         _undo_niceness()
+        os.environ.update(told)
         self.number = number
         self.pool = Pool([device], replace(request, source=source))
 

@@ -44,6 +44,7 @@ PROBING = 60.0
 PATIENCE = 15.0
 """Seconds without any worker after which the study is told what it waits for."""
 
+
 def drive() -> None:
     """The process: connects, has actors train, until the study's process closes the connection."""
     quiet()
@@ -150,7 +151,6 @@ class _Crew:
         self.study, self.offer, self.most = study, offer, most
         self.request = replace(request, data_dir=None, send=True)
         self.source = ray.put(_load(request))
-        self.first = {node.id for node in nodes}
         self.nodes = {node.id: node for node in nodes}  # those that may train
         self.refused: set[str] = set()
         self.probes: dict[Any, Node] = {}
@@ -212,7 +212,8 @@ class _Crew:
         number, self.next = self.next, self.next + 1
         kind = ray.remote(concurrency_groups={LISTEN: 1})(Actor)
         how = kind.options(scheduling_strategy=pinned(node), max_restarts=0, **self.offer.claim(node))
-        self.workers[number] = _Worker(how.remote(number, self.offer.device, self.request, self.source), node)
+        told = {name: value for name, value in os.environ.items() if name.startswith("SWEEP_")}
+        self.workers[number] = _Worker(how.remote(number, self.offer.device, self.request, self.source, told), node)
         self._ask(number)
 
     def _ask(self, number: int) -> None:
@@ -243,7 +244,7 @@ class _Crew:
         except RayError:
             return  # gone again; if it is not, it is asked again
         if trouble:
-            self._drop(node, trouble)
+            self._drop(node, f"{trouble}; it is left out")
         else:
             self.nodes[node.id] = node
             self._staff()
@@ -271,10 +272,10 @@ class _Crew:
             self.study.send(replace(message, facts={**message.facts, "node": node.name}))
 
     def _refuse(self, node: Node, reason: str) -> None:
-        """A node cannot train: one that was there at first ends the study, a later one is left out."""
-        if node.id in self.first:
+        """A node cannot train: where none has begun yet, that ends the study, or else the node is left out."""
+        if not self.fingerprint:
             self.study.send(Refused(f"node {node.name}: {reason}"))
-        self._drop(node, f"node {node.name}: {reason}")
+        self._drop(node, f"node {node.name} is left out: {reason}")
 
     def _lose(self, number: int, error: RayError) -> None:
         """A worker's actor is gone, alone or with its node."""
