@@ -11,6 +11,7 @@ plan             trials to cohorts to units of work
 trainers         a user's own function or command, trained with
 engine           trains a cohort as lanes of one program
 host, workers    one process that holds torch and the data; its workers
+cluster          workers in a Ray cluster
 ledger           the SQLite file, the only truth about what was trained
 search           settings asked of Optuna's samplers
 study            the loop: ask, plan, train, record, tell

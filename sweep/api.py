@@ -393,8 +393,10 @@ def open_confirmation(
     per: str | None = None,
     seed: str | None = None,
     asked: tuple[str | None, str | None, str] = (None, None, ""),
+    here: bool = True,
 ) -> Iterator[Record]:
-    """The confirmation of a study, locked and ready to be trained. asked: metric, direction and condition that select.
+    """The confirmation of a study, locked and ready to be trained. asked: metric, direction and condition that select;
+    here: whether on this machine.
 
     Raises UsageError for a study that was imported, or has nothing to confirm.
     """
@@ -406,7 +408,7 @@ def open_confirmation(
         recipe = confirmation_recipe(ledger, study, name, top, per, seeds, seed, *asked)
         plan = plan_grid(recipe, describe(recipe.data))
         there = ledger.find(name)
-        if there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials:
+        if here and (there is None or sum(ledger.counts(there)[state] for state in FINISHED) < plan.trials):
             ahead()
         with open_study(ledger, name, recipe, plan, watcher) as again:
             if study.recipe.trainer and study.data and again.data is None:

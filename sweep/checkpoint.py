@@ -37,7 +37,7 @@ class Saved:
 def write(folder: Path, name: str, body: bytes) -> Path:
     """Writes a checkpoint whole or not at all; returns its path. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.{_digest(body)}{_SUFFIX}"
+    path = folder / file_name(name, body)
     part = path.with_suffix(".part")
     try:
         part.write_bytes(body)
@@ -48,11 +48,17 @@ def write(folder: Path, name: str, body: bytes) -> Path:
     return path
 
 
-def read(path: Path) -> tuple[bytes, Mapping[str, Any]] | None:
-    """The body of a checkpoint and what it says of itself; None if it is not whole or not one of this format."""
+def file_name(name: str, body: bytes) -> str:
+    """The name of a checkpoint's file: what it is called, and its checksum."""
+    return f"{name}.{_digest(body)}{_SUFFIX}"
+
+
+def read(place: Path | bytes) -> tuple[bytes, Mapping[str, Any]] | None:
+    """The body of a checkpoint, a file or what one held, and what it says of itself; None if it is not whole or not one
+    of this format."""
     try:
-        body = path.read_bytes()
-        if path.name.removesuffix(_SUFFIX).rpartition(".")[2] != _digest(body):
+        body = place.read_bytes() if isinstance(place, Path) else place
+        if isinstance(place, Path) and place.name.removesuffix(_SUFFIX).rpartition(".")[2] != _digest(body):
             return None
         (length,) = struct.unpack("<Q", body[:8])
         about = json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["sweep"])

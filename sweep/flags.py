@@ -96,6 +96,17 @@ Device = Annotated[
         "on a GPU it agrees to rounding.",
     ),
 ]
+On = Annotated[
+    str | None,
+    running_option(
+        "--on",
+        metavar="CLUSTER",
+        help="Train on a Ray cluster, one worker for each core or GPU that it offers: ray (the one that runs here, "
+        "or one of this machine alone), HOST:PORT (from one of its nodes) or ray://HOST:PORT (from anywhere). "
+        "Changes no number.",
+        show_default=False,
+    ),
+]
 TimeLimit = Annotated[
     str | None,
     running_option(
@@ -232,6 +243,7 @@ class Running:
     keep_checkpoints: Keep = False
     timeout: Timeout = None
     changed_code: ChangedCode = False
+    on: On = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
 _DEAF = (
@@ -34,19 +35,26 @@ def start() -> tuple[subprocess.Popen[bytes], Connection]:
     """A host, one that was started ahead if there is, and the connection to it."""
     if _waiting:
         return _waiting.pop()
-    ours, theirs = socket.socketpair()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     # glibc: keep freed memory instead of giving it back to the system and faulting it in again at every step
     memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
     cuda = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # the host must not start CUDA: its forks could not use it then
-    host = subprocess.Popen(
-        [sys.executable, "-c", f"{_DEAF}; from sweep.workers import host; host()", str(theirs.fileno())],
+    return launch(f"{_DEAF}; from sweep.workers import host; host()", threads | memory | cuda)
+
+
+def launch(code: str, env: Mapping[str, str], apart: bool = False) -> tuple[subprocess.Popen[bytes], Connection]:
+    """A process of Python code, and the connection to it, whose descriptor is its argument. apart: no signals of a
+    terminal reach it, nor what it starts."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, **threads, **memory, **cuda},
+        env={**os.environ, **env},
+        start_new_session=apart,
     )
     theirs.close()
-    return host, Connection(ours.detach())
+    return process, Connection(ours.detach())
 
 
 def _end() -> None:

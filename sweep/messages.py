@@ -20,6 +20,8 @@ class Loaded:
     memory: int
     facts: Mapping[str, Any]
     classes: Classes | None
+    worker: int | None = None
+    """The worker that the machine is of; None where all are on it."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class Refused:
     """The host cannot start."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What a cluster has for workers: the device of each."""
+
+    devices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,17 @@ class Trouble:
 
     worker: int
     text: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One of a worker that does not see the study's disk. before: the file that goes."""
+
+    worker: int
+    name: str
+    """See checkpoint.write; empty where there is none to keep, since the training is done."""
+    body: bytes
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,8 +146,15 @@ class Died:
         return f"worker {self.how}"
 
 
+@dataclass(frozen=True)
+class Left:
+    """A worker is gone with its node, which is no fault of what it trained; none is there in its place."""
+
+    worker: int
+
+
 Broken = Failed | OutOfMemory | Died
 """Ends of a unit that was not trained to its end."""
 
-Message = Loaded | Ready | Trained | Measured | Printed | TrialFailed | Trouble | Done | Stopped | Broken
+Message = Loaded | Ready | Trained | Measured | Printed | TrialFailed | Trouble | Done | Stopped | Left | Broken
 """What reaches the study; `Refused` is raised instead."""

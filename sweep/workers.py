@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from sweep.cores import cores
 from sweep.data import Array, load
@@ -32,6 +33,7 @@ from sweep.formulas import fingerprint
 from sweep.host import start
 from sweep.machine import facts, kind_text
 from sweep.messages import (
+    Checkpoint,
     Died,
     Done,
     Failed,
@@ -86,6 +88,10 @@ class DataRequest:
     """What it reports."""
     timeout: float | None = None
     """Seconds that a trial of it may take."""
+    source: Source | None = None
+    """The data themselves, where another machine has loaded them."""
+    send: bool = False
+    """Whether workers send checkpoints, since their folder is another machine's."""
 
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -122,10 +128,18 @@ def _gpus() -> int:
 class Pool:
     """The study's handle on its workers. Use as a context manager; leaving it ends every process."""
 
+    place = ""
+    """Where they are, in the names of what is remembered of their speed; empty for this machine."""
+    patience = 5.0
+    """Seconds that all of it may take to end."""
+
     def __init__(self, devices: Sequence[str], data: DataRequest) -> None:
         """devices: one for each worker."""
-        self._host, self._connection = start()
-        self._connection.send((tuple(devices), data))
+        self._open(*start(), (tuple(devices), data))
+
+    def _open(self, host: subprocess.Popen[bytes], connection: Connection, asked: tuple[object, DataRequest]) -> None:
+        self._host, self._connection = host, connection
+        self._send(asked)
         self._begin = time.monotonic()
 
     def age(self) -> float:
@@ -154,27 +168,29 @@ class Pool:
         except (EOFError, OSError):
             if out:
                 return out
-            raise SweepError(
-                f"the workers' host process ended ({_ending(self._host.wait())}); everything finished is recorded"
-            ) from None
+            raise SweepError(f"{self._explain_end(self._host.wait())}; everything finished is recorded") from None
         return out
+
+    def _explain_end(self, code: int) -> str:
+        """What it means that the host process has ended."""
+        return f"the workers' host process ended ({_ending(code)})"
 
     def close(self) -> None:
         """Ends every process: the host, once it sees its connection closed, kills its workers."""
         self._connection.close()
         try:
-            self._host.wait(timeout=5)
+            self._host.wait(timeout=self.patience)
         except subprocess.TimeoutExpired:
             self._host.kill()
             self._host.wait()
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, what: tuple[int, Unit | Measurement | str]) -> None:
+    def _send(self, what: tuple[object, Unit | Measurement | str | DataRequest]) -> None:
         with suppress(OSError):  # if the host is gone, `messages` says so
             self._connection.send(what)
 
@@ -268,7 +284,7 @@ class _Stock:
             if request.network:
                 note_network(request.network)
                 code = request.network.fingerprint()
-            loaded = load(request.name, request.data_dir, request.split_seed)
+            loaded = request.source or load(request.name, request.data_dir, request.split_seed)
             self.source = replace(loaded, shifts=request.watch.shifts)
             first = request.splits[0]
             source = self.source
@@ -303,6 +319,7 @@ class _Stock:
         self.classes = None if request.functions or request.trainer else self.source.classes()
         self.facts = facts(asked, self.devices[0])
         self.precision, self.checkpoints, self.keep = request.precision, request.checkpoints, request.keep
+        self.send = request.send
         self.watch = request.watch
         if any(device.startswith("cuda") for device in self.devices) and not torch.cuda.is_available():
             raise SweepError("torch finds no GPU that it can use here; --device cpu trains on the CPU")
@@ -436,7 +453,8 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped 
     kind = kind_text(stock.facts)
     saver = None
     if stock.checkpoints:
-        saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind)
+        send = partial(_send_checkpoint, worker, pipe) if stock.send else None
+        saver = Saver(stock.checkpoints, stock.fingerprint, unit.checkpoint, stock.keep, kind, send)
     split = stock.split(unit.trials[0].setting, unit.split)
     training = Training(unit.trials, split, saver, asked, stock.device, stock.precision, unit.until, stock.watch)
     for records in training:
@@ -445,6 +463,10 @@ def _train(worker: int, pipe: Connection, unit: Unit, stock: _Stock) -> Stopped 
             pipe.send(Trouble(worker, training.trouble))
             training.trouble = ""
     return Stopped(worker) if training.stopped else Done(worker)
+
+
+def _send_checkpoint(worker: int, pipe: Connection, name: str, body: bytes, before: str) -> None:
+    pipe.send(Checkpoint(worker, name, body, before))
 
 
 def _ending(code: int) -> str:

@@ -22,7 +22,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 MAY_DIFFER = {"COLUMNS", "SWEEP_RESULTS", "TERM", "NO_COLOR"}
 """Environment variables that `sweep` reads while it runs; any other may matter at import, which a fork has behind
@@ -199,10 +199,15 @@ class _Host:
             os.kill(self.pid, signal.SIGKILL)
 
 
+def _start(args: list[str], start_new_session: bool, **more: Any) -> _Host | subprocess.Popen[bytes]:
+    """A host as a fork; what is started apart, Ray's driver, as the process that it is."""
+    return subprocess.Popen(args, start_new_session=True, **more) if start_new_session else _Host(args, **more)
+
+
 class _HostsAsForks:
     """Stands where `sweep.host` has the module `subprocess`."""
 
-    Popen = _Host
+    Popen = staticmethod(_start)
     DEVNULL = subprocess.DEVNULL
     TimeoutExpired = subprocess.TimeoutExpired
 

@@ -29,6 +29,7 @@ ORDER = [
     {"sweep.functions", "sweep.trainers"},
     {"sweep.models"},
     {"sweep.workers"},
+    {"sweep.cluster"},
     {"sweep.ledger"},
     {"sweep.search"},
     {"sweep.study"},
@@ -44,6 +45,7 @@ ORDER = [
 ROOMS = {
     # models: a network that was trained, as a file; only `sweep model`, `predict` and `ensemble` load it
     "torch": {"sweep.data", "sweep.nets", "sweep.engine", "sweep.functions", "sweep.workers", "sweep.models"},
+    "ray": {"sweep.cluster"},  # in processes of its own
     "onnx": {"sweep.models"},
     "onnxscript": {"sweep.models"},
     "onnxruntime": {"sweep.models"},

@@ -83,20 +83,32 @@ def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
     return study_table(ledger, study, asked.metric, asked.direction, asked.where)
 
 
+def start_ahead(on: str | None) -> None:
+    """Has the workers' host import torch while a command gets ready to train, unless it trains on a cluster."""
+    from sweep.host import ahead
+
+    if on is None:
+        ahead()
+
+
 def run_options(running: Running) -> Options:
     """The flags that say how to run a study. Raises UsageError."""
+    from sweep.cluster import Cluster
     from sweep.study import Options, check_timeout, parse_duration
     from sweep.workers import choose_devices
 
+    timeout = check_timeout(running.timeout)
     seconds = parse_duration(running.time_limit) if running.time_limit is not None else None
+    cluster = Cluster(running.on, running.device, running.jobs) if running.on is not None else None
     return Options(
-        choose_devices(running.device, running.jobs),
+        cluster.devices if cluster else choose_devices(running.device, running.jobs),
         running.lanes,
         seconds=seconds,
         max_trials=running.max_trials,
         keep=running.keep_checkpoints,
-        timeout=check_timeout(running.timeout),
+        timeout=timeout,
         changed_code=running.changed_code,
+        cluster=cluster,
     )
 
 

@@ -143,7 +143,7 @@ def _train_confirmation(
     seen = watcher(console(stderr=True))
     ranked = asked.metric, asked.direction, asked.where
     how = choice.seeds, choice.top, choice.per, choice.seed, ranked
-    with open_confirmation(ledger, study, name, seen, *how) as again:
+    with open_confirmation(ledger, study, name, seen, *how, here=running.on is None) as again:
         summary = train_rest(ledger, again, seen, options)
     confirmation = read_confirmation(ledger, study, ledger.study(name), *ranked, margin)
     if summary.stopped == "interrupted":

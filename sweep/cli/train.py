@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from sweep.cli.base import app, console, load, run_options, say, show_run
+from sweep.cli.base import app, console, load, run_options, say, show_run, start_ahead
 from sweep.errors import DataError
 from sweep.flags import (
     DEFAULT_RESULTS,
@@ -23,6 +23,7 @@ from sweep.flags import (
     MinEpochs,
     Minimize,
     MovedData,
+    On,
     Pruner,
     RecipeFile,
     Reduction,
@@ -61,9 +62,7 @@ def grid(
 
     The flag that comes first varies slowest.
     """
-    from sweep.host import ahead
-
-    ahead()
+    start_ahead(running.on)
     import dataclasses
 
     from sweep.api import train
@@ -103,9 +102,7 @@ def search(
 
     VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
     """
-    from sweep.host import ahead
-
-    ahead()
+    start_ahead(running.on)
     from sweep.api import train
     from sweep.progress import watcher
 
@@ -208,22 +205,19 @@ def resume(
     keep_checkpoints: Keep = False,
     timeout: Timeout = None,
     changed_code: ChangedCode = False,
+    on: On = None,
 ) -> None:
     """Finish an interrupted study."""
+    start_ahead(on)
     import dataclasses
 
-    from sweep.host import ahead
-
-    ahead()
     from sweep.api import train_rest
     from sweep.ledger import Ledger
     from sweep.progress import watcher
     from sweep.study import follow_data
 
-    options = dataclasses.replace(
-        run_options(Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code)),
-        retry_failed=retry_failed,
-    )
+    running = Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code, on)
+    options = dataclasses.replace(run_options(running), retry_failed=retry_failed)
     with Ledger(results) as ledger:
         ledger.study(study)
         with ledger.lock(study):

@@ -42,12 +42,32 @@ class Saver:
     folder: Path
     data: str
     """The fingerprint of the data."""
-    resume: Path | None = None
-    """The file to go on from."""
+    resume: Path | bytes | None = None
+    """The file to go on from, or what it holds."""
     keep: bool = False
     """Whether to keep a last one when it is done, for training further some day."""
     kind: str = ""
     """Of machine, see machine.kind_text: no training goes on from another's, so that one trial is of one kind."""
+    send: Callable[[str, bytes, str], None] | None = None
+    """Where the folder is another machine's, what is told of its files: one's name and body, and which file goes."""
+
+    def write(self, name: str, body: bytes, before: Path | None) -> Path:
+        """Keeps a checkpoint, in the place of the one before. Raises OSError."""
+        if self.send:
+            file = self.folder / checkpoint.file_name(name, body)
+            self.send(name, body, before.name if before and before != file else "")
+            return file
+        file = checkpoint.write(self.folder, name, body)
+        if before is not None and before != file:
+            before.unlink(missing_ok=True)
+        return file
+
+    def remove(self, file: Path) -> None:
+        """Drops one that is needed no more."""
+        if self.send:
+            self.send("", b"", file.name)
+        else:
+            file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -297,13 +317,9 @@ class Training:
         body = safetensors.torch.save(tensors, {"sweep": json.dumps(about)})
         name = f"{self.lanes[0][-1].number}-{self.lanes[-1][-1].number}-{len(self.lanes)}"
         try:
-            file = checkpoint.write(self.saver.folder, name, body)
+            self._file = self.saver.write(name, body, self._file)
         except OSError as error:
             self.trouble = f"checkpoint not written: {error.strerror or error}"
-        else:
-            if self._file is not None and self._file != file:
-                self._file.unlink(missing_ok=True)
-            self._file = file
         self._saved = time.perf_counter()
         self._cost = self._saved - begin
 
@@ -351,8 +367,8 @@ class Training:
         """The unit is done: its checkpoint has served, or is kept."""
         if self.saver and self.saver.keep and self.lanes:
             self._save(0.0)
-        elif self._file is not None:
-            self._file.unlink(missing_ok=True)
+        elif self.saver and self._file is not None:
+            self.saver.remove(self._file)
 
 
 def train_alone(

@@ -49,8 +49,8 @@ class Unit:
     """Of the data."""
     attempt: int = 1
     """From 1."""
-    checkpoint: Path | None = None
-    """Where some of it has been trained already."""
+    checkpoint: Path | bytes | None = None
+    """Where some of it has been trained already; for a worker that does not see the file, what that holds."""
     epochs: int = 0
     """Of its longest trials; for telling how far it is."""
     until: int | None = None

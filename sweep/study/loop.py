@@ -19,6 +19,7 @@ from sweep.messages import (
     Died,
     Done,
     Failed,
+    Left,
     Loaded,
     Measured,
     Message,
@@ -65,7 +66,8 @@ class Loop:
         self.busy: dict[int, Unit] = {}
         self.finished: set[int] = set()
         self.deaths = 0
-        self.sitting: int | None = None
+        self.sat: list[tuple[Mapping[str, Any], int]] = []  # the machines of this run, and the sitting of each
+        self.sittings: dict[int | None, int] = {}  # of each worker; None: of all
         self.stopping = ""
         self.changed_code = False
         self.pace: float | None = None  # seconds that a trial took lately
@@ -134,7 +136,8 @@ class Loop:
 
     def _give(self, worker: int, unit: Unit) -> None:
         self.busy[worker], self.given[worker] = unit, time.monotonic()
-        self.ledger.begin(self.study, [trial.number for trial in unit.trials], self.sitting)
+        sitting = self.sittings.get(worker, self.sittings.get(None))
+        self.ledger.begin(self.study, [trial.number for trial in unit.trials], sitting)
         self.pool.give(worker, unit)
         self.watcher.training(worker, unit)
 
@@ -162,11 +165,18 @@ class Loop:
                 pass  # asked for before it was time to stop
             case Died(worker) if worker not in self.busy:
                 self._count_death(message)
+            case Left(worker) if worker not in self.busy:
+                self.ready[:] = [other for other in self.ready if other != worker]
             case _:
                 self._end(message)
 
     def _sit(self, message: Loaded) -> None:
-        """Begins a sitting: from now on trials are trained on these data, by this machine."""
+        """Begins a sitting: from now on trials are trained on these data, by this machine. Another one that is all the
+        same, a worker of the same node, sits with it."""
+        for facts, number in self.sat:
+            if facts == message.facts:
+                self.sittings[message.worker] = number
+                return
         before = self.study.data
         self.ledger.use_data(self.study, message.fingerprint, message.classes, self.changed_code)
         changed = self.changed_code and before not in (None, message.fingerprint)
@@ -174,14 +184,24 @@ class Loop:
             f"{self.study.name}: its code has changed; trials from now on are trained with the new one"
             if changed
             else "",
-            mixing_note(self.ledger, self.study, message.facts),
-            classes_note(self.study.recipe, message.classes),
+            self._node_note(message.facts) if self.sat else mixing_note(self.ledger, self.study, message.facts),
+            "" if self.sat else classes_note(self.study.recipe, message.classes),
         ]
         for note in filter(None, notes):
             self.watcher.note(note)
-        self.sitting = self.ledger.sit(self.study, message.facts)
+        self.sittings[message.worker] = self.ledger.sit(self.study, message.facts)
+        self.sat.append((message.facts, self.sittings[message.worker]))
 
-    def _end(self, message: Done | Stopped | Broken) -> None:
+    def _node_note(self, facts: Mapping[str, Any]) -> str:
+        """What to say of a further machine that joins a run; empty where it is of the kind of one before."""
+        if any(alike(before, facts) for before, _ in self.sat):
+            return ""
+        return (
+            f"{facts['host']} is a machine of another kind ({kind_text(facts)}) than {self.sat[0][0]['host']} "
+            f"({kind_text(self.sat[0][0])}): last digits, and what grows out of them, may differ between their trials"
+        )
+
+    def _end(self, message: Done | Stopped | Left | Broken) -> None:
         """A worker's unit ended, however; not if it was abandoned before."""
         unit = self.busy.pop(message.worker, None)
         if unit is None:
@@ -192,6 +212,9 @@ class Loop:
                 self.pace = max(1e-6, (time.monotonic() - self.given[message.worker]) / len(unit.trials))
             case Stopped():
                 self._put_back(unit)
+            case Left():
+                self._put_back(unit)
+                self._queue_again(unit)
             case Failed() | OutOfMemory() | Died():
                 self._again(unit, message)
 
@@ -216,6 +239,12 @@ class Loop:
 
     def _put_back(self, unit: Unit) -> None:
         self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting", "interrupted")
+
+    def _queue_again(self, unit: Unit) -> None:
+        """A unit, as far as it is not finished, is trained next, from its last checkpoint."""
+        left = replace(unit, trials=tuple(self._unfinished(unit)))
+        if left.trials:
+            self.queue.insert(0, replace(left, checkpoint=self._latest(left)))
 
     def _again(self, unit: Unit, end: Broken) -> None:
         """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""

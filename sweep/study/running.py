@@ -15,6 +15,7 @@ from types import FrameType
 
 from sweep import checkpoint
 from sweep.checkpoint import Saved
+from sweep.cluster import Cluster, RayPool
 from sweep.courses import Key, course
 from sweep.data import DataInfo
 from sweep.errors import UsageError
@@ -53,6 +54,8 @@ class Options:
     """Seconds that a trial of a user's own code may take."""
     changed_code: bool = False
     """Whether to go on with a user's own code that has changed since the study began."""
+    cluster: Cluster | None = None
+    """Where workers are, if not on this machine."""
 
 
 def parse_duration(text: str) -> float:
@@ -102,9 +105,10 @@ def run(ledger: Ledger, study: Study, data: DataInfo, watcher: Watcher, options:
             devices = options.devices[:room]
             if note := precision_note(study.recipe.precision, devices[0]):
                 watcher.note(note)
-            jobs, kind = len(devices), speed_kind(devices, study.recipe)
-            speeds = recall()
-            with Pool(devices, data_request(study.recipe, folder, options.keep, options.timeout)) as pool:
+            jobs, speeds = len(devices), recall()
+            request = data_request(study.recipe, folder, options.keep, options.timeout)
+            with RayPool(options.cluster, room, request) if options.cluster else Pool(devices, request) as pool:
+                kind = speed_kind(devices, study.recipe, pool.place)
                 loop = Loop(ledger, study, watcher, pool, interrupts, deadline)
                 loop.changed_code = options.changed_code
                 prunes = study.recipe.search is not None and study.recipe.search.pruner != "none"

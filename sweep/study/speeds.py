@@ -8,16 +8,17 @@ from pathlib import Path
 from sweep.data import DataInfo, load
 from sweep.errors import UsageError
 from sweep.formulas import check_start, point_of
-from sweep.messages import Died, Failed, Loaded, Measured, Message, OutOfMemory, Ready
+from sweep.messages import Died, Failed, Left, Loaded, Measured, Message, OutOfMemory, Ready
 from sweep.plan import classes_note, look_measurements, measurements
 from sweep.recipe import Recipe
 from sweep.speed import Cost, Measurement, Speeds, processor, recall, remember
 from sweep.workers import DataRequest, Pool
 
 
-def speed_kind(devices: Sequence[str], recipe: Recipe) -> str:
-    """What speeds depend on besides the program and the number of workers: the kind of device, the precision."""
-    return f"{devices[0].partition(':')[0]} {recipe.precision}"
+def speed_kind(devices: Sequence[str], recipe: Recipe, place: str = "") -> str:
+    """What speeds depend on besides the program and the number of workers: where they are (see Pool), the kind of
+    device, the precision."""
+    return f"{place}{devices[0].partition(':')[0]} {recipe.precision}"
 
 
 def precision_note(precision: str, device: str) -> str:
@@ -67,24 +68,24 @@ def measure_costs(
     the messages that say something else; stop: ends it early.
     """
     waiting, ready = list(wanted), [] if ready is None else ready
-    out, measured, start = 0, dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
+    out, measured, start = set[int](), dict[str, tuple[Cost, ...]](), dict[str, tuple[float, int]]()
     while (waiting or out or not (ready or measured)) and not stop():
         while ready and waiting:
+            out.add(ready[0])
             pool.give(ready.pop(0), waiting.pop(0))
-            out += 1
         for message in pool.messages(0.25):
             match message:
                 case Ready(worker):
                     ready.append(worker)
                     continue
-                case Measured(_, key, costs):
+                case Measured(worker, key, costs):
                     measured[key] = costs
-                    out -= 1
+                    out.discard(worker)
                     continue
                 case Loaded():
-                    start[data] = (pool.age(), message.memory)
-                case Failed() | OutOfMemory() | Died():
-                    out -= 1
+                    start[pool.place + data] = (pool.age(), message.memory)
+                case Failed() | OutOfMemory() | Died() | Left():
+                    out.discard(message.worker)
             other(message)
     speeds.costs |= measured
     speeds.start |= start

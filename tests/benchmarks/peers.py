@@ -8,6 +8,7 @@ expert  joblib with one single-thread process a core, fused Adam, tensors in mem
 ray     Ray Tune with one worker per core, around the expert's training
 graph   on a GPU only: one trial after another, the training step captured as a CUDA graph, data on the device
 bf16    sweep itself with --precision bf16 (run.py starts it as it starts sweep)
+nodes   sweep itself with --on ray (run.py starts the cluster, and has `ray` train there, too)
 
 On another device than the CPU (`run.py --device`) the beginner moves every minibatch there, the others the data once.
 """
@@ -363,7 +364,8 @@ def ray_grid(recipe: Recipe, flags: str, every: int, folder: Path) -> list[Train
     from ray import tune
 
     trials = list(recipe.grid.trials())[::every]
-    ray.init(num_cpus=cores(), include_dashboard=False, log_to_driver=False, _temp_dir=str(folder / "r"))
+    alone = {"num_cpus": cores(), "include_dashboard": False, "_temp_dir": str(folder / "r")}
+    ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else alone))
     trainable = tune.with_parameters(ray_task, trials=trials, split=prepare(flags))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
@@ -412,5 +414,5 @@ PEERS: dict[str, Callable[[Recipe, str, int, Path], list[Trained]]] = {
     "ray": ray_grid,
     "graph": graph_grid,
 }
-NEEDS = {"optuna": "optuna", "expert": "joblib", "ray": "ray", "graph": "torch", "bf16": "torch"}
+NEEDS = {"optuna": "optuna", "expert": "joblib", "ray": "ray", "graph": "torch", "bf16": "torch", "nodes": "ray"}
 """The package that each peer needs beside sweep's own."""

@@ -3,9 +3,10 @@
 Every column is a real process, timed from its start to its end, and trains the same settings and seeds on the same
 split, with the same networks, initial weights, minibatches in the same order, and a validation pass after every epoch.
 sweep: `sweep grid`, by way of `watched.py`, which notes when the first trial began. The peers, `optuna`, `expert`,
-`ray` and, on a GPU, `graph`, are in `peers.py`; `bf16` is sweep with --precision bf16. A peer may train a part of the
-trials only; its trials per minute are then those of the whole grid at the pace measured, what it takes before its first
-trial and after its last counted once, and the notes say so.
+`ray` and, on a GPU, `graph`, are in `peers.py`; `bf16` is sweep with --precision bf16, `nodes` sweep with --on ray, on
+a Ray cluster of as many one-core nodes as there are cores, on which `ray` then trains, too; its start is not timed. A
+peer may train a part of the trials only; its trials per minute are then those of the whole grid at the pace measured,
+what it takes before its first trial and after its last counted once, and the notes say so.
 
 The float32 limit is what all cores would do if each trial took nothing but its matrix products and convolutions
 (`breakdown.operations`) at the speed of a core in a large product, measured before each workload. Where sweep reaches
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,10 @@ class Run:
         each = self.seconds - once - (0.0 if testing else self.testing)
         return 60 * trials / (once + each * self.grid / self.trained)
 
+    def pace(self) -> float:
+        """Trials per minute between its first trial's begin and its last one's end."""
+        return 60 * self.trained / (self.seconds - self.startup - self.end)
+
 
 @dataclass(frozen=True)
 class Where:
@@ -146,10 +152,10 @@ class Where:
 class Row:
     """A workload's figures, by column: trials per minute; trials trained; the best validation loss of those.
 
-    ratio: sweep over each peer; bare_ratio: over the peer without its scoring of test rows; best_of_same: sweep's best
-    among the trials that each peer trained. Differences are of the validation loss, between sweep and the peer
-    `compared_with`. limit: trials per minute at the float32 limit. seconds: what sweep took; planned: what `sweep plan`
-    says afterwards.
+    ratio: sweep over each peer; bare_ratio: over the peer without its scoring of test rows; begun: trials per minute
+    from the first trial's begin to the last one's end; best_of_same: sweep's best among the trials that each peer
+    trained. Differences are of the validation loss, of sweep to the peer `compared_with`. limit: trials per minute
+    at the float32 limit. seconds: what sweep took; planned: what `sweep plan` says afterwards.
     """
 
     workload: str
@@ -158,6 +164,7 @@ class Row:
     trained: dict[str, int]
     ratio: dict[str, float]
     bare_ratio: dict[str, float]
+    begun: dict[str, float]
     best_val_loss: dict[str, float]
     best_of_same: dict[str, float]
     compared_with: str | None
@@ -198,9 +205,9 @@ def grid_command(flags: Flags, folder: Path, *more: str) -> list[str]:
     return [sys.executable, str(HERE / "watched.py"), str(folder / "watched.json"), "grid", *study, *words, *more]
 
 
-def run_sweep(flags: Flags, folder: Path) -> Run:
+def run_sweep(flags: Flags, folder: Path, *more: str) -> Run:
     """The product, on the whole grid."""
-    begin, seconds = timed(grid_command(flags, folder))
+    begin, seconds = timed(grid_command(flags, folder, *more))
     with Ledger(folder) as ledger:
         frame = ledger.trials(ledger.study("benchmark"))
     rows = zip(frame["number"].tolist(), frame["val_loss"].tolist(), frame["val_accuracy"].tolist(), strict=True)
@@ -230,6 +237,8 @@ def run_column(column: str, workload: Workload) -> Run:
         if column in ("sweep", "bf16"):
             precision = {"precision": "bf16"} if column == "bf16" else {}
             return run_sweep(workload.flags | precision, Path(folder))
+        if column == "nodes":
+            return run_sweep(workload.flags, Path(folder), "--on", "ray")
         return run_peer(column, workload.flags, workload.every.get(column, 1), Path(folder))
 
 
@@ -286,6 +295,7 @@ def measure(name: str, workload: Workload, peers: Sequence[str], repeat: int) ->
         trained={column: done[0].trained for column, done in runs.items()},
         ratio={peer: per_minute["sweep"] / per_minute[peer] for peer in peers},
         bare_ratio={peer: per_minute["sweep"] / bare[peer] for peer in peers},
+        begun={column: statistics.median(run.pace() for run in done) for column, done in runs.items()},
         best_val_loss={column: best(found) for column, found in losses.items()},
         best_of_same={peer: best({number: losses["sweep"].get(number) for number in losses[peer]}) for peer in peers},
         compared_with=reference,
@@ -407,7 +417,19 @@ def notes(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
             f"{row.workload}: {', '.join(parts) or 'every column on every trial'}{compared}; "
             f"a trial is {row.gflop_a_trial:.3g} GFLOP, a core does {row.core_gflops:.0f} GFLOP/s"
         )
+        out += [nodes_note(row)] if "nodes" in peers else []
     return out
+
+
+def nodes_note(row: Row) -> str:
+    """What a cluster's nodes do beside workers on this machine, and beside Ray Tune on the same nodes."""
+
+    def ratio(other: str) -> str:
+        whole, begun = (found["nodes"] / found[other] for found in (row.per_minute, row.begun))
+        return f"{whole:.2f} times {other}, {begun:.2f} times from the first trial's begin to the last one's end"
+
+    beside = [ratio(other) for other in ("sweep", "ray") if other in row.per_minute]
+    return f"{row.workload}: nodes does {'; '.join(beside)}"
 
 
 def explanations(rows: Sequence[Row]) -> list[str]:
@@ -492,7 +514,26 @@ def main(arguments: list[str]) -> None:
     global DEVICE
     DEVICE = os.environ["SWEEP_BENCHMARK_DEVICE"] = given.device
     peers = chosen_peers(given.peers, parser)
+    with started_nodes() if "nodes" in peers else nullcontext():
+        run_workloads(given, peers)
 
+
+@contextmanager
+def started_nodes() -> Iterator[None]:
+    """A Ray cluster of as many one-core nodes as there are cores, which Ray's own variables name meanwhile."""
+    sys.path.append(str(HERE.parent))
+    from ray_nodes import Nodes
+
+    nodes = Nodes(cores())
+    os.environ |= {"RAY_ADDRESS": nodes.address, "RAY_TMPDIR": nodes.folder}
+    try:
+        yield
+    finally:
+        nodes.close()
+
+
+def run_workloads(given: argparse.Namespace, peers: Sequence[str]) -> None:
+    """Measures what was asked for, and prints it."""
     rows = []
     for name in given.workloads or WORKLOADS:
         workload = WORKLOADS[name].form(given.short, given.tiny)
