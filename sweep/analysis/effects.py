@@ -17,6 +17,7 @@ from sweep.analysis.cells import (
     combine_codes,
     comparable,
     encode_levels,
+    encode_settings,
     label_of,
     only_at_some,
     select_finished,
@@ -193,7 +194,8 @@ def effects(
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
-    codes = {name: encode_levels(trials[name])[0] + 1 for name in table.swept if name in trials}
+    encoded = encode_settings(trials, [name for name in table.swept if name in trials])
+    codes = {name: code + 1 for name, (code, _) in encoded.items()}
     answers = [_effect(table, trials, codes, column, split, roles) for column in columns]
     overall = iter(judge_with_margin([each for answer in answers for each in answer.comparisons], margin))
     within = iter(judge_with_margin([each for answer in answers for each in answer.by_comparisons], margin))
@@ -222,7 +224,7 @@ def _effect(
         codes = {column: code[known] for column, code in codes.items()}
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
         raise UsageError(f"{label_of(name)}: fewer than two of its levels were trained to the end; nothing to compare")
-    level, levels = encode_levels(trials[name])
+    level, levels = encode_settings(trials, [name])[name]
     others = [column for column in table.swept if column != name and column in codes and codes[column].any()]
     averaged = [column for column in others if only_at_some(codes[column] > 0, level)]
     matched = [column for column in others if column not in averaged]

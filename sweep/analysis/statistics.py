@@ -126,7 +126,8 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
             out.append(math.nan)
             continue
         if replacement:
-            reached = (places / n) ** k
+            first = int(n * math.exp(-750 / k))  # the powers of less are 0, and slow to get there
+            reached = np.append(np.zeros(first), (places[first:] / n) ** k)
         else:
             ways = gammaln(places + 1) - gammaln(np.maximum(places - k, 0) + 1) - (gammaln(n + 1) - gammaln(n - k + 1))
             reached = np.where(places >= k, np.exp(ways), 0.0)
