@@ -120,16 +120,17 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
     values = np.asarray(values, float)
     ordered = np.sort(sign * values[np.isfinite(values)])
     n, places = len(ordered), np.arange(len(ordered) + 1)
+    factorials = gammaln(places + 1)  # in the logarithm
     out = []
     for k in np.atleast_1d(np.asarray(budgets, float)):
         if n == 0 or k < 1 or (k > n and not replacement):
             out.append(math.nan)
             continue
         if replacement:
-            first = int(n * math.exp(-750 / k))  # the powers of less are 0, and slow to get there
-            reached = np.append(np.zeros(first), (places[first:] / n) ** k)
+            reached = (places / n) ** k
         else:
-            ways = gammaln(places + 1) - gammaln(np.maximum(places - k, 0) + 1) - (gammaln(n + 1) - gammaln(n - k + 1))
+            drawn = int(k)
+            ways = factorials - factorials[np.maximum(places - drawn, 0)] - (factorials[n] - factorials[n - drawn])
             reached = np.where(places >= k, np.exp(ways), 0.0)
         out.append(sign * float(ordered @ np.diff(reached)))
     return np.array(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -358,8 +359,15 @@ def _whole(table: StudyTable) -> dict[str, Any]:
         _key=table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
     )
     frame = trials.sort_values("_key", na_position="last", kind="stable").head(ROWS)[columns]
-    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    cells = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    rows = [list(row) for row in zip(*cells, strict=True)]
     return {"columns": ["trial", *columns[1:]], "rows": rows}
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    if column.dtype == "float64":
+        return [float(f"{cell:.8g}") if math.isfinite(cell) else None for cell in column.tolist()]
+    return column.tolist() if column.dtype == "int64" else [_cell(cell) for cell in column]
 
 
 def _cell(value: Any) -> Any:
