@@ -101,8 +101,10 @@ class Effect:
     by: str | None
     by_comparisons: list[Comparison]
     """The same at each value of `by`."""
-    differences: pd.DataFrame
-    """The cells of each comparison: the other hyperparameters, then the columns of `pairing.compare`."""
+    cells: pd.DataFrame
+    """The other hyperparameters of each cell, by its number."""
+    pairs: list[pd.DataFrame]
+    """The cells of each comparison, as `pairing.compare` gives them."""
     tuned: pd.DataFrame
     """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best
     of as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it,
@@ -130,6 +132,14 @@ class Effect:
     """Of a race, which seeds are compared, in words."""
     data_splits: int = 1
     """Splits of the data that its seeds train on, as of a `StudyTable`."""
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The cells of all comparisons: the other hyperparameters, then the columns of `pairing.compare`."""
+        if not self.pairs:
+            return pd.DataFrame()
+        pairs = pd.concat(self.pairs, ignore_index=True)
+        return pd.concat([self.cells.loc[pairs["cell"]].reset_index(drop=True), pairs.drop(columns="cell")], axis=1)
 
     @property
     def first(self) -> Comparison:
@@ -268,7 +278,8 @@ def _effect(
         comparisons=[comparison for comparison, _ in pairs],
         by=label_of(by) if by else None,
         by_comparisons=_split(sides, first, by, place, levels, table.sign, log) if by and pairs else [],
-        differences=_differences(first, [frame for _, frame in pairs]),
+        cells=first,
+        pairs=[frame for _, frame in pairs],
         tuned=tuned,
         gap=gap,
         splits=_splits(first, pairs[0][1].dropna(subset="difference")) if len(pairs) == 1 else None,
@@ -378,14 +389,6 @@ def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | Non
         explained[label_of(column)] = 1 - within / free / (total / (len(d) - 1))
     best = max(explained, key=explained.__getitem__, default=None)
     return (best, explained[best]) if best is not None and explained[best] > SPLITS else None
-
-
-def _differences(first: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The paired cells with the hyperparameters they agree on in front."""
-    if not frames:
-        return pd.DataFrame()
-    pairs = pd.concat(frames, ignore_index=True)
-    return pd.concat([first.loc[pairs["cell"]].reset_index(drop=True), pairs.drop(columns="cell")], axis=1)
 
 
 def _tune_levels(

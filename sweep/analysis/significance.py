@@ -241,7 +241,9 @@ def _walsh_at(ordered: Floats, place: int, reach: dict[float, NDArray[np.int64]]
     while not _near(low, high) and int((most - least).sum()) > 4 * len(ordered):
         middle = (low + high) / 2
         if middle not in reach:
-            reach[middle] = np.maximum(np.searchsorted(ordered, 2 * middle - ordered, side="right"), itself)
+            half = int(np.searchsorted(ordered, middle, side="right"))  # above it none has a partner
+            partners = np.searchsorted(ordered, 2 * middle - ordered[:half], side="right")
+            reach[middle] = np.maximum(np.append(partners, itself[half:]), itself)
         if int((reach[middle] - itself).sum()) > place:
             high, most = middle, reach[middle]
         else:

@@ -16,6 +16,7 @@ from sweep.racing.scale import moderated_variances as moderated_variances
 MANY = 1_000
 """Values from which on a bootstrapped mean's quantiles are taken from its expansion, not drawn."""
 _CHUNK = 4_000_000  # numbers held at once
+_SPREAD = 400  # of the resamples of a few values as many are held at once
 
 
 def bootstrap_mean(values: ArrayLike, level: float = 0.95, resamples: int = 5000, seed: int = 0) -> tuple[float, float]:
@@ -52,7 +53,7 @@ def bootstrap_means(values: ArrayLike, level: float = 0.95, resamples: int = 200
     for n in np.unique(counts[counts >= 2]):
         chosen = np.flatnonzero(counts == n)
         widen = math.sqrt(n / (n - 1)) * stdtrit(n - 1.0, 1 - tail) / ndtri(1 - tail)
-        step = max(1, _CHUNK // int(n))
+        step = max(1, _CHUNK // max(int(n), _SPREAD))
         for start in range(0, len(chosen), step):
             rows = chosen[start : start + step]
             block = np.sort(values[rows][finite[rows]].reshape(len(rows), n), axis=1)  # [rows, n], in no one's order
@@ -130,8 +131,8 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
             reached = (places / n) ** k
         else:
             drawn = int(k)
-            ways = factorials - factorials[np.maximum(places - drawn, 0)] - (factorials[n] - factorials[n - drawn])
-            reached = np.where(places >= k, np.exp(ways), 0.0)
+            ways = factorials[drawn:] - factorials[: n + 1 - drawn] - (factorials[n] - factorials[n - drawn])
+            reached = np.append(np.zeros(drawn), np.exp(ways))
         out.append(sign * float(ordered @ np.diff(reached)))
     return np.array(out)
 

@@ -60,11 +60,11 @@ def effect_picture(
             levels = len(alone) + sum(1 for comparison in one.comparisons if comparison.pairs)
             where = f" at {len(alone)} of {levels} levels" if alone else ""
             notes.append(f"{one.name}: not comparable{where}")
+        frame = one.differences
         for comparison in one.comparisons:
             if not comparison.pairs:
                 continue
             row = len(means)
-            frame = one.differences
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
             lost.append({"row": row} | _one_sided(mine, table.sign))
             mine = mine[mine["difference"].notna()]
