@@ -83,12 +83,12 @@ def _save(file: Path, key: bytes, columns: Columns) -> None:
     words = json.dumps([[*columns.arrays], columns.words])
     if repr(json.loads(words)[1]) != repr(columns.words):  # a value that JSON does not know
         return
-    arrays = {str(place): _narrow(array) for place, array in enumerate(columns.arrays.values())}
-    texts = {_KEY: np.frombuffer(key, np.uint8), _WORDS: np.frombuffer(words.encode(), np.uint8)}
+    arrays: dict[str, Any] = {str(place): _narrow(array) for place, array in enumerate(columns.arrays.values())}
+    arrays |= {_KEY: np.frombuffer(key, np.uint8), _WORDS: np.frombuffer(words.encode(), np.uint8)}
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
-            np.savez(temporary, **texts, **arrays)
+            np.savez(temporary, **arrays)
         os.replace(temporary.name, file)
         for old in sorted(file.parent.iterdir(), key=lambda other: other.stat().st_mtime)[:-MOST]:
             old.unlink()

@@ -228,7 +228,7 @@ def _among(reading: Reading, among: tuple[str, Any] | None) -> NDArray[np.bool_]
     if among is None:
         return np.ones(len(reading.trials), bool)
     name, value = among
-    return reading.codes[name] == reading.levels[name].index(value) + 1
+    return np.equal(reading.codes[name], reading.levels[name].index(value) + 1)
 
 
 def _remark(reading: Reading, edge: _Edge) -> Remark:
@@ -252,6 +252,8 @@ def _chance(there: int, settings: int, having: int, top: int) -> float:
     """That so many of the best settings have a value, were it all the same (hypergeometric): counted in whole numbers,
     whose quotient is exact; scipy.stats takes more than half a second to import."""
     k = max(there, top + having - settings, 0)
+    if k > min(having, top):
+        return 0.0
     ways = math.comb(having, k) * math.comb(settings - having, top - k)
     total = 0
     while ways:

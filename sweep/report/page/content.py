@@ -359,7 +359,8 @@ def _columns(table: StudyTable) -> list[str]:
 def _whole(table: StudyTable) -> dict[str, Any]:
     columns = _columns(table)
     key = table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
-    frame = table.trials[columns].take(key.reset_index(drop=True).sort_values(kind="stable").index[:ROWS])
+    best = key.reset_index(drop=True).sort_values(kind="stable").index.to_numpy()[:ROWS]
+    frame = table.trials[columns].take(best)
     cells = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
     rows = [list(row) for row in zip(*cells, strict=True)]
     return {"columns": ["trial", *columns[1:]], "rows": rows}
