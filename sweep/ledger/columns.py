@@ -121,7 +121,9 @@ def numbers_of(parts: Iterable[list[Any]], names: list[str]) -> pd.DataFrame:
 def _column(name: str, cells: tuple[Any, ...], distinct: dict[str, dict[Any, int]]) -> NDArray[Any]:
     codes = distinct.get(name)
     if codes is not None:
-        return np.array([codes.setdefault(cell, len(codes)) for cell in cells], np.int64)
+        for cell in dict.fromkeys(cells):
+            codes.setdefault(cell, len(codes))
+        return np.fromiter(map(codes.__getitem__, cells), np.int64, len(cells))
     return np.array(cells, np.int64 if name in _WHOLE else float)
 
 

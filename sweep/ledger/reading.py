@@ -290,7 +290,11 @@ class Reader(File):
     def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
         """What trials of a user's own code, or another tool, reported last beside their metric: a column for each name
         that is free."""
+        import pandas as pd
+
         read = self.readings(study).rename(columns={"trial": "number"})
+        if read.empty:
+            return pd.DataFrame(index=trials.index)
         last = read.merge(trials[["number", "epochs"]], left_on=["number", "epoch"], right_on=["number", "epochs"])
         wide = last[~last["quantity"].isin(taken)].pivot_table("value", "number", "quantity", sort=False)
         return wide.rename_axis(columns=None).reindex(trials["number"]).set_index(trials.index)
