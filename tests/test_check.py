@@ -10,10 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from sweep.analysis.check import check
 from sweep.analysis.check.accidents import diverged
-from sweep.analysis.check.edges import edges, next_values
+from sweep.analysis.check.edges import _chance, edges, next_values
 from sweep.analysis.check.reading import read
 from sweep.analysis.commands import grow_command
 from sweep.analysis.settings import rank_settings
@@ -457,3 +460,11 @@ def test_a_plan_and_a_run_say_what_a_small_training_part_leaves_out(sweep):
     for command in (("plan",), ("grid", "--epochs", 1, "--study", "s")):
         assert sweep(*command, "--train-size", "8,100").stderr.count(said) == 1
     assert "no training row" not in sweep("plan", "--train-size", "100").stderr
+
+
+@given(st.data(), st.integers(1, 5000))
+def test_the_chance_of_so_many_at_the_end_is_scipys(data, settings):
+    having, top = (data.draw(st.integers(0, settings)) for _ in range(2))
+    there = data.draw(st.integers(0, top + 1))
+    expected = float(stats.hypergeom(settings, having, top).sf(there - 1))
+    assert _chance(there, settings, having, top) == pytest.approx(expected, rel=1e-9)

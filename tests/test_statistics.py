@@ -130,6 +130,26 @@ def test_signed_rank_of_many_is_scipys():
     assert signed_rank(d) == pytest.approx((found.statistic, found.pvalue))
 
 
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n", [1_600, 4_001])
+def test_averages_of_many_pairs_are_counted_in_on(n, ties):
+    """The oracle writes all of them down."""
+    d = np.random.default_rng(n).normal(0.1, 1, n)
+    d = d.round(1) if ties else d
+    rows, columns = np.triu_indices(n)
+    averages = np.sort((d[rows] + d[columns]) / 2)
+    total = len(averages)
+    places = [0, total // 7, (total - 1) // 2, total // 2, total - 1]
+    assert significance._walsh(d, places) == pytest.approx(averages[places], rel=1e-8, abs=1e-11)
+
+
+@given(arrays(float, st.integers(1, 12), elements=st.integers(-2, 2).map(float)))
+def test_ranks_are_scipys(values):
+    ranks, ties = significance._midranks(values)
+    assert ranks.tolist() == stats.rankdata(values).tolist()
+    assert ties.tolist() == np.unique(values, return_counts=True)[1].tolist()
+
+
 @given(arrays(float, st.integers(2, 40), elements=st.integers(-1000, 1000).map(lambda i: i / 100)), st.floats(0.1, 50))
 def test_rounding_in_the_scale_of_differences_changes_no_p(d, scale):
     assert signed_rank(d * scale)[1] == pytest.approx(signed_rank(d)[1])

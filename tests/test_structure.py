@@ -166,3 +166,24 @@ def test_reading_commands_load_neither_torch_nor_optuna(sweep, tmp_path):
 
 def test_help_loads_neither_pandas_nor_numpy(tmp_path):
     assert not {"pandas", "numpy", "sqlite3", "torch", "optuna"} & loaded_by("--help", cwd=tmp_path)
+
+
+def test_a_command_imports_its_own_flags_alone():
+    """Each command is where the table has it; who gives one loads its module and no other."""
+    script = (
+        "import sys, json, importlib\n"
+        "import sweep.cli as cli\n"
+        "def names():\n"
+        "    return [each.name or each.callback.__name__ for each in cli.base.app.registered_commands]\n"
+        "cli._application('show')\n"
+        "alone = [name for name in cli.COMMANDS if f'sweep.cli.{name}' in sys.modules]\n"
+        "found = {'read': names()}\n"
+        "for module in cli.COMMANDS:\n"
+        "    before = len(names())\n"
+        "    importlib.import_module(f'sweep.cli.{module}')\n"
+        "    found.setdefault(module, names()[before:])\n"
+        "print(json.dumps([alone, found, cli.COMMANDS]))"
+    )
+    alone, found, table = json.loads(subprocess.check_output([sys.executable, "-c", script], timeout=60))
+    assert alone == ["read"]
+    assert found == table

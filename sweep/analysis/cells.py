@@ -69,6 +69,14 @@ def encode_levels(column: pd.Series) -> tuple[Codes, list[Any]]:
     return place[codes], [plain_value(levels[i]) for i in order]
 
 
+def encode_settings(trials: pd.DataFrame, names: Iterable[str]) -> dict[str, tuple[Codes, list[Any]]]:
+    """The same of several hyperparameters of trials: each setting is looked at once, which many trials may share."""
+    of = pd.factorize(trials["setting"])[0]
+    first = np.flatnonzero(~pd.Series(of).duplicated().to_numpy())
+    encoded = {name: encode_levels(trials[name].take(first)) for name in names}
+    return {name: (codes[of], levels) for name, (codes, levels) in encoded.items()}
+
+
 def only_at_some(present: NDArray[np.bool_], level: Codes) -> bool:
     """Whether a hyperparameter has a value at some levels and none at others, so that it cannot be matched. present:
     whether a trial has one. [n]"""

@@ -17,6 +17,7 @@ from sweep.analysis.cells import (
     combine_codes,
     comparable,
     encode_levels,
+    encode_settings,
     label_of,
     only_at_some,
     select_finished,
@@ -100,8 +101,10 @@ class Effect:
     by: str | None
     by_comparisons: list[Comparison]
     """The same at each value of `by`."""
-    differences: pd.DataFrame
-    """The cells of each comparison: the other hyperparameters, then the columns of `pairing.compare`."""
+    cells: pd.DataFrame
+    """The other hyperparameters of each cell, by its number."""
+    pairs: list[pd.DataFrame]
+    """The cells of each comparison, as `pairing.compare` gives them."""
     tuned: pd.DataFrame
     """The best setting of each level: level, value, low, high (over its seeds), seeds, settings (tried), expected (best
     of as many settings as the level with the fewest has, Dodge et al. 2019), selected (the score that selected it,
@@ -129,6 +132,14 @@ class Effect:
     """Of a race, which seeds are compared, in words."""
     data_splits: int = 1
     """Splits of the data that its seeds train on, as of a `StudyTable`."""
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The cells of all comparisons: the other hyperparameters, then the columns of `pairing.compare`."""
+        if not self.pairs:
+            return pd.DataFrame()
+        pairs = pd.concat(self.pairs, ignore_index=True)
+        return pd.concat([self.cells.loc[pairs["cell"]].reset_index(drop=True), pairs.drop(columns="cell")], axis=1)
 
     @property
     def first(self) -> Comparison:
@@ -193,7 +204,8 @@ def effects(
     split = column_of(table, by, "--by ") if by is not None else None
     if split in columns:
         raise UsageError(f"--by {by}: that is the hyperparameter in question; split by another one")
-    codes = {name: encode_levels(trials[name])[0] + 1 for name in table.swept if name in trials}
+    encoded = encode_settings(trials, [name for name in table.swept if name in trials])
+    codes = {name: code + 1 for name, (code, _) in encoded.items()}
     answers = [_effect(table, trials, codes, column, split, roles) for column in columns]
     overall = iter(judge_with_margin([each for answer in answers for each in answer.comparisons], margin))
     within = iter(judge_with_margin([each for answer in answers for each in answer.by_comparisons], margin))
@@ -222,7 +234,7 @@ def _effect(
         codes = {column: code[known] for column, code in codes.items()}
     if trials["value"].notna().sum() == 0 or trials[name].nunique() < 2:
         raise UsageError(f"{label_of(name)}: fewer than two of its levels were trained to the end; nothing to compare")
-    level, levels = encode_levels(trials[name])
+    level, levels = encode_settings(trials, [name])[name]
     others = [column for column in table.swept if column != name and column in codes and codes[column].any()]
     averaged = [column for column in others if only_at_some(codes[column] > 0, level)]
     matched = [column for column in others if column not in averaged]
@@ -266,7 +278,8 @@ def _effect(
         comparisons=[comparison for comparison, _ in pairs],
         by=label_of(by) if by else None,
         by_comparisons=_split(sides, first, by, place, levels, table.sign, log) if by and pairs else [],
-        differences=_differences(first, [frame for _, frame in pairs]),
+        cells=first,
+        pairs=[frame for _, frame in pairs],
         tuned=tuned,
         gap=gap,
         splits=_splits(first, pairs[0][1].dropna(subset="difference")) if len(pairs) == 1 else None,
@@ -376,14 +389,6 @@ def _splits(first: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, float] | Non
         explained[label_of(column)] = 1 - within / free / (total / (len(d) - 1))
     best = max(explained, key=explained.__getitem__, default=None)
     return (best, explained[best]) if best is not None and explained[best] > SPLITS else None
-
-
-def _differences(first: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The paired cells with the hyperparameters they agree on in front."""
-    if not frames:
-        return pd.DataFrame()
-    pairs = pd.concat(frames, ignore_index=True)
-    return pd.concat([first.loc[pairs["cell"]].reset_index(drop=True), pairs.drop(columns="cell")], axis=1)
 
 
 def _tune_levels(

@@ -145,10 +145,10 @@ def weigh_seeds(test: SeedTest, reach: float) -> float:
 def interval_of_seeds(test: SeedTest, reach: float, log: bool, level: float) -> tuple[float, float, float]:
     """The mean shift over seeds that are equal at the error `level`, and its interval; ratios where the scale is
     logarithmic."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     n = len(test.x)
-    half = float(stats.t.ppf(1 - level, n - 1)) * test.sd / math.sqrt(n)
+    half = float(stdtrit(n - 1.0, 1 - level)) * test.sd / math.sqrt(n)
     ends = np.clip([test.mean, test.mean - half, test.mean + half], -reach, reach)  # beyond is but rounding
     typical, low, high = (np.exp(ends) if log else ends).tolist()
     return typical, low, high
@@ -186,13 +186,13 @@ def count_seeds(test: SeedTest, reach: float, level: float) -> float:
     """Seeds with which a mean shift as it is would be shown to be within `reach` at `level` with chance `POWER`, with
     what a t test needs beyond a normal one (Guenther 1981); NaN: more than `MOST_NEEDED`, or none, since it is not
     within."""
-    from scipy import stats
+    from scipy.special import ndtri
 
     room = reach - abs(test.mean)
     if room <= 0:
         return math.nan
     root = test.sd / room * _errors_away((reach + abs(test.mean)) / room, level)
-    more = float(stats.norm.ppf(1 - level)) ** 2 / 2
+    more = float(ndtri(1 - level)) ** 2 / 2
     return max(math.ceil(root**2 + more), FEWEST_SEEDS) if root <= math.sqrt(MOST_NEEDED) else math.nan
 
 
@@ -215,14 +215,15 @@ def _errors_away(far: float, level: float) -> float:
     >>> round(_errors_away(1.0, 0.05), 3), round(_errors_away(100.0, 0.05), 3)
     (2.926, 2.486)
     """
-    from scipy import optimize, stats
+    from scipy import optimize
+    from scipy.special import ndtr, ndtri
 
-    z = float(stats.norm.ppf(1 - level))
+    z = float(ndtri(1 - level))
 
     def lacking(near: float) -> float:
-        return float(stats.norm.cdf(near - z) + stats.norm.cdf(far * near - z)) - 1 - POWER
+        return float(ndtr(near - z) + ndtr(far * near - z)) - 1 - POWER
 
-    ends = z + stats.norm.ppf(POWER) - 1e-6, z + stats.norm.ppf((1 + POWER) / 2) + 1e-6
+    ends = z + ndtri(POWER) - 1e-6, z + ndtri((1 + POWER) / 2) + 1e-6
     return float(optimize.brentq(lacking, *ends))
 
 

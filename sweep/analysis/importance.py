@@ -195,13 +195,13 @@ def _shares(mean: Floats, shape: list[int], log: bool, terms: list[tuple[int, ..
 def _jackknife(without: Floats) -> Floats | float:
     """Half the 95% interval from the answers that leave out one seed each, [seeds, terms] (Efron & Tibshirani 1993,
     chapter 11). Resampling seeds instead would add noise to every cell, and so push all shares down."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     n = len(without)
     if n < 2:
         return math.nan
     spread = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
-    return np.asarray(stats.t.ppf(0.975, n - 1) * spread, float)
+    return np.asarray(stdtrit(n - 1.0, 0.975) * spread, float)
 
 
 def _noise(common: Floats, mean: Floats, log: bool) -> float:

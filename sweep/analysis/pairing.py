@@ -280,7 +280,7 @@ def _over_seeds(x: Floats, y: Floats, cell: Codes, seed: Codes) -> tuple[SeedTes
 def share_luck(d: Floats) -> bool:
     """Whether the seeds' differences [cells, seeds] move together over the cells: the F test of the seeds in a two-way
     layout without repetition (Fisher 1925), at a level so large that little of it is missed."""
-    from scipy import stats
+    from scipy.special import fdtrc
 
     d = d / (np.abs(d).max(initial=0.0) or 1.0)
     cells, seeds = d.shape
@@ -290,7 +290,7 @@ def share_luck(d: Floats) -> bool:
     if not free or noise <= 1e-20 * float((d**2).sum()):
         return bool(free and d.mean(axis=0).std() > 1e-10 * np.abs(d).max(initial=0.0))
     f = cells * float(d.mean(axis=0).var(ddof=1)) / (noise / free)
-    return bool(stats.f.sf(f, seeds - 1, free) <= SHARED_LUCK)
+    return bool(fdtrc(seeds - 1.0, float(free), f) <= SHARED_LUCK)
 
 
 def _measure(comparison: Comparison, cells: Floats, trials: Floats, where: Codes) -> Comparison:
@@ -423,9 +423,9 @@ def _count_needed(comparison: Comparison, level: float) -> tuple[float, float]:
     over seeds alone it is the spread of their differences / S. NaN: more than
     `MOST_NEEDED`, or not by this alone, since the cells differ too much among themselves.
     """
-    from scipy import stats
+    from scipy.special import ndtri
 
-    reach = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))
+    reach = float(ndtri(1 - level / 2) + ndtri(POWER))
     if comparison.unit == "seeds" and comparison.over_seeds is not None:
         test = comparison.over_seeds
         needed = test.sd / abs(test.mean) * reach if test.mean else math.inf  # its root

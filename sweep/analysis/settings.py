@@ -99,6 +99,14 @@ class SettingsBoard:
 def rank_settings(table: StudyTable, unfinished: bool = False, split: bool = True) -> SettingsBoard:
     """Ranks a study's settings by their mean over seeds; those that were run again on fresh seeds before the others, by
     these alone, unless `split` is off. `unfinished` adds those of which nothing has finished."""
+    asked = f"rank_settings {unfinished} {split}"
+    if asked not in table.memory:
+        table.memory[asked] = _rank(table, unfinished, split)
+    board: SettingsBoard = table.memory[asked]
+    return board
+
+
+def _rank(table: StudyTable, unfinished: bool, split: bool) -> SettingsBoard:
     roles = seed_roles(table) if split else None
     if roles is None:
         board = _rank_rows(table, unfinished)

@@ -16,6 +16,7 @@ from sweep.racing.scale import moderated_variances as moderated_variances
 MANY = 1_000
 """Values from which on a bootstrapped mean's quantiles are taken from its expansion, not drawn."""
 _CHUNK = 4_000_000  # numbers held at once
+_SPREAD = 400  # of the resamples of a few values as many are held at once
 
 
 def bootstrap_mean(values: ArrayLike, level: float = 0.95, resamples: int = 5000, seed: int = 0) -> tuple[float, float]:
@@ -52,7 +53,7 @@ def bootstrap_means(values: ArrayLike, level: float = 0.95, resamples: int = 200
     for n in np.unique(counts[counts >= 2]):
         chosen = np.flatnonzero(counts == n)
         widen = math.sqrt(n / (n - 1)) * stdtrit(n - 1.0, 1 - tail) / ndtri(1 - tail)
-        step = max(1, _CHUNK // int(n))
+        step = max(1, _CHUNK // max(int(n), _SPREAD))
         for start in range(0, len(chosen), step):
             rows = chosen[start : start + step]
             block = np.sort(values[rows][finite[rows]].reshape(len(rows), n), axis=1)  # [rows, n], in no one's order
@@ -120,6 +121,7 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
     values = np.asarray(values, float)
     ordered = np.sort(sign * values[np.isfinite(values)])
     n, places = len(ordered), np.arange(len(ordered) + 1)
+    factorials = gammaln(places + 1)  # in the logarithm
     out = []
     for k in np.atleast_1d(np.asarray(budgets, float)):
         if n == 0 or k < 1 or (k > n and not replacement):
@@ -128,8 +130,9 @@ def expected_best(values: ArrayLike, budgets: ArrayLike, minimize: bool = True, 
         if replacement:
             reached = (places / n) ** k
         else:
-            ways = gammaln(places + 1) - gammaln(np.maximum(places - k, 0) + 1) - (gammaln(n + 1) - gammaln(n - k + 1))
-            reached = np.where(places >= k, np.exp(ways), 0.0)
+            drawn = int(k)
+            ways = factorials[drawn:] - factorials[: n + 1 - drawn] - (factorials[n] - factorials[n - drawn])
+            reached = np.append(np.zeros(drawn), np.exp(ways))
         out.append(sign * float(ordered @ np.diff(reached)))
     return np.array(out)
 

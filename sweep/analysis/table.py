@@ -92,6 +92,11 @@ class StudyTable:
         """The trials that trained to their end with a finite metric: the only ones that means are taken of."""
         return keep(self.trials, (self.trials["state"] == "complete") & self.trials[self.metric].notna())
 
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What was worked out of this very table, by the name of what did, for who asks again."""
+        return {}
+
     @property
     def regression(self) -> bool:
         """Whether its networks predict a number, not a class."""

@@ -34,18 +34,40 @@ from sweep.errors import Interrupted, SweepError, UsageError, unknown
 from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
-_MODULES = (
-    *("train", "race", "read", "exporting", "answers", "verdict", "confirm", "pictures", "model"),
-    *("layer", "function", "importing", "recipes", "dashboard", "merging", "upkeep"),
-)
+COMMANDS = {
+    "train": ("grid", "search", "plan", "resume"),
+    "race": ("race",),
+    "read": ("ls", "show", "trial"),
+    "exporting": ("export",),
+    "answers": ("effect", "importance", "steps", "check", "look"),
+    "verdict": ("verdict", "notes"),
+    "confirm": ("confirm", "compare"),
+    "pictures": ("plot", "report"),
+    "model": ("model", "predict", "ensemble"),
+    "layer": ("layer",),
+    "function": ("function",),
+    "importing": ("import",),
+    "recipes": ("recipe",),
+    "dashboard": ("dashboard",),
+    "merging": ("merge",),
+    "upkeep": ("reproduce", "doctor", "rm"),
+}
+"""The commands of each module, in the order in which help lists them."""
 
 
 def __getattr__(name: str) -> Any:
     """`app`, the application with all its commands, imported when it is used: an interrupt may come during that."""
     if name != "app":
         raise AttributeError(f"module 'sweep.cli' has no attribute {name!r}")
-    for module in _MODULES:
-        import_module(f"sweep.cli.{module}")  # gives the application its commands; help lists them in this order
+    return _application("")
+
+
+def _application(command: str) -> Any:
+    """The application with the command that was given, or with all where it has none of that name: what describes a
+    command's flags takes time."""
+    modules = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in modules or COMMANDS:
+        import_module(f"sweep.cli.{module}")  # gives the application its commands
     return import_module("sweep.cli.base").app
 
 
@@ -88,7 +110,7 @@ def _run() -> Any:
 
     quiet()
     try:
-        return __getattr__("app")(prog_name="sweep", standalone_mode=False)
+        return _application("".join(sys.argv[1:2]))(prog_name="sweep", standalone_mode=False)
     except typer.Abort:
         raise Interrupted from None
     except Interrupted:

@@ -187,6 +187,18 @@ class File:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def stamps(self) -> list[list[int]] | None:
+        """What no write to the ledger leaves as it is: of the file and its logs, which it is, its size, when it was
+        changed. None where that is not sure: within a transaction, on a disk that lacks something, of a file that was
+        replaced since it was opened."""
+        if self._connection.in_transaction or self.disk.notes:
+            return None
+        beside = (self.path.with_name(f"{FILE}{suffix}") for suffix in ("", "-wal", "-journal"))
+        found = [path.stat() for path in beside if path.exists()]
+        if not found or found[0].st_ino != self._inode:
+            return None
+        return [[at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns] for at in found if at.st_size]
+
     def _read(self, query: str, *values: object) -> list[Any]:
         try:
             return self._connection.execute(query, values).fetchall()

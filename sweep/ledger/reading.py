@@ -11,8 +11,9 @@ from sweep.courses import Key
 from sweep.data import Classes, classes_from_dict
 from sweep.errors import SweepError, UsageError, unknown
 from sweep.hyperparameters import restored
-from sweep.ledger.columns import frame_of, numbers_of, selected
+from sweep.ledger.columns import numbers_of, read_columns, selected
 from sweep.ledger.file import File
+from sweep.ledger.keeping import kept
 from sweep.ledger.numbers import by_epoch, of_epochs, of_trials, without_accuracies
 from sweep.ledger.schema import EPOCH_METRICS, FINISHED, PLANNED_EPOCHS, STATES, TRIAL_COLUMNS
 from sweep.machine import alike, kind_text
@@ -264,19 +265,19 @@ class Reader(File):
         import pandas as pd
 
         columns = _columns(study.recipe)
-        rows = self._rows(f"SELECT {selected(columns)} FROM trials WHERE study = ? ORDER BY number", study.id)
-        frame, texts = frame_of(rows, columns)
-        codes = frame["setting"].to_numpy()
-        read = json.loads(f"[{','.join(texts)}]")  # each setting once
-        if not study.recipe.free:
-            read = [restored(setting) for setting in read]
-        settings = pd.DataFrame.from_records(read, index=range(len(texts))).rename(columns={"epochs": PLANNED_EPOCHS})
+        query = f"SELECT {selected(columns)} FROM trials WHERE study = ? ORDER BY number"
+        restore = None if study.recipe.free else restored
+        stored = kept(
+            self, (study.id, study.trials, query), lambda: read_columns(self._rows(query, study.id), columns, restore)
+        )
+        frame = stored.frame(columns)
+        settings = stored.settings().rename(columns={"epochs": PLANNED_EPOCHS})
         kinds = ("loss", "accuracy", "seconds", *OF_NUMBERS, *TESTED)
         numbers = [name for column, name in columns.items() if column.endswith(kinds) or name in kinds]
         frame[numbers] = frame[numbers].astype("float64")
         if study.recipe.splits:
             frame.insert([*frame.columns].index("seed") + 1, "split_seed", frame["seed"].map(study.recipe.split_of))
-        parts = [frame, settings.astype(object).take(codes).set_index(frame.index)]
+        parts = [frame, settings]
         if study.recipe.of_function:
             parts.append(self._ends(study, frame["number"]))
         elif study.recipe.free:
@@ -289,7 +290,11 @@ class Reader(File):
     def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
         """What trials of a user's own code, or another tool, reported last beside their metric: a column for each name
         that is free."""
+        import pandas as pd
+
         read = self.readings(study).rename(columns={"trial": "number"})
+        if read.empty:
+            return pd.DataFrame(index=trials.index)
         last = read.merge(trials[["number", "epochs"]], left_on=["number", "epoch"], right_on=["number", "epochs"])
         wide = last[~last["quantity"].isin(taken)].pivot_table("value", "number", "quantity", sort=False)
         return wide.rename_axis(columns=None).reindex(trials["number"]).set_index(trials.index)

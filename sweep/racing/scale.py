@@ -55,7 +55,7 @@ def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats,
     >>> [part.round(2).tolist() for part in moderated_variances([1.0, 2.0, 9.0], [4, 4, 4])]
     [[0.46, 0.58, 1.44], [8.15, 8.15, 8.15]]
     """
-    from scipy.special import digamma, polygamma
+    from scipy.special import digamma, zeta
 
     squares, freedom = np.asarray(squares, float), np.asarray(freedom, float)
     own, known, pooled = squares / freedom, squares > 0, float(freedom.sum())
@@ -63,7 +63,7 @@ def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats,
         return own, freedom
     half = freedom[known] / 2
     e = np.log(own[known]) - digamma(half) + np.log(half)
-    excess = float(e.var(ddof=1) - polygamma(1, half).mean())
+    excess = float(e.var(ddof=1) - zeta(2.0, half).mean())  # which is the trigamma function
     if excess <= 0:  # no more different than samples of one variance are
         return np.full_like(own, squares.sum() / pooled), np.full_like(own, pooled)
     prior = 2 * _trigamma_inverse(excess)
@@ -73,12 +73,12 @@ def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats,
 
 def _trigamma_inverse(x: float) -> float:
     """Newton's method on 1/trigamma, which is nearly linear (Smyth 2004, appendix)."""
-    from scipy.special import polygamma
+    from scipy.special import zeta
 
     y = 0.5 + 1 / x
     for _ in range(50):
-        trigamma = float(polygamma(1, y))
-        step = trigamma * (1 - trigamma / x) / float(polygamma(2, y))
+        trigamma = float(zeta(2.0, y))
+        step = trigamma * (1 - trigamma / x) / (-2 * float(zeta(3.0, y)))
         y += step
         if abs(step) < 1e-8 * y:
             break

@@ -100,10 +100,8 @@ def _texts(column: pd.Series) -> list[Any]:
     if column.dtype == "int64":
         return column.tolist()
     cells = column.astype(object).tolist()
-    if {*map(type, cells)} <= {str, type(None)}:  # few texts stand in many rows
-        texts = {cell: _safe(cell) for cell in {*cells}}
-        return [texts[cell] for cell in cells]
-    return [_safe(cell) for cell in cells]
+    texts = {place: _safe(cell) for place, cell in dict(zip(map(id, cells), cells, strict=True)).items()}
+    return [texts[place] for place in map(id, cells)]  # few values stand in many rows
 
 
 def _safe(cell: Any) -> Any:

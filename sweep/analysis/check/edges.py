@@ -87,9 +87,9 @@ def _falls_to_the_end(reading: Reading, edge: _Edge, among: int) -> bool:
     does so by chance once in k!, whichever the end. among: how many ends are looked at."""
     mine = _among(reading, edge.among)
     run = combine_codes([code[mine] for name, code in reading.codes.items() if name != edge.name], int(mine.sum()))
-    codes, values = pd.factorize(reading.trials[edge.name])  # one that it does not have is the last of them
     places = {value: place for place, value in enumerate(edge.levels)}
-    level = np.array([*(places.get(value, math.nan) for value in values), math.nan])[codes[mine]]
+    values = reading.levels[edge.name]
+    level = np.array([math.nan, *(places.get(value, math.nan) for value in values)])[reading.codes[edge.name][mine]]
     score = reading.table.sign * reading.trials["value"].to_numpy(float)[mine]
     if np.isnan(level).any():
         return False
@@ -211,11 +211,12 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
 
 def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple[str, Any] | None) -> Comparison:
     """The first of two values against the second, in the cells that have both."""
-    mine = _among(reading, among) & reading.trials[name].isin(values).to_numpy()
+    first, second = (reading.levels[name].index(value) + 1 for value in values)
+    mine = _among(reading, among) & np.isin(reading.codes[name], (first, second))
     cell = combine_codes(
         [code[mine] for column, code in reading.codes.items() if column not in (name, "seed")], int(mine.sum())
     )
-    level = (reading.trials.loc[mine, name] != values[0]).to_numpy(int)
+    level = (reading.codes[name][mine] != first).astype(int)
     value = reading.trials["value"].to_numpy(float)[mine]
     fair = fair_scale(value, reading.table.metric)
     sides = Sides(cell, level, reading.codes["seed"][mine] - 1, value, fair).merge()
@@ -226,7 +227,8 @@ def _among(reading: Reading, among: tuple[str, Any] | None) -> NDArray[np.bool_]
     """Which trials have one value of a factor; all, if there is none. [n]"""
     if among is None:
         return np.ones(len(reading.trials), bool)
-    return np.asarray(reading.trials[among[0]] == among[1], bool)
+    name, value = among
+    return np.equal(reading.codes[name], reading.levels[name].index(value) + 1)
 
 
 def _remark(reading: Reading, edge: _Edge) -> Remark:
@@ -247,10 +249,18 @@ def _remark(reading: Reading, edge: _Edge) -> Remark:
 
 
 def _chance(there: int, settings: int, having: int, top: int) -> float:
-    """That so many of the best settings have a value, were it all the same (hypergeometric)."""
-    from scipy import stats
-
-    return float(stats.hypergeom(settings, having, top).sf(there - 1))
+    """That so many of the best settings have a value, were it all the same (hypergeometric): counted in whole numbers,
+    whose quotient is exact; scipy.stats takes more than half a second to import."""
+    k = max(there, top + having - settings, 0)
+    if k > min(having, top):
+        return 0.0
+    ways = math.comb(having, k) * math.comb(settings - having, top - k)
+    total = 0
+    while ways:
+        total += ways
+        k += 1
+        ways = ways * (having - k + 1) * (top - k + 1) // (k * (settings - having - top + k))
+    return total / math.comb(settings, top)
 
 
 def next_values(row: Hyperparameter | None, levels: Sequence[Any]) -> list[Any]:

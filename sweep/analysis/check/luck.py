@@ -73,11 +73,11 @@ def _confirm(reading: Reading, seeds: int) -> str:
 def _seeds_for(d: Floats, comparisons: int) -> int | None:
     """Seeds that show a mean difference as seen, at LEVEL over so many comparisons, four times in five (Cohen 1988);
     None if over 100."""
-    from scipy import stats
+    from scipy.special import ndtri
 
     if d.mean() == 0:
         return None
-    normal = float(stats.norm.isf(LEVEL / (2 * comparisons)) + stats.norm.isf(0.2))
+    normal = -float(ndtri(LEVEL / (2 * comparisons)) + ndtri(0.2))
     needed = math.ceil((normal * float(d.std(ddof=1)) / float(d.mean())) ** 2)
     return max(needed, len(d) + 1) if needed <= 100 else None
 

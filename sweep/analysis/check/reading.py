@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.analysis.cells import Codes, combine_codes, encode_levels, select_finished
+from sweep.analysis.cells import Codes, combine_codes, encode_levels, encode_settings, select_finished
 from sweep.analysis.commands import grow_command
 from sweep.analysis.table import StudyTable
 from sweep.data import Classes
@@ -44,6 +44,8 @@ class Reading:
     """The finished ones, with their setting's code."""
     codes: dict[str, Codes]
     """Each trial's value of every swept hyperparameter, and its seed, as numbers; 0 where it has none."""
+    levels: dict[str, list[Any]]
+    """The values that those numbers, from 1, stand for."""
     settings: pd.DataFrame
     """One row per setting, the best first: swept values, mean (NaN where a seed diverged), sd, n, code."""
     classes: Classes | None = None
@@ -99,7 +101,8 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
         trials["value"] /= 100
     swept = [name for name in table.swept if name in trials]
     stayed = trials["setting"].map(table.race.seeds) if table.race else 0  # those that are in a race come first
-    codes = {name: encode_levels(trials[name])[0] + 1 for name in (*swept, "seed")}
+    encoded = encode_settings(trials, swept) | {"seed": encode_levels(trials["seed"])}
+    codes = {name: code + 1 for name, (code, _) in encoded.items()}
     setting = combine_codes([codes[name] for name in swept], len(trials))
     trials = trials.assign(setting=setting, stayed=stayed)
     groups = trials.groupby("setting")["value"]
@@ -108,7 +111,8 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
     settings = settings.assign(mean=groups.mean().where(~lost), sd=groups.std(), n=groups.size())
     by = pd.DataFrame({"stayed": -trials.groupby("setting")["stayed"].first(), "mean": table.sign * settings["mean"]})
     order = by.sort_values(["stayed", "mean"], kind="stable").index
-    return Reading(table, epochs, recipe, trials, codes, settings.loc[order].reset_index(names="code"))
+    levels = {name: levels for name, (_, levels) in encoded.items()}
+    return Reading(table, epochs, recipe, trials, codes, levels, settings.loc[order].reset_index(names="code"))
 
 
 def is_number(value: Any) -> bool:

@@ -60,11 +60,11 @@ def effect_picture(
             levels = len(alone) + sum(1 for comparison in effect.comparisons if comparison.pairs)
             where = f" at {len(alone)} of {levels} levels" if alone else ""
             notes.append(f"{effect.name}: not comparable{where}")
+        frame = effect.differences
         for comparison in effect.comparisons:
             if not comparison.pairs:
                 continue
             row = len(means)
-            frame = effect.differences
             mine = frame[(frame["level"] == comparison.level) & (frame["reference"] == comparison.reference)]
             lost.append({"row": row} | _one_sided(mine, table.sign))
             mine = mine[mine["difference"].notna()]

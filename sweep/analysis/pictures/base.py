@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.analysis.seeds import SeedRoles, seed_roles
-from sweep.analysis.table import StudyTable
+from sweep.analysis.table import StudyTable, keep
 from sweep.errors import UsageError, unknown
 from sweep.hyperparameters import show_value
 from sweep.recipe import InPercent
@@ -203,7 +203,14 @@ def settings_of(table: StudyTable) -> pd.DataFrame:
 
     Trials that wait or run are not there. Raises UsageError if none is left.
     """
-    trials = table.trials[~table.trials["state"].isin(["waiting", "running"])]
+    if "settings_of" not in table.memory:
+        table.memory["settings_of"] = _average_seeds(table)
+    settings: pd.DataFrame = table.memory["settings_of"]
+    return settings.copy(deep=False)
+
+
+def _average_seeds(table: StudyTable) -> pd.DataFrame:
+    trials = keep(table.trials, ~table.trials["state"].isin(["waiting", "running"]))
     if trials.empty:
         raise UsageError(f"study {table.name!r}: no trial is finished (that meets the condition), so nothing is drawn")
     group = setting_ids(trials, table.swept)
@@ -359,8 +366,10 @@ def influence(settings: pd.DataFrame, swept: Sequence[str], sign: float) -> dict
 
 
 def most_telling(settings: pd.DataFrame, table: StudyTable) -> list[str]:
-    """The swept hyperparameters, those that tell most of the settings' order first."""
-    return list(influence(settings, table.swept, table.sign))
+    """The swept hyperparameters, those that tell most of the order of its settings first."""
+    if "most_telling" not in table.memory:
+        table.memory["most_telling"] = [*influence(settings, table.swept, table.sign)]
+    return [*table.memory["most_telling"]]
 
 
 def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], wanted: int, kind: str) -> list[str]:

@@ -58,9 +58,9 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     other = varying(table, (name,))
     spread = buckets.numeric and not settings[column(name)].isna().any()
     marks["x"] = settings[column(name)].astype("float64") if spread else marks["bucket"]
-    marks["label"] = [setting_label(row, table.swept) for row in rows_of(settings)]
     rows = _bucket_rows(marks, buckets)
     drawn, notes = thin_marks(marks, marks["best"] | (marks["state"] == "diverged"), POINTS, table.sign)
+    drawn = drawn.assign(label=[setting_label(row, table.swept) for row in rows_of(drawn)])
     notes += [f"of the rest: {', '.join(other)}"] if other and len(other) <= 6 else []
     words = f"one dot per setting; rings mark the best {'at each value' if buckets.single else 'of each bucket'}"
     log = metric_log(marks["mean"]) and not is_percent(table.metric)

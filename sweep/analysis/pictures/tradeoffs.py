@@ -55,8 +55,8 @@ def pareto_picture(
     order = marks.assign(a=sign * marks["x"], b=table.sign * marks["mean"]).sort_values(["a", "b"])
     smallest = order["b"].cummin()
     marks["front"] = (order["b"] < smallest.shift(fill_value=np.inf)).reindex(marks.index)
-    marks["label"] = [setting_label(row, table.swept) for row in rows_of(marks)]
     drawn, notes = thin_marks(marks, marks["front"], POINTS, table.sign)
+    drawn = drawn.assign(label=[setting_label(row, table.swept) for row in rows_of(drawn)])
     lost = settings[(settings["state"] != "complete") & settings["x"].notna()].copy()
     lost["label"] = [setting_label(row, table.swept) for row in rows_of(lost)]
     left = len(settings) - len(marks) - len(lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from sweep.report.answers.verdicts import sentences as verdict_sentences
 from sweep.report.files import plain
 from sweep.report.imported import import_line
 from sweep.report.page.recipes import command_text, recipe_text
+from sweep.report.plots.base import rows_apart
 from sweep.report.plots.charts import chart
 from sweep.report.settings import marks, meaning, show_interval, show_measured
 from sweep.report.text import explain_nothing_selected, missing, show_metric, show_seconds
@@ -323,7 +325,9 @@ def add_figure(picture: Picture, specs: dict[str, Any]) -> dict[str, Any]:
 
 def all_charts(picture: Picture) -> dict[str, Any]:
     """A picture's chart for a screen, a tablet and a phone, without title, and its words for who cannot see it."""
-    return {name: chart(picture, width, False) for name, width in SIZES.items()} | {"alt": picture.said}
+    with rows_apart():
+        charts = {name: chart(picture, width, False) for name, width in SIZES.items()}
+    return charts | {"alt": picture.said}
 
 
 def figure_words(picture: Picture) -> dict[str, Any]:
@@ -354,12 +358,18 @@ def _columns(table: StudyTable) -> list[str]:
 
 def _whole(table: StudyTable) -> dict[str, Any]:
     columns = _columns(table)
-    trials = table.trials.assign(
-        _key=table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
-    )
-    frame = trials.sort_values("_key", na_position="last", kind="stable").head(ROWS)[columns]
-    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    key = table.sign * table.trials[table.metric].where(table.trials["state"] == "complete")
+    best = key.reset_index(drop=True).sort_values(kind="stable").index.to_numpy()[:ROWS]
+    frame = table.trials[columns].take(best)
+    cells = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    rows = [list(row) for row in zip(*cells, strict=True)]
     return {"columns": ["trial", *columns[1:]], "rows": rows}
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    if column.dtype == "float64":
+        return [float(f"{cell:.8g}") if math.isfinite(cell) else None for cell in column.tolist()]
+    return column.tolist() if column.dtype == "int64" else [_cell(cell) for cell in column]
 
 
 def _cell(value: Any) -> Any:

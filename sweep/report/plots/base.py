@@ -26,7 +26,11 @@ whatever stands inside a chart, time and again."""
 
 @contextmanager
 def rows_apart() -> Iterator[None]:
-    """Within, `data_of` keeps rows out of the chart; `with_rows` puts them into its specification."""
+    """Within, `data_of` keeps rows out of the chart; `with_rows` puts them into its specification. Charts that are made
+    within one share what is the same."""
+    if _rows.get(None) is not None:
+        yield
+        return
     token = _rows.set({})
     try:
         yield
@@ -41,7 +45,7 @@ def data_of(frame: pd.DataFrame) -> alt.NamedData:
     rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     text = json.dumps(rows, sort_keys=True, default=str)
     name = f"data-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-    _rows.get()[name] = rows
+    _rows.get().setdefault(name, rows)
     return alt.NamedData(name=name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+from altair.utils.schemapi import debug_mode
 
 from sweep.analysis.pictures import Axis, Picture
 from sweep.report.plots.base import (
@@ -39,8 +40,8 @@ def chart(picture: Picture, width: int = WIDE, titled: bool = True) -> dict[str,
         lines = [picture.subtitle, picture.ground, *picture.notes]
         wrapped = [part for line in lines for part in textwrap.wrap(line, letters)]
         said["title"] = alt.TitleParams(picture.title, subtitle=wrapped)
-    with rows_apart():
-        spec = with_rows(_CHARTS[picture.kind](picture, width).properties(**said).to_dict())
+    with rows_apart(), debug_mode(False):  # which checks every part of a chart, time and again: the tests check them
+        spec = with_rows(_CHARTS[picture.kind](picture, width).properties(**said).to_dict(validate=False))
     spec.pop("config", None)
     return spec
 

@@ -7,11 +7,14 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError
 from sweep.report.plots.charts import chart
 from sweep.report.plots.style import THEMES
+from sweep.speed import cache_file, write_cache
 
 if TYPE_CHECKING:
     from sweep.analysis.pictures import Picture
@@ -26,8 +29,14 @@ def image(picture: Picture, suffix: str, theme: str) -> bytes:
 
 
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network."""
-    return _render_apart("javascript_bundle").decode().replace("</script", "<\\/script")
+    """Vega, Vega-Lite and Vega-Embed as one script, about 900 kB, that asks nothing of the network; made
+    once and kept, since to make it takes longer than most reports."""
+    version, kept = metadata.version("vl-convert-python"), cache_file().with_name("vega.json")
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return str(json.loads(kept.read_text(encoding="utf-8"))[version])
+    script = _render_apart("javascript_bundle").decode().replace("</script", "<\\/script")
+    write_cache(kept, {version: script})
+    return script
 
 
 _RENDERER = """
