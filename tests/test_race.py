@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import re
 import signal
+import sqlite3
 from dataclasses import replace
 from functools import partial
 
@@ -17,8 +19,8 @@ from scipy import stats
 
 from sweep.ledger import Ledger
 from sweep.racing import ALPHA, Course, Left, follow, looks
-from sweep.racing.rule import equal, level, worse
-from sweep.recipe import Race, load_recipe
+from sweep.racing.rule import RULES, equal, level, worse
+from sweep.recipe import Race, load_recipe, recipe_from_dict
 from sweep.space import Result, Trial
 from tests.conftest import runner
 from tests.processes import finished, numbers, query, start, table, wait_for
@@ -27,11 +29,11 @@ FAST = ["--epochs", "2", "--hidden", "8", "--train-size", "100"]
 SPACE = ["--lr", "0.1,0.01,0.001,0.0001", "--beta1", "0.5,0.9", *FAST]
 
 
-def raced(values: np.ndarray, margin: float | None = None, states: dict | None = None) -> Course:
+def raced(values: np.ndarray, margin: float | None = None, states: dict | None = None, rule: int = 2) -> Course:
     """The race of settings with these losses [settings, seeds]; states: other than complete, by (setting, seed); a
     state None is a trial that is not there."""
     recipe = load_recipe(None, {"lr": ",".join(f"{1 + place}e-4" for place in range(len(values)))})
-    recipe = replace(recipe, seeds=tuple(range(values.shape[1])), race=Race(margin))
+    recipe = replace(recipe, seeds=tuple(range(values.shape[1])), race=Race(margin, rule=rule))
     results, states = [], states or {}
     for place, setting in enumerate(recipe.grid.settings()):
         for seed in recipe.seeds:
@@ -140,6 +142,55 @@ def test_a_race_that_grew_decides_as_one_that_had_all_from_the_start():
             for place, seed in missing
         ]
     assert (grown.looks, grown.left, grown.standing) == (many.looks, many.left, many.standing)
+
+
+def test_two_differences_by_the_same_are_no_proof_where_others_vary():
+    """Wrong answers of a hundred: that two settings were behind by the same twice may be chance."""
+    values = np.array([[4.0, 8.0], [7.0, 11.0], [6.0, 10.0], [5.0, 12.0]])
+    assert worse(values, values, 1, 4).tolist() == [-1, -1, -1, -1]
+    assert worse(values, values, 1, 4, RULES[1]).tolist() == [-1, 0, 0, -1]
+    sure = np.repeat([[1.0], [2.0], [3.0]], 2, axis=1)
+    assert worse(sure, sure, 1, 3).tolist() == [-1, 0, 0]
+
+
+def test_a_race_keeps_the_rule_that_it_began_with():
+    """Two seeds, differences of 10 times their noise: the first rule asks for 12.7 times each one's own, too."""
+    draw = np.random.default_rng(0)
+    values = np.exp(np.repeat([[0.0], [1.0]], [4, 20], axis=0) + 0.1 * draw.normal(size=(24, 8)))
+    first, second = (raced(values, rule=rule).looks[0].standing for rule in (1, 2))
+    assert second == 4 < first
+    recipe = load_recipe(None, {"lr": "0.1,0.01"})
+    old, new = replace(recipe, race=Race(0.1, rule=1)), replace(recipe, race=Race(0.1))
+    assert old.to_dict()["race"] == {"margin": 0.1}  # as it was written before rules had numbers
+    assert recipe_from_dict(old.to_dict()).race == old.race
+    assert recipe_from_dict(new.to_dict()).race == new.race
+    assert (old.digest(), old.difference(new)) == (new.digest(), [])
+
+
+def test_a_race_of_an_earlier_version_goes_on_and_grows_by_its_rule(sweep, tmp_path):
+    database = tmp_path / "results" / "sweep.db"
+    assert sweep("race", *SPACE, "--seeds", "4", "--max-trials", "9", "--study", "r").returncode == 0
+    change_recipe(database, lambda recipe: recipe["race"].pop("rule"))
+    for seeds in ("4", "6"):
+        out = sweep("race", *SPACE, "--seeds", seeds, "--study", "r")
+        assert out.returncode == 0, out.stderr
+        with Ledger(tmp_path / "results") as ledger:
+            assert ledger.study("r").recipe.race == Race(rule=1)
+    assert "It goes by rule 1, with which it began" in shown(sweep("show", "r"))
+    change_recipe(database, lambda recipe: recipe["race"].update(rule=9))
+    refused = sweep("show", "r", code=1)
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert "rule 9: this version of sweep knows rules 1 to 2" in refused.stderr
+
+
+def change_recipe(database, change):
+    """Changes the one recipe of a ledger, as another version would have written it."""
+    with contextlib.closing(sqlite3.connect(database)) as raw:
+        (text,) = raw.execute("SELECT recipe FROM studies").fetchone()
+        recipe = json.loads(text)
+        change(recipe)
+        raw.execute("UPDATE studies SET recipe = ?", (json.dumps(recipe),))
+        raw.commit()
 
 
 def noise(draw, kind, shape):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sweep.ledger import Ledger, Study
 from sweep.racing import ALPHA, Course, Left, follow
+from sweep.recipe import NEWEST_RULE
 from sweep.space import seeds_text, setting_key
 from sweep.wording import count
 
@@ -28,6 +29,8 @@ class Racing:
     standing: frozenset[int]
     """Those still in."""
     left: dict[int, Left]
+    rule: int
+    """By which of the rules it judges."""
 
     def out(self, code: int) -> str:
         """Why a setting is no longer in, in a few words; empty if it is."""
@@ -57,6 +60,7 @@ class Racing:
         return (
             f"The truly best setting was dropped with a chance of {100 * ALPHA:.0f}% at most, over all looks and "
             "comparisons together; those still in cannot be told from the best."
+            + (f" It goes by rule {self.rule}, with which it began." if self.rule != NEWEST_RULE else "")
         )
 
     @property
@@ -80,4 +84,4 @@ def read_racing(ledger: Ledger, study: Study, trials: pd.DataFrame) -> Racing | 
     by_place = {place: codes.get(setting_key(setting)) for place, setting in enumerate(course.settings)}
     standing = frozenset(code for place in course.standing if (code := by_place[place]) is not None)
     left = {code: how for place, how in course.left.items() if (code := by_place[place]) is not None}
-    return Racing(course, recipe.metric, recipe.direction, standing, left)
+    return Racing(course, recipe.metric, recipe.direction, standing, left, recipe.race.rule)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.hyperparameters import Setting
-from sweep.racing.rule import equal, looks, worse
+from sweep.racing.rule import Rule, equal, find_rule, looks, worse
 from sweep.racing.scale import Floats, by_ratio, fair_scale
 from sweep.recipe import Recipe
 from sweep.space import Result, setting_key
@@ -129,7 +129,7 @@ def follow(recipe: Recipe, results: Iterable[Result]) -> Course:
 def _run(recipe: Recipe, settings: tuple[Setting, ...], values: Floats, states: np.ndarray) -> Course:
     """The looks, one after another, as far as everything that they compare is settled. values: less is better."""
     assert recipe.race is not None
-    seeds, margin = recipe.seeds, recipe.race.margin
+    seeds, margin, rule = recipe.seeds, recipe.race.margin, find_rule(recipe.race.rule)
     standing, left, done, ended = np.arange(len(settings)), dict[int, Left](), list[Look](), ""
     missing: tuple[tuple[int, int], ...] = ()
     for number, n in enumerate(looks(len(seeds)), 1):
@@ -137,7 +137,8 @@ def _run(recipe: Recipe, settings: tuple[Setting, ...], values: Floats, states: 
         if open_.any():
             missing = tuple((int(standing[row]), seeds[column]) for row, column in zip(*np.nonzero(open_), strict=True))
             break
-        gone, ended = _look(recipe.metric, values[standing, :n], states[standing, :n], number, len(settings), margin)
+        here = values[standing, :n], states[standing, :n]
+        gone, ended = _look(recipe.metric, *here, number, len(settings), margin, rule)
         than = {row: None if other is None else int(standing[other]) for row, (_, other) in gone.items()}
         left |= {int(standing[row]): Left(n, why, than[row]) for row, (why, _) in gone.items()}
         standing = np.delete(standing, list(gone))
@@ -152,7 +153,7 @@ def _run(recipe: Recipe, settings: tuple[Setting, ...], values: Floats, states: 
 
 
 def _look(
-    metric: str, values: Floats, states: np.ndarray, look: int, settings: int, margin: float | None
+    metric: str, values: Floats, states: np.ndarray, look: int, settings: int, margin: float | None, rule: Rule
 ) -> tuple[dict[int, tuple[str, int | None]], str]:
     """Who of those still in leaves at a look, with why and whom it lost to; and how the race ends there, if it does."""
     gone: dict[int, tuple[str, int | None]] = {}
@@ -165,7 +166,7 @@ def _look(
         return gone, ALL_OUT
     plain = values[rows]
     fair, log = _fair(plain, metric)
-    better = worse(fair, plain, look, settings)
+    better = worse(fair, plain, look, settings, rule)
     gone |= {int(rows[row]): (WORSE, int(rows[better[row]])) for row in np.flatnonzero(better >= 0)}
     kept = better < 0
     if kept.sum() == 1:

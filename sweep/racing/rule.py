@@ -6,20 +6,23 @@ of the setting's rivals an equal share of that (Even-Dar, Mannor & Mansour 2006,
 conditions for the multi-armed bandit", whose successive elimination adds up over rounds and arms in the same way). No
 share depends on the number of seeds that a race may use, so one that is given more of them decides as before.
 
-Two t tests of the same paired differences have to agree. The moderated one (Smyth 2004) borrows the noise from all
-differences at the look, so that two seeds can tell; it is asked at a rival's share. The pair's own is asked at the
-whole look's: where a setting is far noisier than the others, its noise is in all of its differences, so that they err
-together and need no correction for their number, but a borrowed variance would be too small for it.
+The test is a moderated t test of paired differences (Smyth 2004), asked at a rival's share: it borrows the noise from
+all differences at the look, so that two seeds can tell. How much it borrows is bounded: settings are unequally noisy,
+which two seeds of each cannot show, and the differences that it borrows from share one leader's noise. A race keeps the
+rule that it began with, by its number (`RULES`).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.errors import SweepError
 from sweep.racing.scale import Floats, moderated_variances
+from sweep.recipe import NEWEST_RULE
 
 ALPHA = 0.05
 """The chance that the truly best setting is dropped, at most; and that settings which are not are called equal."""
@@ -30,6 +33,39 @@ trained between looks grows with what is known, and looks are few: at each, work
 
 LEADERS = 10
 """The best so far, with which all others are compared."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How settings are judged at a look."""
+
+    most: float
+    """Degrees of freedom that borrowed noise counts for at most."""
+    share: float
+    """The same, for each rival from the third on that it is borrowed from."""
+    own: bool
+    """Whether the pair's own t test has to agree, at the whole look's share of the error."""
+    still: bool
+    """Whether a difference without noise is certain, though others have some."""
+
+    def weight(self, rivals: int) -> float:
+        """Degrees of freedom that noise borrowed from so many rivals counts for at most. Of two it is not known how
+        unequal they are."""
+        return min(self.most, self.share * max(0, rivals - 2)) if math.isfinite(self.most) else math.inf
+
+
+RULES = {1: Rule(math.inf, math.inf, own=True, still=True), 2: Rule(10.0, 0.5, own=False, still=False)}
+"""Those that races go by, by their numbers. The second needs fewer seeds at no greater error, which `python -m
+tests.benchmarks.race errors` measures."""
+
+
+def find_rule(number: int) -> Rule:
+    """The rule of a number. Raises SweepError for one that only a newer version has."""
+    if number not in RULES:
+        raise SweepError(
+            f"a race by rule {number}: this version of sweep knows rules 1 to {max(RULES)}; a newer one reads it"
+        )
+    return RULES[number]
 
 
 def looks(seeds: int) -> list[int]:
@@ -53,7 +89,9 @@ def level(look: int, alpha: float = ALPHA) -> float:
     return alpha / (look * (look + 1))
 
 
-def worse(fair: Floats, plain: Floats, look: int, settings: int) -> NDArray[np.int64]:
+def worse(
+    fair: Floats, plain: Floats, look: int, settings: int, rule: Rule = RULES[NEWEST_RULE], alpha: float = ALPHA
+) -> NDArray[np.int64]:
     """Who of those still in is shown to be worse: by row, the row of who is better, -1 where nobody is [S].
 
     fair: values on the scale on which they are judged, less is better, NaN where a training failed [S, seeds]; plain:
@@ -62,18 +100,37 @@ def worse(fair: Floats, plain: Floats, look: int, settings: int) -> NDArray[np.i
     out = np.full(len(fair), -1)
     if len(fair) < 2 or settings < 2:
         return out
-    share = level(look) / (settings - 1)
+    whole = level(look, alpha)
     for leader in np.argsort(_means(fair), kind="stable")[:LEADERS]:
         mean, squares, n = _differences(fair, leader)
         rivals = np.flatnonzero((n >= 2) & (out < 0) & (np.arange(len(fair)) != leader))
         ahead = _differences(plain, leader)[0][rivals] > 0
-        mean, squares, n = mean[rivals], squares[rivals], n[rivals]
         if not len(rivals):
             continue
-        variance, freedom = moderated_variances(squares, n - 1)
-        borrowed, own = _p(mean, variance / n, freedom), _p(mean, squares / (n - 1) / n, n - 1)
-        out[rivals[ahead & (borrowed <= share) & (own <= level(look))]] = leader
+        mean, squares, n = mean[rivals], squares[rivals], n[rivals]
+        if not rule.still:
+            squares = _with_noise(squares, n, fair)
+        out[rivals[ahead & _shown(mean, squares, n, whole, settings - 1, rule)]] = leader
     return out
+
+
+def _shown(
+    mean: Floats, squares: Floats, n: NDArray[np.int64], whole: float, rivals: int, rule: Rule
+) -> NDArray[np.bool_]:
+    """Which differences are shown to be above 0, of their means, sums of squares and numbers of seeds; whole: what the
+    look may spend of the error, for all rivals of a setting."""
+    variance, freedom = moderated_variances(squares, n - 1, rule.weight(len(mean)))
+    shown = _p(mean, variance / n, freedom) <= whole / rivals
+    return shown & (_p(mean, squares / (n - 1) / n, n - 1) <= whole) if rule.own else shown
+
+
+def _with_noise(squares: Floats, n: NDArray[np.int64], fair: Floats) -> Floats:
+    """Sums of squares, those of differences that have shown no noise yet as large as they are in the mean: that two
+    accuracies differed twice by the same is no proof that they always do. As they are where nothing has shown any."""
+    still = squares <= n * (1e-12 * np.nanmax(np.abs(fair))) ** 2
+    if still.all():
+        return squares
+    return np.where(still, squares.sum() / (n - 1).sum() * (n - 1), squares)
 
 
 def equal(fair: Floats, reach: float, look: int) -> bool:

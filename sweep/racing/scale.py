@@ -45,12 +45,13 @@ def by_ratio(values: ArrayLike, metric: str) -> bool:
     return is_loss(metric) and bool((values > 0).any() and not (values < 0).any())
 
 
-def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats, Floats]:
+def moderated_variances(squares: ArrayLike, freedom: ArrayLike, most: float = math.inf) -> tuple[Floats, Floats]:
     """Variances of many samples, each drawn towards what is usual among them, and their degrees of freedom [S], [S].
 
     From sums of squares [S] and degrees of freedom [S] > 0 by Smyth 2004 ("Linear
     models and empirical Bayes", section 6): an inverse chi-square prior fitted to
     the log variances; no sample has more degrees of freedom than all together.
+    What is usual counts for `most` degrees of freedom at most.
 
     >>> [part.round(2).tolist() for part in moderated_variances([1.0, 2.0, 9.0], [4, 4, 4])]
     [[0.46, 0.58, 1.44], [8.15, 8.15, 8.15]]
@@ -64,10 +65,13 @@ def moderated_variances(squares: ArrayLike, freedom: ArrayLike) -> tuple[Floats,
     half = freedom[known] / 2
     e = np.log(own[known]) - digamma(half) + np.log(half)
     excess = float(e.var(ddof=1) - zeta(2.0, half).mean())  # which is the trigamma function
-    if excess <= 0:  # no more different than samples of one variance are
-        return np.full_like(own, squares.sum() / pooled), np.full_like(own, pooled)
-    prior = 2 * _trigamma_inverse(excess)
-    center = math.exp(float(e.mean() + digamma(prior / 2)) - math.log(prior / 2))
+    prior, center = math.inf, float(squares.sum() / pooled)
+    if excess > 0:  # else they are no more different than samples of one variance are
+        prior = 2 * _trigamma_inverse(excess)
+        center = math.exp(float(e.mean() + digamma(prior / 2)) - math.log(prior / 2))
+    prior = min(prior, most)
+    if math.isinf(prior):
+        return np.full_like(own, center), np.full_like(own, pooled)
     return (prior * center + squares) / (prior + freedom), np.minimum(prior + freedom, pooled)
 
 

@@ -40,7 +40,7 @@ from sweep.recipe.keys import (
 from sweep.recipe.network import constructor_text
 from sweep.recipe.own import KINDS as TRAINERS
 from sweep.recipe.own import METRIC_NAME, TRAINER_DATA, Trainer, check_trainer
-from sweep.recipe.race import Race
+from sweep.recipe.race import NEWEST_RULE, Race
 from sweep.recipe.reading import header_of, load_claims, load_recipe, recipe_from_dict, recipe_of
 from sweep.recipe.search import OBJECTIVES, PRUNERS, SAMPLERS, Search
 from sweep.recipe.shard import Shard, parse_shard
@@ -54,6 +54,7 @@ __all__ = [
     "MEASURED",
     "METRICS",
     "METRIC_NAME",
+    "NEWEST_RULE",
     "OBJECTIVES",
     "OF_NUMBERS",
     "PRECISIONS",

@@ -270,10 +270,11 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """What decides which trials there are and what their numbers mean: not where the data lie, nor what is watched,
-        nor the ranking (but for a search and a race, which go by it)."""
+        nor the ranking (but for a search and a race, which go by it), nor by which rule a race that is there judges."""
         ranking = () if self.search or self.race else ("direction",) if self.trainer else ("metric", "direction")
         other = (*WATCHED, "data_dir", "folder", "claims", *ranking)
-        return {key: value for key, value in self.to_dict().items() if key not in other}
+        plain = {key: value for key, value in self.to_dict().items() if key not in other}
+        return plain | ({"race": self.race.asked()} if self.race else {})
 
     def digest(self) -> str:
         """Six hexadecimal digits of the identity, for naming a study that nobody named; all shards have one name."""

@@ -109,7 +109,7 @@ def open_study(ledger: Ledger, name: str, recipe: Recipe, plan: Plan, watcher: W
             f"and loss), not change; give --study another name, or `sweep rm {name}`"
         )
     study = _state(ledger, study, recipe, watcher)
-    recipe = replace(recipe, claims=study.recipe.claims)
+    recipe = replace(recipe, claims=study.recipe.claims, race=recipe.race and recipe.race.as_begun(study.recipe.race))
     total = max(plan.trials, ledger.rows(study)) if recipe.search else study.trials
     if total != study.trials:
         watcher.note(f"{name}: {count(study.trials, 'trial')} there, {total:,} asked for now")
