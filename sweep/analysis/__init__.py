@@ -24,6 +24,7 @@ comparing     studies side by side
 roles         what each column of anyone's table is
 importing     anyone's table of results, read as a study
 adopting      another tool's trials as a study
+alike         values that would look alike or count as equal, told apart
 course        how such trials came about: their epochs
 ends          how the trainings of a table ended
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count as numbers_from
 from typing import Any, Final
 
+from sweep.analysis.alike import tell_apart
 from sweep.analysis.course import course_of, finite, shift_of
 from sweep.analysis.ends import FEW
 from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
@@ -245,7 +246,7 @@ def _settings(
 ) -> tuple[list[str], list[str], dict[str, Value]]:
     """Each trial's setting as the text by which the ledger knows it, which hyperparameters vary, and the values of
     those that do not."""
-    columns = {name: [trial.setting.get(name) for trial in reading.trials] for name in names}
+    columns = {name: tell_apart([trial.setting.get(name) for trial in reading.trials]) for name in names}
     entries = {name: _entries(called[name], column) for name, column in columns.items()}
     texts = ["{" + ",".join(filter(None, row)) + "}" for row in zip(*entries.values(), strict=True)]
     known = reading.study.swept

@@ -6,18 +6,29 @@ from collections.abc import Iterator, Sequence
 
 from sweep.analysis.importing import INFINITE
 from sweep.analysis.roles import EPOCH_NAMES
+from sweep.errors import UsageError
 from sweep.foreign import Curve, ForeignTrial
 from sweep.ledger import Course
 
 
 def shift_of(trials: Sequence[ForeignTrial], metric: str) -> int:
-    """What is added to steps, so that the first is 1 where the tool counts from 0."""
-    return max(0, 1 - min((curve[0][0] for trial in trials if (curve := trial.curves.get(metric))), default=1))
+    """What is added to steps, so that the first is 1 where the tool counts from 0. Raises UsageError for a step that no
+    training gets to."""
+    curves = [(trial.name, curve) for trial in trials if (curve := trial.curves.get(metric))]
+    shift = max(0, 1 - min((curve[0][0] for _, curve in curves), default=1))
+    name, last = max(((name, curve[-1][0]) for name, curve in curves), key=lambda end: end[1], default=("", 0))
+    if last + shift > _MOST_STEPS:
+        far = last if last > _MOST_STEPS else -shift
+        raise UsageError(f"trial {name}: {metric} at step {far}: damaged; expected at most {_MOST_STEPS:,} steps")
+    return shift
+
+
+_MOST_STEPS = 10**15
 
 
 def finite(value: float) -> float | None:
     """A number, None if it is not finite; vast ones stand for infinity."""
-    return value if abs(value) < INFINITE else None
+    return float(value) if abs(value) < INFINITE else None
 
 
 def course_of(trials: Sequence[ForeignTrial], metric: str, test: str | None, shift: int) -> Course:

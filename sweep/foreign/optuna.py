@@ -188,7 +188,7 @@ def _typed_values(path: Path, table: str, place: str, value: str, study: int) ->
     kind = f"{value}_type" if f"{value}_type" in columns else "'FINITE'"
     query = f"SELECT trial_id, {place}, {value}, {kind} FROM {table} JOIN trials USING (trial_id) WHERE study_id = ?"
     for key, where, number, told in _rows(path, query, study):
-        yield key, where, _KINDS.get(told, math.nan if number is None else number)
+        yield key, int(where), _KINDS.get(told, math.nan if number is None else float(number))
 
 
 TOOL = Tool("optuna", _NAME, "a SQLite file with its tables, or a journal file", matches, read, read_named)

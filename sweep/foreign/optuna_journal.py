@@ -53,7 +53,12 @@ def read_journal(path: Path) -> list[StoredStudy]:
 
 
 class _Journal:
-    """What the entries of a journal have made so far: studies and trials by the order in which they began."""
+    """What the entries of a journal have made so far: studies and trials by the order in which they began.
+
+    Several processes write to one journal before they know what the others did. As in Optuna, an entry that came too
+    late changes nothing and takes no number: a study of a name that there is (`load_if_exists=True` always writes one),
+    a trial of a study that was deleted, whatever befalls a trial that has ended.
+    """
 
     def __init__(self) -> None:
         self.studies: list[StoredStudy | None] = []
@@ -66,7 +71,8 @@ class _Journal:
             getattr(self, kind)(entry)
 
     def create_study(self, entry: Mapping[str, Any]) -> None:
-        self.studies.append(StoredStudy(entry["study_name"], [_DIRECTIONS[way] for way in entry["directions"]]))
+        if all(study is None or study.name != entry["study_name"] for study in self.studies):
+            self.studies.append(StoredStudy(entry["study_name"], [_DIRECTIONS[way] for way in entry["directions"]]))
 
     def delete_study(self, entry: Mapping[str, Any]) -> None:
         self.studies[entry["study_id"]] = None
@@ -80,7 +86,9 @@ class _Journal:
     def create_trial(self, entry: Mapping[str, Any]) -> None:
         """A trial begins, or is added as a whole."""
         study = self.studies[entry["study_id"]]
-        trial = StoredTrial(len(study.trials) if study else 0, _STATES[entry.get("state", 0)])
+        if study is None:
+            return
+        trial = StoredTrial(len(study.trials), _STATES[entry.get("state", 0)])
         spread = entry.get("distributions") or {}
         trial.params = {name: (value, spread[name]) for name, value in (entry.get("params") or {}).items()}
         values = entry.get("values") or ([entry["value"]] if entry.get("value") is not None else [])
@@ -88,25 +96,31 @@ class _Journal:
         trial.steps = {int(step): float(value) for step, value in (entry.get("intermediate_values") or {}).items()}
         trial.user, trial.system = dict(entry.get("user_attrs") or {}), dict(entry.get("system_attrs") or {})
         self.trials.append(trial)
-        if study:
-            study.trials.append(trial)
+        study.trials.append(trial)
 
     def set_param(self, entry: Mapping[str, Any]) -> None:
         stored = entry["param_value_internal"], entry["distribution"]
-        self.trials[entry["trial_id"]].params[entry["param_name"]] = stored
+        if trial := self._going(entry):
+            trial.params[entry["param_name"]] = stored
 
     def set_state(self, entry: Mapping[str, Any]) -> None:
-        trial = self.trials[entry["trial_id"]]
-        trial.state = _STATES[entry["state"]]
-        trial.values = {place: float(value) for place, value in enumerate(entry["values"] or [])}
+        if trial := self._going(entry):
+            trial.state = _STATES[entry["state"]]
+            trial.values = {place: float(value) for place, value in enumerate(entry["values"] or [])}
 
     def set_step(self, entry: Mapping[str, Any]) -> None:
-        self.trials[entry["trial_id"]].steps[int(entry["step"])] = float(entry["intermediate_value"])
+        if trial := self._going(entry):
+            trial.steps[int(entry["step"])] = float(entry["intermediate_value"])
 
     def set_trial(self, entry: Mapping[str, Any]) -> None:
+        if trial := self._going(entry):
+            trial.user.update(entry.get("user_attr", {}))
+            trial.system.update(entry.get("system_attr", {}))
+
+    def _going(self, entry: Mapping[str, Any]) -> StoredTrial | None:
+        """The trial of an entry, None if it has ended."""
         trial = self.trials[entry["trial_id"]]
-        trial.user.update(entry.get("user_attr", {}))
-        trial.system.update(entry.get("system_attr", {}))
+        return trial if trial.state in ("RUNNING", "WAITING") else None
 
 
 _KINDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sweep.errors import UsageError, unknown
 from sweep.foreign.sqlite import is_sqlite, rows_of
-from sweep.foreign.trials import ForeignStudy, Tool
+from sweep.foreign.trials import ForeignStudy, Tool, check
 
 TABLE = "table"
 """What --from takes for a plain table."""
@@ -37,7 +37,10 @@ def read_study(path: Path, tool: Tool, name: str | None = None) -> ForeignStudy:
     if name is not None and tool.read_named is None:
         raise UsageError(f"--name {name}: {path} holds one study of {tool.name}; expected no --name")
     try:
-        return tool.read_named(path, name) if name is not None and tool.read_named else tool.read(path)
+        study = tool.read_named(path, name) if name is not None and tool.read_named else tool.read(path)
+        for trial in study.trials:
+            check(trial)
+        return study
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: damaged, or of a version of {tool.name} that is not known: {type(error).__name__}: {error}"
@@ -51,7 +54,7 @@ def nothing_known(path: Path, tools: Sequence[Tool], tables: Sequence[str]) -> U
     if is_sqlite(path):
         try:
             rows_of(path, "SELECT name FROM sqlite_master")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             return UsageError(f"{path}: a SQLite file that cannot be read: {error}")
     if inside := _known_inside(path, tools, tables):
         return UsageError(f"{path}: a folder of no tool that is known; in it is {'; '.join(inside)}: give that path")

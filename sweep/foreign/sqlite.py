@@ -23,7 +23,7 @@ def tables_of(path: Path) -> set[str]:
     """The names of a file's tables; none of one that is damaged."""
     try:
         return {name for (name,) in rows_of(path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return set()
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Value = bool | int | float | str
 
@@ -35,6 +35,25 @@ class ForeignTrial:
     too, is what counts, and not the curve's last value."""
     reason: str | None = None
     """Why it failed or diverged, in the tool's words, one line."""
+
+
+def check(trial: ForeignTrial) -> None:
+    """Raises TypeError or ValueError, in words, for what no tool means by a trial: damage that a reader overlooked."""
+    names: list[Any] = [trial.name, *trial.setting, *trial.curves, *trial.values]
+    _expect(trial, names, str, "name")
+    texts = [*names, *(value for value in trial.setting.values() if isinstance(value, str))]
+    if not all(map(str.isascii, texts)):
+        "".join(texts).encode()  # half a character, as JSON's \ud800, can be stored nowhere
+    _expect(trial, trial.setting.values(), bool | int | float | str, "value of a hyperparameter")
+    points = [point for curve in trial.curves.values() for point in curve]
+    _expect(trial, (step for step, _ in points), int, "step")
+    _expect(trial, (value for _, value in points), int | float, "number")
+    _expect(trial, trial.values.values(), int | float, "number")
+
+
+def _expect(trial: ForeignTrial, values: Iterable[Any], kind: Any, noun: str) -> None:
+    if wrong := [value for value in values if not isinstance(value, kind)]:
+        raise TypeError(f"trial {trial.name}: {wrong[0]!r} is no {noun}")
 
 
 @dataclass(frozen=True)
