@@ -176,9 +176,24 @@ def test_a_checkpoint_past_the_end_of_one_is_for_the_others(digits, tmp_path):
     assert anew == trained([long], digits) | trained([short], digits)
 
 
+def test_each_is_kept_where_it_ends(digits, tmp_path, epochs):
+    trials = [Trial(number, canonical({"epochs": end, "lr": 0.01}), 0) for number, end in enumerate(ENDS)]
+    whole = trained(trials, digits, Saver(tmp_path, "data", keep=True))
+    saved = checkpoint.scan(tmp_path)
+    assert [file.position for file in saved] == [(5, 0), (3, 0), (2, 0)]
+    epochs.clear()
+    for trial, file in zip((trials[0], trials[2], trials[1]), saved, strict=True):
+        assert trained([trial], digits, Saver(tmp_path, "data", file.path)) == {trial.number: whole[trial.number]}
+    assert epochs == []
+    longer = Trial(3, canonical({"epochs": 6, "lr": 0.01}), 0)
+    [unit] = units([longer], describe("digits"), 1, saved=saved)
+    trained([longer], digits, Saver(tmp_path / "other", "data", unit.checkpoint))
+    assert epochs == [1, 1]
+
+
 def test_seconds_of_a_lane_are_shared_among_its_trials(digits):
     """So that they add up to what the processor did."""
-    trials = [Trial(number, canonical({"epochs": end}), 0) for number, end in enumerate((1, 2, 2))][:2]
+    trials = [Trial(number, canonical({"epochs": end}), 0) for number, end in enumerate((1, 2))]
     first, second = [*Training(trials, digits)]
     assert [record.seconds for record in first] == [first[0].seconds] * 2
     assert [record.number for record in second] == [1]
