@@ -313,7 +313,8 @@ _ROWS = (
                    'A last minibatch of one row is left out. '
                    'A function has no rows: there it divides the `noise`, and is 1 by default.',
                    low=1, words=("full",), default_with={("model", "function"): 1}, unless={"noise": (0.0,)}),
-    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part.", low=1, high=1_000_000,
+    Hyperparameter("epochs", "int", 10, TRAINING, "program", "Passes over the training part. Of several values, at a "
+        "constant learning rate, the most are trained, and the others are read on the way.", low=1, high=1_000_000,
                    unless={"steps": _positive}),
     Hyperparameter("normalize", "choice", "zscore", DATA, "program",
                    "Inputs: zscore (mean 0, std 1), unit (0 to 1), both by the training part's statistics, one "

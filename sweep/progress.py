@@ -49,6 +49,7 @@ class _Progress:
         self.before, self.begin = self.done, time.monotonic()
         self.best: tuple[float, int] | None = None
         self.part: dict[int, float] = {}  # trials' worth of epochs in the units that are in training
+        self.early: dict[int, int] = {}  # trials of those units that have ended while their lanes go on
         self.race: Course | None = None
         self.sign = 1.0 if study.recipe.direction == "minimize" else -1.0
         if start.done or start.retried:
@@ -61,7 +62,10 @@ class _Progress:
     def epoch(self, worker: int, unit: Unit, outcomes: tuple[EpochRecord, ...]) -> None:
         latest = {outcome.number: outcome for outcome in outcomes}  # of a user's own code, some epochs may come at once
         running = sum(not outcome.state for outcome in latest.values())
-        self.part[worker] = running * min(1.0, outcomes[-1].epoch / unit.epochs)
+        ended = sum(outcome.state == "complete" for outcome in outcomes)
+        early = self.early.get(worker, 0) + (0 if self.study.recipe.trainer else ended)
+        self.early[worker] = early  # each is done, but what is left of its lane is not: the unit's share is what counts
+        self.part[worker] = (running + early) * min(1.0, outcomes[-1].epoch / unit.epochs) - early
         column = self.study.recipe.metric_column
         for outcome in outcomes:
             if outcome.state:
@@ -74,6 +78,7 @@ class _Progress:
 
     def idle(self, worker: int) -> None:
         self.part.pop(worker, None)
+        self.early.pop(worker, None)
 
     def failed(self, unit: Unit, reason: str, again: bool) -> None:
         if not again:

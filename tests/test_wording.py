@@ -93,6 +93,21 @@ def watched(done, total, trained, seconds, monkeypatch):
     return out.getvalue().strip()
 
 
+def test_trials_that_end_before_their_lanes_are_done_but_not_the_training():
+    """Two of four end at epoch 2 of 10, one diverges at 5: nothing more will be trained of that."""
+    watcher = PlainWatcher(Console(file=io.StringIO()))
+    watcher.started(SimpleNamespace(name="s", recipe=Recipe()), SimpleNamespace(total=8, done=0, retried=0))
+    unit = SimpleNamespace(trials=[None] * 4, epochs=10)
+    shares = []
+    for epoch, states in [(2, ["complete", "complete", None, None]), (5, ["diverged", None]), (10, ["complete"])]:
+        watcher.epoch(0, unit, tuple(record(n, epoch, state=state) for n, state in enumerate(states)))
+        shares.append((watcher.done, watcher.status()[0]))
+    assert [done for done, _ in shares] == [2, 3, 4]
+    assert [text.partition(" (")[2] for _, text in shares] == [
+        f"{share}% of the training)" for share in (10, 31, 50)
+    ]  # 4 x 0.2 of 8; 1 + 3 x 0.5; 4
+
+
 def test_a_running_study_says_how_far_it_is(monkeypatch):
     assert watched(0, 8, 5, 60, monkeypatch) == (
         "0 of 8 trials done (25% of the training), 2 trials per minute, 3 min left"
