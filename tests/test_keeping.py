@@ -177,6 +177,13 @@ def test_only_the_last_files_are_kept(cache, tmp_path, monkeypatch):
     assert len([*cache.iterdir()]) == 2
 
 
+def test_a_study_that_is_removed_is_forgotten(folder, cache):
+    read(folder)
+    with Ledger(folder) as ledger:
+        ledger.remove(ledger.study("small"))
+    assert [*cache.iterdir()] == []
+
+
 NAME = st.sampled_from(["lr", "a b", "x\0y", "setting", "key"])
 VALUE = st.one_of(
     st.none(),

@@ -13,6 +13,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import altair as alt
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -543,3 +545,24 @@ def test_selecting_and_fresh_seeds_are_not_averaged_together():
         "Over seed 0, which all settings share; 2 settings were run again on seeds 1 to 3, left out here."
     )
     assert pictures.importance_picture(mixed).notes == (note,)
+
+
+@pytest.mark.parametrize("width", [840, 256])
+def test_charts_are_what_vega_lites_schema_wants(width):
+    """Which no chart is checked against while it is made: that takes longer than all else."""
+    study = squares(lambda lr, hidden, seed: hidden + seed if lr < 1 else math.nan, seeds=2)
+    whole = squares(lambda lr, hidden, seed: hidden * lr + seed, seeds=2)
+    made = [
+        pictures.isolation_picture(study),
+        pictures.heatmap_picture(study),
+        pictures.parallel_picture(study),
+        pictures.effect_picture(study),
+        pictures.importance_picture(whole),
+        pictures.budget_picture(study),
+        pictures.pareto_picture(study),
+    ]
+    for picture in made:
+        spec = chart(picture, width)
+        assert alt.Chart.from_dict(spec, validate=True).to_dict(validate=True)["layer"] == spec["layer"]
+    with pytest.raises(jsonschema.ValidationError):
+        alt.Chart.from_dict(spec | {"layer": 1}, validate=True)

@@ -5,6 +5,8 @@ disk      what a results folder's disk can do
 locks     locks on files, by the system or by a file that names its owner
 file      the file: opened or made, transactions, a study's lock
 reading   studies, trials and epochs read
+columns   trials by column, each setting and text once
+keeping   the columns of a large study, kept in a file of the user's cache
 numbers   what a study of a target that is a number has in place of accuracies
 store     the ledger: all of that, and writing
 copying   trials read from one ledger, written into another

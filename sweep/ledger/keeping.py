@@ -38,11 +38,12 @@ _WORDS = "words"
 def kept(ledger: File, asked: Sequence[Any], read: Callable[[], Columns]) -> Columns:
     """The columns that `read` reads from a ledger; from a file where they were kept. asked: what decides them beside
     the ledger's state: the study, how many trials it has, the query."""
-    _, trials, _ = asked
+    study, trials, _ = asked
     before = ledger.stamps() if trials >= FEWEST else None
-    if before is None:
+    file = _place(ledger.path, study)
+    if before is None or file is None:
         return read()
-    file, key = _place(ledger.path, asked), _key(ledger.path, asked, before)
+    key = _key(ledger.path, asked, before)
     columns = _load(file, key)
     if columns is None:
         began = time.time_ns()
@@ -52,9 +53,20 @@ def kept(ledger: File, asked: Sequence[Any], read: Callable[[], Columns]) -> Col
     return columns
 
 
-def _place(path: Path, asked: Sequence[Any]) -> Path:
-    name = hashlib.sha256(f"{path.resolve()} {asked[0]}".encode()).hexdigest()[:16]
-    return cache_file().parent / "columns" / f"{name}.npz"
+def forget(ledger: File, study: int) -> None:
+    """Removes what is kept of a study."""
+    file = _place(ledger.path, study)
+    with suppress(OSError):
+        if file is not None:
+            file.unlink()
+
+
+def _place(path: Path, study: int) -> Path | None:
+    """Where the columns of a study are kept; None for a user without a home."""
+    name = hashlib.sha256(f"{path.resolve()} {study}".encode()).hexdigest()[:16]
+    with suppress(RuntimeError):
+        return cache_file().parent / "columns" / f"{name}.npz"
+    return None
 
 
 def _key(path: Path, asked: Sequence[Any], stamps: list[list[int]]) -> bytes:

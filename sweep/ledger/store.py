@@ -11,6 +11,7 @@ from typing import Any
 
 from sweep.data import Classes
 from sweep.errors import UsageError
+from sweep.ledger.keeping import forget
 from sweep.ledger.reading import Reader, Study
 from sweep.ledger.schema import EPOCH_METRICS, MEASURES
 from sweep.machine import machine, now, versions
@@ -245,6 +246,7 @@ class Ledger(Reader):
         """Deletes a study with its trials and epochs."""
         with self._transaction():
             self._connection.execute("DELETE FROM studies WHERE id = ?", (study.id,))
+        forget(self, study.id)
 
 
 def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:

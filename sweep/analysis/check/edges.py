@@ -185,7 +185,9 @@ def _inward(span: Range, upper: bool) -> float:
 
 
 def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[str, Any] | None) -> _Edge | None:
-    levels = sorted({plain_value(value) for value in settings[name].dropna().unique() if is_number(value)})
+    code, values = reading.setting_codes[name][settings.index], reading.levels[name]
+    there = [values[place - 1] for place in np.flatnonzero(np.bincount(code)) if place]
+    levels = sorted({value for value in there if is_number(value)})
     if len(levels) < 3 or settings.empty or (among is not None and among[0] == name):
         return None
     best = settings.iloc[0]
@@ -195,18 +197,18 @@ def _edge_of(reading: Reading, settings: pd.DataFrame, name: str, among: tuple[s
     own = reading.recipe is not None and reading.recipe.is_own(label_of(name))
     row = None if reading.table.free or own else TABLE.get(label_of(name))
     further = next_values(row, levels[::-1] if low else levels)
-    inward = settings[settings[name] == (levels[1] if low else levels[-2])]
-    if not further or inward.empty:
+    inward = np.flatnonzero(code == values.index(levels[1] if low else levels[-2]) + 1)
+    if not further or not len(inward):
         return None
-    second = inward.iloc[0]
-    top = settings.head(max(5, math.ceil(TOP * len(settings))))
-    there, chance = int((top[name] == best[name]).sum()), 1.0
-    if among is None and len(settings) >= 2 * len(top):
-        chance = _chance(there, len(settings), int((settings[name] == best[name]).sum()), len(top))
-    values = [plain_value(best[name]), plain_value(second[name])]
-    comparison = _compare_levels(reading, name, values, among)
+    second, has = settings.iloc[inward[0]], code == code[0]
+    top = min(len(settings), max(5, math.ceil(TOP * len(settings))))
+    having, chance = int(has[:top].sum()), 1.0
+    if among is None and len(settings) >= 2 * top:
+        chance = _chance(having, len(settings), int(has.sum()), top)
+    pair = [plain_value(best[name]), plain_value(second[name])]
+    comparison = _compare_levels(reading, name, pair, among)
     gap = reading.gap(best["mean"], second["mean"])
-    return _Edge(name, among, values[0], values[1], levels, further, gap, comparison, chance, (there, len(top)))
+    return _Edge(name, among, pair[0], pair[1], levels, further, gap, comparison, chance, (having, top))
 
 
 def _compare_levels(reading: Reading, name: str, values: list[Any], among: tuple[str, Any] | None) -> Comparison:

@@ -46,6 +46,8 @@ class Reading:
     """Each trial's value of every swept hyperparameter, and its seed, as numbers; 0 where it has none."""
     levels: dict[str, list[Any]]
     """The values that those numbers, from 1, stand for."""
+    setting_codes: dict[str, Codes]
+    """The same numbers for each row of `settings`, by its index."""
     settings: pd.DataFrame
     """One row per setting, the best first: swept values, mean (NaN where a seed diverged), sd, n, code."""
     classes: Classes | None = None
@@ -107,12 +109,16 @@ def read(table: StudyTable, epochs: pd.DataFrame, recipe: Recipe | None) -> Read
     trials = trials.assign(setting=setting, stayed=stayed)
     groups = trials.groupby("setting")["value"]
     lost = groups.count() < groups.size()
-    settings = trials.drop_duplicates("setting").set_index("setting")[["number", *swept]]
+    first = np.flatnonzero(~trials["setting"].duplicated().to_numpy())
+    settings = trials.take(first).set_index("setting")[["number", *swept]]
+    rows = pd.Series(first, index=settings.index)
     settings = settings.assign(mean=groups.mean().where(~lost), sd=groups.std(), n=groups.size())
     by = pd.DataFrame({"stayed": -trials.groupby("setting")["stayed"].first(), "mean": table.sign * settings["mean"]})
     order = by.sort_values(["stayed", "mean"], kind="stable").index
     levels = {name: levels for name, (_, levels) in encoded.items()}
-    return Reading(table, epochs, recipe, trials, codes, levels, settings.loc[order].reset_index(names="code"))
+    of_settings = {name: codes[name][rows.loc[order]] for name in swept}
+    settings = settings.loc[order].reset_index(names="code")
+    return Reading(table, epochs, recipe, trials, codes, levels, of_settings, settings)
 
 
 def is_number(value: Any) -> bool:
