@@ -8,6 +8,7 @@ process: the host when its connection closes, a worker when the host is gone.
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import os
 import re
@@ -201,6 +202,8 @@ def _serve(study: Connection) -> None:
         last = traceback.format_exc().strip().splitlines()[-1]
         study.send(Refused(f"{name}: cannot be loaded: {last}"))
         return
+    gc.freeze()  # what is imported stays; collections, from here on, need not look at it, nor unshare its memory
+    gc.enable()
     devices = stock.devices
     study.send(Loaded(stock.fingerprint, stock.memory, stock.facts, stock.classes))
     workers: dict[int, tuple[int, Connection]] = {}

@@ -55,9 +55,6 @@ def race(
     """
     from pathlib import Path
 
-    from sweep.host import ahead
-
-    ahead()
     from sweep.api import make_race, name_study, train
     from sweep.progress import watcher
     from sweep.recipe import load_recipe

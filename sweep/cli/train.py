@@ -61,9 +61,6 @@ def grid(
 
     The flag that comes first varies slowest.
     """
-    from sweep.host import ahead
-
-    ahead()
     import dataclasses
 
     from sweep.api import train
@@ -103,9 +100,6 @@ def search(
 
     VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
     """
-    from sweep.host import ahead
-
-    ahead()
     from sweep.api import train
     from sweep.progress import watcher
 
@@ -212,9 +206,6 @@ def resume(
     """Finish an interrupted study."""
     import dataclasses
 
-    from sweep.host import ahead
-
-    ahead()
     from sweep.api import train_rest
     from sweep.ledger import Ledger
     from sweep.progress import watcher
