@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 
 _DEAF = (
     "from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal; [signal(n, SIG_IGN) for n in (SIGINT, SIGTERM, "
-    "SIGHUP)]; import gc; gc.disable()"
+    "SIGHUP)]"
 )
 """Before its imports, during which Ctrl-C would leave a traceback: signals reach the whole group, and the study process
-decides what they mean. Nothing of what torch imports is garbage: to look through it takes a seventh of the import."""
+decides what they mean."""
 
 _waiting: list[tuple[subprocess.Popen[bytes], Connection]] = []
 
