@@ -8,6 +8,7 @@ process: the host when its connection closes, a worker when the host is gone.
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import os
 import re
@@ -198,6 +199,7 @@ class Pool:
 def host() -> None:
     """The host process: loads the data, forks the workers, passes messages on, replaces the dead."""
     quiet()
+    gc.disable()  # nothing of what torch imports is garbage: to look through it takes a seventh of the import
     with suppress(EOFError, OSError):  # the study is gone, so there is nothing left to do
         _serve(Connection(int(sys.argv[1])))
         os._exit(0)  # taking torch down in order takes over half a second, and the study waits
@@ -217,6 +219,8 @@ def _serve(study: Connection) -> None:
         last = traceback.format_exc().strip().splitlines()[-1]
         study.send(Refused(f"{name}: cannot be loaded: {last}"))
         return
+    gc.freeze()  # what is imported stays; collections, from here on, need not look at it, nor unshare its memory
+    gc.enable()
     devices = stock.devices
     study.send(Loaded(stock.fingerprint, stock.memory, stock.facts, stock.classes))
     workers: dict[int, tuple[int, Connection]] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.cli import main
 from sweep.ledger import FILE, Ledger
 from sweep.recipe import load_recipe
 from tests.made import record
@@ -402,3 +403,24 @@ def test_what_others_call_a_flag_leads_to_it(refused, flag, meant):
 
 def test_nothing_is_suggested_rather_than_a_wrong_flag(refused):
     assert "did you mean" not in refused("plan", "--resume", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"),
+    [
+        ("grid --lr fast", True),
+        ("resume nothing", True),
+        ("grid --help", False),
+        ("plan --lr fast", False),
+        ("ls", False),
+        ("", False),
+    ],
+)
+def test_only_a_command_that_trains_imports_torch_ahead(words, starts, monkeypatch, tmp_path):
+    begun = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sweep.cli.ahead", lambda: begun.append(words))
+    monkeypatch.setattr("sys.argv", ["sweep", *words.split()])
+    with pytest.raises(SystemExit):
+        main()
+    assert begun == [words] * starts

@@ -68,8 +68,9 @@ def test_a_grid_with_every_answer_downstream(sweep, tmp_path):
 
 def test_values_are_typed_as_they_are_written(sweep, tmp_path):
     (tmp_path / "types.py").write_text(
-        "def train(setting, seed, report):\n"
+        "import gc\n\n\ndef train(setting, seed, report):\n"
         "    print({name: type(value).__name__ for name, value in setting.items()}, list(setting))\n"
+        "    print('collecting' if gc.isenabled() else 'hoarding')\n"
         "    report(1, val_loss=1.0)\n"
     )
     sweep(
@@ -79,6 +80,7 @@ def test_values_are_typed_as_they_are_written(sweep, tmp_path):
     trial = json.loads(sweep("trial", "types", "1", "--json").stdout)
     kinds = "{'i': 'int', 'f': 'float', 'b': 'bool', 't': 'str', 'w': 'str', 'r': 'int', 'lr': 'float'}"
     assert trial["printed"].splitlines()[0].startswith(kinds)
+    assert trial["printed"].splitlines()[1] == "collecting", "garbage is left lying only while torch is imported"
     assert trial["setting"] == {"i": 1, "f": 0.5, "b": True, "t": "l1", "w": "auto", "lr": 0.001, "r": 5}
 
 
