@@ -10,6 +10,8 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+import signal
+from functools import cached_property
 
 from sweep.cluster.address import find_cluster
 from sweep.errors import UsageError
@@ -31,10 +33,7 @@ CONNECTING = 60.0
 
 
 class Cluster:
-    """A Ray cluster that is connected to. devices: what it has for workers now, one for each core or GPU, or `jobs`.
-
-    Raises UsageError if Ray is not installed, there is no cluster, or nothing in it that can train.
-    """
+    """A Ray cluster, being connected to. Raises UsageError if Ray is not installed or there is no cluster."""
 
     def __init__(self, on: str, device: str, jobs: int | None) -> None:
         if importlib.util.find_spec("ray") is None:
@@ -46,25 +45,30 @@ class Cluster:
         told = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
         self.driver, self.connection = launch("from sweep.cluster.driver import drive; drive()", told, apart=True)
         atexit.register(self.close)
-        self.devices = self._connect(address, device)
+        self.connection.send((address, device, jobs))
+        self.connected = False
 
-    def _connect(self, address: str, device: str) -> tuple[str, ...]:
-        self.connection.send((address, device))
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """What it has for workers now, one for each core or GPU, at most `jobs`; waits until it is connected. Raises
+        UsageError if it cannot be, or nothing in it can train."""
         try:
             answer = self.connection.recv() if self.connection.poll(CONNECTING) else None
         except (EOFError, OSError):
             answer = Refused(f"Ray ended before it was connected (exit code {self.driver.wait()})")
         if isinstance(answer, Offered):
+            self.connected = True
             return answer.devices[: self.jobs]
-        self.driver.kill()
+        self.close()
         reason = answer.reason if answer else f"no answer as of a Ray cluster in {CONNECTING:g} s"
         raise UsageError(f"--on {self.on}: {reason}")
 
     def close(self) -> None:
-        """Ends the driver, unless a pool has done so."""
+        """Ends the driver, unless a pool has done so; of one that is still connecting, all that it has started."""
         self.connection.close()
-        if self.driver.poll() is None:
-            self.driver.wait()
+        if self.driver.poll() is None and not self.connected:
+            os.killpg(self.driver.pid, signal.SIGKILL)
+        self.driver.wait()
 
 
 class RayPool(Pool):
