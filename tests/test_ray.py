@@ -23,7 +23,7 @@ from tests.ray_nodes import Nodes
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
-GRID = ["--lr", "0.1,0.03,0.01,0.003", "--seeds", 4, "--hidden", 64, "--epochs", 40, "--lanes", 2]
+GRID = ["--lr", "0.1,0.03,0.01,0.003", "--seeds", 4, "--hidden", 64, "--epochs", 30, "--lanes", 2]
 QUICK_LOSS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "3", "SWEEP_CHECKPOINT_SECONDS": "0.2"}
 
 
@@ -188,7 +188,7 @@ def test_killed_actors_and_nodes_cost_time_alone(sweep, tmp_path, nodes, local):
     nodes.add("node2")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert "its Ray actor on node" in err
+    assert "its Ray actor on node" in " ".join(err.split()), err
     assert numbers(sweep, "killed") == local
     assert rows(tmp_path / "results") == [("complete", 16, 16)]
 

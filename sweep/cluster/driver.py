@@ -98,17 +98,18 @@ def _connect(address: str) -> list[Node]:
         nodes = [*list_nodes().values()]
         answers = ray.get([ask_versions(node) for node in nodes], timeout=PROBING)
     except Exception as error:
-        raise UsageError(_explain(error)) from None
+        raise UsageError(_explain(address, error)) from None
     for node, answer in zip(nodes, answers, strict=True):
         if trouble := version_trouble(node, answer):
             raise UsageError(trouble)
     return nodes
 
 
-def _explain(error: Exception) -> str:
+def _explain(address: str, error: Exception) -> str:
     """What Ray says when it cannot be connected, in a line."""
-    said = " ".join(str(error).split())
-    return f"Ray cannot be connected: {said}" if said else f"Ray cannot be connected ({type(error).__name__})"
+    said = " ".join(str(error).split()) or type(error).__name__
+    far = "" if address == "local" or "://" in address else " (on a machine that is none of its nodes: ray://HOST:PORT)"
+    return f"Ray cannot be connected: {said}{far}"
 
 
 def _choose_kind(device: str, nodes: list[Node]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
-import signal
 from functools import cached_property
 
 from sweep.cluster.address import find_cluster
@@ -64,11 +63,10 @@ class Cluster:
         raise UsageError(f"--on {self.on}: {reason}")
 
     def close(self) -> None:
-        """Ends the driver, unless a pool has done so; of one that is still connecting, all that it has started."""
+        """Ends the driver, unless a pool has done so. One that is still connecting sees it, and ends, once it is."""
         self.connection.close()
-        if self.driver.poll() is None and not self.connected:
-            os.killpg(self.driver.pid, signal.SIGKILL)
-        self.driver.wait()
+        if self.connected:
+            self.driver.wait()
 
 
 class RayPool(Pool):
