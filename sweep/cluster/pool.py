@@ -19,15 +19,15 @@ from sweep.messages import Offered, Refused
 from sweep.workers import DataRequest, Pool
 
 _ENVIRONMENT = {
-    "RAY_worker_niceness": "0",  # of a cluster that is started here: as local workers, not at 15
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # of a minute: what is lost with the head is trained again anyway
+    "RAY_worker_niceness": "0",  # not 15, in a cluster that is started here
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # not 60: without its head a cluster is lost
     "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "20",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 """What Ray is told, unless the user has told it otherwise."""
 
-CONNECTING = 60.0
+CONNECTING = 120.0
 """Seconds that a cluster may take to answer, or to start here."""
 
 
