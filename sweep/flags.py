@@ -103,7 +103,7 @@ On = Annotated[
         metavar="CLUSTER",
         help="Train on a Ray cluster, one worker for each core or GPU that it offers: ray (the one that runs here, "
         "or one of this machine alone), HOST:PORT (from one of its nodes) or ray://HOST:PORT (from anywhere). "
-        "Changes no number.",
+        "Changes no number where processors are alike.",
         show_default=False,
     ),
 ]

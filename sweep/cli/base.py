@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,6 +17,7 @@ from sweep.errors import Interrupted
 
 if TYPE_CHECKING:
     from sweep.analysis import Fresh, SettingsBoard, StudyTable
+    from sweep.cluster import Cluster
     from sweep.flags import Asked, Running
     from sweep.ledger import Ledger, Study
     from sweep.recipe import Recipe
@@ -83,23 +85,31 @@ def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
     return study_table(ledger, study, asked.metric, asked.direction, asked.where)
 
 
-def start_ahead(on: str | None) -> None:
-    """Has the workers' host import torch while a command gets ready to train, unless it trains on a cluster."""
+def start_ahead(running: Running) -> None:
+    """Has the workers' host import torch while a command gets ready to train; or a cluster be connected."""
     from sweep.host import ahead
 
-    if on is None:
+    if running.on is None:
         ahead()
+    else:
+        _connect(running.on, running.device, running.jobs)
+
+
+@cache
+def _connect(on: str, device: str, jobs: int | None) -> Cluster:
+    from sweep.cluster import Cluster
+
+    return Cluster(on, device, jobs)
 
 
 def run_options(running: Running) -> Options:
     """The flags that say how to run a study. Raises UsageError."""
-    from sweep.cluster import Cluster
     from sweep.study import Options, check_timeout, parse_duration
     from sweep.workers import choose_devices
 
     timeout = check_timeout(running.timeout)
     seconds = parse_duration(running.time_limit) if running.time_limit is not None else None
-    cluster = Cluster(running.on, running.device, running.jobs) if running.on is not None else None
+    cluster = None if running.on is None else _connect(running.on, running.device, running.jobs)
     return Options(
         cluster.devices if cluster else choose_devices(running.device, running.jobs),
         running.lanes,

@@ -55,7 +55,7 @@ def race(
     """
     from pathlib import Path
 
-    start_ahead(running.on)
+    start_ahead(running)
     from sweep.api import make_race, name_study, train
     from sweep.progress import watcher
     from sweep.recipe import load_recipe

@@ -62,7 +62,7 @@ def grid(
 
     The flag that comes first varies slowest.
     """
-    start_ahead(running.on)
+    start_ahead(running)
     import dataclasses
 
     from sweep.api import train
@@ -102,7 +102,7 @@ def search(
 
     VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
     """
-    start_ahead(running.on)
+    start_ahead(running)
     from sweep.api import train
     from sweep.progress import watcher
 
@@ -208,7 +208,8 @@ def resume(
     on: On = None,
 ) -> None:
     """Finish an interrupted study."""
-    start_ahead(on)
+    running = Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code, on)
+    start_ahead(running)
     import dataclasses
 
     from sweep.api import train_rest
@@ -216,7 +217,6 @@ def resume(
     from sweep.progress import watcher
     from sweep.study import follow_data
 
-    running = Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code, on)
     options = dataclasses.replace(run_options(running), retry_failed=retry_failed)
     with Ledger(results) as ledger:
         ledger.study(study)

@@ -14,6 +14,7 @@ import ray
 
 from sweep.data import Source
 from sweep.errors import DataError
+from sweep.host import ahead
 from sweep.messages import Message, Refused, Trained
 from sweep.plan import Unit
 from sweep.speed import Measurement
@@ -32,18 +33,23 @@ GATHER = 0.05
 class Actor:
     """One worker, by its number in the study. Its process is a child of the actor's."""
 
-    def __init__(
-        self, number: int, device: str, request: DataRequest, source: Source | None, told: Mapping[str, str]
-    ) -> None:
-        """told: what the study's environment tells sweep."""
+    def __init__(self, number: int, device: str, told: Mapping[str, str]) -> None:
+        """told: what the study's environment tells sweep. The worker's host imports torch from now on."""
         _undo_niceness()
         os.environ.update(told)
-        self.number = number
-        self.pool = Pool([device], replace(request, source=source))
+        self.number, self.device = number, device
+        self.pool: Pool | None = None
+        ahead()
+
+    @ray.method(concurrency_group=LISTEN)  # type: ignore[untyped-decorator]
+    def begin(self, request: DataRequest, source: Source | None) -> None:
+        """Has the worker get ready for a study. source: the data, if it has some."""
+        self.pool = Pool([self.device], replace(request, source=source))
 
     @ray.method(concurrency_group=LISTEN)  # type: ignore[untyped-decorator]
     def messages(self) -> list[Message | Refused]:
         """What the worker said since it was last asked."""
+        assert self.pool
         try:
             out = self.pool.messages(WAIT)
             end = time.monotonic() + GATHER
@@ -55,11 +61,13 @@ class Actor:
 
     def give(self, unit: Unit | Measurement) -> None:
         """Hands the worker what to train, or to measure, next."""
+        assert self.pool
         self.pool.give(0, unit)
 
     def stop(self, now: bool) -> None:
         """Asks the worker to stop: at the end of its epoch, or after its step."""
-        self.pool.stop(now)
+        if self.pool:
+            self.pool.stop(now)
 
 
 def _undo_niceness() -> None:

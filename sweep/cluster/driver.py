@@ -65,17 +65,19 @@ def _mute() -> None:
 
 
 def _serve(study: Connection) -> None:
-    address, device = study.recv()
+    address, device, jobs = study.recv()
     try:
         nodes = _connect(address)
-        device = _choose_kind(device, nodes)
+        offer = _Offer(_choose_kind(device, nodes))
     except SweepError as error:
         study.send(Refused(str(error)))
         return
-    study.send(Offered((device,) * sum(map(_Offer(device).of, nodes))))
+    offered = sum(map(offer.of, nodes))
+    crew = _Crew(study, nodes, offer, min(offered, jobs or offered))
+    study.send(Offered((offer.device,) * offered))
     most, request = study.recv()
     try:
-        crew = _Crew(study, nodes, _Offer(device), most, request)
+        crew.begin(request, most)
     except SweepError as error:
         study.send(Refused(str(error)))
         return
@@ -96,17 +98,18 @@ def _connect(address: str) -> list[Node]:
         nodes = [*list_nodes().values()]
         answers = ray.get([ask_versions(node) for node in nodes], timeout=PROBING)
     except Exception as error:
-        raise UsageError(_explain(error)) from None
+        raise UsageError(_explain(address, error)) from None
     for node, answer in zip(nodes, answers, strict=True):
         if trouble := version_trouble(node, answer):
             raise UsageError(trouble)
     return nodes
 
 
-def _explain(error: Exception) -> str:
+def _explain(address: str, error: Exception) -> str:
     """What Ray says when it cannot be connected, in a line."""
-    said = " ".join(str(error).split())
-    return f"Ray cannot be connected: {said}" if said else f"Ray cannot be connected ({type(error).__name__})"
+    said = " ".join(str(error).split()) or type(error).__name__
+    far = "" if address == "local" or "://" in address else " (on a machine that is none of its nodes: ray://HOST:PORT)"
+    return f"Ray cannot be connected: {said}{far}"
 
 
 def _choose_kind(device: str, nodes: list[Node]) -> str:
@@ -145,12 +148,12 @@ class _Worker:
 
 
 class _Crew:
-    """The workers in the cluster. `pass_on` is called by one thread, all the rest by that which listens."""
+    """The workers in the cluster, at most so many. `pass_on` is called by one thread, while another listens."""
 
-    def __init__(self, study: Connection, nodes: list[Node], offer: _Offer, most: int, request: DataRequest) -> None:
+    def __init__(self, study: Connection, nodes: list[Node], offer: _Offer, most: int) -> None:
         self.study, self.offer, self.most = study, offer, most
-        self.request = replace(request, data_dir=None, send=True)
-        self.source = ray.put(_load(request))
+        self.request: DataRequest | None = None
+        self.source: Any = None
         self.nodes = {node.id: node for node in nodes}  # those that may train
         self.refused: set[str] = set()
         self.probes: dict[Any, Node] = {}
@@ -159,6 +162,17 @@ class _Crew:
         self.next, self.fingerprint = 0, ""
         self.alone_since: float | None = time.monotonic()
         self.loaded: set[int] = set()
+        self._staff()
+
+    def begin(self, request: DataRequest, most: int) -> None:
+        """Has those that are there get ready for a study, at most so many. Raises SweepError if its data cannot be
+        loaded."""
+        self.source = ray.put(_load(request))
+        self.request, self.most = replace(request, data_dir=None, send=True), most
+        for number in [*self.workers][most:]:
+            self._dismiss(number)
+        for number in self.workers:
+            self._begin(number)
 
     def pass_on(self, number: int, what: Unit | Measurement | str) -> None:
         """Hands something to a worker, or to all of them (−1); not to one that is gone, which the study is told."""
@@ -213,7 +227,12 @@ class _Crew:
         kind = ray.remote(concurrency_groups={LISTEN: 1})(Actor)
         how = kind.options(scheduling_strategy=pinned(node), max_restarts=0, **self.offer.claim(node))
         told = {name: value for name, value in os.environ.items() if name.startswith("SWEEP_")}
-        self.workers[number] = _Worker(how.remote(number, self.offer.device, self.request, self.source, told), node)
+        self.workers[number] = _Worker(how.remote(number, self.offer.device, told), node)
+        if self.request:
+            self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        self.workers[number].actor.begin.remote(self.request, self.source)
         self._ask(number)
 
     def _ask(self, number: int) -> None:
@@ -304,6 +323,7 @@ class _Crew:
 
     def _keep(self, message: Checkpoint) -> None:
         """Keeps a checkpoint in the study's folder."""
+        assert self.request
         folder = self.request.checkpoints
         assert folder is not None
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+from functools import cached_property
 
 from sweep.cluster.address import find_cluster
 from sweep.errors import UsageError
@@ -18,23 +19,20 @@ from sweep.messages import Offered, Refused
 from sweep.workers import DataRequest, Pool
 
 _ENVIRONMENT = {
-    "RAY_worker_niceness": "0",  # of a cluster that is started here: as local workers, not at 15
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # of a minute: what is lost with the head is trained again anyway
+    "RAY_worker_niceness": "0",  # not 15, in a cluster that is started here
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # not 60: without its head a cluster is lost
     "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "20",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 """What Ray is told, unless the user has told it otherwise."""
 
-CONNECTING = 60.0
+CONNECTING = 120.0
 """Seconds that a cluster may take to answer, or to start here."""
 
 
 class Cluster:
-    """A Ray cluster that is connected to. devices: what it has for workers now, one for each core or GPU, or `jobs`.
-
-    Raises UsageError if Ray is not installed, there is no cluster, or nothing in it that can train.
-    """
+    """A Ray cluster, being connected to. Raises UsageError if Ray is not installed or there is no cluster."""
 
     def __init__(self, on: str, device: str, jobs: int | None) -> None:
         if importlib.util.find_spec("ray") is None:
@@ -46,24 +44,28 @@ class Cluster:
         told = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
         self.driver, self.connection = launch("from sweep.cluster.driver import drive; drive()", told, apart=True)
         atexit.register(self.close)
-        self.devices = self._connect(address, device)
+        self.connection.send((address, device, jobs))
+        self.connected = False
 
-    def _connect(self, address: str, device: str) -> tuple[str, ...]:
-        self.connection.send((address, device))
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """What it has for workers now, one for each core or GPU, at most `jobs`; waits until it is connected. Raises
+        UsageError if it cannot be, or nothing in it can train."""
         try:
             answer = self.connection.recv() if self.connection.poll(CONNECTING) else None
         except (EOFError, OSError):
             answer = Refused(f"Ray ended before it was connected (exit code {self.driver.wait()})")
         if isinstance(answer, Offered):
+            self.connected = True
             return answer.devices[: self.jobs]
-        self.driver.kill()
+        self.close()
         reason = answer.reason if answer else f"no answer as of a Ray cluster in {CONNECTING:g} s"
         raise UsageError(f"--on {self.on}: {reason}")
 
     def close(self) -> None:
-        """Ends the driver, unless a pool has done so."""
+        """Ends the driver, unless a pool has done so. One that is still connecting sees it, and ends, once it is."""
         self.connection.close()
-        if self.driver.poll() is None:
+        if self.connected:
             self.driver.wait()
 
 
