@@ -56,7 +56,8 @@ COMMANDS = {
 """The commands of each module, in the order in which help lists them."""
 
 _TRAINING = ("grid", "search", "race", "resume")
-"""The commands that train whatever their flags say."""
+"""The commands that train, here but for these flags."""
+_ELSEWHERE = re.compile(r"--help$|--on(=|$)")
 
 
 def __getattr__(name: str) -> Any:
@@ -111,7 +112,7 @@ def _raise_again(lost: Any) -> None:
 
 def _run() -> Any:
     """The exit code of the command that was given."""
-    if sys.argv[1:2] and sys.argv[1] in _TRAINING and "--help" not in sys.argv:
+    if sys.argv[1:2] and sys.argv[1] in _TRAINING and not any(map(_ELSEWHERE.match, sys.argv)):
         ahead()  # before typer is imported, which takes a tenth of a second
     import typer
 
