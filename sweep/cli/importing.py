@@ -171,7 +171,7 @@ _VALUES, _MISSING, _SHORT = ("last", "best"), ("diverged", "failed", "left-out")
 
 def _name_of(path: Path, named: str | None) -> str:
     """What a study of some files is called: as the tool calls it, else after the file or the folder."""
-    own = named if named is not None else re.sub(_SUFFIXES, "", path.absolute().name)
+    own = named if named is not None else re.sub(_SUFFIXES, "", path.absolute().name, flags=re.IGNORECASE)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", own).strip("._") or "imported"
 
 
