@@ -116,3 +116,9 @@ def test_what_is_of_another_type_in_a_database_is_one_line(sweep, tmp_path, dama
         file.execute(damage)
     file.close()
     assert "damaged, or of a version of Optuna that is not known" in sweep("import", path, code=2).stderr
+
+
+def test_an_effect_is_not_split_by_what_exists_elsewhere_only(sweep, tmp_path):
+    trials = [({"ab"[place % 2]: place, "seed": seed}, place) for place in range(6) for seed in (0, 1)]
+    sweep("import", journal(tmp_path / "partly.log", trials))
+    assert "--by a: exists only where b does not" in sweep("effect", "partly", "b", "--by", "a", code=2).stderr
