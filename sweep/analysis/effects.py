@@ -227,7 +227,9 @@ def _effect(
     averaged = [column for column in others if only_at_some(codes[column] > 0, level)]
     matched = [column for column in others if column not in averaged]
     if by is not None and by not in matched:
-        where = f"at some levels of {label_of(name)} only" if by in averaged else f"only where {label_of(name)} does not"
+        where = (
+            f"at some levels of {label_of(name)} only" if by in averaged else f"only where {label_of(name)} does not"
+        )
         raise UsageError(f"--by {label_of(by)}: exists {where}; split by another one")
     cell = combine_codes([codes[column] for column in matched], len(trials))
     setting = combine_codes([cell, level, *(codes[column] for column in averaged)], len(trials))

@@ -54,10 +54,9 @@ class Racing:
     @property
     def worth(self) -> str:
         """What it claims, in a sentence."""
-        return (
-            f"The truly best setting was dropped with a chance of {100 * ALPHA:.0f}% at most, over all looks and "
-            "comparisons together; those still in cannot be told from the best."
-        )
+        dropped = f"The truly best setting was dropped with a chance of {100 * ALPHA:.0f}% at most, over all looks and "
+        several = len(self.course.settings) - len(self.left) > 1
+        return f"{dropped}comparisons together{'; those still in cannot be told from the best' if several else ''}."
 
     @property
     def note(self) -> str:
