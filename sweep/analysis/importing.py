@@ -28,7 +28,7 @@ RESERVED = frozenset(
         *("trial", "number", "rank", "seed", "state", "reason", "traceback", "setting", "settings", "n"),
         *("mean", "low", "high", "best", "worst", "diverged", "failed", "pruned", "tied", "selected"),
         *("again", "sd", "level", "cell", "value", "score", "expected", "seeds", "trials", "group", "lost"),
-        *("front", "parameters", "seconds", "max_epochs", "selected_n", "index"),
+        *("front", "parameters", "seconds", "max_epochs", "selected_n", "index", "_lost", "_group", "_value"),
     ]
 )
 """Names that tables of trials and settings use themselves: a column of the file that has one gets a line below it."""
