@@ -133,3 +133,13 @@ def test_names_that_begin_with_an_underscore_are_hyperparameters(sweep, tmp_path
     sweep("report", "names", "-o", tmp_path / "names.html")
     sweep("export", "names", "--settings", "-o", tmp_path / "names-out.csv")
     assert (tmp_path / "names-out.csv").read_text().startswith("rank,trial,_wandb,_lost_,")
+
+
+def test_imports_that_differ_are_not_merged(sweep, tmp_path):
+    """They were refused as differing in their seeds, with the advice to differ in their seeds."""
+    for seed in (0, 1):
+        (tmp_path / f"{seed}.csv").write_text(f"lr,seed,mse\n1,{seed},1\n2,{seed},2\n")
+        flags = ("--metric", "mse", "--minimize", "--study", "t", "--results", tmp_path / str(seed))
+        sweep("import", tmp_path / f"{seed}.csv", *flags)
+    refused = sweep("merge", tmp_path / "0", tmp_path / "1", code=2).stderr
+    assert "expected the same import, since it is no grid" in refused
