@@ -130,7 +130,6 @@ def test_names_that_begin_with_an_underscore_are_hyperparameters(sweep, tmp_path
     sweep("import", tmp_path / "names.csv", "--metric", "mse", "--minimize")
     shown = json.loads(sweep("show", "names", "--json").stdout)["settings"]
     assert [(row["_wandb"], row["_lost_"], row["mean"]) for row in shown] == [("a", 1, 1.5), ("b", 2, 3.5)]
-    sweep("report", "names", "-o", tmp_path / "names.html")
     sweep("export", "names", "--settings", "-o", tmp_path / "names-out.csv")
     assert (tmp_path / "names-out.csv").read_text().startswith("rank,trial,_wandb,_lost_,")
 
