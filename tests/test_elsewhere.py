@@ -120,3 +120,20 @@ def test_a_package_that_is_not_installed_is_one_line(sweep, tmp_path, flag):
     refused = sweep("export", "toy", flag, *where, code=2, env={"PYTHONPATH": str(tmp_path / "none")}).stderr
     assert refused == f"sweep: {flag} needs the package {package}: pip install {package}\n"
     assert not Path(tmp_path / "x").exists()
+
+
+def test_a_table_without_curves_goes_out_to_tensorboard_and_in_again(sweep, tmp_path):
+    """Its trials had no metric there."""
+    (tmp_path / "flat.csv").write_text("lr,seed,mse\n0.1,0,0.5\n0.1,1,\n0.2,0,0.25\n0.2,1,0.75\n")
+    sweep("import", tmp_path / "flat.csv", "--metric", "mse", "--minimize")
+    assert "wrote 4 trials" in sweep("export", "flat", "--tensorboard", tmp_path / "board").stdout
+    sweep("import", tmp_path / "board" / "flat", "--minimize", "--metric", "mse", "--study", "again")
+    flat, again = (json.loads(sweep("show", name, "--trials", "--json").stdout)["trials"] for name in ("flat", "again"))
+    assert [(row["lr"], row["seed"], row["mse"], row["state"]) for row in again] == [
+        (row["lr"], row["seed"], row["mse"], row["state"]) for row in flat
+    ]
+
+
+@pytest.mark.usefixtures("toy")
+def test_nowhere_is_refused(sweep):
+    assert "--mlflow: is empty" in sweep("export", "toy", "--mlflow", "", code=2).stderr

@@ -140,7 +140,7 @@ def test_hydra_several_sweeps_are_told_apart_by_name(tmp_path):
     for name in ("first", "second"):
         shutil.copytree(PARTS / "hydra", tmp_path / name)
     tool = next(tool for tool in TOOLS if tool.key == "hydra")
-    with pytest.raises(UsageError, match="2 sweeps: first, second; --name"):
+    with pytest.raises(UsageError, match="holds 2 sweeps; give --name or its folder, one of first, second"):
         tool.read(tmp_path)
     assert len(tool.read_named(tmp_path, "second").trials) == 4
     with pytest.raises(UsageError, match="unknown sweep 'secnd': did you mean 'second'"):
@@ -187,7 +187,9 @@ def test_guild_several_operations_are_told_apart_by_name(tmp_path):
     first, *_ = sorted((tmp_path / "runs").iterdir())
     (first / ".guild" / "opref").write_text("script:/data '' '' other.py")
     tool = next(tool for tool in TOOLS if tool.key == "guild")
-    with pytest.raises(UsageError, match=r"2 operations: other.py \(1 runs\), train.py \(2 runs\); --name"):
+    with pytest.raises(
+        UsageError, match=r"holds 2 operations; give --name, one of other.py \(1 run\), train.py \(2 runs\)"
+    ):
         tool.read(tmp_path)
     assert len(tool.read_named(tmp_path, "train.py").trials) == 2
 
@@ -251,7 +253,7 @@ def test_smac_runs_of_several_seeds_are_told_apart_by_their_folders(tmp_path):
     assert len(read(tmp_path, "smac").trials) == 4
     shutil.copytree(PARTS / "smac", tmp_path / "1")
     tool = next(tool for tool in TOOLS if tool.key == "smac")
-    with pytest.raises(UsageError, match="2 runs of SMAC: 0, 1; --name says which"):
+    with pytest.raises(UsageError, match="holds 2 runs; give --name, one of 0, 1"):
         tool.read(tmp_path)
     assert len(tool.read_named(tmp_path, "1").trials) == 4
     with pytest.raises(UsageError, match="unknown run '2'"):

@@ -116,3 +116,29 @@ def test_what_is_of_another_type_in_a_database_is_one_line(sweep, tmp_path, dama
         file.execute(damage)
     file.close()
     assert "damaged, or of a version of Optuna that is not known" in sweep("import", path, code=2).stderr
+
+
+def test_an_effect_is_not_split_by_what_exists_elsewhere_only(sweep, tmp_path):
+    trials = [({"ab"[place % 2]: place, "seed": seed}, place) for place in range(6) for seed in (0, 1)]
+    sweep("import", journal(tmp_path / "partly.log", trials))
+    assert "--by a: exists only where b does not" in sweep("effect", "partly", "b", "--by", "a", code=2).stderr
+
+
+def test_names_that_begin_with_an_underscore_are_hyperparameters(sweep, tmp_path):
+    """Boards dropped them with columns of their own."""
+    (tmp_path / "names.csv").write_text("_wandb,_lost,seed,mse\na,1,0,1\na,1,1,2\nb,2,0,3\nb,2,1,4\n")
+    sweep("import", tmp_path / "names.csv", "--metric", "mse", "--minimize")
+    shown = json.loads(sweep("show", "names", "--json").stdout)["settings"]
+    assert [(row["_wandb"], row["_lost_"], row["mean"]) for row in shown] == [("a", 1, 1.5), ("b", 2, 3.5)]
+    sweep("export", "names", "--settings", "-o", tmp_path / "names-out.csv")
+    assert (tmp_path / "names-out.csv").read_text().startswith("rank,trial,_wandb,_lost_,")
+
+
+def test_imports_that_differ_are_not_merged(sweep, tmp_path):
+    """They were refused as differing in their seeds, with the advice to differ in their seeds."""
+    for seed in (0, 1):
+        (tmp_path / f"{seed}.csv").write_text(f"lr,seed,mse\n1,{seed},1\n2,{seed},2\n")
+        flags = ("--metric", "mse", "--minimize", "--study", "t", "--results", tmp_path / str(seed))
+        sweep("import", tmp_path / f"{seed}.csv", *flags)
+    refused = sweep("merge", tmp_path / "0", tmp_path / "1", code=2).stderr
+    assert "expected the same import, since it is no grid" in refused

@@ -627,3 +627,38 @@ def test_a_column_of_several_kinds_is_text_in_parquet(tmp_path):
     read_back = pd.read_parquet(tmp_path / "m.parquet")
     assert read_back["a"].tolist()[:2] == ["32", "full"]
     assert read_back["b"].tolist() == [str(2**70), "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lr,seed,mse\n1,0,1\n2,0", "cut off: its last line has 2 fields, and no end; expected 3 fields"),
+        ("lr,seed,mse\n1,0\n2,0,1,5\n", "Expected 3 fields in line 3, saw 4"),
+        ('lr,note,seed,mse\n1,"a\nb",0,1\n2,"c\nd",0,crashed\n', "line 4: mse = 'crashed'"),
+        ("lr,seed,mse\n1,0,1\n1,0,2\n", "--seed rows numbers them as repetitions"),
+        ("lr,seed,metrics.mse\n1,0,1\n", "unknown column 'mse': "),
+    ],
+)
+def test_where_a_table_is_wrong_is_said(tmp_path, text, said):
+    """A row that was cut off was a diverged trial; fields over several lines shifted the lines that were named."""
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read(path, test=None)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_fields_may_be_separated_otherwise(tmp_path, separator):
+    path = tmp_path / "runs.csv"
+    path.write_text(RUNS.replace(",", separator))
+    got = read(path)
+    assert got.recipe.imported.swept == ("lr", "batch norm", "optimizer")
+    assert got.rows[4] == ('{"lr":0.001,"batch norm":false,"epochs":5}', 0, "diverged", "no finite mse", None, None)
+
+
+def test_a_level_called_nan_is_shown_as_one(sweep, tmp_path):
+    (tmp_path / "Words.CSV").write_text("fill,mse\nnan,1\nNaT,2\n<NA>,3\n,4\n")
+    sweep("import", tmp_path / "Words.CSV", "--metric", "mse", "--minimize")
+    shown = json.loads(sweep("show", "Words", "--trials", "--json").stdout)["trials"]
+    assert [row["fill"] for row in shown] == ["nan", "NaT", "<NA>", None]

@@ -317,10 +317,18 @@ def test_what_cannot_be_raced_is_one_line(sweep, flags, said):
     assert said in out.stderr
 
 
+def test_where_none_is_left_no_one_is_said_to_be_still_in(sweep):
+    out = sweep("race", "--lr", "1e20,1e30", "--optimizer", "sgd", *FAST, "--seeds", "3", "--study", "gone").stdout
+    assert "no setting is left" in " ".join(out.split())
+    assert "still in cannot" not in " ".join(out.split())
+
+
 def test_a_grid_is_no_race_and_no_race_a_grid(sweep):
     assert sweep("race", "--lr", "0.1,0.01", *FAST, "--seeds", "3", "--study", "r").returncode == 0
     refused = sweep("grid", "--lr", "0.1,0.01", *FAST, "--seeds", "3", "--study", "r", code=2)
     assert "race: true there, not given here" in refused.stderr
+    refused = sweep("race", "--lr", "0.1,0.01", *FAST, "--seeds", "3", "--margin", "0.5", "--study", "r", code=2)
+    assert "race.margin: not given there, 0.5 here" in refused.stderr  # it is chosen before there are results
 
 
 @pytest.mark.long

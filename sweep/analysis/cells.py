@@ -102,7 +102,8 @@ def column_of(table: StudyTable, name: str, where: str = "") -> str:
     if column in table.swept or name in table.constant or name in TABLE:
         present = table.trials[column].dropna() if column in table.trials else pd.Series(dtype=object)
         value = present.iloc[0] if len(present) else table.constant.get(name)
-        fixed = f"is {show_value(value)} in every trial" if value is not None else "has no value in any trial"
+        every = "every trial" + (" that has it" if 0 < len(present) < len(table.trials) else "")
+        fixed = f"is {show_value(value)} in {every}" if value is not None else "has no value in any trial"
         raise UsageError(
             f"{where}{label_of(name)} {fixed} of study {table.name!r}; expected at least two levels; {choices}"
         )

@@ -238,9 +238,11 @@ def _effect(
     others = [column for column in table.swept if column != name and column in codes and codes[column].any()]
     averaged = [column for column in others if only_at_some(codes[column] > 0, level)]
     matched = [column for column in others if column not in averaged]
-    if by in averaged:
-        where = f"--by {label_of(by or '')}"
-        raise UsageError(f"{where}: exists at some levels of {label_of(name)} only; split by another one")
+    if by is not None and by not in matched:
+        where = (
+            f"at some levels of {label_of(name)} only" if by in averaged else f"only where {label_of(name)} does not"
+        )
+        raise UsageError(f"--by {label_of(by)}: exists {where}; split by another one")
     cell = combine_codes([codes[column] for column in matched], len(trials))
     setting = combine_codes([cell, level, *(codes[column] for column in averaged)], len(trials))
     seed, seeds = encode_levels(trials["seed"])

@@ -28,7 +28,7 @@ RESERVED = frozenset(
         *("trial", "number", "rank", "seed", "state", "reason", "traceback", "setting", "settings", "n"),
         *("mean", "low", "high", "best", "worst", "diverged", "failed", "pruned", "tied", "selected"),
         *("again", "sd", "level", "cell", "value", "score", "expected", "seeds", "trials", "group", "lost"),
-        *("front", "parameters", "seconds", "max_epochs", "selected_n", "index"),
+        *("front", "parameters", "seconds", "max_epochs", "selected_n", "index", "_lost", "_group", "_value"),
     ]
 )
 """Names that tables of trials and settings use themselves: a column of the file that has one gets a line below it."""
@@ -225,7 +225,8 @@ def _check_columns(table: pd.DataFrame, path: Path, given: dict[str, Sequence[st
     for flag, names in given.items():
         for name in names:
             if name is not None and name not in table.columns:
-                raise unknown("column", name, table.columns, f"{path}: {flag}: ")
+                longer = [column for column in table.columns if re.split(r"[./]", column)[-1] == name]
+                raise unknown("column", name, longer or table.columns, f"{path}: {flag}: ")
 
 
 def _metric(table: pd.DataFrame, name: str, path: Path, notes: list[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -347,9 +348,11 @@ def _check_repeats(
     same_seed = np.array([value == seeds[place] for value in seeds])
     first, later = lines[int(((codes == codes[place]) & same_seed).argmax())], lines[place]
     hint = "; --seed names the column that tells them apart"
-    same = f"the same setting and {seed} {seeds[place]}" if seed else f"the same setting{hint}"
+    if seed:
+        hint = f"; --seed {SEED_ROWS} numbers them as repetitions"
+    same = f"the same setting and {seed} {seeds[place]}" if seed else "the same setting"
     more = f" ({again.sum():,} rows repeat another)" if again.sum() > 1 else ""
-    raise UsageError(f"{path}: lines {first} and {later} have {same}{more}")
+    raise UsageError(f"{path}: lines {first} and {later} have {same}{more}{hint}")
 
 
 def _note_measured(table: pd.DataFrame, settings: _Settings, notes: list[str]) -> None:

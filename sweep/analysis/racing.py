@@ -57,9 +57,10 @@ class Racing:
     @property
     def worth(self) -> str:
         """What it claims, in a sentence."""
+        several = len(self.course.settings) - len(self.left) > 1
         return (
             f"The truly best setting was dropped with a chance of {100 * ALPHA:.0f}% at most, over all looks and "
-            "comparisons together; those still in cannot be told from the best."
+            f"comparisons together{'; those still in cannot be told from the best' if several else ''}."
             + (f" It goes by rule {self.rule}, with which it began." if self.rule != NEWEST_RULE else "")
         )
 

@@ -34,6 +34,8 @@ ENOUGH = 5
 
 BUDGETS = (1, 2, 5, 10, 100, 1_000, 10_000, 100_000)
 _COUNTED = ("diverged", "failed", "pruned")
+_ORDER = ("_lost", "_group", "_value")
+"""Columns by which settings are ranked, for as long as that takes."""
 _LIKE = 200
 _OTHERS = (*VALIDATED, "train_loss", "seconds")
 
@@ -163,7 +165,7 @@ def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     tests = {} if selected_code is None else _tests(table, selected_code)
     if table.race is not None:
         rows["left"] = [table.race.out(code) for code in rows.index]
-    tidy = rows.drop(columns=[name for name in rows if str(name).startswith("_")])
+    tidy = rows.drop(columns=list(_ORDER))
     return SettingsBoard(
         table=table,
         rows=tidy,

@@ -65,19 +65,24 @@ def _text(path: Path, name: str) -> Typed:
     options: dict[str, Any] = {"header": None, "dtype": str, "encoding": "utf-8-sig", "keep_default_na": False}
     sep = "\t" if name.endswith((".tsv", ".tsv.gz", ".tsv.zip")) else ","
     first = pd.read_csv(path, nrows=1, sep=sep, **options)
-    if sep == "," and ";" in str(first.iloc[0, 0]):
-        other = pd.read_csv(path, nrows=1, sep=";", **options)
-        if other.shape[1] > first.shape[1]:
-            sep, first = ";", other
-            notes.append("fields are separated by semicolons; 0,5 is read as 0.5")
+    for other, noun in _SEPARATORS.items():
+        if sep == "," and other in str(first.iloc[0, 0]):
+            parts = pd.read_csv(path, nrows=1, sep=other, **options)
+            if parts.shape[1] > first.shape[1]:
+                sep, first = other, parts
+                decimals = "; 0,5 is read as 0.5" if other == ";" else ""
+                notes.append(f"fields are separated by {noun}{decimals}")
+    _check_end(path, sep, first.shape[1])
     header = [str(cell).strip() for cell in first.iloc[0]]
     while header and not header[-1]:
         header.pop()  # a separator at the end of the line
     doubled = [cell for place, cell in enumerate(header) if cell and cell in header[:place]]
     if doubled:
         raise UsageError(f"{path}, line 1: two columns are called {doubled[0]!r}")
+    rest: dict[str, Any] = {"sep": sep, "skiprows": 1, "skip_blank_lines": False} | options
     try:
-        table = pd.read_csv(path, sep=sep, skiprows=1, names=None, skip_blank_lines=False, **options)
+        width = max(first.shape[1], pd.read_csv(path, nrows=1, **rest).shape[1])  # else the first row's
+        table = pd.read_csv(path, names=range(width), **rest)
     except pd.errors.EmptyDataError:
         table = pd.DataFrame()
     extra = table.iloc[:, len(header) :] if table.shape[1] > len(header) else pd.DataFrame(index=table.index)
@@ -86,7 +91,7 @@ def _text(path: Path, name: str) -> Typed:
         place = int(filled.any(axis=1).to_numpy().argmax())
         raise UsageError(f"{path}, line {place + 2}: more fields than the header's {len(header)}; expected as many")
     table = table.iloc[:, : len(header)].reindex(columns=range(len(header)))
-    table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    table.index = _lines(table)
     cells = table.astype(object).fillna("")
     blank = (
         pd.concat([cells[place].map(lambda cell: not cell.strip()) for place in cells], axis=1).all(axis=1)
@@ -101,6 +106,32 @@ def _text(path: Path, name: str) -> Typed:
         notes.append("a column without a name is left out, as an index of rows")
     columns = {name: _type_column(cells[place], comma=sep == ";") for place, name in enumerate(header) if name}
     return Typed(_frame(columns, cells.index), tuple(notes))
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _check_end(path: Path, sep: str, width: int) -> None:
+    """Raises UsageError for a last line that was cut off, so that its empty cells are not taken for a result."""
+    if not path.name.lower().endswith((".csv", ".tsv")):
+        return  # what was packed has a checksum
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1_000_000))
+        last = file.read().decode("utf-8", "replace").replace("\r", "\n").rpartition("\n")[2]
+    if last and '"' not in last and last.count(sep) + 1 < width:
+        has = count(last.count(sep) + 1, "field")
+        raise UsageError(f"{path}: cut off: its last line has {has}, and no end; expected {width} fields")
+
+
+def _lines(table: pd.DataFrame) -> pd.Index:
+    """The line of the file on which each row begins: a field in quotes may go over several."""
+    breaks = np.zeros(len(table) + 1, np.int64)
+    for place in table:
+        codes, words = pd.factorize(table[place])
+        more = np.array([*(str(word).count("\n") for word in words), 0])
+        breaks[1:] += more[codes]
+    lines: pd.Index = pd.Index(2 + np.arange(len(table)) + np.cumsum(breaks)[:-1])
+    return lines
 
 
 def _dvc(cells: pd.DataFrame, kind: int, notes: list[str]) -> pd.DataFrame:

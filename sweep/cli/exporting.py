@@ -110,6 +110,9 @@ class Rows:
 @group_flags
 def export(*, study: StudyName, targets: Targets, asked: Asked, rows: Rows) -> None:
     """Write the leaderboard of trials or settings, or every epoch, to a file."""
+    for flag in ("output", "optuna", "tensorboard", "mlflow", "wandb"):
+        if getattr(targets, flag) == "":
+            raise UsageError(f"--{flag}: is empty; expected where to write")
     if targets.optuna is not None:
         _to_optuna(study, asked, targets.optuna)
     if targets.tensorboard is not None:

@@ -153,7 +153,11 @@ def import_results(
     name = check_name(study if study is not None else _name_of(place, named))
     way = None if minimize is None else "minimize" if minimize else "maximize"
     wishes = Wishes(metric, way, seed, ignore or (), columns or (), test, where, short or "failed", value)
-    read = _read(place, tool, named, wishes, state, missing)
+    gc.disable()  # of 100,000 trials a million small objects are kept to the end: looking through them takes a third
+    try:
+        read = _read(place, tool, named, wishes, state, missing)
+    finally:
+        gc.enable()
     with Ledger(results, create=True) as ledger, ledger.lock(name):
         if ledger.find(name) is not None:
             raise UsageError(f"study {name!r} exists; give --study another name, or `sweep rm {name}`")
@@ -171,7 +175,7 @@ _VALUES, _MISSING, _SHORT = ("last", "best"), ("diverged", "failed", "left-out")
 
 def _name_of(path: Path, named: str | None) -> str:
     """What a study of some files is called: as the tool calls it, else after the file or the folder."""
-    own = named if named is not None else re.sub(_SUFFIXES, "", path.absolute().name)
+    own = named if named is not None else re.sub(_SUFFIXES, "", path.absolute().name, flags=re.IGNORECASE)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", own).strip("._") or "imported"
 
 
@@ -181,7 +185,6 @@ def _read(
     """What a path holds, a tool's trials or a plain table. Raises UsageError."""
     from sweep.foreign import TOOLS, read_study, recognize
 
-    gc.disable()  # of 100,000 trials a million small objects are kept to the end: looking through them takes a third
     reader = recognize(path, TOOLS, tool)
     if reader is None:
         return _read_table(path, tool, named, wishes, state, missing)

@@ -2,6 +2,7 @@
 
 trials       that form
 recognizing  which tool wrote a file or a folder
+choosing     which of several studies in it is meant
 texts        JSON, YAML and CSV files, nested names, numbers in all their spellings
 sqlite       SQLite files
 records      files of protobuf records

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
+from sweep.foreign.choosing import choose
 from sweep.foreign.records import scalars
 from sweep.foreign.texts import curve, last_line, number, read_yaml, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
@@ -34,18 +35,14 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> ForeignStudy:
     """The runs of the one operation, oldest first."""
     operations = _operations(path)
-    if len(operations) > 1:
-        shown = ", ".join(f"{name} ({len(runs)} runs)" for name, runs in operations.items())
-        raise UsageError(f"{path}: runs of {len(operations)} operations: {shown}; --name says which")
-    return _read(next(iter(operations.values())))
+    runs = [len(runs) for runs in operations.values()]
+    return _read(operations[choose(path, "operation", [*operations], None, runs=runs)])
 
 
 def read_named(path: Path, name: str) -> ForeignStudy:
     """The runs of an operation."""
     operations = _operations(path)
-    if name not in operations:
-        raise unknown("operation", name, operations, f"{path}: ")
-    return _read(operations[name])
+    return _read(operations[choose(path, "operation", [*operations], name)])
 
 
 def _operations(path: Path) -> dict[str, list[Path]]:

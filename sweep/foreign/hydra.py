@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
+from sweep.foreign.choosing import choose
 from sweep.foreign.logs import logged_curves
 from sweep.foreign.records import scalars
 from sweep.foreign.texts import curve, flat, number, parse_json, plain, read_text, read_yaml
@@ -47,20 +48,14 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> ForeignStudy:
     """The jobs of the one sweep."""
     sweeps = _sweeps(path)
-    if len(sweeps) > 1:
-        names = [*sweeps]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise UsageError(f"{path}: {len(sweeps)} sweeps: {shown}; --name says which, or give its folder")
-    name, folders = next(iter(sweeps.items()))
-    return _read(path / name, folders)
+    name = choose(path, "sweep", [*sweeps], None, " or its folder")
+    return _read(path / name, sweeps[name])
 
 
 def read_named(path: Path, name: str) -> ForeignStudy:
     """The jobs of a sweep, by its folder in the one that is given."""
     sweeps = _sweeps(path)
-    if name not in sweeps:
-        raise unknown("sweep", name, sweeps, f"{path}: ")
-    return _read(path / name, sweeps[name])
+    return _read(path / choose(path, "sweep", [*sweeps], name), sweeps[name])
 
 
 def _sweeps(path: Path) -> dict[str, list[Path]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
+from sweep.foreign.choosing import choose
 from sweep.foreign.own import own_study, with_facts
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import number, parse_json, read_text, read_yaml, typed
@@ -86,17 +87,10 @@ def _one(path: Path, name: str | None) -> ForeignStudy:
 
 def _choose(path: Path, found: Sequence[_Experiment], name: str | None) -> _Experiment:
     used = [experiment for experiment in found if experiment.runs]
-    if name is not None:
-        chosen = next((experiment for experiment in found if experiment.name == name), None)
-        if chosen is None:
-            raise unknown("experiment", name, [experiment.name for experiment in used], f"{path}: --name: ")
-        return chosen
     if not used:
         raise UsageError(f"{path}: an MLflow store without a run; expected at least one that has ended")
-    if len(used) > 1:
-        names = ", ".join(f"{experiment.name} ({count(experiment.runs, 'run')})" for experiment in used[:30])
-        raise UsageError(f"{path}: holds {len(used)} experiments with runs; give --name, one of {names}")
-    return used[0]
+    names = [experiment.name for experiment in used]
+    return used[names.index(choose(path, "experiment", names, name, runs=[each.runs for each in used]))]
 
 
 def _foreign(runs: Sequence[_Run], tags: Mapping[str, str]) -> ForeignStudy:

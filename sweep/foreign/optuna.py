@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
+from sweep.foreign.choosing import choose
 from sweep.foreign.optuna_journal import StoredStudy, StoredTrial, read_journal
 from sweep.foreign.sqlite import is_sqlite, rows_of, tables_of
 from sweep.foreign.texts import plain
@@ -69,11 +70,7 @@ def _one(path: Path, name: str | None) -> ForeignStudy:
 def _choose(path: Path, names: list[str], name: str | None) -> str:
     if not names:
         raise UsageError(f"{path}: an Optuna storage without a study; expected one")
-    if name is not None and name not in names:
-        raise unknown("study", name, names, f"{path}: --name: ")
-    if name is None and len(names) > 1:
-        raise UsageError(f"{path}: holds {len(names)} studies; give --name, one of {', '.join(names[:30])}")
-    return name if name is not None else names[0]
+    return choose(path, "study", names, name)
 
 
 def _foreign(study: StoredStudy, version: str | None) -> ForeignStudy:

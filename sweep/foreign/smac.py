@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import UsageError, unknown
+from sweep.errors import UsageError
+from sweep.foreign.choosing import choose
 from sweep.foreign.texts import curve, number, read_json, setting_of
 from sweep.foreign.trials import ForeignStudy, ForeignTrial, State, Tool
 
@@ -37,17 +38,13 @@ def _files(path: Path) -> dict[str, Path]:
 def read(path: Path) -> ForeignStudy:
     """The one run of SMAC 2 that a path has."""
     files = _files(path)
-    if len(files) != 1:
-        raise UsageError(f"{path}: {len(files)} runs of SMAC: {', '.join(files)}; --name says which")
-    return _read(next(iter(files.values())))
+    return _read(files[choose(path, "run", [*files], None)])
 
 
 def read_named(path: Path, name: str) -> ForeignStudy:
     """The run of a folder's name."""
     files = _files(path)
-    if name not in files:
-        raise unknown("run", name, files, f"{path}: ")
-    return _read(files[name])
+    return _read(files[choose(path, "run", [*files], name)])
 
 
 def _read(file: Path) -> ForeignStudy:

@@ -418,11 +418,13 @@ class Recipe:
         return True
 
     def _races_on(self, smaller: Recipe) -> bool:
-        """Whether a race of `smaller` can go on as this one: a race by the same metric, as long, its first seeds the
-        same; a study that is no race cannot become one, nor the other way round."""
+        """Whether a race of `smaller` can go on as this one: a race by the same metric and margin, which are chosen
+        before there are results, as long, its first seeds the same; a study that is no race cannot become one, nor the
+        other way round."""
         if self.race is None or smaller.race is None or self.budget() != smaller.budget():
             return False
-        by, before = (self.metric, self.direction), (smaller.metric, smaller.direction)
+        by = self.metric, self.direction, self.race.margin
+        before = smaller.metric, smaller.direction, smaller.race.margin
         return by == before and self.seeds[: len(smaller.seeds)] == smaller.seeds
 
 

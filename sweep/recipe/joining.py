@@ -23,10 +23,10 @@ def join_recipes(mine: Recipe, theirs: Recipe) -> Recipe:
     for joined in (first, second, *_unions(first, second)):
         if _holds(joined, first) and _holds(joined, second):
             return replace(joined, shard=shard, claims=claims)
-    raise UsageError(
-        f"of another recipe ({'; '.join(first.difference(second))}); expected recipes that differ in their seeds, or "
-        "in the values of one hyperparameter"
-    )
+    may = "recipes that differ in their seeds, or in the values of one hyperparameter"
+    if first.search or first.imported:
+        may = f"the same {'search' if first.search else 'import'}, since it is no grid"
+    raise UsageError(f"of another recipe ({'; '.join(first.difference(second))}); expected {may}")
 
 
 def _holds(joined: Recipe, part: Recipe) -> bool:

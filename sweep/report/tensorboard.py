@@ -57,14 +57,22 @@ def _write(study: Study, board: Board, epochs: pd.DataFrame, folder: Path) -> in
     _events(folder, [(start, 0, _experiment(board, names))])
     by_trial = dict(tuple(epochs.groupby("trial", sort=False)))
     width = len(str(max(0, len(board.rows) - 1)))
-    for row in board.rows[["trial", "state", *names]].itertuples(index=False, name=None):
+    final = pd.to_numeric(board.rows[board.table.metric]).astype(float)
+    for row, last in zip(board.rows[["trial", "state", *names]].itertuples(index=False, name=None), final, strict=True):
         number, state, *values = row
         run = f"trial-{number:0{width}}"
         setting = {name: kept for name, value in zip(names, values, strict=True) if (kept := plain(value)) is not None}
-        curve = by_trial.get(number)
+        curve = by_trial.get(number, _one_point(board.table.metric, state, last))
         lost = board.table.metric if state == "diverged" else ""
         _events(folder / run, _trial(run, state, setting, curve, start, lost))
     return len(board.rows)
+
+
+def _one_point(metric: str, state: str, value: float) -> pd.DataFrame | None:
+    """What stands for the curve of a trial without one, as those of imported tables: its value, NaN if it diverged."""
+    if state not in ("complete", "diverged"):
+        return None
+    return pd.DataFrame({"epoch": [1], "seconds": [0.0], metric: [value]})
 
 
 def _trial(

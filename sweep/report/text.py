@@ -120,7 +120,7 @@ def show_runs(numbers: Sequence[int], most: int = 16) -> str:
 
 def missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NA."""
-    return value is None or str(value) in ("<NA>", "nan", "NaT")
+    return value is None or (not isinstance(value, str) and str(value) in ("<NA>", "nan", "NaT"))
 
 
 def explain_nothing_selected(table: StudyTable) -> str:

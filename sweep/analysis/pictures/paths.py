@@ -81,7 +81,7 @@ def surface_picture(table: StudyTable, find: _Find, top: int) -> Picture:
 
 def _check_functions(table: StudyTable) -> None:
     if table.ends is None:
-        raise UsageError(f"study {table.name!r} trains networks; surface and basins draw studies of functions")
+        raise UsageError(f"study {table.name!r} is of no function; surface and basins draw studies of functions")
 
 
 def _one_function(table: StudyTable, find: _Find) -> Setting:
