@@ -309,7 +309,7 @@ def test_absent_data_and_unknown_workloads_are_said(run, tmp_path, capsys):
 def test_an_unknown_peer_is_refused_and_one_that_is_not_installed_is_skipped(run, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run.main(["--peers", "optuna,wandb"])
-    assert "no peer wandb; expected some of optuna, expert, ray, graph, bf16, or none" in capsys.readouterr().err
+    assert "no peer wandb; expected some of optuna, expert, ray, graph, bf16, nodes, or none" in capsys.readouterr().err
     monkeypatch.setitem(run.NEEDS, "ray", "a_package_that_is_not_there")
     run.main(["mnist-cnn", "--peers", "ray,optuna", "--data-dir", str(tmp_path)])
     assert "ray: skipped, the package a_package_that_is_not_there is not installed" in capsys.readouterr().out
