@@ -14,17 +14,17 @@ _MEMBER, _MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 def cores(member: Path = _MEMBER, mount: Path = _MOUNT) -> int:
     """How many workers of one thread each find a core: at least 1, half a core counted as one."""
-    return max(1, math.ceil(min(_seen(), cpu_quota(member, mount))))
+    return max(1, math.ceil(min(_count_visible(), cpu_quota(member, mount))))
 
 
 def quota_note(member: Path = _MEMBER, mount: Path = _MOUNT) -> str:
     """What a user should know if a quota allows less than the cores that are seen; empty if it does not."""
     quota = cpu_quota(member, mount)
-    if quota >= _seen():
+    if quota >= _count_visible():
         return ""
     workers = cores(member, mount)
     return (
-        f"a CPU quota (cgroup) allows {quota:g} of the {_seen()} cores seen here: "
+        f"a CPU quota (cgroup) allows {quota:g} of the {_count_visible()} cores seen here: "
         f"{count(workers, 'worker')} by default, --jobs chooses another number"
     )
 
@@ -53,7 +53,7 @@ def cpu_quota(member: Path = _MEMBER, mount: Path = _MOUNT) -> float:
     )
 
 
-def _seen() -> int:
+def _count_visible() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -321,7 +321,7 @@ def _foreign(path: str, error: BaseException) -> UsageError:
 
 def _to_onnx(model: Model) -> bytes:
     """One file, opset 20: rows (float32, any number) in, logits and probabilities out."""
-    with _hushed():
+    with _hush():
         program = torch.onnx.export(
             model.module,
             (_example(model),),
@@ -373,7 +373,7 @@ def _read_onnx(path: str, body: bytes) -> OnnxModel:
 
 
 def _to_pt2(model: Model) -> bytes:
-    with _hushed():
+    with _hush():
         program = torch.export.export(model.module, (_example(model),), dynamic_shapes=_any_batch())
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)
@@ -400,7 +400,7 @@ def _library(name: str, doing: str) -> Any:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def _hush() -> Iterator[None]:
     """Exporters talk of versions and passes, on both streams."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

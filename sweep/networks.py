@@ -16,7 +16,7 @@ from pathlib import Path
 from sweep.errors import UsageError
 
 
-def filled(shape: tuple[int, ...], classes: int) -> dict[str, object]:
+def fill_parameters(shape: tuple[int, ...], classes: int) -> dict[str, object]:
     """What the data decide of a constructor's parameters, by the names that these may have: a row's shape, its channels
     or numbers; how many classes there are."""
     return {
@@ -27,7 +27,7 @@ def filled(shape: tuple[int, ...], classes: int) -> dict[str, object]:
     }
 
 
-FILLED = tuple(filled((1,), 1))
+FILLED = tuple(fill_parameters((1,), 1))
 """The names of those parameters."""
 
 _OWN = re.compile(r"(.*\.py):([A-Za-z_]\w*)")

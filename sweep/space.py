@@ -54,7 +54,7 @@ class Range:
         assert self.step is not None
         return math.floor((self.high - self.low) / self.step + 1e-8)
 
-    def _stepped(self, place: int) -> float:
+    def _value_at(self, place: int) -> float:
         assert self.step is not None
         return float(f"{self.low + place * self.step:.12g}")
 
@@ -63,7 +63,7 @@ class Range:
         were asked for. None if they are as written, or it has none."""
         written = f"{row.name} from {show_value(self.low)} to {show_value(self.high)}"
         if self.step is not None:
-            last = self._stepped(self._steps)
+            last = self._value_at(self._steps)
             if math.isclose(last, self.high, rel_tol=1e-9, abs_tol=1e-6 * self.step):
                 return None
             step, last_shown = show_value(float(self.step)), show_value(last)
@@ -82,7 +82,7 @@ class Range:
         """The `n` points, evenly spaced (in the logarithm if `log`), whole numbers for an int hyperparameter; or those
         every `step` from `low`."""
         if self.step is not None:
-            return tuple(row.check(self._stepped(place)) for place in range(self._steps + 1))
+            return tuple(row.check(self._value_at(place)) for place in range(self._steps + 1))
         if self.n is None:
             raise UsageError(
                 f"{row.name}: a grid needs the number of points of a range; give n = 5, say (or :5 in the flag); a "

@@ -296,7 +296,7 @@ class _Stock:
             bytes_each = sum(4 * math.prod(part[0].shape) for part in (source.train, source.val, *tests))
             room = max(1, SPLITS_BYTES // bytes_each)
             wanted = [(form, split) for form in request.forms for split in request.splits]
-            ready = [one for place, one in enumerate(wanted) if one[1] == first or place < room]
+            ready = [pair for place, pair in enumerate(wanted) if pair[1] == first or place < room]
             made = {split: self.source.resplit(split) for split in {split for _, split in ready}}
             each = ((form, split, made[split]) for form, split in ready)
             forms = {(*form, split): (source, source.standardised(*form)) for form, split, source in each}

@@ -439,10 +439,10 @@ def test_products_equal_the_lone_product_to_the_bit(shape, kernel, monkeypatch):
         if turn // 2:
             right = b.transpose(1, 2).contiguous().transpose(1, 2)
         same = right[:1].expand(lanes, -1, -1)
-        into = products.shared(left, right[0], torch.empty(lanes, m, n))
-        assert torch.equal(into, products.shared(left, right[0]))
-        batched = products.batched(left, right)
-        assert torch.equal(batched, products.batched(left, right, out=torch.empty(lanes, m + 1, n)[:, :m]))
+        into = products.multiply_shared(left, right[0], torch.empty(lanes, m, n))
+        assert torch.equal(into, products.multiply_shared(left, right[0]))
+        batched = products.multiply(left, right)
+        assert torch.equal(batched, products.multiply(left, right, out=torch.empty(lanes, m + 1, n)[:, :m]))
         for result, factor in ((batched, right), (into, same)):
             assert torch.allclose(result.double(), left.double() @ factor.double(), atol=1e-4)
             for lane in range(lanes):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sweep.analysis import rank_settings
-from sweep.analysis.comparing import _check, _expected
+from sweep.analysis.comparing import _check, _expect_best
 from sweep.analysis.seeds import seed_roles
 from sweep.errors import UsageError
 from sweep.recipe import of_unit
@@ -137,7 +137,7 @@ def test_pruned_and_diverged_trials_count_as_had():
 def test_budgets_of_a_table_run_again_draw_from_what_selected():
     study = runs(grid(10, 1) + again([0, 1, 4], range(1, 6)))
     recipe = SimpleNamespace(search=None)
-    assert _expected(SimpleNamespace(recipe=recipe), study, [1]).tolist() == [pytest.approx(5.5)]
+    assert _expect_best(SimpleNamespace(recipe=recipe), study, [1]).tolist() == [pytest.approx(5.5)]
 
 
 def test_an_accuracy_in_percent_is_not_compared_with_a_share():

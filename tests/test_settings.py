@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
 from sweep.analysis import StudyTable, fresh_score, leaderboard, rank_settings, settings_table
-from sweep.analysis.settings import _told as judged
+from sweep.analysis.settings import _tell_from_best as judged
 from sweep.recipe import of_unit
 from sweep.report.latex import latex_table
 from sweep.report.settings import meaning, settings_report, show_ranks

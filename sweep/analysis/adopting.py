@@ -14,7 +14,7 @@ from typing import Any, Final
 from sweep.analysis.alike import tell_apart
 from sweep.analysis.course import course_of, finite, shift_of
 from sweep.analysis.ends import FEW
-from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, named
+from sweep.analysis.importing import INFINITE, SEED_ROWS, Results, is_taken, read_names
 from sweep.analysis.roles import EPOCH_NAMES, SEED_NAMES
 from sweep.errors import UsageError, unknown
 from sweep.foreign import Curve, ForeignStudy, ForeignTrial, Value
@@ -195,7 +195,7 @@ def _seed_name(reading: _Reading, wishes: Wishes) -> str | None:
         if wishes.seed not in names:
             raise unknown("hyperparameter", wishes.seed, names, "--seed: ")
         return wishes.seed
-    taken = {*named(wishes.ignore, [*names]), *named(wishes.columns, [*names])}
+    taken = {*read_names(wishes.ignore, [*names]), *read_names(wishes.columns, [*names])}
     for seed in SEED_NAMES:
         matching = [name for name in names if name.lower().rpartition(".")[2] == seed and name not in taken]
         if len(matching) == 1 and all(
@@ -217,7 +217,7 @@ def _whole(value: Value) -> int | None:
 def _hyperparameters(reading: _Reading, wishes: Wishes, seed: str | None) -> list[str]:
     """The names of the hyperparameters, in the order in which they occur."""
     names = [*dict.fromkeys(name for trial in reading.trials for name in trial.setting)]
-    ignored, only = named(wishes.ignore, names), named(wishes.columns, names)
+    ignored, only = read_names(wishes.ignore, names), read_names(wishes.columns, names)
     for flag, given in (("--ignore", ignored), ("--columns", only)):
         for name in given:
             if name not in names:

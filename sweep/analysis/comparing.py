@@ -102,8 +102,8 @@ def compare_studies(
     epochs = _budgets(float((rows["epochs"] / rows["trials"]).max()), int(rows["epochs"].min()))
     by_trials, by_epochs = pd.DataFrame({"trials": trials}), pd.DataFrame({"epochs": epochs})
     for study, table in zip(studies, tables, strict=True):
-        by_trials[study.name] = _expected(study, table, trials)
-        by_epochs[study.name] = _expected(study, table, epochs, in_epochs=True)
+        by_trials[study.name] = _expect_best(study, table, trials)
+        by_epochs[study.name] = _expect_best(study, table, epochs, in_epochs=True)
     if (rows["epochs"] / rows["trials"]).nunique() == 1:
         by_epochs = by_epochs.iloc[:0]
     common = [
@@ -236,7 +236,7 @@ def _budgets(cost: float, all_of_it: int) -> list[int]:
     return [*some, all_of_it] if cost > 0 else []
 
 
-def _expected(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
+def _expect_best(study: Study, table: StudyTable, budgets: Sequence[int], in_epochs: bool = False) -> Floats:
     """The best to expect of so many trials or epochs: drawn at random from a grid's (Dodge et al. 2019), the first ones
     of a search, whose trials are not drawn at random. A trial that did not complete counts as the worst that did; where
     settings were run again, the trials that selected are drawn from."""

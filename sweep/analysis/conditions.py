@@ -47,7 +47,7 @@ def filter_trials(trials: pd.DataFrame, where: str, recipe: Recipe | None = None
             raise UsageError(f"--where {where!r}: nothing is selected on test data")
         if name not in columns:
             raise unknown("column", name, columns, f"--where {where!r}: ")
-        wanted = _wanted if own and not (recipe and recipe.is_own(name)) else _wanted_of
+        wanted = _read_own_value if own and not (recipe and recipe.is_own(name)) else _read_foreign_value
         trials = trials[_compare(trials[name], symbol, wanted(trials[name], unquote(value), where), where)]
     return trials
 
@@ -66,7 +66,7 @@ def unquote(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "`\"'" else text
 
 
-def _wanted(column: pd.Series, text: str, where: str) -> Any:
+def _read_own_value(column: pd.Series, text: str, where: str) -> Any:
     """The value that a text means beside one of sweep's own columns."""
     row = TABLE.get(str(column.name))
     if row is not None and row.kind in ("bool", "choice", "text"):
@@ -79,7 +79,7 @@ def _wanted(column: pd.Series, text: str, where: str) -> Any:
     return _number(column, text, where)
 
 
-def _wanted_of(column: pd.Series, text: str, where: str) -> Any:
+def _read_foreign_value(column: pd.Series, text: str, where: str) -> Any:
     """The value that a text means beside a column of someone else's."""
     held = {type(cell) for cell in column if cell is not None and cell == cell}
     if bool in held and text.lower() in ("on", "true", "off", "false"):

@@ -93,7 +93,7 @@ def read_results(
     table, notes = typed.frame, list(typed.notes)
     if "*" in metric:
         table, metric, seed = _melt(table, metric, seed, path, notes)
-    ignore, only = named(ignore, [*table.columns]), named(only, [*table.columns])
+    ignore, only = read_names(ignore, [*table.columns]), read_names(only, [*table.columns])
     numbered = seed == SEED_ROWS and SEED_ROWS not in table
     seed = None if numbered else seed
     _check_columns(table, path, {"--metric": [metric], "--seed": [seed], "--ignore": ignore})
@@ -120,7 +120,7 @@ def read_results(
     table, states, names = table[kept], None if states is None else states[kept], roles.hyperparameters
     states = fail_short(table, states, used, notes)
     if not names:
-        raise UsageError(f"{path}: no column is left that could be a hyperparameter{_told(roles.left_out)}")
+        raise UsageError(f"{path}: no column is left that could be a hyperparameter{_left_out_text(roles.left_out)}")
     renamed = {name: _free_name(name, table) for name in [*names, metric] if is_taken(name, metric)}
     if renamed:
         new_names = ", ".join(f"{name} is called {new}" for name, new in renamed.items())
@@ -141,7 +141,7 @@ def read_results(
     return Results(recipe, rows, len(settings.texts), notes, seed, constant, own | roles.left_out)
 
 
-def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
+def read_names(given: Sequence[str], columns: Sequence[str]) -> list[str]:
     """The columns that flags name: a,b. One with a comma in its name stands alone or in quotes."""
     out = []
     for text in given:
@@ -150,7 +150,7 @@ def named(given: Sequence[str], columns: Sequence[str]) -> list[str]:
     return out
 
 
-def _told(left_out: dict[str, list[str]]) -> str:
+def _left_out_text(left_out: dict[str, list[str]]) -> str:
     """What was left out and why, as the end of a sentence."""
     reasons = "; ".join(f"{', '.join(columns)} ({reason})" for reason, columns in left_out.items())
     return f"; left out: {reasons}; --columns names the hyperparameters" if reasons else ""

@@ -153,14 +153,14 @@ def _rank_rows(table: StudyTable, unfinished: bool) -> SettingsBoard:
     if selected_code is not None:
         rivals = rows.index[(rows["_group"] == 0) & (rows["_lost"] == rows["_lost"].iloc[0])]
         if race is None:
-            apart = _told(complete, table.metric, table.sign, rivals, selected_code)
+            apart = _tell_from_best(complete, table.metric, table.sign, rivals, selected_code)
         else:  # it has told already, at every look: to judge once more would err once more
             apart = np.array([code not in race.standing for code in rivals])
         if apart is not None:
             rows.loc[rivals, "tied"] = ~apart
     rank = pd.Series(np.arange(1, len(rows) + 1), index=rows.index, dtype="Int64").where(rows["_group"] < 3)
     rows.insert(0, "rank", rank)
-    expected = [] if table.adaptive else _expected(rows, table)
+    expected = [] if table.adaptive else _expect_best(rows, table)
     left_out = None if selected_code is None else _left_out(complete, table, rows, selected_code)
     tests = {} if selected_code is None else _tests(table, selected_code)
     if table.race is not None:
@@ -221,7 +221,7 @@ def _intervals(complete: pd.DataFrame, metric: str) -> Floats:
     return out
 
 
-def _told(
+def _tell_from_best(
     complete: pd.DataFrame, metric: str, sign: float, rivals: pd.Index, best: Any
 ) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
     """Whether each rival is told from the best; None where no setting has two seeds, so that nobody can know.
@@ -287,7 +287,7 @@ def _variances(square: Floats, freedom: Floats, mean: Floats) -> tuple[Floats, F
     return variance, out
 
 
-def _expected(rows: pd.DataFrame, table: StudyTable) -> list[tuple[int, float]]:
+def _expect_best(rows: pd.DataFrame, table: StudyTable) -> list[tuple[int, float]]:
     """Diverged and pruned settings were drawn as well: they count as the worst that finished."""
     finished = rows[rows["_group"] < 3]
     whole = finished["mean"].where((finished["_group"] == 0) & (finished["_lost"] == 0))

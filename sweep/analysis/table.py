@@ -160,7 +160,7 @@ def study_table(
     if metric in others:
         metric, direction = reported_metric(str(metric), direction)
     else:
-        metric, direction = chosen_metric(study.recipe, metric, direction, others)
+        metric, direction = choose_metric(study.recipe, metric, direction, others)
     swept, constant = axes(trials, study.recipe)
     search = study.recipe.search
     objectives = search.objectives if search is not None else ()
@@ -225,7 +225,7 @@ def reported_metric(metric: str, direction: str | None) -> tuple[str, str]:
     return metric, direction
 
 
-def chosen_metric(
+def choose_metric(
     recipe: Recipe, metric: str | None, direction: str | None, others: Sequence[str] = ()
 ) -> tuple[str, str]:
     """What to rank on and which way: as given, else as the recipe says. others: what a user's own code reported, too.

@@ -188,7 +188,7 @@ def _parquet(path: Path) -> Typed:
             if isinstance(raw, list | dict)
         ):
             notes.append(f"{flat} holds lists or tables: each is taken as its text")
-        columns[flat] = _one_type(cells)
+        columns[flat] = _unify_types(cells)
     columns = {name: cells for name, cells in columns.items() if not name.startswith("__index_level_")}
     return Typed(_frame(columns, pd.RangeIndex(2, table.num_rows + 2, name="line")), tuple(notes))
 
@@ -214,7 +214,7 @@ def _scalar(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _one_type(cells: Sequence[Any]) -> list[Any]:
+def _unify_types(cells: Sequence[Any]) -> list[Any]:
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds <= {int, float} and float in kinds:
         return [None if cell is None else float(cell) for cell in cells]

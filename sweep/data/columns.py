@@ -58,7 +58,7 @@ class Columns:
         that is not there, or holds text where there were numbers."""
         missing = [column.name for column in self.read if column.name not in frame.columns]
         if missing:
-            raise UsageError(f"{where}: no column {join_words(missing[:5])}; found {_listed([*frame.columns])}")
+            raise UsageError(f"{where}: no column {join_words(missing[:5])}; found {_list_names([*frame.columns])}")
         parts = [_encode(where, column, frame[column.name]) for column in self.read]
         x = np.concatenate(parts, axis=1)
         with np.errstate(over="ignore"):
@@ -166,6 +166,6 @@ def _texts(cells: pd.Series) -> pd.Series:
     return cells.astype(object).where(cells.notna(), MISSING).astype(str)
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return f"{', '.join(names[:20])}{more}"

@@ -92,7 +92,7 @@ def read_rows(name: str, part: str | None, takes: Takes, data_dir: str | None = 
         rows = _of_trained(path, part, takes)
     else:
         rows = _of_table(path, takes) if suffix in TABLES else _of_images(path, takes)
-    return replace(rows, x=_shaped(rows, takes.shape))
+    return replace(rows, x=_shape_rows(rows, takes.shape))
 
 
 def _of_part(source: Source, part: str) -> Rows:
@@ -195,7 +195,7 @@ def _target(name: str, arrays: dict[str, Array]) -> Array | None:
     return y.reshape(-1)
 
 
-def _shaped(rows: Rows, shape: tuple[int, ...]) -> Array:
+def _shape_rows(rows: Rows, shape: tuple[int, ...]) -> Array:
     """The rows as [N, *shape]: grey images may come without their channel, colours last."""
     x = rows.x
     if x.dtype.kind not in "uifb" or x.ndim < 2 or not len(x):

@@ -204,12 +204,12 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
         x, y = TOYS[name][0]()
         info = describe(name)
     elif name in _BUNDLED:
-        x, y = _bundled(name)
+        x, y = _load_bundled(name)
         info = describe(name)
     elif path_of(name) in KNOWN:
         info = describe(name)
         x, y, val, test = read_torchvision(name, info.shape, data_dir)
-        info = _counted(info, len(y), val, test)
+        info = _add_rows(info, len(y), val, test)
     else:
         arrays = _read(name, values=True)
         info = _describe_arrays(name, arrays)
@@ -231,7 +231,9 @@ def load(name: str, data_dir: str | None, split_seed: int) -> Source:
     return Source(info, (x[order], y[order]), val, test, split_seed, tests, columns=columns)
 
 
-def _counted(info: DataInfo, train: int, val: tuple[Array, Array] | None, test: tuple[Array, Array] | None) -> DataInfo:
+def _add_rows(
+    info: DataInfo, train: int, val: tuple[Array, Array] | None, test: tuple[Array, Array] | None
+) -> DataInfo:
     """What is known of a named set, with the rows that its files hold."""
     rows = _info(info.name, info.shape, info.classes, train, len(test[1]) if test else 0)
     if val is not None:
@@ -383,7 +385,7 @@ _BUNDLED = ("iris", "wine", "breast-cancer", "diabetes")
 """Small tables that come with scikit-learn, some sorted by class: splitting deals their rows out."""
 
 
-def _bundled(name: str) -> tuple[Array, Array]:
+def _load_bundled(name: str) -> tuple[Array, Array]:
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()

@@ -34,7 +34,9 @@ def _read(path: Path, target: str | None, task: str | None, _time: int, _size: i
     frame = read_frame(path)
     columns = [*frame.columns]
     if target is None:
-        raise UsageError(f"{path}: which column is to be predicted? expected --target with one of {_listed(columns)}")
+        raise UsageError(
+            f"{path}: which column is to be predicted? expected --target with one of {_list_names(columns)}"
+        )
     if target not in columns:
         raise unknown("column", target, columns, f"{path}: --target: ")
     if columns.count(target) > 1:
@@ -69,7 +71,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _listed(columns: list[str]) -> str:
+def _list_names(columns: list[str]) -> str:
     more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
     return f"{', '.join(columns[:20])}{more}"
 

@@ -209,7 +209,7 @@ def read_torchvision(
     known = TORCHVISION[path_of(name)]
     root = Path(data_dir) if data_dir else default_data_dir()
     if not known.parts:
-        (x, y), test = _downloaded(name, known, root)
+        (x, y), test = _download(name, known, root)
         return x, y, None, test
     parts = {part: _read_part(path_of(name), known, kwargs, shape, root) for part, kwargs in known.parts.items()}
     return *parts["train"], parts.get("val"), parts.get("test")
@@ -275,7 +275,7 @@ def _plain(row: Array) -> Array:
     return row[0] if len(row) == 1 else row.transpose(1, 2, 0)
 
 
-def _downloaded(name: str, known: Known, root: Path) -> tuple[Part, Part]:
+def _download(name: str, known: Known, root: Path) -> tuple[Part, Part]:
     """The training and test parts of a set that everybody knows, downloaded if need be."""
     if (parts := _idx_parts(root / known.torchvision / "raw")) is not None:
         return parts

@@ -51,7 +51,7 @@ class Dense:
             return backward(self.branch, own).add_(grad[:, : self.width])
         parts = [block.unflatten(1, (self.lanes, -1)) for block in grad]
         down = backward(self.branch, [part[:, :, self.width :].flatten(1, 2).contiguous() for part in parts])
-        return [one + part[:, :, : self.width].flatten(1, 2) for one, part in zip(down, parts, strict=True)]
+        return [slope + part[:, :, : self.width].flatten(1, 2) for slope, part in zip(down, parts, strict=True)]
 
 
 def forward(net: list[Layer], x: Values, batch: Batch, training: bool) -> Values:

@@ -53,14 +53,14 @@ class Linear:
             self.batch = batch
             columns = [rows.flatten(1).t() for rows in batch.x]
             if len(columns) == 1:
-                y = products.shared(weight, columns[0], None, self.low, again=training)
+                y = products.multiply_shared(weight, columns[0], None, self.low, again=training)
             else:
                 y = weight.new_empty(*weight.shape[:2], len(batch.x[0]))
                 for (a, b), some in zip(batch.spans, columns, strict=True):
-                    products.shared(weight[a:b], some, y[a:b], self.low, again=training)
+                    products.multiply_shared(weight[a:b], some, y[a:b], self.low, again=training)
         else:
             self.x = x
-            y = products.batched(weight, x, self.low)
+            y = products.multiply(weight, x, self.low)
         return y if self.bias is None else y.add_(self.bias.value.unsqueeze(2))
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ class Linear:
         weight_grad = _grad(self.weight)
         if self.first:
             if len(self.batch.x) == 1 and self.weight.loose:
-                self.weight.grad = products.shared(grad, self.batch.x[0].flatten(1), None, self.low)
+                self.weight.grad = products.multiply_shared(grad, self.batch.x[0].flatten(1), None, self.low)
                 return grad
             for (a, b), rows in zip(self.batch.spans, self.batch.x, strict=True):
-                products.shared(grad[a:b], rows.flatten(1), weight_grad[a:b], self.low)
+                products.multiply_shared(grad[a:b], rows.flatten(1), weight_grad[a:b], self.low)
             return grad  # nobody is before the first layer
-        products.batched(grad, self.x.transpose(1, 2), self.low, out=weight_grad)
-        return products.batched(self.weight.value.transpose(1, 2), grad, self.low)
+        products.multiply(grad, self.x.transpose(1, 2), self.low, out=weight_grad)
+        return products.multiply(self.weight.value.transpose(1, 2), grad, self.low)
 
 
 class Input:

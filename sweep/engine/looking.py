@@ -62,13 +62,13 @@ def gaps(program: Program, metrics: Metrics) -> Iterator[list[Reading]]:
     scores = program.evaluate(program.split.train, labels=program.training_labels())
     more = "r2" if program.regression else "accuracy"
     for lane, (loss, better) in enumerate(zip(scores["loss"], scores[more], strict=True)):
-        found = {
+        differences = {
             "scored_train_loss": loss,
             f"scored_train_{more}": better,
             "gap_loss": metrics.val_loss[lane] - loss,
             f"gap_{more}": better - program.scores[more][lane],
         }
-        yield [Reading(step, "", name, value) for name, value in found.items()]
+        yield [Reading(step, "", name, value) for name, value in differences.items()]
 
 
 class _Net:

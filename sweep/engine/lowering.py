@@ -103,7 +103,7 @@ def lower_whole(
     held = [dict([*module.named_parameters(), *module.named_buffers()]) for module in modules]
     stacked = {}
     for name in held[0]:
-        values = torch.stack([one[name].detach() for one in held]).to(device)
+        values = torch.stack([tensors[name].detach() for tensors in held]).to(device)
         stacked[name] = values.to(dtype) if values.is_floating_point() else values
     trained = [name for name, parameter in modules[0].named_parameters() if parameter.requires_grad]
     if not trained:

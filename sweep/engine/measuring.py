@@ -43,9 +43,9 @@ def measure(measurement: Measurement, split: Split, device: str = "cpu", precisi
             if "memory" not in str(error):
                 raise
             break
-        if costs[-1].step > SLOWER * min(one.step for one in costs):
+        if costs[-1].step > SLOWER * min(cost.step for cost in costs):
             break
-    best = min(costs, key=lambda one: one.step, default=None)
+    best = min(costs, key=lambda cost: cost.step, default=None)
     return [cost(1), *costs] if best is None or (best is costs[0] and best.lanes > 1) else costs
 
 

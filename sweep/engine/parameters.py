@@ -48,7 +48,7 @@ class Parameters:
             places, end = [], 0
             for name in names:
                 places.append((name, end, initial[name].shape[1:]))
-                end += aligned(initial[name][0].numel())
+                end += align(initial[name][0].numel())
             self._places.append(places)
             self.values.append(next(iter(initial.values())).new_zeros(lanes, end))
         self._look()
@@ -86,6 +86,6 @@ def _view(flat: Tensor, start: int, shape: Sequence[int]) -> Tensor:
     return flat[:, start : start + math.prod(shape)].view(-1, *shape)
 
 
-def aligned(numbers: int) -> int:
+def align(numbers: int) -> int:
     """The next multiple of ALIGNMENT."""
     return -(-numbers // ALIGNMENT) * ALIGNMENT

@@ -38,38 +38,38 @@ WORTH_ALONE = 2**22
 """The same where each lane has a call of its own."""
 
 
-def batched(a: Tensor, b: Tensor, low: bool = False, out: Tensor | None = None) -> Tensor:
+def multiply(a: Tensor, b: Tensor, low: bool = False, out: Tensor | None = None) -> Tensor:
     """a [L, m, k] @ b [L, k, n] -> [L, m, n], in `out` if given. low: of numbers rounded to bfloat16."""
     if low:
-        result = batched(a.bfloat16(), b.bfloat16()).to(a.dtype)
+        result = multiply(a.bfloat16(), b.bfloat16()).to(a.dtype)
     elif (kernel := kernel_for(a, b, WORTH_ALONE)) is not torch.mm:
-        if len(a) > 1 and _trusted(_each, kernel, _layout(a), _layout(b), a.dtype, a.device):
+        if len(a) > 1 and _is_trusted(_each, kernel, _layout(a), _layout(b), a.dtype, a.device):
             return _each(a, b, kernel, out)
-        result = _one_by_one(a, b, kernel)
-    elif len(a) > 1 and _trusted(_bmm, kernel, _layout(a), _layout(b), a.dtype, a.device):
+        result = _multiply_one_by_one(a, b, kernel)
+    elif len(a) > 1 and _is_trusted(_bmm, kernel, _layout(a), _layout(b), a.dtype, a.device):
         result = torch.bmm(a, b)
     else:
-        result = _one_by_one(a, b, kernel)
+        result = _multiply_one_by_one(a, b, kernel)
     return result if out is None else out.copy_(result)
 
 
-def shared(a: Tensor, b: Tensor, out: Tensor | None = None, low: bool = False, again: bool = False) -> Tensor:
+def multiply_shared(a: Tensor, b: Tensor, out: Tensor | None = None, low: bool = False, again: bool = False) -> Tensor:
     """a [L, m, k] @ b [k, n], the same b for every lane -> [L, m, n], as one big product, in `out` if given.
 
     low: as in `batched`; again: whether there are many products of this shape, so that a transposed b is worth a copy:
     with MKL on Intel's processors its product takes a third longer.
     """
     if low:
-        result = shared(a.bfloat16(), b.bfloat16(), again=again)
+        result = multiply_shared(a.bfloat16(), b.bfloat16(), again=again)
         return result.to(a.dtype) if out is None else out.copy_(result)
     kernel = kernel_for(a, b, WORTH_SHARED)
     if again and kernel is torch.mm:
         b = b.contiguous()
-    big = len(a) > 1 and _trusted(_big, kernel, _layout(a), _layout(b), a.dtype, a.device)
-    if kernel is torch.mm and (big or len(a) == 1) and out is not None and out.is_contiguous() and _aligned(out):
+    big = len(a) > 1 and _is_trusted(_big, kernel, _layout(a), _layout(b), a.dtype, a.device)
+    if kernel is torch.mm and (big or len(a) == 1) and out is not None and out.is_contiguous() and _is_aligned(out):
         torch.mm(_flat(a) if big else _own(a[0]), b, out=out.flatten(0, 1))
         return out
-    result = _big(a, b, kernel) if big else _one_by_one(a, b, kernel)
+    result = _big(a, b, kernel) if big else _multiply_one_by_one(a, b, kernel)
     return result if out is None else out.copy_(result)
 
 
@@ -116,7 +116,7 @@ def _flat(a: Tensor) -> Tensor:
     return a.reshape(-1, a.shape[2])
 
 
-def _one_by_one(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
+def _multiply_one_by_one(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
     """The reference."""
     if len(a) == 1:
         return kernel(_own(a[0]), _own(b[0]) if b.dim() == 3 else b).unsqueeze(0)
@@ -125,10 +125,10 @@ def _one_by_one(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
 
 def _own(x: Tensor) -> Tensor:
     """x in memory that begins at a multiple of 64 bytes."""
-    return x if _aligned(x) else x.clone()
+    return x if _is_aligned(x) else x.clone()
 
 
-def _aligned(x: Tensor) -> bool:
+def _is_aligned(x: Tensor) -> bool:
     return x.data_ptr() % 64 == 0
 
 
@@ -137,7 +137,7 @@ def _layout(x: Tensor) -> Layout:
 
 
 @cache
-def _trusted(
+def _is_trusted(
     fast: Callable[[Tensor, Tensor, Kernel], Tensor],
     kernel: Kernel,
     a: Layout,
@@ -158,4 +158,4 @@ def _trusted(
         return (torch.rand(numbers, dtype=dtype, generator=generator) - 0.5).as_strided(shape, strides, start)
 
     left, right = draw(a), draw(b)
-    return torch.equal(fast(left, right, kernel), _one_by_one(left, right, kernel))
+    return torch.equal(fast(left, right, kernel), _multiply_one_by_one(left, right, kernel))

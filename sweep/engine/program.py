@@ -169,8 +169,8 @@ class Program:
     def _minibatch(self) -> tuple[Batch, Tensor]:
         """The rows of this step and their labels, [L, B]. Rows are gathered for several steps at a time."""
         if self.step not in self.gathered:
-            one = self.batch_size * self.split.train.x[0].numel()
-            end = min(self.step + max(1, GATHERED_NUMBERS // one), self.epoch_steps)
+            numbers = self.batch_size * self.split.train.x[0].numel()
+            end = min(self.step + max(1, GATHERED_NUMBERS // numbers), self.epoch_steps)
             self.gathered = range(self.step, end)
             rows = slice(self.step * self.batch_size, end * self.batch_size)
             picks = [order[rows].to(self.split.train.x.device) for order in self.orders]

@@ -183,12 +183,12 @@ class Training:
         out = [Tested({name: values[lane] for name, values in scores.items()}) for lane in range(self.program.lanes)]
         program, made = self.program, self._made
         for place, part in {"test": self.split.test, **self.split.tests}.items() if self.split.tests else ():
-            found = {f"test_{name}": values for name, values in program.evaluate(part).items()}
+            scores = {f"test_{name}": values for name, values in program.evaluate(part).items()}
             if program.buffers:
                 name = "r2" if program.regression else "accuracy"
-                found[f"test_{name}, batch statistics"] = program.evaluate_on_its_own(part)[name]
+                scores[f"test_{name}, batch statistics"] = program.evaluate_on_its_own(part)[name]
             for lane, tested in enumerate(out):
-                tested.readings.extend(Reading(made, place, name, values[lane]) for name, values in found.items())
+                tested.readings.extend(Reading(made, place, name, values[lane]) for name, values in scores.items())
         return out
 
     @property
@@ -201,15 +201,15 @@ class Training:
         program = self.program
         metrics = program.end_epoch()
         if self.watch.looks("gap", program.epoch):
-            for lane, found in enumerate(looking.gaps(program, metrics)):
-                self._readings[lane] += found
+            for lane, gap in enumerate(looking.gaps(program, metrics)):
+                self._readings[lane] += gap
         tests = self._test() if self._ends(program.epoch) else None
         seconds = (time.perf_counter() - begin) / sum(map(len, self.lanes))
         row = []
         for lane, trials in enumerate(self.lanes):
             values = {name: values[lane] for name, values in vars(metrics).items()}
-            state = "diverged" if _diverged(metrics, lane) else None
-            scores = {f"val_{name}": found[lane] for name, found in program.scores.items()}
+            state = "diverged" if _has_diverged(metrics, lane) else None
+            scores = {f"val_{name}": of_lanes[lane] for name, of_lanes in program.scores.items()}
             readings = (*self._readings[lane], *self._of_numbers(scores))
             number = trials[-1].number
             row.append(EpochRecord(number, program.epoch, **values, seconds=seconds, state=state, readings=readings))
@@ -353,13 +353,13 @@ class Training:
                     lane[-1].number,
                     epoch,
                     **dict(zip(_FIELDS, values, strict=True)),
-                    readings=tuple(Reading(*one) for one in read),
+                    readings=tuple(Reading(*reading) for reading in read),
                 )
                 for lane, values, read in zip(self.lanes, row, rows, strict=True)
             ]
             for epoch, (row, rows) in enumerate(zip(history, readings, strict=True), 1)
         ]
-        self._readings = [[Reading(*one) for one in found] for found in looked]
+        self._readings = [[Reading(*reading) for reading in row_readings] for row_readings in looked]
         self._elapsed = float(about["elapsed"])
         return True
 
@@ -383,5 +383,5 @@ def train_alone(
     return training.program, records
 
 
-def _diverged(metrics: Metrics, lane: int) -> bool:
+def _has_diverged(metrics: Metrics, lane: int) -> bool:
     return not (math.isfinite(metrics.train_loss[lane]) and math.isfinite(metrics.val_loss[lane]))

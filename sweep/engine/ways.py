@@ -39,8 +39,8 @@ def way_of(setting: Setting, shape: tuple[int, ...], classes: int) -> Way:
     code = find_network(str(setting["model"])).fingerprint()
     key = json.dumps([setting["model"], code, own, shape, classes])
     if key not in _known:
-        found = _form(setting, shape, classes)
-        _known[key] = replace(found, key=key)
+        way = _form(setting, shape, classes)
+        _known[key] = replace(way, key=key)
     return _known[key]
 
 
@@ -72,7 +72,9 @@ _PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 
 def _is_plain(module: nn.Module, other: nn.Module) -> bool:
     """Whether a module is, beside its weights, the same for every seed; buffers are batch norm's alone."""
-    held = ({name: value for name, value in vars(one).items() if name not in _REGISTRIES} for one in (module, other))
+    held = (
+        {name: value for name, value in vars(owner).items() if name not in _REGISTRIES} for owner in (module, other)
+    )
     mine, theirs = held
     if [*module._buffers.values()] != [] and not isinstance(module, nn.modules.batchnorm._NormBase):
         return False

@@ -104,7 +104,7 @@ class Whole:
             for lane in range(a, b):
                 self._seed(numbers[place] if numbers else self.numbers[lane])
                 self._set_mode(self.modules[lane], training, drops=bool(numbers))
-                with torch.set_grad_enabled(training), self._rounded(rows.device.type):
+                with torch.set_grad_enabled(training), self._round_products(rows.device.type):
                     output = self.modules[lane](rows)
                 self.outputs.append(check_output(self.modules[lane], output, len(rows), self.classes))
                 self._take_buffers(lane)
@@ -131,12 +131,12 @@ class Whole:
         start = [block.value.clone() for block in self.buffers.values()]
         rows = torch.randn(len(self.modules), *shape, generator=generator, dtype=values[0].dtype)
         upstream = torch.randn(len(rows), self.classes, shape[0], generator=generator, dtype=values[0].dtype)
-        found = []
+        results = []
         for mapped in (True, False):
             for block, value in zip(self.buffers.values(), start, strict=True):
                 block.value.copy_(value)
             try:
-                found.append(self._try(rows, upstream, training, mapped))
+                results.append(self._try(rows, upstream, training, mapped))
             except Exception:
                 if not mapped:
                     raise
@@ -145,7 +145,7 @@ class Whole:
             block.value.copy_(value)
         for grad, value in zip(self.parameters.grads, grads, strict=True):
             grad.copy_(value)
-        return len(found) == 2 and all(map(torch.equal, *found))
+        return len(results) == 2 and all(map(torch.equal, *results))
 
     def _try(self, rows: Tensor, upstream: Tensor, training: bool, mapped: bool) -> list[Tensor]:
         """Logits, gradients and buffers of a pass."""
@@ -174,7 +174,7 @@ class Whole:
         self.mapped = output, [*trained.values()]
         return output.detach().transpose(1, 2).contiguous()
 
-    def _rounded(self, device: str) -> AbstractContextManager[object]:
+    def _round_products(self, device: str) -> AbstractContextManager[object]:
         """A stretch in which matrix products are of numbers rounded to bfloat16, where that is asked for."""
         return torch.autocast(device, torch.bfloat16) if self.low else nullcontext()
 
@@ -190,9 +190,9 @@ class Whole:
         if module.training != (training and drops):
             module.train(training and drops)
         if training and not drops:
-            for one in module.modules():
-                if isinstance(one, _NORMS):
-                    one.training = True
+            for part in module.modules():
+                if isinstance(part, _NORMS):
+                    part.training = True
 
     def _take_buffers(self, lane: int) -> None:
         """What a forward pass put in place of buffers becomes their numbers."""
@@ -205,19 +205,21 @@ class Whole:
     def backward(self, grad: Tensor) -> Tensor:
         if self.mapped is not None:
             output, every = self.mapped
-            found: Sequence[Tensor | None] = torch.autograd.grad(output, every, grad.transpose(1, 2), allow_unused=True)
-            self._fill(self.grads[0], found)
+            gradients: Sequence[Tensor | None] = torch.autograd.grad(
+                output, every, grad.transpose(1, 2), allow_unused=True
+            )
+            self._fill(self.grads[0], gradients)
             self.mapped = None
             return grad
         for lane, (output, trained) in enumerate(zip(self.outputs, self.trained, strict=True)):
             upstream = grad[lane].t().to(output.dtype)
-            found = torch.autograd.grad(output, trained, upstream, allow_unused=True)
-            self._fill(self.grads[1][lane], found)
+            gradients = torch.autograd.grad(output, trained, upstream, allow_unused=True)
+            self._fill(self.grads[1][lane], gradients)
         self.outputs = []
         return grad
 
     @staticmethod
-    def _fill(targets: list[Tensor], found: Sequence[Tensor | None]) -> None:
-        pairs = zip(targets, found, strict=True)  # the network may not use some
-        whole = [torch.zeros_like(target) if one is None else one for target, one in pairs]
+    def _fill(targets: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
+        pairs = zip(targets, gradients, strict=True)  # the network may not use some
+        whole = [torch.zeros_like(target) if gradient is None else gradient for target, gradient in pairs]
         torch._foreach_copy_(targets, whole)

@@ -44,7 +44,7 @@ def read(path: Path) -> ForeignStudy:
         for name in rows[0]
         if name.startswith("p:")
     }
-    unused, notes = _unused(parameters)
+    unused, notes = _find_unused(parameters)
     trials = []
     for place, row in enumerate(rows):
         setting = {n: v[place] for n, v in parameters.items() if (n, place) not in unused}
@@ -89,7 +89,7 @@ def _state(row: Mapping[str, str], objectives: list[str]) -> tuple[State, str | 
     return "complete", None
 
 
-def _unused(parameters: Mapping[str, Sequence[Value | None]]) -> tuple[set[tuple[str, int]], list[str]]:
+def _find_unused(parameters: Mapping[str, Sequence[Value | None]]) -> tuple[set[tuple[str, int]], list[str]]:
     """Where a hyperparameter stands at its lower end only because another has a value that makes it mean nothing:
     DeepHyper fills it in. It then is the same in all rows of that value, and in the others it is not."""
     unused: set[tuple[str, int]] = set()

@@ -27,8 +27,8 @@ def read(path: Path) -> ForeignStudy:
     table = read_json(path)
     if not isinstance(table, list) or not all(isinstance(item, Mapping) and "rev" in item for item in table):
         raise UsageError(f"{path}: not what `dvc exp show --json` prints; expected a list of revisions")
-    found = [experiment for baseline in table for experiment in baseline.get("experiments") or []]
-    trials = [_trial(item) for item in found]
+    experiments = [experiment for baseline in table for experiment in baseline.get("experiments") or []]
+    trials = [_trial(item) for item in experiments]
     names = {name for trial in trials for name in trial.values}
     metric = names.pop() if len(names) == 1 else None
     notes = [f"{len(table)} revisions of the workspace and branches are no trials: left out"]

@@ -22,8 +22,8 @@ _Points = dict[str, dict[int, float]]
 def _runs(path: Path) -> list[Path]:
     """The runs in a folder of runs, or in Guild's home; the run itself."""
     for place in (path, path / "runs", path / ".guild" / "runs"):
-        if found := sorted(there.parent.parent for there in place.glob("*/.guild/attrs")):
-            return found
+        if folders := sorted(there.parent.parent for there in place.glob("*/.guild/attrs")):
+            return folders
     return [path] if (path / ".guild" / "attrs").is_dir() else []
 
 
@@ -49,7 +49,7 @@ def _operations(path: Path) -> dict[str, list[Path]]:
     """The runs of each operation, oldest first. A batch, which only starts others, is no trial."""
     runs = [run for run in _runs(path) if not (run / ".guild" / "proto").exists()]
     operations: dict[str, list[Path]] = {}
-    for run in sorted(runs, key=_started):
+    for run in sorted(runs, key=_find_start):
         operations.setdefault(_operation(run), []).append(run)
     if not operations:
         raise UsageError(f"{path}: no runs; expected folders with .guild/attrs")
@@ -77,7 +77,7 @@ def _operation(run: Path) -> str:
     return words[-1] if words else "an operation without a name"
 
 
-def _started(run: Path) -> tuple[int, str]:
+def _find_start(run: Path) -> tuple[int, str]:
     value = _attribute(run, "started") or _attribute(run, "initialized")
     return (value if isinstance(value, int) else 0), run.name
 
@@ -92,8 +92,8 @@ def _trial(run: Path) -> tuple[ForeignTrial, bool]:
     flags = _attribute(run, "flags")
     setting = setting_of(flags) if isinstance(flags, Mapping) else {}
     state, reason = _state(run)
-    points, order = _recorded(run)
-    lost = _unrecorded(run, points)
+    points, order = _read_scalars(run)
+    lost = _read_printed(run, points)
     for name, steps in lost.items():
         points.setdefault(name, {}).update(steps)
     curves = {name: curve(points[name]) for name in [*order, *(name for name in points if name not in order)]}
@@ -112,7 +112,7 @@ def _state(run: Path) -> tuple[State, str | None]:
     return "failed", last or f"exit status {status}"
 
 
-def _recorded(run: Path) -> tuple[_Points, list[str]]:
+def _read_scalars(run: Path) -> tuple[_Points, list[str]]:
     """The scalars of a run, by name and step, and their names in order; of other folders than Guild's own with it."""
     points: _Points = {}
     for file in sorted(run.rglob("*tfevents*")):
@@ -123,7 +123,7 @@ def _recorded(run: Path) -> tuple[_Points, list[str]]:
     return points, [*points]
 
 
-def _unrecorded(run: Path, points: _Points) -> _Points:
+def _read_printed(run: Path, points: _Points) -> _Points:
     """The scalars that were printed and are not finite: Guild's patterns take finite numbers alone."""
     there = run / ".guild" / "output"
     lost: _Points = {}

@@ -84,8 +84,8 @@ def _trial(kept: Mapping[str, Any], source: Path) -> ForeignTrial:
 def _value(metric: Mapping[str, Any]) -> float | None:
     """A metric's last observation: the mean over executions."""
     observations = metric.get("observations") or []
-    found = [value for value in map(number, observations[-1]["value"]) if value is not None] if observations else []
-    return sum(found) / len(found) if found else None
+    values = [value for value in map(number, observations[-1]["value"]) if value is not None] if observations else []
+    return sum(values) / len(values) if values else None
 
 
 def _objective(

@@ -62,15 +62,15 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> ForeignStudy:
     """Reads the one experiment that has runs. Raises UsageError, one line."""
-    return _one(path, None)
+    return _read_study(path, None)
 
 
 def read_named(path: Path, name: str) -> ForeignStudy:
     """Reads an experiment by its name."""
-    return _one(path, name)
+    return _read_study(path, name)
 
 
-def _one(path: Path, name: str | None) -> ForeignStudy:
+def _read_study(path: Path, name: str | None) -> ForeignStudy:
     file = path / "mlflow.db" if path.is_dir() and is_sqlite(path / "mlflow.db") else path
     if is_sqlite(file):
         query = (
@@ -85,8 +85,8 @@ def _one(path: Path, name: str | None) -> ForeignStudy:
     return _foreign(runs, tags)
 
 
-def _choose(path: Path, found: Sequence[_Experiment], name: str | None) -> _Experiment:
-    used = [experiment for experiment in found if experiment.runs]
+def _choose(path: Path, experiments: Sequence[_Experiment], name: str | None) -> _Experiment:
+    used = [experiment for experiment in experiments if experiment.runs]
     if not used:
         raise UsageError(f"{path}: an MLflow store without a run; expected at least one that has ended")
     names = [experiment.name for experiment in used]
@@ -194,7 +194,7 @@ def _run_folders(experiment: Path) -> Iterator[Path]:
 
 def _of_folder(experiment: Path) -> Iterator[_Run]:
     """An experiment's runs that were not deleted, the first first."""
-    found = []
+    by_start = []
     for folder in _run_folders(experiment):
         meta = read_yaml(folder / "meta.yaml")
         if meta.get("lifecycle_stage", "active") == "active":
@@ -202,8 +202,8 @@ def _of_folder(experiment: Path) -> Iterator[_Run]:
             run = _Run(str(meta["run_id"]), _STATUS_NUMBERS.get(status, str(status)))
             run.params, run.tags = _texts(folder / "params"), _texts(folder / "tags")
             run.metrics = {name: _points(text, folder) for name, text in _texts(folder / "metrics").items()}
-            found.append((meta.get("start_time") or 0, run.key, run))
-    return (run for _, _, run in sorted(found, key=lambda entry: entry[:2]))
+            by_start.append((meta.get("start_time") or 0, run.key, run))
+    return (run for _, _, run in sorted(by_start, key=lambda entry: entry[:2]))
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -47,15 +47,15 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> ForeignStudy:
     """Reads the one study of a storage. Raises UsageError, one line."""
-    return _one(path, None)
+    return _read_study(path, None)
 
 
 def read_named(path: Path, name: str) -> ForeignStudy:
     """Reads a study of a storage."""
-    return _one(path, name)
+    return _read_study(path, name)
 
 
-def _one(path: Path, name: str | None) -> ForeignStudy:
+def _read_study(path: Path, name: str | None) -> ForeignStudy:
     if is_sqlite(path):
         names: list[str] = [row[0] for row in _rows(path, "SELECT study_name FROM studies ORDER BY study_id")]
         chosen = _choose(path, names, name)

@@ -65,15 +65,15 @@ def read(path: Path) -> ForeignStudy:
     newest = states[-1]
     folder = newest.parent
     entries = _entries(newest)
-    found = sorted((_trial(folder, entry, newest) for entry in entries), key=lambda pair: pair[0])
-    trials = [trial for _, trial in found]
+    numbered = sorted((_trial(folder, entry, newest) for entry in entries), key=lambda pair: pair[0])
+    trials = [trial for _, trial in numbered]
     folders = sum(1 for child in folder.iterdir() if (child / "params.json").is_file())
     notes = []
     if len(states) > 1:
         notes.append(f"{len(states)} states of the experiment: the last counts, {newest.name}")
     if folders > len(trials):
         notes.append(f"{folders - len(trials):,} of {folders:,} folders are of earlier tries, left out")
-    resumed = sum(restarts for (_, _, restarts), _ in found)
+    resumed = sum(restarts for (_, _, restarts), _ in numbered)
     if resumed:
         notes.append(f"{resumed:,} trials were resumed from an earlier epoch: the last time counts")
     return ForeignStudy(_NAME, trials, notes=notes)

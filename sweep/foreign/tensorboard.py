@@ -42,7 +42,7 @@ def matches(path: Path) -> bool:
     """Whether a file is an event file, or a folder has some."""
     if path.is_file():
         return "tfevents" in path.name
-    return any("tfevents" in found.name for found in islice(path.rglob("*"), _LOOKED))
+    return any("tfevents" in inside.name for inside in islice(path.rglob("*"), _LOOKED))
 
 
 def read(path: Path) -> ForeignStudy:
@@ -58,10 +58,10 @@ def read(path: Path) -> ForeignStudy:
             f"{path}: {count(len(files), 'event file')} without HParams, so no setting is known; expected those of "
             "add_hparams or hp.hparams"
         )
-    found, again = _trials(sessions, folders, root)
+    trials, again = _trials(sessions, folders, root)
     notes = [f"{count(again, 'session')} of a run that was logged again: the newest counts"] if again else []
     kept = not all(session.status == _SUCCESS for session in sessions)
-    return ForeignStudy(_NAME, found, notes=notes, states_kept=kept)
+    return ForeignStudy(_NAME, trials, notes=notes, states_kept=kept)
 
 
 def _take(folder: _Folder, file: Path) -> None:

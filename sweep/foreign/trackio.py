@@ -62,8 +62,8 @@ def _json(blob: bytes | str, path: Path) -> Mapping[str, Any]:
 
 def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
     """What is a number of a row: NaN and infinities are texts there."""
-    found = {name: number(value) for name, value in logged.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    numbers = {name: number(value) for name, value in logged.items()}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _trial(name: str, config: Mapping[str, Any], logged: Mapping[str, Mapping[int, float]]) -> ForeignTrial:

@@ -171,8 +171,8 @@ def _trial(run: _Run) -> ForeignTrial:
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """What is a number of a row, but for W&B's own; NaN is bare or a text."""
-    found = {name: number(value) for name, value in row.items() if not name.startswith(_INTERNAL)}
-    return {name: value for name, value in found.items() if value is not None}
+    numbers = {name: number(value) for name, value in row.items() if not name.startswith(_INTERNAL)}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _version(path: Path) -> str | None:

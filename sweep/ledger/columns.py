@@ -73,7 +73,7 @@ def read_columns(parts: Iterable[list[Any]], names: Iterable[str], restore: Call
     for rows in parts:
         for name, cells in zip(read, zip(*rows, strict=True), strict=True):
             read[name].append(_column(name, cells, distinct))
-    arrays = {name: _joined(name, read.pop(name)) for name in [*read]}
+    arrays = {name: _join(name, read.pop(name)) for name in [*read]}
     settings = [text.decode(errors="replace") for text in distinct.pop("setting")]
     words: dict[str, list[Any]] = {name: [*codes] for name, codes in distinct.items() if name in arrays}
     words["state"] = [text.decode(errors="replace") for text in words["state"]]
@@ -115,7 +115,7 @@ def numbers_of(parts: Iterable[list[Any]], names: list[str]) -> pd.DataFrame:
     for rows in parts:
         for name, cells in zip(names, zip(*rows, strict=True), strict=True):
             read[name].append(_column(name, cells, {}))
-    return pd.DataFrame({name: _joined(name, read.pop(name)) for name in names}, copy=False)
+    return pd.DataFrame({name: _join(name, read.pop(name)) for name in names}, copy=False)
 
 
 def _column(name: str, cells: tuple[Any, ...], distinct: dict[str, dict[Any, int]]) -> NDArray[Any]:
@@ -127,6 +127,6 @@ def _column(name: str, cells: tuple[Any, ...], distinct: dict[str, dict[Any, int
     return np.array(cells, np.int64 if name in _WHOLE else float)
 
 
-def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
+def _join(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
     kind = np.int64 if name in (*_WHOLE, *REPEATED, *_TEXTS) else float
     return np.concatenate(parts) if parts else np.empty(0, kind)

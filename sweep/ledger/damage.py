@@ -48,7 +48,7 @@ def unreadable(path: Path) -> list[Unreadable]:
     there = address(path, "mode=ro", "immutable=1" if frozen else "")
     with closing(sqlite3.connect(there, uri=True, timeout=60)) as file:
         file.text_factory = _text
-        return list(_found(file))
+        return list(_find_unreadable(file))
 
 
 def set_aside(path: Path, rows: list[Unreadable]) -> str:
@@ -69,7 +69,7 @@ def set_aside(path: Path, rows: list[Unreadable]) -> str:
     return kept.name
 
 
-def _found(file: sqlite3.Connection) -> Iterator[Unreadable]:
+def _find_unreadable(file: sqlite3.Connection) -> Iterator[Unreadable]:
     there = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     names: dict[object, str] = {}
     free: set[object] = set()

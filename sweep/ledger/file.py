@@ -146,13 +146,13 @@ class File:
         (self.path.parent / LOCKS).mkdir(exist_ok=True)
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._locked("new", PATIENCE))
+                stack.enter_context(self._hold_lock("new", PATIENCE))
             except Taken as other:
                 raise SweepError(f"{self.path.parent}: {other} is making the results there; try again") from None
             yield
 
     @contextmanager
-    def _locked(self, name: str, patience: float) -> Iterator[None]:
+    def _hold_lock(self, name: str, patience: float) -> Iterator[None]:
         """Holds a lock, by the system or by a file, waiting for whoever has it now. Raises Taken."""
         folder = self.path.parent / LOCKS
         if self.disk.locks:
@@ -194,10 +194,10 @@ class File:
         if self._connection.in_transaction or self.disk.notes:
             return None
         beside = (self.path.with_name(f"{FILE}{suffix}") for suffix in ("", "-wal", "-journal"))
-        found = [path.stat() for path in beside if path.exists()]
-        if not found or found[0].st_ino != self._inode:
+        files = [path.stat() for path in beside if path.exists()]
+        if not files or files[0].st_ino != self._inode:
             return None
-        return [[at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns] for at in found if at.st_size]
+        return [[at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns] for at in files if at.st_size]
 
     def _read(self, query: str, *values: object) -> list[Any]:
         try:
@@ -224,7 +224,7 @@ class File:
         with ExitStack() as stack:
             try:
                 folder.mkdir(exist_ok=True)
-                stack.enter_context(self._locked(name, 0.0))
+                stack.enter_context(self._hold_lock(name, 0.0))
             except Taken as other:
                 raise SweepError(
                     f"study {name!r} is being run by another process ({other}); wait for it or stop it"

@@ -62,7 +62,7 @@ def merge(folders: Sequence[Path], out: Path, name: str | None = None) -> list[M
     """
     with ExitStack() as stack:
         places = dict.fromkeys((folder.parent if folder.name == FILE else folder).resolve() for folder in folders)
-        sources = [stack.enter_context(Copier(_shown(place, folders))) for place in places if place != out.resolve()]
+        sources = [stack.enter_context(Copier(_as_given(place, folders))) for place in places if place != out.resolve()]
         for source in sources:
             stack.enter_context(source.as_it_is())
         copies = _studies(sources, name)
@@ -77,7 +77,7 @@ def merge(folders: Sequence[Path], out: Path, name: str | None = None) -> list[M
         return [join.outcome for join in joins]
 
 
-def _shown(place: Path, folders: Sequence[Path]) -> Path:
+def _as_given(place: Path, folders: Sequence[Path]) -> Path:
     """A folder as it was given, for messages."""
     given = ((folder.parent if folder.name == FILE else folder) for folder in folders)
     return next(folder for folder in given if folder.resolve() == place)

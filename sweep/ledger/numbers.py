@@ -19,12 +19,12 @@ _LAST = (
 
 def of_trials(recipe: Recipe, name: str) -> str:
     """A metric of trials, at the last epoch of each, as SQL of the table trials."""
-    return _LAST.format(table="trials", number="number", epoch="epochs", name=name) if _kept(recipe, name) else name
+    return _LAST.format(table="trials", number="number", epoch="epochs", name=name) if _is_kept(recipe, name) else name
 
 
 def of_epochs(recipe: Recipe, name: str) -> str:
     """A metric as SQL of the table epochs."""
-    return _LAST.format(table="epochs", number="trial", epoch="epoch", name=name) if _kept(recipe, name) else name
+    return _LAST.format(table="epochs", number="trial", epoch="epoch", name=name) if _is_kept(recipe, name) else name
 
 
 def by_epoch(readings: pd.DataFrame) -> pd.DataFrame:
@@ -40,5 +40,5 @@ def without_accuracies(names: list[str]) -> list[str]:
     return [name for name in names if not name.endswith("accuracy")]
 
 
-def _kept(recipe: Recipe, name: str) -> bool:
+def _is_kept(recipe: Recipe, name: str) -> bool:
     return recipe.regression and name in (*OF_NUMBERS, *TESTED)

@@ -91,17 +91,17 @@ class Reader(File):
 
     def find(self, name: str) -> Study | None:
         """The study of that name, if there is one."""
-        found = next((study for study in self.studies() if study.name == name), None)
-        if found is None and name in self.damaged:
+        match = next((study for study in self.studies() if study.name == name), None)
+        if match is None and name in self.damaged:
             raise SweepError(self.damaged[name])
-        return found
+        return match
 
     def study(self, name: str) -> Study:
         """The study of that name. Raises UsageError, with a near miss or the list, if there is none."""
-        found = self.find(name)
-        if found is None:
+        match = self.find(name)
+        if match is None:
             raise unknown("study", name, [study.name for study in self.studies()], f"{self.path.parent}: ")
-        return found
+        return match
 
     def counts(self, study: Study) -> dict[str, int]:
         """How many trials are in each state; trials not made yet count as waiting."""
@@ -124,9 +124,9 @@ class Reader(File):
         query = f"SELECT {names} FROM trials WHERE study = ? AND number >= ? ORDER BY number"
         out = []
         for number, setting, seed, state, value, epochs, *measured in self._read(query, study.id, first):
-            found = dict(zip(others, measured, strict=True))
+            reported = dict(zip(others, measured, strict=True))
             trial = Trial(number, study.recipe.restored(json.loads(setting)), seed)
-            out.append(Result(trial, state, value, epochs, found))
+            out.append(Result(trial, state, value, epochs, reported))
         return out
 
     def values_at(self, study: Study, epoch: int | None = None, first: int = 0) -> dict[int, float | None]:
@@ -249,15 +249,15 @@ class Reader(File):
             raise UsageError(f"study {study.name!r}: trial {number} {problem}")
         row = rows[0]
         *values, setting = row
-        found = dict(zip(["trial", *columns.values()], values, strict=True))
+        trial_row = dict(zip(["trial", *columns.values()], values, strict=True))
         if study.recipe.splits:
-            found["split_seed"] = study.recipe.split_of(found["seed"])
+            trial_row["split_seed"] = study.recipe.split_of(trial_row["seed"])
         if study.recipe.free:
             last = self.readings(study, number)
-            last = last[last["epoch"] == found["epochs"]]
+            last = last[last["epoch"] == trial_row["epochs"]]
             reported = zip(last["quantity"], last["value"], strict=True)
-            found |= {name: value for name, value in reported if name not in found}
-        return found, study.recipe.restored(json.loads(setting))
+            trial_row |= {name: value for name, value in reported if name not in trial_row}
+        return trial_row, study.recipe.restored(json.loads(setting))
 
     def trials(self, study: Study) -> pd.DataFrame:
         """The trials that have a row, by number: one column per hyperparameter (None where inactive), then the rest.
@@ -281,13 +281,13 @@ class Reader(File):
         if study.recipe.of_function:
             parts.append(self._ends(study, frame["number"]))
         elif study.recipe.free:
-            parts.append(self._reported(study, frame, {*frame.columns, *settings.columns}))
+            parts.append(self._read_reported(study, frame, {*frame.columns, *settings.columns}))
         whole = pd.concat(parts, axis=1)
         if study.recipe.free:
             whole.attrs["reported"] = [*parts[-1].columns]
         return whole
 
-    def _reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
+    def _read_reported(self, study: Study, trials: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
         """What trials of a user's own code, or another tool, reported last beside their metric: a column for each name
         that is free."""
         import pandas as pd
@@ -305,19 +305,19 @@ class Reader(File):
 
         ends = "FROM readings WHERE study = ? AND quantity = 'end'"
         first = f"SELECT place {ends} AND trial = (SELECT min(trial) {ends})"
-        found = {}
+        columns = {}
         for (place,) in self._read(first, study.id, study.id):
             values = dict(self._read(f"SELECT trial, value {ends} AND place = ?", study.id, place))
-            found[place] = pd.Series([values.get(number) for number in numbers], numbers.index, "float64")
-        return pd.DataFrame(found, index=numbers.index)
+            columns[place] = pd.Series([values.get(number) for number in numbers], numbers.index, "float64")
+        return pd.DataFrame(columns, index=numbers.index)
 
     def epochs(self, study: Study, number: int | None = None) -> pd.DataFrame:
         """The epochs of every trial, or of one, in order."""
         regression = study.recipe.regression
         measured = [*(without_accuracies([*EPOCH_METRICS]) if regression else EPOCH_METRICS), "grad_norm", "seconds"]
         names = ["trial", "epoch", *measured]
-        one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
-        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{one} ORDER BY trial, epoch"
+        condition, values = ("", ()) if number is None else (" AND trial = ?", (number,))
+        query = f"SELECT {', '.join(names)} FROM epochs WHERE study = ?{condition} ORDER BY trial, epoch"
         frame = numbers_of(self._rows(query, study.id, *values), names)
         if study.recipe.free:
             return self._own_epochs(study, number, frame)
@@ -345,8 +345,8 @@ class Reader(File):
         import pandas as pd
 
         names = ["trial", "epoch", "step", "place", "quantity", "value"]
-        one, values = ("", ()) if number is None else (" AND trial = ?", (number,))
-        query = f"SELECT {', '.join(names)} FROM readings WHERE study = ?{one} ORDER BY trial, epoch, step"
+        condition, values = ("", ()) if number is None else (" AND trial = ?", (number,))
+        query = f"SELECT {', '.join(names)} FROM readings WHERE study = ?{condition} ORDER BY trial, epoch, step"
         rows = self._read(query, study.id, *values) if self._version >= 4 else []
         return pd.DataFrame.from_records(rows, columns=names).astype({"value": "float64"})
 

@@ -94,7 +94,7 @@ class Ledger(Reader):
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR IGNORE INTO trials (study, number, setting, seed, state) VALUES (?, ?, ?, ?, 'waiting')",
-                ((study.id, number, setting, seed) for number, setting, seed in _keyed(trials)),
+                ((study.id, number, setting, seed) for number, setting, seed in _key_trials(trials)),
             )
 
     def grow(self, study: Study, recipe: Recipe, trials: int) -> Study:
@@ -206,13 +206,13 @@ class Ledger(Reader):
         epochs, trials, readings = [], [], []
         for number, epoch, *measured, seconds, state, test, accuracy, read, reason in sorted(outcomes, key=_number):
             place = study.id, number, epoch
-            latest = {tuple(what): _kept(value) for *what, value in read}
+            latest = {tuple(what): _to_stored(value) for *what, value in read}
             readings += [(*place, *what, value) for what, value in latest.items()]
-            *values, norm = [_kept(value) for value in measured]
+            *values, norm = [_to_stored(value) for value in measured]
             epochs.append((*place, *values, norm, seconds, len(latest)))
             reason = (reason or f"loss not finite in epoch {epoch}") if state == "diverged" else ""
             ended = state or "running", reason, epoch
-            trials.append((study.id, number, *ended, *values, _kept(test), _kept(accuracy), seconds))
+            trials.append((study.id, number, *ended, *values, _to_stored(test), _to_stored(accuracy), seconds))
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", epochs)
             self._connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", readings)
@@ -249,7 +249,7 @@ class Ledger(Reader):
         forget(self, study.id)
 
 
-def _keyed(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
+def _key_trials(trials: Iterable[Trial]) -> Iterator[tuple[int, str, int]]:
     """Number, setting as text and seed of trials; seeds of one setting, which come one after another, share the
     text.
     """
@@ -267,7 +267,7 @@ def _of(study: int | None, rows: Iterable[tuple[object, ...]]) -> Iterator[tuple
 _number = attrgetter("number")
 
 
-def _kept(value: float | None) -> float:
+def _to_stored(value: float | None) -> float:
     """A number as it is kept: one that is not there or not finite as NaN, which SQLite makes NULL. None would be NULL
     too, but sqlite3 looks for an adapter of every None, which takes six times as long as a number."""
     return value if value is not None and value - value == 0 else math.nan

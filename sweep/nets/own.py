@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from sweep.errors import UsageError
 from sweep.hyperparameters import Setting, is_of_network
-from sweep.networks import Network, filled, find_network
+from sweep.networks import Network, fill_parameters, find_network
 
 _loaded: dict[tuple[str, str, bytes], type[nn.Module]] = {}
 
@@ -87,7 +87,7 @@ def _arguments(kind: type[nn.Module], given: dict[str, Any], shape: tuple[int, .
     for name, value in given.items():
         if isinstance(hint := hints.get(name), enum.EnumMeta):
             given[name] = hint[value]
-    return {**{name: value for name, value in filled(shape, classes).items() if name in takes}, **given}
+    return {**{name: value for name, value in fill_parameters(shape, classes).items() if name in takes}, **given}
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def chain_of(net: nn.Module, shape: tuple[int, ...]) -> Chain:
             continue
         if node.op == "get_attr":
             raise NoChain(f"its forward pass reads {node.target} itself")
-        before = [one for one in node.all_input_nodes if _name_in(one, pairs) in shapes[0]]
+        before = [source for source in node.all_input_nodes if _name_in(source, pairs) in shapes[0]]
         if before != [last]:
             raise NoChain(f"{_describe(net, node)} reads more than the layer before it")
         sizes = [(known[_name_in(before[0], pairs)], known[evaluated.name]) for known in shapes]
@@ -182,8 +182,8 @@ def _pooling(node: fx.Node) -> nn.Module:
 def _dropout(node: fx.Node, evaluated: fx.Node) -> nn.Module | None:
     """Dropout that ends with the training; without an argument F.dropout goes on in evaluation."""
     names = "input", "p", "training", "inplace"
-    given = [dict(zip(names, one.args, strict=False)) | one.kwargs for one in (node, evaluated)]
-    on = [one.get("training", True) for one in given]
+    given = [dict(zip(names, call.args, strict=False)) | call.kwargs for call in (node, evaluated)]
+    on = [call.get("training", True) for call in given]
     p = given[0].get("p", 0.5)
     return nn.Dropout(p) if on == [True, False] and isinstance(p, int | float) else None
 

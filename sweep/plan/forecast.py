@@ -123,11 +123,11 @@ def plan_grid(
         key = cost_key(program, data, jobs, kind)
         cost = speeds.at(key, pieces[0] if pieces else 1)
         trained, asked = trained + lone * epochs_of(program, data), asked + trials * epochs_of(program, data)
-        one = _watched_seconds(program, data, cost, recipe.watch, speeds, key)
-        one = one or (rate and rate * relative_cost(program, data))
+        lone_seconds = _watched_seconds(program, data, cost, recipe.watch, speeds, key)
+        lone_seconds = lone_seconds or (rate and rate * relative_cost(program, data))
         memory = max(memory, cost.memory if cost else 0)
-        durations += [(one or 0.0) * piece for piece in pieces]
-        seconds = one and one * lone
+        durations += [(lone_seconds or 0.0) * piece for piece in pieces]
+        seconds = lone_seconds and lone_seconds * lone
         widest = pieces[0] if pieces else 0
         cohorts.append(CohortPlan(program, settings, trials, parameter_count(program, data), widest, seconds))
     trials = census.settings * len(grid.seeds)
@@ -160,10 +160,10 @@ def _own_ways(recipe: Recipe, data: DataInfo) -> tuple[str, ...]:
         return ()
     programs = [program for program, _ in itertools.islice(recipe.grid.census.cohorts(), LISTED)]
     learn(programs, data)
-    found = [size_of(program, data) for program in programs]
-    if all(size.error for size in found):
-        raise UsageError(f"model = {recipe.network.text}: {found[0].error}")
-    ways = collections.Counter(way_text(size) for size in found)
+    sizes = [size_of(program, data) for program in programs]
+    if all(size.error for size in sizes):
+        raise UsageError(f"model = {recipe.network.text}: {sizes[0].error}")
+    ways = collections.Counter(way_text(size) for size in sizes)
     return tuple(text if len(ways) == 1 else f"{text} ({count(number, 'cohort')})" for text, number in ways.items())
 
 
@@ -220,7 +220,8 @@ def plan_search(
         jobs=min(jobs, trials),
         seconds=_search_seconds(plan, trials, share, min(jobs, trials), lanes, speeds or Speeds(), kind, recipe.watch),
         cohorts=[
-            replace(one, trials=share, settings=0, seconds=None, lanes=min(one.lanes, share)) for one in plan.cohorts
+            replace(cohort, trials=share, settings=0, seconds=None, lanes=min(cohort.lanes, share))
+            for cohort in plan.cohorts
         ],
     )
 
@@ -248,17 +249,17 @@ def _search_seconds(
 ) -> float | None:
     """Seconds of a search whose generations have `share` trials of each cohort; None where nothing was measured."""
     start = speeds.start.get(plan.data.name)
-    programs = [one.program for one in plan.cohorts]
+    programs = [cohort.program for cohort in plan.cohorts]
     rate = _rate([(program, 1) for program in programs], plan.data, plan.jobs, speeds, kind, watch)
     if not start or not rate:
         return None
-    one = []
+    each = []
     for program in programs:
         key = cost_key(program, plan.data, plan.jobs, kind)
         cost = speeds.at(key, min(share, lanes or share))
         seconds = _watched_seconds(program, plan.data, cost, watch, speeds, key)
-        one.append(seconds or rate * relative_cost(program, plan.data))
-    return OWN_SECONDS + start[0] + trials * statistics.fmean(one) / jobs
+        each.append(seconds or rate * relative_cost(program, plan.data))
+    return OWN_SECONDS + start[0] + trials * statistics.fmean(each) / jobs
 
 
 def measurements(
@@ -269,7 +270,7 @@ def measurements(
     if recipe.trainer or recipe.of_function:  # its cost is small and known well enough
         return []
     seeds = recipe.grid.seeds
-    found: dict[str, Measurement] = {}
+    by_key: dict[str, Measurement] = {}
     cohorts = list(itertools.islice(recipe.grid.census.cohorts(), LISTED))
     stride = max(1, len(cohorts) / MEASURED_COHORTS)
     for place in range(min(MEASURED_COHORTS, len(cohorts))):
@@ -281,18 +282,18 @@ def measurements(
         widest = most_lanes(program, data, trials // splits, least, jobs, kind)
         if speeds.covers(key, widest) or trials * relative_cost(program, data) / MULTIPLY_ADDS < worth:
             continue
-        found[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))
-    return list(found.values())
+        by_key[key] = Measurement(key, canonical(program), tuple(seeds[lane // settings] for lane in range(widest)))
+    return list(by_key.values())
 
 
 def look_measurements(recipe: Recipe, data: DataInfo, jobs: int, speeds: Speeds, kind: str) -> list[Measurement]:
     """Which looks have to be measured before a plan can say what a grid that looks inside its networks costs."""
     out = []
-    for one in [] if recipe.of_function else measurements(recipe, data, jobs, Speeds(), kind=kind):
+    for measurement in [] if recipe.of_function else measurements(recipe, data, jobs, Speeds(), kind=kind):
         for look in _looks(recipe.watch):
-            key = look_key(one.key, look, rows_of(one.setting, data)[0])
+            key = look_key(measurement.key, look, rows_of(measurement.setting, data)[0])
             if key not in speeds.costs:
-                out.append(Measurement(key, one.setting, one.seeds[:1], look))
+                out.append(Measurement(key, measurement.setting, measurement.seeds[:1], look))
     return out
 
 

@@ -15,8 +15,8 @@ def count_beginnings(grid: Grid) -> Callable[[Setting, int], int]:
     longer one."""
     if grid.chosen:
         lanes = share_courses(Trial(number, setting, 0) for number, setting in enumerate(grid.chosen))
-        found = Counter(program_key(trial.setting) for lane in lanes for trial in lane[:-1])
-        return lambda program, _: found[setting_key(program)]
+        counts = Counter(program_key(trial.setting) for lane in lanes for trial in lane[:-1])
+        return lambda program, _: counts[setting_key(program)]
     longest = max(map(int, grid.points.get("epochs", ())), default=0)
     schedules = grid.points.get("lr_schedule", ("constant",))
     shared = sum(is_open({"epochs": longest, "lr_schedule": schedule}) for schedule in schedules)

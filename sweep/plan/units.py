@@ -104,11 +104,11 @@ def units(
         epochs = epochs_of(program, data)
         sizes = piece_sizes(program, data, len(courses), jobs, lanes, speeds, kind, share)
         cost = speeds.at(cost_key(program, data, jobs, kind), sizes[0])
-        one = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
+        seconds = trial_seconds(program, data, cost) if cost else relative_cost(program, data) / MULTIPLY_ADDS
         ends = list(itertools.accumulate(sizes))
         for end, size in zip(ends, sizes, strict=True):
             unit = Unit(_together(courses[end - size : end]), split, checkpoint=place, epochs=epochs)
-            out.append((one * size, unit))
+            out.append((seconds * size, unit))
     out.sort(key=lambda pair: -pair[0])
     return [unit for _, unit in out]
 

@@ -286,7 +286,7 @@ class Recipe:
         mine, theirs = _flatten(self.identity()), _flatten(other.identity())
         names = [*mine, *(name for name in theirs if name not in mine)]
         lines = [
-            f"{name}: {_told(name, mine.get(name))} there, {_told(name, theirs.get(name))} here"
+            f"{name}: {_part_text(name, mine.get(name))} there, {_part_text(name, theirs.get(name))} here"
             for name in names
             if mine.get(name) != theirs.get(name)
         ]
@@ -428,7 +428,7 @@ class Recipe:
         return by == before and self.seeds[: len(smaller.seeds)] == smaller.seeds
 
 
-def _told(name: str, value: object) -> str:
+def _part_text(name: str, value: object) -> str:
     """A part of the identity in words; one value of a hyperparameter
     without its list, the default where none is given."""
     if value is None:

@@ -248,7 +248,8 @@ def network_axis(name: str, value: object, where: str, constructor: Constructor 
 def typed_axes(axes: Sequence[Axis], setting: Mapping[str, Value]) -> tuple[Axis, ...]:
     """Axes of settings like this one, those of a user's network typed by their values."""
     return tuple(
-        replace(axis, own=_typed(axis)) if axis.own is None and _is_own(axis.name, setting) else axis for axis in axes
+        replace(axis, own=_type_axis(axis)) if axis.own is None and _is_own(axis.name, setting) else axis
+        for axis in axes
     )
 
 
@@ -256,7 +257,7 @@ def _is_own(name: str, setting: Mapping[str, Value]) -> bool:
     return is_of_network(name, setting) or (name == "model" and is_own(setting["model"]))
 
 
-def _typed(axis: Axis) -> Hyperparameter:
+def _type_axis(axis: Axis) -> Hyperparameter:
     return MODEL if axis.name == "model" else typed_by(axis.name, list(axis.values), "")  # type: ignore[arg-type]
 
 

@@ -192,18 +192,18 @@ def parse_own(name: str, text: str, where: str) -> Range | list[Value]:
     if not all(parts):
         raise UsageError(f"{where}{name} = {show_given(text)}: an empty value; expected one or more, with commas")
     ends = [part.strip() for part in text.split(":")]
-    if len(parts) == 1 and len(ends) > 1 and all(not isinstance(_typed(end), str) for end in ends[:2]):
-        numbers = [_typed(end.removeprefix("step=")) for end in ends if end.startswith("step=")]
-        whole = all(isinstance(number, int) for number in [*map(_typed, ends[:2]), *numbers])
+    if len(parts) == 1 and len(ends) > 1 and all(not isinstance(_read_value(end), str) for end in ends[:2]):
+        numbers = [_read_value(end.removeprefix("step=")) for end in ends if end.startswith("step=")]
+        whole = all(isinstance(number, int) for number in [*map(_read_value, ends[:2]), *numbers])
         axis = read_axis(_make(name, "int" if whole else "float"), text, where)
         assert isinstance(axis.values, Range)
         return axis.values
     if all(part.lower() in _ON for part in parts):
         return [_ON[part.lower()] for part in parts]
-    return [_typed(part) for part in parts]
+    return [_read_value(part) for part in parts]
 
 
-def _typed(text: str) -> Value:
+def _read_value(text: str) -> Value:
     for kind in (int, float):
         try:
             number = kind(text)

@@ -85,12 +85,12 @@ class Columns:
                 yield from _lines([column.cells[place] for column in columns], columns, style)
         else:
             for place, style in enumerate(self._rows):
-                yield _told(columns, place, style)
+                yield _row_text(columns, place, style)
         if left:
             yield Text(f"no room for {', '.join(left)}", "dim")
 
 
-def _told(columns: Sequence[_Column], row: int, style: str) -> Text:
+def _row_text(columns: Sequence[_Column], row: int, style: str) -> Text:
     """A row as text: each title with its value, empty ones left out."""
     parts = []
     for column in columns:

@@ -52,20 +52,20 @@ def function_report(name: str, looks: Sequence[Look], shape: Shape, jensen: floa
         table.add_column(title, "right")
     for look in looks:
         cells = [
-            _told(*look.point),
-            _told(look.value),
-            _told(*look.gradient),
-            _told(look.slope),
-            _told(*look.eigenvalues),
+            _digits(*look.point),
+            _digits(look.value),
+            _digits(*look.gradient),
+            _digits(look.slope),
+            _digits(*look.eigenvalues),
         ]
-        cells += ["–" if look.condition is None else _told(look.condition), _told(*(look.newton or ()))]
+        cells += ["–" if look.condition is None else _digits(look.condition), _digits(*(look.newton or ()))]
         if constrained:
-            cells += ["–" if look.multiplier is None else _told(look.multiplier), _told(*(look.nearest or ()))]
+            cells += ["–" if look.multiplier is None else _digits(look.multiplier), _digits(*(look.nearest or ()))]
         table.add_row(*cells)
     parts: list[RenderableType] = [Text.assemble((name, "bold"), f": {formula_text(name)}"), Text()]
     parts += [table, Text()] if looks else []
     if jensen is not None:
-        parts.append(Text(f"Jensen: the mean of the values less the value at the mean point is {_told(jensen)}"))
+        parts.append(Text(f"Jensen: the mean of the values less the value at the mean point is {_digits(jensen)}"))
     return Group(*parts, *map(Text, _shape_lines(shape)))
 
 
@@ -73,11 +73,11 @@ def _shape_lines(shape: Shape) -> list[str]:
     """What a box shows, in words."""
     where = " x ".join(f"{low:g} to {high:g}" for low, high in shape.box)
     verdict = "nothing speaks against its being convex" if convex(shape) else "not convex"
-    curved = f"least curvature {_told(shape.least)}, at {_told(*shape.least_at)}"
+    curved = f"least curvature {_digits(shape.least)}, at {_digits(*shape.least_at)}"
     first, second, share = shape.chord
     if shape.above > ZERO:
         chord = (
-            f"above a chord by {_told(shape.above)}: the one from {_told(*second)} to {_told(*first)}, "
+            f"above a chord by {_digits(shape.above)}: the one from {_digits(*second)} to {_digits(*first)}, "
             f"{share:.3g} of the way"
         )
     else:
@@ -88,7 +88,7 @@ def _shape_lines(shape: Shape) -> list[str]:
     return lines
 
 
-def _told(*numbers: float) -> str:
+def _digits(*numbers: float) -> str:
     """A point or a number, to seven digits."""
     if not numbers:
         return "–"

@@ -62,9 +62,9 @@ def batch_norm_report(x: Any, norm: BatchNorm) -> RenderableType:
         Text(f"running = {1 - norm.momentum:g} · before + {norm.momentum:g} · the batch's, σ² with 1/(m-1)", "dim"),
     ]
     if not plain:
-        parts += _titled("x̂ = (x - μ) / √(σ² + ε), σ² with 1/m", norm.normalised)
-    parts += _titled("training: y = γ (x - μ) / √(σ² + ε) + β, σ² with 1/m", norm.training)
-    parts += _titled("evaluation: the same with the running mean and variance after this batch", norm.evaluation)
+        parts += _title("x̂ = (x - μ) / √(σ² + ε), σ² with 1/m", norm.normalised)
+    parts += _title("training: y = γ (x - μ) / √(σ² + ε) + β, σ² with 1/m", norm.training)
+    parts += _title("evaluation: the same with the running mean and variance after this batch", norm.evaluation)
     parts += [Text(), Text(_tell_alone(norm, x))]
     if norm.scaled:
         parts += [Text(), _scaled_table(norm.scaled)]
@@ -118,9 +118,9 @@ def activation_report(kind: str, x: Any, result: Activation) -> RenderableType:
     """An activation: value and derivative."""
     return Group(
         _headline(kind, x, FORMULAS[kind]),
-        *_titled("x", x),
-        *_titled("value", result.value),
-        *_titled("derivative", result.derivative),
+        *_title("x", x),
+        *_title("value", result.value),
+        *_title("derivative", result.derivative),
     )
 
 
@@ -129,8 +129,8 @@ def dropout_report(x: Any, result: Dropped) -> RenderableType:
     kept = f"{result.kept:.1%} of the numbers are kept, {1 - result.p:.1%} expected, and divided by {1 - result.p:g}"
     return Group(
         _headline("dropout", x, f"p {result.p:g}: {kept}"),
-        *_titled("training", result.training),
-        *_titled("evaluation: the input as it is", result.evaluation),
+        *_title("training", result.training),
+        *_title("evaluation: the input as it is", result.evaluation),
     )
 
 
@@ -220,7 +220,7 @@ def zscore_report(name: str, inputs: Standardised, shape: Sequence[int]) -> Rend
     if len(shape) > 1:
         parts.append(Text("Images have one mean and one standard deviation a channel, not one a pixel.", "dim"))
     elif inputs.rows <= MOST_ROWS:
-        parts += _titled("z = (x - mean) / std", inputs.z)
+        parts += _title("z = (x - mean) / std", inputs.z)
     parts += [Text(), Text("What that does to least squares (a linear layer with a bias, squared error)", "bold")]
     parts += [_surface_table(inputs), *map(Text, _tell_surfaces(inputs))]
     return Group(*parts)
@@ -253,7 +253,7 @@ def _headline(kind: str, x: Any, more: str) -> Text:
     return Text.assemble((kind, "bold"), f" of {shape}: {more}")
 
 
-def _titled(title: str, values: Any) -> list[RenderableType]:
+def _title(title: str, values: Any) -> list[RenderableType]:
     """A tensor below its title."""
     return [Text(), Text(title, "bold"), _matrix(np.asarray(values)), *_rest(values)]
 

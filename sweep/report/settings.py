@@ -14,7 +14,7 @@ from sweep.hyperparameters import show_value
 from sweep.recipe import VALIDATED
 from sweep.report.columns import Columns
 from sweep.report.files import plain, records
-from sweep.report.tables import NUMBER_SCORES, board_table, constants_line, unselected, waiting_lines
+from sweep.report.tables import NUMBER_SCORES, board_table, constants_line, unselected_text, waiting_lines
 from sweep.report.text import covers, missing, show_gap, show_metric
 from sweep.space import seeds_text
 from sweep.wording import count
@@ -136,7 +136,7 @@ def _tell_selected(board: SettingsBoard) -> Text:
     """Which setting was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        return unselected(board.table)
+        return unselected_text(board.table)
     values = ", ".join(
         f"{name} {show_value(plain(best[name]))}" for name in board.table.swept if not missing(best[name])
     )
@@ -168,7 +168,7 @@ def _meaning(board: SettingsBoard, fresh: Fresh | None) -> list[RenderableType]:
 
 def meaning(board: SettingsBoard, fresh: Fresh | None) -> list[str]:
     """What the ranks are worth, as plain sentences."""
-    lines = [*_race(board), _again(board), _ties(board), _lost(board), _expected(board), _luck(board, fresh)]
+    lines = [*_race(board), _again(board), _ties(board), _lost(board), _expected_text(board), _luck(board, fresh)]
     if board.seeds > 1:
         lines.append(covers(board.table.data_splits))
     return [text for text in lines if text]
@@ -241,7 +241,7 @@ def _lost(board: SettingsBoard) -> str:
     )
 
 
-def _expected(board: SettingsBoard) -> str:
+def _expected_text(board: SettingsBoard) -> str:
     if len(board.expected) < 2:
         return ""
     averages = " · ".join(f"k={k:,} {show_metric(board.table.metric, value)}" for k, value in board.expected)
@@ -302,7 +302,7 @@ def settings_json(
     chosen = None if board.selected is None else records(table.head(1))[0]
     if chosen is not None:
         tests = {} if board.table.filtered else board.tests
-        chosen["test"] = {name: _named(of, "mean", "low", "high") for name, of in tests.items()}
+        chosen["test"] = {name: _name_values(of, "mean", "low", "high") for name, of in tests.items()}
     return {
         "study": study,
         "metric": board.table.metric,
@@ -314,8 +314,8 @@ def settings_json(
         "selected": chosen,
         "expected_best": [{"settings": k, "value": plain(value)} for k, value in board.expected],
         "optimism": {
-            "left_out": _named(board.left_out, "picked", "left_out"),
-            "fresh": _named(fresh, "mean", "low", "high", "seeds"),
+            "left_out": _name_values(board.left_out, "picked", "left_out"),
+            "fresh": _name_values(fresh, "mean", "low", "high", "seeds"),
         },
         "settings": rows,
     } | (
@@ -325,5 +325,5 @@ def settings_json(
     )
 
 
-def _named(values: Sequence[Any] | None, *names: str) -> dict[str, Any] | None:
+def _name_values(values: Sequence[Any] | None, *names: str) -> dict[str, Any] | None:
     return None if values is None else dict(zip(names, map(plain, values), strict=True))

@@ -98,7 +98,7 @@ def selected_line(board: Board) -> Text:
     """Which trial was selected, on what, and its test score: the only one that is shown."""
     best = board.selected
     if best is None:
-        return unselected(board.table)
+        return unselected_text(board.table)
     names = [*(["seed"] if board.rows["seed"].nunique() > 1 else []), *board.table.swept]
     values = ", ".join(f"{name} {show_value(best[name])}" for name in names if not missing(best[name]))
     line = Text("Selected on ").append(board.table.metric, "bold").append(f": trial {best['trial']}")
@@ -111,7 +111,7 @@ def selected_line(board: Board) -> Text:
     return line.append(f", on test data {scores}." if scores else ".")
 
 
-def unselected(study: StudyTable) -> Text:
+def unselected_text(study: StudyTable) -> Text:
     """Why nothing is selected, and where all have ended, what says more."""
     line = Text(explain_nothing_selected(study), "yellow")
     ended = len(study.trials) and not study.trials["state"].isin(["waiting", "running"]).any()
@@ -233,7 +233,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
     trained, asked = plan.epochs
     if trained < asked:
         lines.append(Text(f"{_SHARED}: {trained:,} epochs and not {asked:,}"))
-    varying = [name for name in plan.swept if any(decides_program(name, one.program) for one in plan.cohorts)]
+    varying = [name for name in plan.swept if any(decides_program(name, cohort.program) for cohort in plan.cohorts)]
     for column in (
         "cohort",
         *varying,
@@ -259,7 +259,7 @@ def plan_table(plan: Plan, name: str) -> RenderableType:
         table,
         *more,
         Text(),
-        _expected(plan),
+        _expected_text(plan),
     )
 
 
@@ -285,7 +285,7 @@ def search_plan_text(plan: Plan, recipe: Recipe, name: str) -> RenderableType:
     if recipe.trainer:
         lines[1:] = lines[1:2] if search.pruner != "none" else []
         return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(_own_text(plan)))
-    return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected(plan))
+    return Group(Text.assemble((name, "bold"), lines[0]), *map(Text, lines[1:]), Text(), _expected_text(plan))
 
 
 def _groups(cohorts: int) -> str:
@@ -294,7 +294,7 @@ def _groups(cohorts: int) -> str:
     return f"{count(cohorts, 'group')} of trials that train side by side ({called}), as many at a time as it has lanes:"
 
 
-def _expected(plan: Plan) -> Text:
+def _expected_text(plan: Plan) -> Text:
     """What a run would take, in words."""
     if plan.seconds is None or plan.memory is None:
         return Text("time and memory: not measured on this machine yet", "dim")

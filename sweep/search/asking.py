@@ -22,7 +22,7 @@ from sweep.hyperparameters import IN_SETTING, OF_TRAINING, Setting, Value
 from sweep.plan import parameter_count
 from sweep.recipe import Recipe
 from sweep.search.samplers import SEQUENCES, WITH_STATE, check_sampler, quietly, sampler_for, whole_space
-from sweep.search.spaces import conditional, distributions, finite_grid, first_of, own, rounded
+from sweep.search.spaces import conditional, distributions, finite_grid, first_of, own, round_value
 from sweep.search.trials import Asked
 from sweep.space import Result, Trial, setting_key
 
@@ -118,7 +118,7 @@ class AskTell:
                 for number in numbers:
                     self._note(setting_key(asked[number]))
                     key = setting_key(asked[number])
-                    self._add(asked[number], self._values(key), epochs=self._pruned(key))
+                    self._add(asked[number], self._values(key), epochs=self._find_pruned(key))
                 self.number += size
             else:
                 for number in numbers:
@@ -134,7 +134,7 @@ class AskTell:
             given = self.search.enqueue[number]
         elif self.grid is not None and self.streak >= AGAIN:
             given = next(setting for setting in self.grid.settings() if setting_key(setting) not in self.seen)
-        trial = self._asked(number, given)
+        trial = self._make_asked(number, given)
         setting = self._suggest(trial)
         key = setting_key(setting)
         if again and (setting != recorded if recorded else key not in self.seen):
@@ -142,14 +142,14 @@ class AskTell:
             if recorded:
                 key = setting_key(recorded)
                 self._note(key)
-                trial = self._asked(number, recorded)
+                trial = self._make_asked(number, recorded)
                 self._suggest(trial)
                 self.flying.append((trial, key))
             return None
         self.flying.append((trial, key))
         return setting if self._note(key) else None
 
-    def _asked(self, number: int, given: Mapping[str, Value]) -> Asked:
+    def _make_asked(self, number: int, given: Mapping[str, Value]) -> Asked:
         """A trial of the study, of whose setting some is given."""
         sampler = sampler_for(self.search, number, grouped=self.space is None)
         return Asked(self.study, self.storage, sampler, self._params(given), self.space)
@@ -169,7 +169,7 @@ class AskTell:
                 continue
             distribution = self.distributions.get(row.name)
             if distribution is not None:
-                setting[row.name] = row.check(rounded(distribution, trial.suggest(row.name, distribution)))
+                setting[row.name] = row.check(round_value(distribution, trial.suggest(row.name, distribution)))
             else:
                 setting[row.name] = self.fixed.get(row.name, row.default_for(setting))
         return self.setting_of(setting)  # in the table's order
@@ -179,11 +179,11 @@ class AskTell:
         if self.number % self.search.in_flight:
             return
         for trial, key in self.flying:
-            values, epochs = self._values(key), self._pruned(key)
+            values, epochs = self._values(key), self._find_pruned(key)
             trial.tell(_state(values, epochs), values, epochs)
         self.flying.clear()
 
-    def _pruned(self, key: str) -> int:
+    def _find_pruned(self, key: str) -> int:
         """The epochs after which a setting was pruned, 0 if it was not: one that only got no further seeds, or that
         diverged, is told as what it is."""
         results = self.results.get(key, {}).values()

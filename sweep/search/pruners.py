@@ -117,15 +117,15 @@ class Pruner:
 def _worse(mine: Mapping[int, float], best: Mapping[int, float]) -> bool:
     """Optuna's own decision, with seeds as its steps. A diverged seed is as far behind as a number can be."""
 
-    def frozen(values: Mapping[int, float], state: TrialState) -> optuna.trial.FrozenTrial:
+    def freeze(values: Mapping[int, float], state: TrialState) -> optuna.trial.FrozenTrial:
         finite = {seed: min(value, 1e300) for seed, value in values.items()}
         return create_trial(state=state, value=statistics.fmean(finite.values()), intermediate_values=finite)
 
     with quietly():
         pruner = optuna.pruners.WilcoxonPruner(p_threshold=LEVEL, n_startup_steps=FEWEST)
         study = optuna.create_study(direction=StudyDirection.MINIMIZE)
-        study.add_trial(frozen(best, TrialState.COMPLETE))
-        return pruner.prune(study, frozen(mine, TrialState.RUNNING))
+        study.add_trial(freeze(best, TrialState.COMPLETE))
+        return pruner.prune(study, freeze(mine, TrialState.RUNNING))
 
 
 def _shares(recipe: Recipe, data: DataInfo) -> list[float]:

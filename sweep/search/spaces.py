@@ -108,7 +108,7 @@ def words_of(distribution: BaseDistribution) -> str:
     return f"{distribution.low} to {distribution.high}{step}"
 
 
-def rounded(distribution: BaseDistribution, value: Value) -> Value:
+def round_value(distribution: BaseDistribution, value: Value) -> Value:
     """A value as a setting has it, of one that Optuna computed: 0.3, not 0.30000000000000004."""
     stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
     return float(f"{value:.12g}") if stepped else value

@@ -82,7 +82,7 @@ def _fill(storage: Any, exported: Exported) -> int:
     out; diverged ones are complete with an infinite value, as a sampler is told."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recipe, aims = exported.recipe, objectives(exported.recipe)
-    frozen = [_frozen(row, recipe, exported.curves) for row in exported.trials if row["state"] in _STATES]
+    frozen = [_freeze(row, recipe, exported.curves) for row in exported.trials if row["state"] in _STATES]
     directions = [StudyDirection[way.upper()] for _, way in aims]
     study = optuna.create_study(storage=storage, study_name=exported.name, directions=directions)
     study.set_metric_names([name for name, _ in aims])
@@ -100,7 +100,7 @@ _STATES = {
 }
 
 
-def _frozen(
+def _freeze(
     row: Mapping[str, Any], recipe: Recipe, curves: Mapping[int, Mapping[int, float]]
 ) -> optuna.trial.FrozenTrial:
     spread, aims = distributions(recipe), objectives(recipe)
@@ -110,7 +110,7 @@ def _frozen(
     measured = {key: row.get(key) for key in (*METRICS, "value")}
     return optuna.trial.create_trial(
         state=_STATES[row["state"]],
-        values=worst if row["state"] == "diverged" else _measured(row, aims),
+        values=worst if row["state"] == "diverged" else _read_values(row, aims),
         params=params,
         distributions={key: spread[key] for key in params},
         user_attrs={key: value for key, value in (attributes | measured).items() if value is not None},
@@ -118,7 +118,7 @@ def _frozen(
     )
 
 
-def _measured(row: Mapping[str, Any], aims: Iterable[tuple[str, str]]) -> list[float] | None:
+def _read_values(row: Mapping[str, Any], aims: Iterable[tuple[str, str]]) -> list[float] | None:
     values = [row[name] for name, _ in aims]
     return None if row["state"] == "failed" or None in values else values
 

@@ -234,21 +234,21 @@ class Loop:
         if self.deaths > DEATHS:
             raise SweepError(f"idle workers die one after another ({message.how}); everything finished is recorded")
 
-    def _unfinished(self, unit: Unit) -> list[Trial]:
+    def _list_unfinished(self, unit: Unit) -> list[Trial]:
         return [trial for trial in unit.trials if trial.number not in self.finished]
 
     def _put_back(self, unit: Unit) -> None:
-        self.ledger.mark(self.study, [trial.number for trial in self._unfinished(unit)], "waiting", "interrupted")
+        self.ledger.mark(self.study, [trial.number for trial in self._list_unfinished(unit)], "waiting", "interrupted")
 
     def _queue_again(self, unit: Unit) -> None:
         """A unit, as far as it is not finished, is trained next, from its last checkpoint."""
-        left = replace(unit, trials=tuple(self._unfinished(unit)))
+        left = replace(unit, trials=tuple(self._list_unfinished(unit)))
         if left.trials:
             self.queue.insert(0, replace(left, checkpoint=self._latest(left)))
 
     def _again(self, unit: Unit, end: Broken) -> None:
         """A unit broke off: what it had not finished is tried with fewer lanes; a lone trial fails in the end."""
-        left = replace(unit, trials=tuple(self._unfinished(unit)), checkpoint=None)
+        left = replace(unit, trials=tuple(self._list_unfinished(unit)), checkpoint=None)
         if not left.trials:
             return
         alone = len(left.trials) == 1

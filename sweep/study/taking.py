@@ -80,7 +80,7 @@ def take_model(ledger: Ledger, study: Study, number: int, source: Source, refit:
     from sweep.models import make
 
     until = row["epochs"] if row["state"] == "pruned" else None
-    saver = None if refit or until else _kept(ledger, study, trial, row["epochs"])
+    saver = None if refit or until else _find_kept(ledger, study, trial, row["epochs"])
     program, records = train_alone(trial, split, study.recipe.precision, until, saver)
     if not refit:
         _check_records(ledger, study, number, records)
@@ -101,7 +101,7 @@ def _together(source: Source, setting: Setting) -> tuple[Source, Setting]:
     return replace(source, train=(x, y)), setting | {"train_size": "all"}
 
 
-def _kept(ledger: Ledger, study: Study, trial: Trial, epochs: int) -> Saver | None:
+def _find_kept(ledger: Ledger, study: Study, trial: Trial, epochs: int) -> Saver | None:
     """Where the trial's last state was kept, if it was."""
     from sweep.engine import Saver
 

@@ -42,14 +42,14 @@ def curve_ends(reading: Reading) -> Iterator[Remark]:
     yield from _noisy(reading, curves, of)
 
 
-def _watched(reading: Reading) -> tuple[str, float]:
+def _choose_metric(reading: Reading) -> tuple[str, float]:
     """The metric whose curve is read, and its sign: 1 where less is better."""
     metric = reading.table.metric.removeprefix("best_")
     return metric, reading.table.sign
 
 
 def _improving(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:
-    metric, sign = _watched(reading)
+    metric, sign = _choose_metric(reading)
     gains, errors = [], []
     for curve in curves:
         values = curve[metric].to_numpy(float)
@@ -113,7 +113,7 @@ def _overfitting(reading: Reading, curves: list[pd.DataFrame], of: str) -> Itera
 
 
 def _noisy(reading: Reading, curves: list[pd.DataFrame], of: str) -> Iterator[Remark]:
-    metric, _ = _watched(reading)
+    metric, _ = _choose_metric(reading)
     spreads = []
     for curve in curves:
         values = curve[metric].to_numpy(float)[-max(5, len(curve) // 3) :]

@@ -273,7 +273,7 @@ def next_values(row: Hyperparameter | None, levels: Sequence[Any]) -> list[Any]:
         low = 1  # without hidden layers it is another model
     whole = all(isinstance(level, int) for level in levels)
     before, last = float(levels[-2]), float(levels[-1])
-    times = _multiplied(sorted(map(float, levels)))
+    times = _goes_in_factors(sorted(map(float, levels)))
     out: list[Any] = []
     for _ in range(2):
         step = float(f"{last * last / before:{'.6g' if whole else '.3g'}}" if times else f"{2 * last - before:.6g}")
@@ -289,7 +289,7 @@ def next_values(row: Hyperparameter | None, levels: Sequence[Any]) -> list[Any]:
     return out
 
 
-def _multiplied(levels: list[float]) -> bool:
+def _goes_in_factors(levels: list[float]) -> bool:
     """Whether a range goes in factors: it spans one of eight
     or more, or each value is the same multiple of the last."""
     if levels[0] <= 0:

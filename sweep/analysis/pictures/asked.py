@@ -49,7 +49,7 @@ def effect_picture(
 
     known: the effects of the names, where they have been asked for already.
     """
-    effects, notes = (list(known), []) if known else _found(table, names)
+    effects, notes = (list(known), []) if known else _find_effects(table, names)
     settings = settings_of(table)
     marks: list[pd.DataFrame] = []
     means: list[dict[str, Any]] = []
@@ -139,7 +139,7 @@ def _unit(table: StudyTable) -> str:
     return "nats" if "(nats)" in metric_title(table) else ""
 
 
-def _found(table: StudyTable, names: Sequence[str]) -> tuple[list[Effect], list[str]]:
+def _find_effects(table: StudyTable, names: Sequence[str]) -> tuple[list[Effect], list[str]]:
     """The effects of what was asked for, or of everything that can be compared; why others cannot."""
     if names:
         return effects(table, names), []

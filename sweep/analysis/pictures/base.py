@@ -294,7 +294,7 @@ def metric_log(values: pd.Series) -> bool:
     return bool(len(finite) > 1 and finite.min() > 0 and finite.max() > 8 * finite.min())
 
 
-def ordered(values: pd.Series) -> list[Any]:
+def order_values(values: pd.Series) -> list[Any]:
     """The distinct values of a hyperparameter, numbers by size, off before on, words by name; inactive (None) last."""
     levels = list(values.dropna().unique())
     levels.sort(key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
@@ -317,7 +317,7 @@ class Buckets:
 def bucket_values(values: pd.Series, most: int = BUCKETS) -> Buckets:
     """Each value its own bucket where there are few, equal widths (of the logarithm, where that is its scale) where
     there are many numbers; many words keep the most frequent ones and put the others together."""
-    distinct = ordered(values)
+    distinct = order_values(values)
     numeric = is_numeric(values)
     log = numeric and is_log(list(values.dropna()))
     if len(distinct) <= max(FEW, most) or not numeric:
@@ -372,7 +372,7 @@ def most_telling(settings: pd.DataFrame, table: StudyTable) -> list[str]:
     return [*table.memory["most_telling"]]
 
 
-def chosen(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], wanted: int, kind: str) -> list[str]:
+def choose_names(table: StudyTable, settings: pd.DataFrame, given: Sequence[str], wanted: int, kind: str) -> list[str]:
     """The hyperparameters to draw: those given, then the most telling ones. Raises UsageError if there are too few."""
     for name in given:
         if name not in table.swept:

@@ -46,7 +46,7 @@ def curves_picture(table: StudyTable, epochs: pd.DataFrame, data: str = "", top:
     settings = settings.reset_index(names="setting")
     ranking = best_first(settings, table.sign)
     ranks = {int(setting): place for place, setting in enumerate(ranking["setting"][:top], 1)}
-    kept, left_out = _kept(settings, ranking, ranks)
+    kept, left_out = _choose_settings(settings, ranking, ranks)
     lines = lines[lines["setting"].isin(kept)].merge(settings[["setting", "number", "state"]], on="setting")
     if lines.empty:
         raise UsageError(
@@ -92,7 +92,7 @@ def _lines(table: StudyTable, epochs: pd.DataFrame, metric: str) -> pd.DataFrame
     return out.astype({"setting": int, "epoch": int})
 
 
-def _kept(settings: pd.DataFrame, ranking: pd.DataFrame, ranks: dict[int, int]) -> tuple[set[int], int]:
+def _choose_settings(settings: pd.DataFrame, ranking: pd.DataFrame, ranks: dict[int, int]) -> tuple[set[int], int]:
     """Which settings are drawn: the best, and of the others at most OTHERS, spread evenly over the ranking; how many
     not.
     """

@@ -49,13 +49,13 @@ def surface_picture(table: StudyTable, find: _Find, top: int) -> Picture:
     """
     _check_functions(table)
     settings = settings_of(table)
-    setting = _one_function(table, find)
+    setting = _find_function(table, find)
     dimension = check_start(str(setting["function"]), str(setting["start"]))
     if dimension > 2:
         raise UsageError(
             f"surface draws functions of one or two numbers; {short_name(str(setting['function']))} has more"
         )
-    rows, which = _drawn(table, settings, top)
+    rows, which = _choose_trials(table, settings, top)
     marks = _paths([find(number) for number in rows["number"]])
     for name in ("label", "state"):
         marks[name] = [rows[name].iloc[path - 1] for path in marks["path"]]
@@ -84,7 +84,7 @@ def _check_functions(table: StudyTable) -> None:
         raise UsageError(f"study {table.name!r} is of no function; surface and basins draw studies of functions")
 
 
-def _one_function(table: StudyTable, find: _Find) -> Setting:
+def _find_function(table: StudyTable, find: _Find) -> Setting:
     """A setting of the function that is drawn. Raises UsageError where there are several."""
     fixed = ("function", "c", "q1", "q2", "q12")
     several = [name for name in fixed if name in table.trials and table.trials[name].nunique(dropna=False) > 1]
@@ -97,7 +97,7 @@ def _one_function(table: StudyTable, find: _Find) -> Setting:
     return find(int(table.trials["number"].iloc[0]))[0]
 
 
-def _drawn(table: StudyTable, settings: pd.DataFrame, top: int) -> tuple[pd.DataFrame, str]:
+def _choose_trials(table: StudyTable, settings: pd.DataFrame, top: int) -> tuple[pd.DataFrame, str]:
     """The trials whose paths are drawn, number, label and state, and which they are: each setting's first; of one
     setting alone, those of a few seeds."""
     names = [name for name in table.swept if name != "function"]
@@ -246,7 +246,7 @@ def basins_picture(table: StudyTable, find: _Find) -> Picture:
     """
     _check_functions(table)
     settings = settings_of(table)
-    setting = _one_function(table, find)
+    setting = _find_function(table, find)
     name = str(setting["function"])
     dimension = check_start(name, str(setting["start"]))
     if dimension > 2:

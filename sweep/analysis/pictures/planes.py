@@ -16,7 +16,7 @@ from sweep.analysis.pictures.base import (
     Window,
     best_first,
     bucket_values,
-    chosen,
+    choose_names,
     column,
     ground_line,
     is_percent,
@@ -50,7 +50,7 @@ def isolation_picture(table: StudyTable, data: str = "", names: Sequence[str] = 
     more["buckets"]: bucket (its label), x (where its best lies), best, number, settings, diverged.
     """
     settings = settings_of(table)
-    (name,) = chosen(table, settings, names, 1, "isolation")
+    (name,) = choose_names(table, settings, names, 1, "isolation")
     buckets = bucket_values(settings[column(name)])
     marks = settings.assign(bucket=[buckets.labels[place] for place in buckets.of], place=buckets.of)
     ranking = best_first(marks, table.sign)
@@ -123,7 +123,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     x and y (bucket labels), value, number, settings, diverged and pruned (how many settings), best (the best cell of
     all)."""
     settings = settings_of(table)
-    across, down = chosen(table, settings, names, 2, "heatmap")
+    across, down = choose_names(table, settings, names, 2, "heatmap")
     most = int(np.clip(np.sqrt(len(settings) / 2), 4, BUCKETS))
     x, y = bucket_values(settings[column(across)], most), bucket_values(settings[column(down)], most)
     frame = settings.assign(xi=x.of, yi=y.of)
@@ -139,7 +139,7 @@ def heatmap_picture(table: StudyTable, data: str = "", names: Sequence[str] = ()
     rest = varying(table, (across, down))
     seeds = int(table.trials["seed"].nunique())
     each = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
-    words = f"each cell: {each}{f', best of {_listed(rest)}' if rest else ''}"
+    words = f"each cell: {each}{f', best of {_list_names(rest)}' if rest else ''}"
     log = metric_log(marks["value"]) and not is_percent(table.metric)
     window = metric_window(table, marks["value"], log)
     hurt = int((marks["diverged"] > 0).sum())
@@ -176,7 +176,7 @@ def varying(table: StudyTable, but: Sequence[str]) -> list[str]:
     return [name for name in table.swept if name not in but and table.trials[name].nunique(dropna=False) > 1]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"the {len(names)} others"
 
 
@@ -192,7 +192,7 @@ def parallel_picture(table: StudyTable, data: str = "", names: Sequence[str] = (
     if not table.swept:
         raise UsageError(f"study {table.name!r}: nothing is swept, so parallel coordinates have no axis")
     wanted = len(names) or min(AXES, len(table.swept))
-    axes = chosen(table, settings, names, max(1, wanted), "parallel")
+    axes = choose_names(table, settings, names, max(1, wanted), "parallel")
     axes = list(names) if names else [name for name in table.swept if name in axes]
     order = best_first(settings, table.sign)
     settings["rank"] = pd.Series(range(1, len(order) + 1), index=order.index)
@@ -267,11 +267,11 @@ def _metric_positions(
         else f"not complete{f' ({CROSS} diverged)' if 'diverged' in lost else ''}"
     )
     ends = [(1.0, low if table.sign > 0 else high), (0.12, high if table.sign > 0 else low)]
-    show = [(place, _written(np.exp(value) if log else value, table)) for place, value in ends]
+    show = [(place, _metric_text(np.exp(value) if log else value, table)) for place, value in ends]
     show[1] = (show[1][0], f"{show[1][1]} or worse") if window.beyond else show[1]
     rest = [(0.0, worst)] if (settings["state"] != "complete").any() else []
     return at.fillna(0.0), [*rest, *show]
 
 
-def _written(value: float, table: StudyTable) -> str:
+def _metric_text(value: float, table: StudyTable) -> str:
     return f"{100 * value:.1f}%" if is_percent(table.metric) else f"{value:.3g}"

@@ -26,7 +26,7 @@ def _section(content: Any) -> Mapping[str, Any] | None:
     return table if isinstance(table, Mapping) else None
 
 
-def _given(section: Mapping[str, Any]) -> dict[str, Any]:
+def _read_swept(section: Mapping[str, Any]) -> dict[str, Any]:
     """What is swept: the sweeper's params (search_space before 1.2), or the overrides of the command line."""
     sweeper = section.get("sweeper") or {}
     given = dict(sweeper.get("search_space") or {}) | dict(sweeper.get("params") or {})
@@ -45,9 +45,9 @@ def _read(content: Any, path: Path) -> Space:
     section = _section(content) or {}
     sweeper = section.get("sweeper") or {}
     optuna = "optuna" in str(sweeper.get("_target_", "")) or "sampler" in sweeper or "n_trials" in sweeper
-    if not _given(section):
+    if not _read_swept(section):
         raise UsageError(f"{path}: Hydra's section sweeps nothing; expected params of its sweeper")
-    knobs = tuple(_knob(str(key).lstrip("+"), value, path) for key, value in _given(section).items())
+    knobs = tuple(_knob(str(key).lstrip("+"), value, path) for key, value in _read_swept(section).items())
     sampler = str((sweeper.get("sampler") or {}).get("_target_", "")).rpartition(".")[2]
     direction = sweeper.get("direction")
     job = (section.get("job") or {}).get("name")

@@ -74,7 +74,7 @@ def _knob(name: str, kind: str, given: Sequence[Any], path: Path) -> Knob:
         raise UsageError(f"{path}: {name}: {kind} of {given!r}: expected numbers, as many as it takes") from None
 
 
-def _stepped(name: str, given: Sequence[Any], log: bool = False) -> Knob:
+def _read_stepped(name: str, given: Sequence[Any], log: bool = False) -> Knob:
     """A range whose values are rounded to multiples of q and then put between the ends."""
     low, high, q = given
     lost = [] if abs(low / q - round(low / q)) < 1e-9 else [f"its values were multiples of {q:g} between the ends"]
@@ -85,9 +85,9 @@ _KINDS: dict[str, Callable[[str, Sequence[Any]], Knob]] = {
     "choice": lambda name, given: listed(name, given),
     "randint": lambda name, given: ranged(name, int(given[0]), int(given[1]) - 1),  # the upper end is none of them
     "uniform": lambda name, given: ranged(name, float(given[0]), float(given[1])),
-    "quniform": _stepped,
+    "quniform": _read_stepped,
     "loguniform": lambda name, given: ranged(name, float(given[0]), float(given[1]), log=True),
-    "qloguniform": lambda name, given: _stepped(name, given, log=True),
+    "qloguniform": lambda name, given: _read_stepped(name, given, log=True),
     "normal": lambda name, given: normal(name, float(given[0]), float(given[1])),
     "qnormal": lambda name, given: normal(name, float(given[0]), float(given[1]), step=given[2]),
     "lognormal": lambda name, given: normal(name, float(given[0]), float(given[1]), log=True),

@@ -112,8 +112,8 @@ def _condition(knob: Knob, knobs: Iterable[Knob], trials: list[list[tuple[str, s
     for parent in knobs:
         if parent.name == knob.name or not parent.values:
             continue
-        with_it = {_chosen(trial, parent) for trial, has in zip(trials, having, strict=True) if has}
-        without = {_chosen(trial, parent) for trial, has in zip(trials, having, strict=True) if not has}
+        with_it = {_find_choice(trial, parent) for trial, has in zip(trials, having, strict=True) if has}
+        without = {_find_choice(trial, parent) for trial, has in zip(trials, having, strict=True) if not has}
         if not with_it & without and None not in with_it:
             values = tuple(value for place, value in enumerate(parent.values) if place in with_it)
             shown = " or ".join(map(in_words, values))
@@ -121,6 +121,6 @@ def _condition(knob: Knob, knobs: Iterable[Knob], trials: list[list[tuple[str, s
     return Condition(knob.name, "", (), f"{sum(having)} of {len(having)} trials have it")
 
 
-def _chosen(trial: list[tuple[str, str, Any]], parent: Knob) -> int | None:
+def _find_choice(trial: list[tuple[str, str, Any]], parent: Knob) -> int | None:
     """Which value of a list a trial had, by its place."""
     return next((int(value) for name, _, value in trial if name == parent.name and value is not None), None)

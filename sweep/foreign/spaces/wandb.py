@@ -85,7 +85,7 @@ def _whole(name: str, table: Mapping[str, Any]) -> Knob:
     return ranged(name, int(table["min"]), int(table["max"]))
 
 
-def _stepped(name: str, table: Mapping[str, Any]) -> Knob:
+def _read_stepped(name: str, table: Mapping[str, Any]) -> Knob:
     """A range whose values are rounded to multiples of q."""
     q = table.get("q", 1)
     low, high = round(table["min"] / q) * q, round(table["max"] / q) * q
@@ -122,7 +122,7 @@ def _beta(name: str, table: Mapping[str, Any]) -> Knob:
 _KINDS: dict[str, Callable[[str, Mapping[str, Any]], Knob]] = {
     "uniform": _uniform,
     "int_uniform": _whole,
-    "q_uniform": _stepped,
+    "q_uniform": _read_stepped,
     "log_uniform": _exponents,
     "log_uniform_values": _log,
     "q_log_uniform": _exponents,

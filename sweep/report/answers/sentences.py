@@ -219,7 +219,7 @@ def _many_levels(effect: Effect) -> str:
     here = here and all(comparison.verdict != SHOWN for comparison in effect.comparisons)
     parts = []
     if "worse" in by_verdict:
-        parts.append(f"{effect.name} {reference} is better than {_named(by_verdict['worse'])}")
+        parts.append(f"{effect.name} {reference} is better than {_name_levels(by_verdict['worse'])}")
     if "better" in by_verdict:
         levels = join_words(show_value(comparison.level) for comparison in by_verdict["better"])
         parts.append(
@@ -234,7 +234,7 @@ def _many_levels(effect: Effect) -> str:
         DEPENDS: "against {} it depends on the cell",
         NOT_COMPARABLE: "not comparable with {}",
     }
-    said = [text.format(_named(by_verdict[kind], "or")) for kind, text in rest.items() if kind in by_verdict]
+    said = [text.format(_name_levels(by_verdict[kind], "or")) for kind, text in rest.items() if kind in by_verdict]
     if parts:
         return f"{'; '.join([*parts, *said])}."
     of = f"{effect.name} {reference}, which has {effect.why},"
@@ -252,7 +252,7 @@ def _within(effect: Effect) -> str:
     return f"{effect.metric} differs by less than {margin_of(effect.metric, effect.comparisons[0])}"
 
 
-def _named(comparisons: Sequence[Comparison], word: str = "and") -> str:
+def _name_levels(comparisons: Sequence[Comparison], word: str = "and") -> str:
     """Levels in a list; those that diverge more than the reference say where."""
     names = []
     for comparison in comparisons:

@@ -99,13 +99,13 @@ def _sentence(verdict: Verdict, part: Part) -> str:
     if not evidence.n:
         return f"{at}no two trials to compare: that takes a grid, with settings that differ in one thing, and seeds."
     body = _BODIES[claim.kind](verdict, part)
-    ends = [body, _counted(claim, evidence), f"{equals(part.p)}{f', {said}' if said else ''}"]
+    ends = [body, _count_text(claim, evidence), f"{equals(part.p)}{f', {said}' if said else ''}"]
     text = f"{at}{'; '.join(end for end in ends if end)}."
     text += " A few pull the mean the other way." if evidence.pulled and part.verdict != "not shown" else ""
     return f"{text} {_settle(claim, part)}" if part.verdict == "not shown" else text
 
 
-def _counted(claim: Claim, evidence: Evidence) -> str:
+def _count_text(claim: Claim, evidence: Evidence) -> str:
     """In how many settings or seeds it is the claim's way."""
     of = count(evidence.n, "seed" if evidence.unit == "seeds" else "setting")
     over = f" (over {evidence.cells:,} settings each)" if evidence.unit == "seeds" and evidence.cells > 1 else ""

@@ -32,7 +32,7 @@ def save_report(report: Report, target: str) -> None:
 
 def chart_page(picture: Picture) -> str:
     """A page of one picture, which can be saved from there as SVG or PNG."""
-    specs, datasets = _shared({"chart": all_charts(picture)})
+    specs, datasets = _share_data({"chart": all_charts(picture)})
     charts = {
         "specs": specs,
         "datasets": datasets,
@@ -46,14 +46,14 @@ def render(values: dict[str, Any]) -> str:
     """The page of a template's values; `specs` are its charts, or `charts` one that is ready."""
     template = _template()
     if "specs" in values:
-        specs, datasets = _shared(values.pop("specs"))
+        specs, datasets = _share_data(values.pop("specs"))
         values["charts"] = {"specs": specs, "datasets": datasets, "themes": THEMES, "actions": False}
     plain = {"version": __version__, "css": _file("style.css"), "js": _file("script.js"), "bundle": bundle()}
     data = {name: script_json(values[name]) for name in ("charts", "trials") if name in values}
     return str(template.render(values | plain | data))
 
 
-def _shared(specs: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _share_data(specs: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Specifications without their data, and the data of all of them once."""
     datasets: dict[str, Any] = {}
     out: dict[str, Any] = {}

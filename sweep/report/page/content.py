@@ -402,10 +402,10 @@ def _machines(study: Study, kinds: Sequence[Sequence[Sitting]]) -> list[tuple[st
         return [
             (title, [(name, show_value(value)) for name, value in facts.items()]) for title, facts in parts if facts
         ]
-    return [(_trained_here(kind), _facts(kind)) for kind in kinds]
+    return [(_trained_text(kind), _facts(kind)) for kind in kinds]
 
 
-def _trained_here(kind: Sequence[Sitting]) -> str:
+def _trained_text(kind: Sequence[Sitting]) -> str:
     trials = count(sum(sitting.trials for sitting in kind), "trial")
     days = " to ".join(dict.fromkeys(sitting.started[:10] for sitting in (kind[0], kind[-1])))
     return f"Trained {trials}, {days}" + (f", {count(len(kind), 'sitting')}" if len(kind) > 1 else "")

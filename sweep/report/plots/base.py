@@ -150,11 +150,11 @@ def tooltips(*pairs: tuple[str, str], form: str = "") -> list[alt.Tooltip]:
     return out
 
 
-def shown(frame: pd.DataFrame, mask: pd.Series) -> alt.Chart:
+def pick(frame: pd.DataFrame, mask: pd.Series) -> alt.Chart:
     """A chart of some of the rows."""
     return alt.Chart(data_of(frame[mask.astype(bool)]))
 
 
-def layered(*layers: alt.Chart) -> alt.LayerChart:
+def overlay(*layers: alt.Chart) -> alt.LayerChart:
     """Layers one over another, those without a row left out: they would have no extent."""
     return alt.layer(*(layer for layer in layers if _rows.get()[layer.data.name]))

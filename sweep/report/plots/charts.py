@@ -15,10 +15,10 @@ from sweep.analysis.pictures import Axis, Picture
 from sweep.report.plots.base import (
     CROSS_SHAPE,
     data_of,
-    layered,
     metric_axis,
+    overlay,
+    pick,
     rows_apart,
-    shown,
     tooltips,
     with_rows,
     x_axis,
@@ -64,8 +64,8 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
     y = metric_axis(picture.y)
     legend: Any = alt.Legend(orient="bottom", columns=1, title=None, symbolStrokeWidth=3) if narrow else None
     colour = alt.Color("name:N", sort=names, scale=alt.Scale(domain=names, range="category"), legend=legend)
-    others = shown(marks[columns], marks["rank"] == 0).encode(x, y, alt.Detail("setting:N"))
-    top = shown(marks[columns], marks["rank"] > 0).encode(x, y, colour)
+    others = pick(marks[columns], marks["rank"] == 0).encode(x, y, alt.Detail("setting:N"))
+    top = pick(marks[columns], marks["rank"] > 0).encode(x, y, colour)
     plain = alt.Color("name:N", sort=names, scale=alt.Scale(domain=names, range="category"), legend=None)
     tip = tooltips(
         ("name:N", "setting"),
@@ -92,7 +92,7 @@ def _curves(picture: Picture, width: int) -> alt.LayerChart:
     if not narrow:
         layers.append(_labels(best, names, picture.y, height))
     return (
-        layered(*layers)
+        overlay(*layers)
         .properties(width=width - (0 if narrow else 210), height=height)
         .resolve_scale(color="independent")
     )
@@ -147,15 +147,13 @@ def _isolation(picture: Picture, width: int) -> alt.LayerChart:
     crowded = 0.65 if len(marks) < 120 else 0.35 if len(marks) < 1000 else 0.18
     layers = [
         complete.mark_circle(style="main", size=46, opacity=crowded).encode(x, y, tooltip=tip),
-        shown(whole, whole["best"])
-        .mark_line(style="ink", strokeWidth=1.4, strokeDash=[4, 3], opacity=0.8)
-        .encode(x, y),
-        shown(whole, whole["best"])
+        pick(whole, whole["best"]).mark_line(style="ink", strokeWidth=1.4, strokeDash=[4, 3], opacity=0.8).encode(x, y),
+        pick(whole, whole["best"])
         .mark_point(style="ring", filled=False, size=120, strokeWidth=1.9)
         .encode(x, y, tooltip=tip),
         *_edge(marks[columns], picture, x, height),
     ]
-    return layered(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
+    return overlay(*layers).properties(width=width - (70 if len(layers) > 3 else 0), height=height)
 
 
 def _above(marks: pd.DataFrame, picture: Picture) -> int:
@@ -209,7 +207,7 @@ def _budget(picture: Picture, width: int) -> alt.LayerChart:
     lost = alt.Chart(data_of(picture.more["lost"])).mark_point(
         style="bad", filled=False, shape=CROSS_SHAPE, size=42, strokeWidth=1.8, opacity=0.85
     )
-    return layered(
+    return overlay(
         base.mark_area(style="main", opacity=0.16).encode(x, metric_axis(picture.y, "low"), alt.Y2("high:Q")),
         seen.mark_line(style="second", interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 3]).encode(
             x, metric_axis(picture.y, "best")
@@ -246,7 +244,7 @@ def _look(picture: Picture, width: int) -> alt.LayerChart:
     if (marks["low"] < marks["high"]).any():
         band = base.mark_area(opacity=0.14, clip=True)
         layers.insert(0, band.encode(x, metric_axis(picture.y, "low"), alt.Y2("high:Q"), plain))
-    return layered(*layers).properties(width=width, height=height).resolve_legend(color="independent")
+    return overlay(*layers).properties(width=width, height=height).resolve_legend(color="independent")
 
 
 def _steps(seen: pd.DataFrame) -> pd.DataFrame:
@@ -263,9 +261,9 @@ def _pareto(picture: Picture, width: int) -> alt.LayerChart:
     tip = tooltips(
         ("label:N", "setting"), ("number:Q", "first trial"), ("x:Q", picture.x.title), ("mean:Q", picture.y.title)
     )
-    front = shown(picture.marks[columns], picture.marks["front"])
-    return layered(
-        shown(picture.marks[columns], ~picture.marks["front"])
+    front = pick(picture.marks[columns], picture.marks["front"])
+    return overlay(
+        pick(picture.marks[columns], ~picture.marks["front"])
         .mark_circle(style="others", size=40, opacity=0.6)
         .encode(x, y, tooltip=tip),
         front.mark_line(style="main", interpolate="step-after", strokeWidth=2).encode(x, y),

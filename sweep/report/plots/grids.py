@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import CROSS, Picture, rows_of
-from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, number_format, shown, tooltips
+from sweep.report.plots.base import CROSS_SHAPE, data_of, number_format, overlay, pick, tooltips
 from sweep.report.plots.style import HEAT
 
 TALL = 44
@@ -34,7 +34,7 @@ def heatmap(picture: Picture, width: int) -> alt.LayerChart:
     ]
     if (marks["diverged"] > 0).any():
         layers += _heat_corners(marks, known & (marks["hurt"] != ""), place, side)
-    return layered(*layers).properties(width=side * len(picture.x.values), height=TALL * len(picture.y.values))
+    return overlay(*layers).properties(width=side * len(picture.x.values), height=TALL * len(picture.y.values))
 
 
 def _cells(picture: Picture, small: bool) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def _heat_tooltips(picture: Picture) -> list[alt.Tooltip]:
 
 
 def _heat_layer(marks: pd.DataFrame, mask: pd.Series, place: tuple[alt.X, alt.Y]) -> alt.Chart:
-    return shown(marks, mask).encode(*place)
+    return pick(marks, mask).encode(*place)
 
 
 def _heat_words(marks: pd.DataFrame, known: pd.Series, place: tuple[alt.X, alt.Y], small: bool) -> list[alt.Chart]:
@@ -197,7 +197,7 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
     many = len(marks) / max(1, len(names))
 
     def lines(mask: pd.Series) -> alt.Chart:
-        return shown(marks, mask).encode(x, y, alt.Detail("setting:N"), tooltip=tip)
+        return pick(marks, mask).encode(x, y, alt.Detail("setting:N"), tooltip=tip)
 
     rules = (
         alt.Chart(data_of(ticks.drop_duplicates("axis")))
@@ -214,12 +214,12 @@ def parallel(picture: Picture, width: int) -> alt.LayerChart:
         .mark_text(style="ink", align="left", dx=6, dy=-5, fontSize=11)
         .encode(x, y, alt.Text("label:N"))
     )
-    return layered(
+    return overlay(
         rules,
         lines(marks["state"] != "complete").mark_line(style="others", strokeDash=[3, 3], strokeWidth=1, opacity=0.55),
         lines(marks["rank"] > 10).mark_line(strokeWidth=1.1, opacity=0.8 if many < 60 else 0.4).encode(colour),
         lines(marks["rank"] <= 10).mark_line(strokeWidth=2.2, opacity=0.95).encode(colour),
-        shown(marks, (marks["state"] == "diverged") & (marks["axis"] == names[-1]))
+        pick(marks, (marks["state"] == "diverged") & (marks["axis"] == names[-1]))
         .mark_point(style="bad", filled=False, shape=CROSS_SHAPE, size=42, strokeWidth=1.8, opacity=0.85)
         .encode(x, y, tooltip=tip),
         halo,
@@ -265,12 +265,12 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
     said = tooltips(("label:N", "comparison"), ("said:N", "says"))
     faint = 0.75 if len(marks) < 100 else 0.4
     zero = alt.Chart(data_of(pd.DataFrame({"x": [0.0]}))).mark_rule(style="soft", strokeWidth=1.4)
-    return layered(
+    return overlay(
         zero.encode(x),
-        shown(points, points["clear"])
+        pick(points, points["clear"])
         .mark_circle(style="main", size=52, opacity=faint)
         .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
-        shown(points, ~points["clear"])
+        pick(points, ~points["clear"])
         .mark_point(style="second", filled=False, size=44, strokeWidth=1.6, opacity=faint + 0.15)
         .encode(x, alt.Y("y:Q", **flat), tooltip=tip),
         alt.Chart(data_of(lost))
@@ -300,11 +300,11 @@ def effect(picture: Picture, width: int) -> alt.LayerChart:
 def _lost_cells(picture: Picture, x_low: float, x_high: float, band: int) -> pd.DataFrame:
     """Where the crosses of cells that divergence decided stand: at the end to which the difference has none."""
     rows = []
-    for one in rows_of(picture.more["lost"]):
+    for row in rows_of(picture.more["lost"]):
         for side, x in (("left", x_low), ("right", x_high)):
-            if cells := int(one[side]):
+            if cells := int(row[side]):
                 said = f"one side for more seeds, in {cells} cell{'' if cells == 1 else 's'}"
-                rows.append({"x": x, "y": int(one["row"]) * band + 58, "cells": cells, "said": said})
+                rows.append({"x": x, "y": int(row["row"]) * band + 58, "cells": cells, "said": said})
     return pd.DataFrame(rows, columns=["x", "y", "cells", "said"])
 
 
@@ -327,9 +327,9 @@ def _legend(picture: Picture, lost: bool, width: int) -> list[alt.Chart]:
     for place, line in enumerate(reversed(lines)):
         at, y = 8.0, -12 - 19 * place
         for mark, word in line:
-            one = alt.Chart(data_of(pd.DataFrame({"word": [word]})))
-            out.append(one.mark_point(**mark, opacity=1).encode(alt.XValue(at), alt.YValue(y)))
-            text = one.mark_text(style="soft", align="left", dx=14, fontSize=12)
+            chart = alt.Chart(data_of(pd.DataFrame({"word": [word]})))
+            out.append(chart.mark_point(**mark, opacity=1).encode(alt.XValue(at), alt.YValue(y)))
+            text = chart.mark_text(style="soft", align="left", dx=14, fontSize=12)
             out.append(text.encode(alt.XValue(at), alt.YValue(y), alt.Text("word:N")))
             at += _room(word)
     return out
@@ -361,7 +361,7 @@ def importance(picture: Picture, width: int) -> alt.LayerChart:
     layers.append(
         base.mark_text(style="ink", align="left", dx=7, fontSize=12).encode(alt.X("end:Q"), alt.Text("said:N"))
     )
-    return layered(*layers).properties(width=width - 120, height=30 * len(marks))
+    return overlay(*layers).properties(width=width - 120, height=30 * len(marks))
 
 
 def boundary(picture: Picture, width: int) -> alt.LayerChart:
@@ -380,13 +380,13 @@ def boundary(picture: Picture, width: int) -> alt.LayerChart:
     wrong = held & ~marks["right"]
     layers = [
         areas.encode(x, y, alt.X2("x2:Q"), alt.Y2("y2:Q"), pale),
-        shown(marks, ~held).mark_circle(size=16, opacity=0.75).encode(x, y, colour, tooltip=tip),
-        shown(marks, held & marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
-        shown(marks, held & marks["right"]).mark_point(style="ink", size=30, strokeWidth=0.8).encode(x, y, tooltip=tip),
-        shown(marks, wrong).mark_circle(size=110, opacity=1).encode(x, y, colour, tooltip=tip),
-        shown(marks, wrong).mark_point(style="ink", size=110, strokeWidth=1).encode(x, y, tooltip=tip),
-        shown(marks, wrong)
+        pick(marks, ~held).mark_circle(size=16, opacity=0.75).encode(x, y, colour, tooltip=tip),
+        pick(marks, held & marks["right"]).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tip),
+        pick(marks, held & marks["right"]).mark_point(style="ink", size=30, strokeWidth=0.8).encode(x, y, tooltip=tip),
+        pick(marks, wrong).mark_circle(size=110, opacity=1).encode(x, y, colour, tooltip=tip),
+        pick(marks, wrong).mark_point(style="ink", size=110, strokeWidth=1).encode(x, y, tooltip=tip),
+        pick(marks, wrong)
         .mark_point(style="paper", shape=CROSS_SHAPE, size=34, strokeWidth=2, opacity=1)
         .encode(x, y, tooltip=tip),
     ]
-    return layered(*layers).properties(width=side, height=side * 0.8)
+    return overlay(*layers).properties(width=side, height=side * 0.8)

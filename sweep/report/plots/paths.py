@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from sweep.analysis.pictures import Picture
-from sweep.report.plots.base import CROSS_SHAPE, data_of, layered, metric_axis, shown, tooltips, x_axis
+from sweep.report.plots.base import CROSS_SHAPE, data_of, metric_axis, overlay, pick, tooltips, x_axis
 
 DOTTED = 60
 """Up to so many steps, each has a dot."""
@@ -35,11 +35,11 @@ def surface(picture: Picture, width: int) -> alt.LayerChart:
         whole.mark_line(strokeWidth=2, **round_).encode(named, alt.Detail("path:N"), order),
     ]
     few = marks.groupby("path")["step"].transform("count") <= DOTTED
-    dots = shown(marks, few & ~marks["first"]).encode(x, y, colour, tooltip=tip)
-    begin = shown(marks, marks["first"]).encode(x, y, colour, tooltip=tip)
-    end = shown(marks, marks["last"]).encode(x, y, colour, tooltip=tip)
+    dots = pick(marks, few & ~marks["first"]).encode(x, y, colour, tooltip=tip)
+    begin = pick(marks, marks["first"]).encode(x, y, colour, tooltip=tip)
+    end = pick(marks, marks["last"]).encode(x, y, colour, tooltip=tip)
     return (
-        layered(
+        overlay(
             *(_plane(picture, x, y) if plane else _curve(picture, x, y)),
             *lines,
             dots.mark_circle(size=26, opacity=1, clip=True),
@@ -104,13 +104,11 @@ def basins(picture: Picture, width: int) -> alt.LayerChart:
     tip = tooltips(("number:Q", "trial"), ("x:Q", picture.x.title), ("y:Q", picture.y.title), ("value:Q", "value"))
     size = 60 if len(marks) < 400 else 26 if len(marks) < 3000 else 10
     complete = marks["state"] == "complete"
-    named = shown(marks, complete & (marks["end"] != "")).mark_circle(size=size, opacity=0.85, clip=True)
-    others = shown(marks, complete & (marks["end"] == "")).mark_circle(
-        style="others", size=size, opacity=0.6, clip=True
-    )
-    lost = shown(marks, ~complete).mark_point(
+    named = pick(marks, complete & (marks["end"] != "")).mark_circle(size=size, opacity=0.85, clip=True)
+    others = pick(marks, complete & (marks["end"] == "")).mark_circle(style="others", size=size, opacity=0.6, clip=True)
+    lost = pick(marks, ~complete).mark_point(
         style="bad", filled=False, shape=CROSS_SHAPE, size=max(14, size * 0.6), strokeWidth=1.4, clip=True
     )
-    return layered(
+    return overlay(
         others.encode(x, y, tooltip=tip), lost.encode(x, y, tooltip=tip), named.encode(x, y, colour, tooltip=tip)
     ).properties(width=side, height=round(side * 0.8))
