@@ -56,6 +56,7 @@ def test_numbers_are_those_of_the_command_line(folder, tmp_path, sweep):
         assert study.recipe.swept == ("lr", "batch_norm")
 
 
+@pytest.mark.long
 def test_a_second_run_trains_nothing_and_a_larger_one_only_the_rest(folder):
     trained = []
 

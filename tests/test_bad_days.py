@@ -20,6 +20,7 @@ from sweep.ledger import Ledger
 from tests.conftest import runner
 from tests.made import made
 from tests.processes import family, kill, numbers, query, start, wait_for
+from tests.thin import thin
 
 GRID = ["--lr", "0.1,0.01,0.001", "--epochs", 12, "--seeds", 6, "--study", "s"]
 
@@ -50,7 +51,7 @@ def test_nothing_wrong_is_said(sweep):
     assert json.loads(sweep("doctor", "--json").stdout) == []
 
 
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.55, 0.8, 0.97])
+@pytest.mark.parametrize("part", thin([0.3, 0.0, 0.55, 0.8, 0.97], 4))
 def test_a_ledger_cut_at_any_byte_is_told_and_mended(sweep, studied, part):
     """Every command gives one line; the doctor saves what can be read; the same command trains the rest again."""
     path, expected = studied
@@ -179,6 +180,7 @@ def test_a_finished_trial_without_its_epochs_is_trained_again(sweep, studied):
     assert numbers(sweep, "s") == expected
 
 
+@pytest.mark.long
 def test_a_finished_trial_without_its_readings_is_trained_again(sweep, tmp_path):
     grid = ("grid", "--lr", "0.1,0.01", "--hidden", 4, "--epochs", 2, "--study", "s")
     sweep(*grid, "--max-trials", 1)

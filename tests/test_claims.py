@@ -254,6 +254,7 @@ def test_a_trend_of_a_study_that_was_stopped_at_once_is_not_shown(sweep, tmp_pat
     assert "2 trials of the study are not trained yet" in sweep("verdict", "r").stdout
 
 
+@pytest.mark.long
 def test_a_folder_of_recipes_becomes_one_page(sweep, tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()

@@ -62,6 +62,7 @@ def test_the_notes_nine_settings_end_to_end(sweep):
     assert (last == by_trial.set_index("trial")["val_loss"]).all()
 
 
+@pytest.mark.long
 def test_company_changes_no_number(sweep):
     """Lanes, jobs, order of the grid and neighbours: the same CSV to the last digit, dropout and batch norm on."""
     flags = [

@@ -207,6 +207,7 @@ def by_setting(sweep, study: str) -> list[tuple]:
 
 
 @pytest.mark.usefixtures("study_s")
+@pytest.mark.long
 def test_it_grows_by_seeds_and_settings_and_keeps_what_it_has(sweep):
     sweep("confirm", "s", "--top", 2, "--seeds", 2)
     more = sweep("confirm", "s", "--top", 3, "--seeds", 4)

@@ -18,6 +18,7 @@ from sweep.recipe import Shard, load_recipe
 from sweep.space import Trial, Watch
 from tests.networks import write
 from tests.processes import table
+from tests.thin import thin
 
 ENDS = (4, 1, 2)
 
@@ -103,7 +104,7 @@ def test_regression_further_tests_and_looks_have_them_too(epochs):
 
 
 @pytest.mark.usefixtures("nets")
-@pytest.mark.parametrize("name", [pytest.param("Mlp", marks=pytest.mark.long), "Skip", "Scales", "Drops"])
+@pytest.mark.parametrize("name", thin(["Skip", "Mlp", "Scales", "Drops"], 4))
 def test_a_users_own_network_has_them_too(digits, name, epochs):
     flags = {"set p": "0.3", "set norm": "on"} if name == "Mlp" else {}
     given = {"model": f"nets.py:{name}", "lr": "0.01,0.003", "epochs": "4,1,2", "seeds": "2", "batch_size": "256"}

@@ -17,13 +17,14 @@ from sweep import cli
 from sweep.errors import SweepError
 from sweep.ledger import FILE, Ledger, diagnose, file, mend
 from tests.made import made
+from tests.thin import thin
 
 READING = [
     ("ls",), ("show", "s"), ("show", "s", "--json"), ("trial", "s", "3"), ("export", "s", "-o", "-"),
     ("effect", "s", "lr"),
     ("importance", "s"), ("check", "s"), ("compare", "s", "other"), ("doctor",),
 ]  # fmt: skip
-MANY = int(os.environ.get("SWEEP_DAMAGE", "8"))
+MANY = int(os.environ.get("SWEEP_DAMAGE", "4"))
 """Damaged files tried; the variable asks for more."""
 
 
@@ -70,7 +71,7 @@ def change(folder: Path, statement: str, *values: object) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "value", "told"),
-    [
+    thin([
         ("UPDATE trials SET setting = CAST(? AS TEXT) WHERE study "
             "= 1 AND number = 3", b'{"lr": \xff}', "its setting is not UTF-8"),
         ("UPDATE trials SET setting = ? WHERE study = 1 AND number = 3", '{"lr": 0.1', "its setting cannot be read"),
@@ -79,7 +80,7 @@ def change(folder: Path, statement: str, *values: object) -> None:
         ("UPDATE trials SET state = ? WHERE study = 1 AND number = 3", "complexe", "its state is 'complexe'"),
         ("UPDATE trials SET val_loss = ? WHERE study = 1 AND number = 3", "low", "its val_loss is 'low'"),
         ("UPDATE trials SET epochs = ? WHERE study = 1 AND number = 3", b"\0", "its epochs is"),
-    ],
+    ], 2),
 )  # fmt: skip
 def test_a_row_that_cannot_be_read_is_named_and_set_aside(folder, capfd, statement, value, told):
     change(folder, statement, value)

@@ -294,6 +294,7 @@ values = st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=6, max_s
 
 @settings(max_examples=25, deadline=None)
 @given(values, st.integers(-5, 5))
+@pytest.mark.long
 def test_a_constant_added_to_all_losses_changes_nothing(d, constant):
     study = two_levels(d)
     moved = two_levels(d)
@@ -479,7 +480,7 @@ ODD = [0.1, 0.2, 1e300, 1e-300, 0.0, -1.0, 5.0, math.nan, 1e-12]
 
 
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.integers(2, 3), st.integers(1, 7), st.integers(1, 6), st.lists(st.sampled_from(ODD), min_size=1), st.randoms()
 )

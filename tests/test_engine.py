@@ -18,6 +18,7 @@ from sweep.engine.optimizers import learning_rates
 from sweep.engine.streams import stream
 from sweep.hyperparameters import canonical
 from sweep.space import Trial
+from tests.thin import thin
 
 BATCH_NORM = {"off": {}, "before": {"batch_norm": True}, "after": {"batch_norm": True, "bn_position": "after"}}
 
@@ -168,7 +169,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(("optimizer", "loss", "model", "norm", "activation"), CASES)
+@pytest.mark.parametrize(("optimizer", "loss", "model", "norm", "activation"), thin(CASES, 3))
 def test_lanes_equal_plain_torch(digits, optimizer, loss, model, norm, activation):
     split = jittered(small(digits, 310, torch.float64))  # 5 epochs of 10 steps, the last of each on 22 rows: 50 steps
     extra = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
@@ -260,7 +261,7 @@ def _marked(shape: dict):
 
 
 @pytest.mark.parametrize(
-    "shape", [*map(_marked, BITS)], ids=lambda shape: "-".join(str(value) for value in shape.values())
+    "shape", thin(map(_marked, BITS), 2), ids=lambda shape: "-".join(str(value) for value in shape.values())
 )
 def test_a_trial_has_the_same_bits_in_any_company(digits, shape):
     split = small(digits, 135, torch.float32)

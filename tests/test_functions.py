@@ -22,6 +22,7 @@ from sweep.hyperparameters import canonical
 from sweep.space import Trial
 from tests.processes import kill, numbers, query, start, wait_for
 from tests.test_cli_errors import refused  # noqa: F401
+from tests.thin import thin
 
 
 def paths_of(*given: dict, seeds: list[int] | None = None) -> Paths:
@@ -134,7 +135,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "start", "optimizer", "lr", "steps"), STEPS)
+@pytest.mark.parametrize(("name", "start", "optimizer", "lr", "steps"), thin(STEPS, 3))
 def test_steps_until_the_right_class_has_nine_tenths(name, start, optimizer, lr, steps):
     limit = 0.02 if name == "softmax_mse" else -math.log(0.9)
     given = {"function": name, "start": start, "optimizer": optimizer, "lr": lr, "steps": 3000}
@@ -256,6 +257,7 @@ def test_a_path_that_leaves_every_bound_is_told_with_its_step():
     assert records[1].reason == "left every bound at step 142"
 
 
+@pytest.mark.long
 def test_a_path_needs_no_sympy():
     """Which takes half a second to import, in each worker; torch's `grad` asks for it where it is given slopes."""
     code = """

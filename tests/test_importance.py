@@ -18,6 +18,7 @@ from sweep.analysis.importance import importance
 from sweep.errors import UsageError
 from sweep.report.answers import importance_json, importance_sentences
 from tests.tables import PROTEIN, grid, protein, table
+from tests.thin import thin
 
 needs_protein = pytest.mark.skipif(not PROTEIN.is_file(), reason="the published tables are not beside the repository")
 LOG = {"init_lr": 0.4558, "lr_schedule": 0.0305, "dropout_1": 0.0214, "dropout_2": 0.0163, "n_units_2": 0.0157,
@@ -104,7 +105,7 @@ def test_a_grid_with_a_diverged_setting_is_estimated_and_says_why():
     assert found.shares["share"].iloc[0] > 0.8
 
 
-@pytest.mark.parametrize(("n", "method"), [(80, "fanova"), (400, "ped-anova")])
+@pytest.mark.parametrize(("n", "method"), thin([(80, "fanova"), (400, "ped-anova")], 2))
 def test_a_search_is_estimated_by_optuna(n, method):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(

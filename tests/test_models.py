@@ -34,6 +34,7 @@ from sweep.space import Trial
 from sweep.study import load_source, take_model
 from tests.conftest import runner
 from tests.made import made
+from tests.thin import thin
 
 pytestmark = pytest.mark.filterwarnings("ignore:The y_prob values do not sum to one")  # to 1e-8, in float32
 SMALL = ("--train-size", 200, "--epochs", 2, "--hidden", 6)
@@ -90,7 +91,7 @@ def plain_probabilities(model, rows):
         return torch.softmax(net.eval()(torch.from_numpy(((rows - shift) / scale).astype(np.float32))), 1).numpy()
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=name_network)
+@pytest.mark.parametrize("network", thin(NETWORKS, 2), ids=name_network)
 def test_a_model_is_the_network_of_its_row(trained, network):
     """Its answers are the engine's, row by row, and its loss over the test rows is the ledger's."""
     folder = trained[1]
@@ -370,6 +371,7 @@ def test_numbers_of_classes_stay_numbers(sweep, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "int64", "float16", "float32", ">f4", ">i2"])
+@pytest.mark.long
 def test_rows_of_any_type_are_answered_alike(animals, tmp_path, kind):
     run, folder = animals
     np.save(tmp_path / "r.npy", np.load(folder / "rows.npy").astype(kind))

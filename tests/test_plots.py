@@ -33,6 +33,7 @@ from sweep.report.terminal import terminal
 from sweep.report.terminal.rows import parallel
 from tests.conftest import runner
 from tests.tables import grid
+from tests.thin import thin
 
 KINDS = ("curves", "isolation", "heatmap", "parallel", "effect", "importance", "budget", "pareto")
 GRID = ("--lr", "0.1,0.01,1e6", "--batch-norm", "on,off", "--optimizer", "sgd", "--epochs", 3, "--seeds", 2)
@@ -547,7 +548,7 @@ def test_selecting_and_fresh_seeds_are_not_averaged_together():
     assert pictures.importance_picture(mixed).notes == (note,)
 
 
-@pytest.mark.parametrize("width", [840, 256])
+@pytest.mark.parametrize("width", thin([840, 256], 2))
 def test_charts_are_what_vega_lites_schema_wants(width):
     """Which no chart is checked against while it is made: that takes longer than all else."""
     study = squares(lambda lr, hidden, seed: hidden + seed if lr < 1 else math.nan, seeds=2)

@@ -21,6 +21,7 @@ from sweep.hyperparameters import canonical
 from sweep.space import Trial, Watch
 from tests.conftest import runner
 from tests.processes import alive, family, finished, inject_defect, kill, numbers, query, start, table, wait_for
+from tests.thin import thin
 
 OFTEN = {"SWEEP_CHECKPOINT_SECONDS": "0.05"}
 """Checkpoints many times a second, so that kills meet them."""
@@ -357,7 +358,7 @@ def test_epochs_that_become_a_list_leave_the_finished_ones(sweep):
     ]
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("keep", thin([True, False], 2))
 def test_more_epochs_continue_from_kept_checkpoints_or_train_again(sweep, keep):
     flags = ["--lr", "0.1,0.01", "--dropout", 0.3, "--optimizer", "sgd", "--momentum", 0.9]
     sweep("grid", *flags, "--epochs", 4, "--study", "g", *(["--keep-checkpoints"] if keep else []))

@@ -454,6 +454,7 @@ def test_killed_and_resumed_a_search_equals_one_that_was_left_alone(sweep, tmp_p
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "halton", "gp"])
+@pytest.mark.long
 def test_a_sampler_finds_scipy_whole_while_a_run_imports_it_for_its_leaderboard(sweep, sampler):
     """Two threads that begin with different parts of scipy.stats fail both."""
     flags = ["--lr", "1e-3:0.1:log", "--epochs", 1, "--in-flight", 12, "--sampler", sampler]
@@ -578,6 +579,7 @@ def test_the_plan_of_a_search_says_what_it_asks_and_expects(sweep, tmp_path, mon
 # Optuna's world
 
 
+@pytest.mark.long
 def test_an_export_opens_in_optuna(sweep, tmp_path, monkeypatch):
     flags = ["--lr", "1e-3:10:log", "--optimizer", "adam,sgd", "--momentum", "0:0.9:step=0.3", "--epochs", 2]
     sweep("search", *flags, "--depth", 6, "--trials", 8, "--study", "s")

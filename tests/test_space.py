@@ -260,6 +260,7 @@ def test_a_million_points_are_counted_not_walked(axes):
     assert peak < 10
 
 
+@pytest.mark.long
 def test_an_axis_of_a_million_points_is_counted():
     begin = time.process_time()
     plan = plan_grid(Recipe((Axis("lr", Range(1e-6, 1.0, True, 1_000_000)),)), describe("digits"))

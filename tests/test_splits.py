@@ -90,6 +90,7 @@ def test_a_search_gives_each_seed_its_split_and_resumes(sweep):
     assert board["seed"].nunique() == 3
 
 
+@pytest.mark.long
 def test_a_confirmation_has_fresh_splits(sweep, tmp_path):
     sweep("grid", *GRID, "--split-seeds", 2, "--study", "s")
     told = sweep("confirm", "s", "--seeds", 2).stdout

@@ -74,6 +74,7 @@ def test_a_timeout_ends_what_hangs(sweep, tmp_path):
     assert processes_in(tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_flood_of_output_is_cut_and_ended_in_time(sweep, tmp_path):
     sweep("grid", "--command", RUN, "--set", "x=1", "--set", "how=flood", "--study", "c", "--timeout", "2", code=1)
     assert states(tmp_path, "c") == {0: ("failed", "timeout: over 2 s")}

@@ -220,6 +220,7 @@ def test_ctrl_c_stops_at_the_next_report(tmp_path):
     wait_for(lambda: not processes_in(tmp_path))
 
 
+@pytest.mark.long
 def test_limits_of_time_and_trials(sweep, tmp_path):
     sweep("grid", "--train", "mine.py:long", "--set", "x=1,2", "--study", "l", "--time-limit", "3")
     assert {state for state, _ in states(tmp_path, "l").values()} == {"waiting"}

@@ -21,6 +21,7 @@ from sweep.analysis.verdicts.tuning import pick, weigh_tuned
 from sweep.recipe import KINDS, Claim
 from sweep.report.answers.verdicts import headline, sentences
 from tests.tables import grid
+from tests.thin import thin
 
 BN = {"factor": "batch_norm", "level": True, "than": False}
 CLAIMS = {
@@ -113,7 +114,7 @@ def reach_verdict(trials, claim, whole=False):
     return verdict if whole else verdict.verdict
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("name", thin(CLAIMS, 4))
 def test_permuted_labels_confirm_nothing(name):
     """Of 30 studies chance alone confirms one or two, and more than six once in 3,000 times."""
     assert confirmed(name, 30) <= 6

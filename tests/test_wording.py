@@ -17,6 +17,7 @@ from sweep.recipe import Recipe, load_recipe
 from sweep.report import tell_seconds
 from sweep.wording import count, join_words
 from tests.made import made, record
+from tests.thin import thin
 
 ONE_OF_MANY = re.compile(
     r"(?<![\d.,=–-])1 (?:(?!of |diverged |in |more )\w+ ){0,2}?"
@@ -122,7 +123,9 @@ def test_a_running_study_says_how_far_it_is(monkeypatch):
 
 @pytest.mark.parametrize(
     "flags",
-    [{"lr": "0.1"}, {"lr": "0.1,0.01"}, {"lr": "0.1,0.01", "batch_norm": "on,off"}, {"lr": "0.1", "seeds": "2"}],
+    thin(
+        [{"lr": "0.1"}, {"lr": "0.1,0.01"}, {"lr": "0.1,0.01", "batch_norm": "on,off"}, {"lr": "0.1", "seeds": "2"}], 2
+    ),
     ids=str,
 )
 def test_nothing_says_one_of_many(sweep, tmp_path, flags):
