@@ -14,9 +14,8 @@ mkdir -p "$RAY_TMPDIR"
 "$folder/venv/bin/ray" start --head --block --num-cpus=1 --port=25916 --ray-client-server-port=25917 \
     --include-dashboard=false --object-store-memory=100000000 --disable-usage-stats > "$folder/log" 2>&1 &
 head=$!
-for port in 25916 25917; do
-    timeout 120 bash -c "until (: < /dev/tcp/127.0.0.1/$port) 2> /dev/null; do :; done"
-done
+timeout 120 bash -c "until grep -q 'Ray runtime started' $folder/log; do sleep 0.2; done"
+timeout 120 bash -c "until (: < /dev/tcp/127.0.0.1/25917) 2> /dev/null; do sleep 0.2; done"
 cat > "$folder/program.py" <<'PYTHON'
 import sys
 
