@@ -4,6 +4,7 @@ speaks to that process. A session of its own, so that at the end whatever Ray le
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,11 @@ class Nodes:
         env = os.environ | {"RAY_TMPDIR": self.folder, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([sys.executable, __file__], env=env, text=True, start_new_session=True, **pipes)
-        self.address, self.client = self.ask("head", client=client)
+        try:
+            self.address, self.client = self.ask("head", client=client)
+        except (ValueError, OSError):
+            self.close()
+            raise
         for place in range(count):
             self.add(f"node{place}")
 
@@ -55,6 +61,18 @@ class Nodes:
 
     def _all(self) -> list[int]:
         return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session(path) == self.process.pid]
+
+
+@cache
+def ray_starts() -> bool:
+    """Whether Ray is installed and can start a cluster on this machine at all; some containers do not let it."""
+    if importlib.util.find_spec("ray") is None:
+        return False
+    try:
+        Nodes(0).close()
+    except (ValueError, OSError):  # its process ended without an answer
+        return False
+    return True
 
 
 def _session(path: Path) -> int:

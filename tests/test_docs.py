@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import shutil
@@ -16,6 +15,7 @@ import pytest
 from sweep.hyperparameters import TABLE
 from sweep.recipe import load_recipe
 from tests.conftest import RECIPES, SHARED
+from tests.ray_nodes import ray_starts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -78,7 +78,7 @@ def run_commands(sweep, block: str) -> str:
         if "recipes/mnist.toml" in words and words[1] != "plan":
             whole = False
             continue
-        if "--on" in words and importlib.util.find_spec("ray") is None:
+        if "--on" in words and not ray_starts():
             continue
         ran = sweep(*words[1:])
         said += ran.stdout + ran.stderr
