@@ -43,7 +43,7 @@ def startable():
 
 
 @pytest.fixture(scope="module")
-def nodes(startable):
+def nodes(startable):  # noqa: ARG001
     cluster = Nodes(2, client=True)
     yield cluster
     cluster.close()
