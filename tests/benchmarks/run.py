@@ -524,6 +524,8 @@ def started_nodes() -> Iterator[None]:
     sys.path.append(str(HERE.parent))
     from ray_nodes import Nodes
 
+    # Ray Tune's workers import the peers' module
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     nodes = Nodes(cores())
     os.environ |= {"RAY_ADDRESS": nodes.address, "RAY_TMPDIR": nodes.folder}
     try:
