@@ -419,7 +419,7 @@ def test_nothing_is_suggested_rather_than_a_wrong_flag(refused):
 def test_only_a_command_that_trains_imports_torch_ahead(words, starts, monkeypatch, tmp_path):
     begun = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sweep.cli.ahead", lambda: begun.append(words))
+    monkeypatch.setattr("sweep.host.ahead", lambda: begun.append(words))
     monkeypatch.setattr("sys.argv", ["sweep", *words.split()])
     with pytest.raises(SystemExit):
         main()

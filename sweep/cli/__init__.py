@@ -31,7 +31,6 @@ from importlib import import_module
 from typing import Any
 
 from sweep.errors import Interrupted, SweepError, UsageError, unknown
-from sweep.host import ahead
 from sweep.streams import explain_dropped, heed, outlast, quiet
 from sweep.synonyms import meant
 
@@ -113,6 +112,8 @@ def _raise_again(lost: Any) -> None:
 def _run() -> Any:
     """The exit code of the command that was given."""
     if sys.argv[1:2] and sys.argv[1] in _TRAINING and not any(map(_ELSEWHERE.match, sys.argv)):
+        from sweep.host import ahead
+
         ahead()  # before typer is imported, which takes a tenth of a second
     import typer
 

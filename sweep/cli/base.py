@@ -85,13 +85,9 @@ def asked_table(ledger: Ledger, study: Study, asked: Asked) -> StudyTable:
     return study_table(ledger, study, asked.metric, asked.direction, asked.where)
 
 
-def start_ahead(running: Running) -> None:
-    """Has the workers' host import torch while a command gets ready to train; or a cluster be connected."""
-    from sweep.host import ahead
-
-    if running.on is None:
-        ahead()
-    else:
+def connect_ahead(running: Running) -> None:
+    """Has a cluster be connected while a command gets ready to train on it."""
+    if running.on is not None:
         _connect(running.on, running.device, running.jobs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sweep.cli.base import app, console, run_options, show_run, start_ahead
+from sweep.cli.base import app, connect_ahead, console, run_options, show_run
 from sweep.flags import (
     DEFAULT_RESULTS,
     Margin,
@@ -55,7 +55,7 @@ def race(
     """
     from pathlib import Path
 
-    start_ahead(running)
+    connect_ahead(running)
     from sweep.api import make_race, name_study, train
     from sweep.progress import watcher
     from sweep.recipe import load_recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from sweep.cli.base import app, console, load, run_options, say, show_run, start_ahead
+from sweep.cli.base import app, connect_ahead, console, load, run_options, say, show_run
 from sweep.errors import DataError
 from sweep.flags import (
     DEFAULT_RESULTS,
@@ -62,7 +62,7 @@ def grid(
 
     The flag that comes first varies slowest.
     """
-    start_ahead(running)
+    connect_ahead(running)
     import dataclasses
 
     from sweep.api import train
@@ -102,7 +102,7 @@ def search(
 
     VALUES: one value (0.01), a list (0.1,0.01) or a range (1e-4:1e-1, 1e-4:1e-1:log, 0:0.5:step=0.1).
     """
-    start_ahead(running)
+    connect_ahead(running)
     from sweep.api import train
     from sweep.progress import watcher
 
@@ -209,7 +209,7 @@ def resume(
 ) -> None:
     """Finish an interrupted study."""
     running = Running(jobs, device, lanes, time_limit, max_trials, keep_checkpoints, timeout, changed_code, on)
-    start_ahead(running)
+    connect_ahead(running)
     import dataclasses
 
     from sweep.api import train_rest

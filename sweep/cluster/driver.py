@@ -24,7 +24,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 
 from sweep import checkpoint
 from sweep.cluster.actor import LISTEN, Actor
-from sweep.cluster.nodes import Node, ask_versions, list_nodes, pinned, version_trouble
+from sweep.cluster.nodes import Node, ask_versions, list_nodes, pin, version_trouble
 from sweep.cores import cores
 from sweep.data import Source, load
 from sweep.errors import SweepError, UsageError
@@ -225,7 +225,7 @@ class _Crew:
     def _hire(self, node: Node) -> None:
         number, self.next = self.next, self.next + 1
         kind = ray.remote(concurrency_groups={LISTEN: 1})(Actor)
-        how = kind.options(scheduling_strategy=pinned(node), max_restarts=0, **self.offer.claim(node))
+        how = kind.options(scheduling_strategy=pin(node), max_restarts=0, **self.offer.claim(node))
         told = {name: value for name, value in os.environ.items() if name.startswith("SWEEP_")}
         self.workers[number] = _Worker(how.remote(number, self.offer.device, told), node)
         if self.request:

@@ -36,14 +36,14 @@ def _node(node: Mapping[str, Any], resources: Mapping[str, float]) -> Node:
     return Node(node["NodeID"], name, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
 
 
-def pinned(node: Node) -> NodeAffinitySchedulingStrategy:
+def pin(node: Node) -> NodeAffinitySchedulingStrategy:
     """What keeps a task or an actor on a node."""
     return NodeAffinitySchedulingStrategy(node.id, soft=False)
 
 
 def ask_versions(node: Node) -> Any:
     """A reference to the versions on a node."""
-    return ray.remote(_version_task()).options(num_cpus=0, scheduling_strategy=pinned(node)).remote()
+    return ray.remote(_version_task()).options(num_cpus=0, scheduling_strategy=pin(node)).remote()
 
 
 def _version_task() -> Callable[[], dict[str, str]]:

@@ -181,7 +181,7 @@ class Training:
         batch norm with each set's own statistics, too."""
         scores = self.program.evaluate(self.split.test)
         out = [Tested({name: values[lane] for name, values in scores.items()}) for lane in range(self.program.lanes)]
-        program, made = self.program, self._made
+        program, made = self.program, self._steps_made
         for place, part in {"test": self.split.test, **self.split.tests}.items() if self.split.tests else ():
             scores = {f"test_{name}": values for name, values in program.evaluate(part).items()}
             if program.buffers:
@@ -192,7 +192,7 @@ class Training:
         return out
 
     @property
-    def _made(self) -> int:
+    def _steps_made(self) -> int:
         """Steps made in all; after a last epoch, whole or not, those of the training."""
         made = self.program.before + self.program.step
         return min(made, total_steps(self.lanes[0][-1].setting, self.program.epoch_steps))
@@ -241,7 +241,9 @@ class Training:
     def _of_numbers(self, scores: dict[str, float]) -> list[Reading]:
         """Of regression: what an evaluation gave beside the loss."""
         return [
-            Reading(self._made, "", name, value) for name, value in scores.items() if name in (*OF_NUMBERS, *TESTED)
+            Reading(self._steps_made, "", name, value)
+            for name, value in scores.items()
+            if name in (*OF_NUMBERS, *TESTED)
         ]
 
     def _replay(self) -> Iterator[list[EpochRecord]]:

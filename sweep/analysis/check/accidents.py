@@ -20,8 +20,8 @@ def failed(reading: Reading) -> Iterator[Remark]:
     failed = int(states.get("failed", 0))
     left = int(states.get("waiting", 0) + states.get("running", 0))
     if failed:
-        text = f"{count(failed, 'trial')} failed: an accident is no result, so they count for nothing"
-        text = text.replace("they count", "it counts") if failed == 1 else text
+        they = "it counts" if failed == 1 else "they count"
+        text = f"{count(failed, 'trial')} failed: an accident is no result, so {they} for nothing"
         retry = "" if reading.table.imported else f"sweep resume {name} --retry-failed"
         yield Remark("failed", text, {"failed": failed}, retry)
     if left:
